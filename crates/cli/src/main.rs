@@ -1,0 +1,3 @@
+//! The program `sharpness`.
+
+fn main() {}

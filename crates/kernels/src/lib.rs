@@ -1,0 +1,1 @@
+//! CPU loops over slices. Knows no tensors and no derivatives.
