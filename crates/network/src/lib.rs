@@ -1,1 +1,18 @@
 //! The loss of a network as a function of one flat parameter vector, with exact first and second derivatives.
+
+pub mod backend;
+mod cpu;
+mod error;
+mod graph;
+mod linearization;
+mod network;
+pub mod op;
+pub mod ops;
+mod parameters;
+
+pub use cpu::Cpu;
+pub use error::Error;
+pub use graph::{Graph, Tangents, Tape, Value};
+pub use linearization::{At, Linearization};
+pub use network::{Layer, Network, Sums};
+pub use parameters::{Table, Tensor};

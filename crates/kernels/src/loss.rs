@@ -1,0 +1,112 @@
+//! Losses of a batch of outputs `z: [classes, n]` against labels, with gradient and Hessian product in `z`.
+//!
+//! An example's loss is softmax cross-entropy `-ln p_label`, `p = softmax(z)`, or squared error `½ ‖z - e_label‖²` with the
+//! one-hot target `e_label`.
+
+use crate::Real;
+
+/// Which loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Softmax cross-entropy.
+    SoftmaxCrossEntropy,
+    /// Half the squared distance to the one-hot target.
+    SquaredError,
+}
+
+/// Runs `f(example, label, its column as f64)` in order of the examples.
+fn columns<R: Real>(n: usize, labels: &[u32], z: &[R], mut f: impl FnMut(usize, usize, &[f64])) {
+    let classes = z.len() / n.max(1);
+    let mut column = vec![0.0; classes];
+    for (i, &label) in labels[..n].iter().enumerate() {
+        column.iter_mut().enumerate().for_each(|(k, value)| *value = z[k * n + i].to_f64());
+        f(i, label as usize, &column);
+    }
+}
+
+fn first_maximum(column: &[f64]) -> usize {
+    let mut best = 0;
+    for (k, value) in column.iter().enumerate() {
+        if *value > column[best] {
+            best = k;
+        }
+    }
+    best
+}
+
+fn softmax(column: &[f64], p: &mut [f64]) -> f64 {
+    let max = column.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    p.iter_mut().zip(column).for_each(|(p, z)| *p = (z - max).exp());
+    let sum: f64 = p.iter().sum();
+    p.iter_mut().for_each(|p| *p /= sum);
+    max + sum.ln()
+}
+
+/// Adds the examples' losses to `sums[0]` and the number of correct ones (first maximum of `z` is the label) to `sums[1]`.
+/// A column with a NaN is not correct, and makes the loss NaN.
+///
+/// # Panics
+/// If a label is not below the number of classes.
+pub fn loss_value<R: Real>(kind: Loss, n: usize, z: &[R], labels: &[u32], sums: &mut [f64]) {
+    let mut p = vec![0.0; z.len() / n.max(1)];
+    columns(n, labels, z, |_, label, column| {
+        let not_finite = column.iter().any(|z| !z.is_finite());
+        sums[0] += match kind {
+            _ if not_finite => f64::NAN,
+            Loss::SoftmaxCrossEntropy => softmax(column, &mut p) - column[label],
+            Loss::SquaredError => {
+                let target = |k| if k == label { 1.0 } else { 0.0 };
+                0.5 * column.iter().enumerate().map(|(k, z)| (z - target(k)).powi(2)).sum::<f64>()
+            }
+        };
+        if !not_finite && first_maximum(column) == label {
+            sums[1] += 1.0;
+        }
+    });
+}
+
+/// `dz = scale · ∂(sum of the examples' losses)/∂z`: `p - e_label`, or `z - e_label`.
+///
+/// # Panics
+/// If a label is not below the number of classes.
+pub fn loss_gradient<R: Real>(kind: Loss, n: usize, z: &[R], labels: &[u32], scale: f64, dz: &mut [R]) {
+    let mut p = vec![0.0; z.len() / n.max(1)];
+    columns(n, labels, z, |i, label, column| {
+        match kind {
+            Loss::SoftmaxCrossEntropy => {
+                softmax(column, &mut p);
+            }
+            Loss::SquaredError => p.copy_from_slice(column),
+        }
+        p[label] -= 1.0;
+        p.iter().enumerate().for_each(|(k, p)| dz[k * n + i] = R::from_f64(scale * p));
+    });
+}
+
+/// `out = scale · H v` with `H` the Hessian of the sum of the losses in `z`: `diag(p) - p pᵀ` per example, or the identity.
+///
+/// # Panics
+/// If the lengths do not match.
+pub fn loss_hessian_product<R: Real>(
+    kind: Loss,
+    n: usize,
+    z: &[R],
+    labels: &[u32],
+    scale: f64,
+    v: &[R],
+    out: &mut [R],
+) {
+    let mut p = vec![0.0; z.len() / n.max(1)];
+    columns(n, labels, z, |i, _, column| match kind {
+        Loss::SoftmaxCrossEntropy => {
+            softmax(column, &mut p);
+            let mean: f64 = p.iter().enumerate().map(|(k, p)| p * v[k * n + i].to_f64()).sum();
+            for (k, p) in p.iter().enumerate() {
+                out[k * n + i] = R::from_f64(scale * p * (v[k * n + i].to_f64() - mean));
+            }
+        }
+        Loss::SquaredError => {
+            (0..p.len()).for_each(|k| out[k * n + i] = R::from_f64(scale * v[k * n + i].to_f64()));
+        }
+    });
+}

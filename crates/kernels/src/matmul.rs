@@ -1,0 +1,171 @@
+//! One safe door to the `gemm` crate, whose entry point is `unsafe`.
+#![expect(
+    unsafe_code,
+    reason = "gemm works on raw pointers; tiles of one output are written by several threads"
+)]
+
+use rayon::prelude::*;
+
+use crate::{Accumulate, Real};
+
+/// Rows and columns of one task's tile of the output. They depend on nothing, so that the bits do not depend on the number of
+/// threads; a tile is large enough to pay for packing its operands.
+const TILE_ROWS: usize = 256;
+const TILE_COLUMNS: usize = 512;
+
+/// A matrix over a slice; element `(i, j)` is `data[i * row_stride + j * column_stride]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a, R> {
+    data: &'a [R],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a, R> Matrix<'a, R> {
+    /// A row-major matrix whose rows begin `row_stride` elements apart.
+    ///
+    /// # Panics
+    /// If the matrix does not fit `data`.
+    pub fn rows(data: &'a [R], rows: usize, columns: usize, row_stride: usize) -> Self {
+        assert!(fits(data.len(), rows, columns, row_stride), "matrix is larger than its data");
+        Self { data, rows, columns, row_stride, column_stride: 1 }
+    }
+
+    /// The transpose of this matrix, over the same data.
+    pub fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// A row-major matrix to be written.
+#[derive(Debug)]
+pub struct MatrixMut<'a, R> {
+    data: &'a mut [R],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+}
+
+impl<'a, R> MatrixMut<'a, R> {
+    /// A row-major matrix whose rows begin `row_stride` elements apart.
+    ///
+    /// # Panics
+    /// If the matrix does not fit `data`, or rows overlap.
+    pub fn rows(data: &'a mut [R], rows: usize, columns: usize, row_stride: usize) -> Self {
+        assert!(fits(data.len(), rows, columns, row_stride), "matrix is larger than its data");
+        assert!(rows <= 1 || row_stride >= columns, "rows of an output overlap");
+        Self { data, rows, columns, row_stride }
+    }
+}
+
+fn fits(len: usize, rows: usize, columns: usize, row_stride: usize) -> bool {
+    rows == 0 || columns == 0 || (rows - 1) * row_stride + columns <= len
+}
+
+/// The address of the output, shared by the tasks that write disjoint tiles of it.
+struct Shared<R>(*mut R);
+// SAFETY: each task writes only its own tile, and tiles are disjoint.
+unsafe impl<R: Send> Sync for Shared<R> {}
+
+impl<R> Shared<R> {
+    fn address(&self) -> *mut R {
+        self.0
+    }
+}
+
+/// `c (+)= Σ_k a_k b_k`: the sum of the products of the pairs `(a_k, b_k)`.
+///
+/// # Panics
+/// If the shapes do not match.
+pub fn matmul<R: Real>(
+    pairs: &[(Matrix<'_, R>, Matrix<'_, R>)],
+    accumulate: Accumulate,
+    c: MatrixMut<'_, R>,
+) {
+    for (a, b) in pairs {
+        assert!(
+            a.rows == c.rows && b.columns == c.columns && a.columns == b.rows,
+            "shapes of a matrix product do not match"
+        );
+    }
+    if c.rows == 0 || c.columns == 0 {
+        return;
+    }
+    let column_tiles = c.columns.div_ceil(TILE_COLUMNS);
+    let tiles = c.rows.div_ceil(TILE_ROWS) * column_tiles;
+    let (rows, columns, row_stride) = (c.rows, c.columns, c.row_stride);
+    let output = Shared(c.data.as_mut_ptr());
+    let tile = |t: usize| {
+        let (i, j) = (t / column_tiles * TILE_ROWS, t % column_tiles * TILE_COLUMNS);
+        let (m, n) = (TILE_ROWS.min(rows - i), TILE_COLUMNS.min(columns - j));
+        for (index, (a, b)) in pairs.iter().enumerate() {
+            let read = accumulate == Accumulate::Add || index > 0;
+            // SAFETY: i < rows and j < columns, so the tile's first element is inside `c`, which fits its data (checked by
+            // `MatrixMut::rows`).
+            let tile = unsafe { output.address().add(i * row_stride + j) };
+            product(m, n, (a, i), (b, j), read, tile, row_stride);
+        }
+    };
+    if tiles == 1 || rows * columns * pairs.first().map_or(0, |(a, _)| a.columns) < 1 << 16 {
+        (0..tiles).for_each(tile);
+    } else {
+        (0..tiles).into_par_iter().for_each(tile);
+    }
+}
+
+/// Writes (or adds to, with `read`) the `m x n` tile at `tile` the product of rows `i..i + m` of `a` and columns `j..j + n`
+/// of `b`. The caller owns the tile and has checked the shapes.
+fn product<R: Real>(
+    m: usize,
+    n: usize,
+    (a, i): (&Matrix<'_, R>, usize),
+    (b, j): (&Matrix<'_, R>, usize),
+    read: bool,
+    tile: *mut R,
+    row_stride: usize,
+) {
+    debug_assert!(i + m <= a.rows && j + n <= b.columns, "tile outside of its operands");
+    if a.columns == 0 {
+        if !read {
+            for row in 0..m {
+                // SAFETY: the caller owns the m x n tile with this row stride.
+                unsafe { std::slice::from_raw_parts_mut(tile.add(row * row_stride), n) }.fill(R::ZERO);
+            }
+        }
+        return;
+    }
+    let stride = |s: usize| s.cast_signed();
+    // SAFETY: both operands fit their slices (checked by `Matrix::rows`), the tile lies inside them, and the output tile is
+    // the caller's alone.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            a.columns,
+            tile,
+            1,
+            stride(row_stride),
+            read,
+            a.data.as_ptr().add(i * a.row_stride),
+            stride(a.column_stride),
+            stride(a.row_stride),
+            b.data.as_ptr().add(j * b.column_stride),
+            stride(b.column_stride),
+            stride(b.row_stride),
+            R::ONE,
+            R::ONE,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}

@@ -1,0 +1,52 @@
+//! Sums in `f64` with a fixed order.
+
+use rayon::prelude::*;
+
+use crate::Real;
+
+/// Elements of one block of a reduction; block sums are added in order.
+const BLOCK: usize = 4096;
+/// Independent partial sums inside a block, so that the additions overlap.
+const LANES: usize = 8;
+
+fn block_sum<R: Real>(x: &[R], term: impl Fn(usize) -> f64) -> f64 {
+    let mut lanes = [0.0; LANES];
+    let whole = x.len() / LANES * LANES;
+    for start in (0..whole).step_by(LANES) {
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum += term(start + lane);
+        }
+    }
+    let rest: f64 = (whole..x.len()).map(&term).sum();
+    lanes.iter().sum::<f64>() + rest
+}
+
+fn blocked(len: usize, block: impl Fn(usize, usize) -> f64 + Sync + Send) -> f64 {
+    let blocks = len.div_ceil(BLOCK);
+    let of = |i: usize| block(i * BLOCK, ((i + 1) * BLOCK).min(len));
+    if blocks <= 8 {
+        return (0..blocks).map(of).sum();
+    }
+    let sums: Vec<f64> = (0..blocks).into_par_iter().map(of).collect();
+    sums.iter().sum()
+}
+
+/// `Σ x[i]`.
+pub fn sum<R: Real>(x: &[R]) -> f64 {
+    blocked(x.len(), |a, b| {
+        let x = &x[a..b];
+        block_sum(x, |i| x[i].to_f64())
+    })
+}
+
+/// `Σ x[i] y[i]`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn dot<R: Real>(x: &[R], y: &[R]) -> f64 {
+    assert_eq!(x.len(), y.len(), "dot product of vectors of different lengths");
+    blocked(x.len(), |a, b| {
+        let (x, y) = (&x[a..b], &y[a..b]);
+        block_sum(x, |i| x[i].to_f64() * y[i].to_f64())
+    })
+}

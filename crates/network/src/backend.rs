@@ -1,0 +1,386 @@
+//! The loops that a network needs, behind one trait: ops hold the calculus, a backend holds the loops.
+//!
+//! # Contract
+//! - Buffers are opaque. Host data passes only through [`Backend::upload`], [`Backend::upload_images`],
+//!   [`Backend::upload_integers`], [`Backend::download`], [`Backend::download_activations`] and [`Backend::read`]; these are the
+//!   only calls that may wait for a device.
+//! - Outputs are parameters and are allocated by the caller beforehand. Kernels overwrite them unless an [`Accumulate`] says
+//!   otherwise. Inputs and outputs do not overlap.
+//! - The layout of activations is the backend's own business: ops name a [`Shape`] and a number of examples `n`. Parameter
+//!   vectors are flat and have PyTorch's order (row-major, `[out, in, kh, kw]`) everywhere.
+//! - Ties: max pooling takes the first maximum in row order, and a NaN wins; `ReLU'(0) = 0`; an output's class is its first
+//!   maximum.
+//! - Reductions accumulate in `f64` in an order that depends on the data's size alone.
+//! - Dropout masks are Philox4x32-10 words of (seed, step, layer, example, element).
+
+use std::fmt::Debug;
+
+pub use sharpness_kernels::Accumulate;
+pub use sharpness_kernels::activation::Activation;
+pub use sharpness_kernels::conv2d::Conv2d;
+pub use sharpness_kernels::dropout::MaskKey;
+pub use sharpness_kernels::loss::Loss;
+pub use sharpness_kernels::pool2d::Pool2d;
+
+/// The shape of one example's activation: channels, height, width. A linear layer's features are `[features, 1, 1]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Channels or features.
+    pub channels: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+}
+
+impl Shape {
+    /// The shape `[channels, height, width]`.
+    pub const fn new(channels: usize, height: usize, width: usize) -> Self {
+        Self { channels, height, width }
+    }
+
+    /// The shape of a vector of features.
+    pub const fn features(features: usize) -> Self {
+        Self::new(features, 1, 1)
+    }
+
+    /// Pixels of one channel.
+    pub const fn pixels(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// Elements of one example.
+    pub const fn elements(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}x{}", self.channels, self.height, self.width)
+    }
+}
+
+/// A contiguous range of a flat buffer.
+#[derive(Debug)]
+pub struct View<'a, T> {
+    /// The whole buffer.
+    pub buffer: &'a T,
+    /// The first element.
+    pub start: usize,
+    /// The number of elements.
+    pub len: usize,
+}
+
+impl<'a, T> View<'a, T> {
+    /// The range `start..start + len` of `buffer`.
+    pub const fn new(buffer: &'a T, start: usize, len: usize) -> Self {
+        Self { buffer, start, len }
+    }
+}
+
+// Derived impls would ask for `T: Copy`.
+impl<T> Clone for View<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for View<'_, T> {}
+
+/// A contiguous range of a flat buffer, to be written.
+#[derive(Debug)]
+pub struct ViewMut<'a, T> {
+    /// The whole buffer.
+    pub buffer: &'a mut T,
+    /// The first element.
+    pub start: usize,
+    /// The number of elements.
+    pub len: usize,
+}
+
+impl<'a, T> ViewMut<'a, T> {
+    /// The range `start..start + len` of `buffer`.
+    pub const fn new(buffer: &'a mut T, start: usize, len: usize) -> Self {
+        Self { buffer, start, len }
+    }
+}
+
+/// One product of per-channel vectors with a coefficient.
+pub type Monomial<'a, W> = (f64, &'a [&'a W]);
+
+/// The kernels of one device. See the [module](self) for what all of them promise.
+pub trait Backend: Debug + Send {
+    /// Numbers of the backend's precision: parameters or activations.
+    type Buffer: Debug + Send;
+    /// `f64` numbers: sums, per-channel vectors, accumulated gradients.
+    type Wide: Debug + Send;
+    /// Labels and example numbers.
+    type Integers: Debug + Send;
+    /// One byte an element: the choices of max pooling.
+    type Bytes: Debug + Send;
+
+    /// The precision of [`Self::Buffer`], as reports name it.
+    fn precision(&self) -> &'static str;
+    /// Bytes of one element of [`Self::Buffer`].
+    fn element_bytes(&self) -> usize;
+
+    /// A buffer of `len` zeros.
+    fn buffer(&self, len: usize) -> Self::Buffer;
+    /// `len` wide zeros.
+    fn wide(&self, len: usize) -> Self::Wide;
+    /// `len` integer zeros.
+    fn integers(&self, len: usize) -> Self::Integers;
+    /// `len` zero bytes.
+    fn bytes(&self, len: usize) -> Self::Bytes;
+    /// Overwrites a whole flat buffer.
+    fn upload(&self, x: &[f64], to: &mut Self::Buffer);
+    /// Overwrites the first `n` examples of an activation with `x: [n, c, h, w]`.
+    fn upload_images(&self, shape: Shape, n: usize, x: &[f64], to: &mut Self::Buffer);
+    /// Overwrites the first integers.
+    fn upload_integers(&self, x: &[u32], to: &mut Self::Integers);
+    /// Overwrites the first wide numbers.
+    fn upload_wide(&self, x: &[f64], to: &mut Self::Wide);
+    /// The range of a flat buffer.
+    fn download(&self, x: View<'_, Self::Buffer>) -> Vec<f64>;
+    /// The first `n` examples of an activation as `[n, c, h, w]`.
+    fn download_activations(&self, shape: Shape, n: usize, x: &Self::Buffer) -> Vec<f64>;
+    /// All numbers of `x`.
+    fn read(&self, x: &Self::Wide) -> Vec<f64>;
+    /// Overwrites `out` with all numbers of `x`, which has the same length.
+    fn read_into(&self, x: &Self::Wide, out: &mut [f64]);
+    /// Sets all numbers to zero.
+    fn clear(&self, x: &mut Self::Wide);
+
+    /// `y (+)= Σ_k a_k x_k`.
+    fn linear_combination(
+        &self,
+        terms: &[(f64, View<'_, Self::Buffer>)],
+        accumulate: Accumulate,
+        y: ViewMut<'_, Self::Buffer>,
+    );
+    /// `y (+)= a ⊙ b`.
+    fn multiply(
+        &self,
+        a: View<'_, Self::Buffer>,
+        b: View<'_, Self::Buffer>,
+        accumulate: Accumulate,
+        y: ViewMut<'_, Self::Buffer>,
+    );
+    /// `y = |x| + offset`.
+    fn absolute_plus(&self, x: View<'_, Self::Buffer>, offset: f64, y: ViewMut<'_, Self::Buffer>);
+    /// `out[slot] = ⟨x, y⟩`.
+    fn dot(&self, x: View<'_, Self::Buffer>, y: View<'_, Self::Buffer>, slot: usize, out: &mut Self::Wide);
+    /// `y += x` in double precision.
+    fn add_to_wide(&self, x: View<'_, Self::Buffer>, y: &mut Self::Wide);
+
+    /// `y = f(x)`, over `len` elements.
+    fn activation(&self, kind: Activation, len: usize, x: &Self::Buffer, y: &mut Self::Buffer);
+    /// `y (+)= f'(x) ⊙ v`.
+    fn activation_first(
+        &self,
+        kind: Activation,
+        len: usize,
+        x: &Self::Buffer,
+        v: &Self::Buffer,
+        accumulate: Accumulate,
+        y: &mut Self::Buffer,
+    );
+    /// `y (+)= f'(x) ⊙ v + f''(x) ⊙ a ⊙ b`, with `curved = (a, b)`.
+    #[expect(clippy::too_many_arguments, reason = "a closed kernel names all its operands")]
+    fn activation_second(
+        &self,
+        kind: Activation,
+        len: usize,
+        x: &Self::Buffer,
+        v: &Self::Buffer,
+        curved: (&Self::Buffer, &Self::Buffer),
+        accumulate: Accumulate,
+        y: &mut Self::Buffer,
+    );
+
+    /// `y = Σ_k conv(x_k, w_k)`.
+    fn conv_forward(
+        &self,
+        conv: &Conv2d,
+        n: usize,
+        pairs: &[(&Self::Buffer, View<'_, Self::Buffer>)],
+        y: &mut Self::Buffer,
+    );
+    /// `x (+)= Σ_k convᵀ(y_k, w_k)`.
+    fn conv_input_gradient(
+        &self,
+        conv: &Conv2d,
+        n: usize,
+        pairs: &[(&Self::Buffer, View<'_, Self::Buffer>)],
+        accumulate: Accumulate,
+        x: &mut Self::Buffer,
+    );
+    /// `w (+)=` the adjoint of the convolution in its weights, summed over the pairs `(x_k, y_k)`.
+    fn conv_weight_gradient(
+        &self,
+        conv: &Conv2d,
+        n: usize,
+        pairs: &[(&Self::Buffer, &Self::Buffer)],
+        accumulate: Accumulate,
+        w: ViewMut<'_, Self::Buffer>,
+    );
+
+    /// `y = Σ_k w_k x_k` for `x: [features_in, n]`, `w: [features_out, features_in]`, with `size = (in, out)`.
+    fn linear_forward(
+        &self,
+        size: (usize, usize),
+        n: usize,
+        pairs: &[(&Self::Buffer, View<'_, Self::Buffer>)],
+        y: &mut Self::Buffer,
+    );
+    /// `x (+)= Σ_k w_kᵀ y_k`.
+    fn linear_input_gradient(
+        &self,
+        size: (usize, usize),
+        n: usize,
+        pairs: &[(&Self::Buffer, View<'_, Self::Buffer>)],
+        accumulate: Accumulate,
+        x: &mut Self::Buffer,
+    );
+    /// `w (+)= Σ_k y_k x_kᵀ` for the pairs `(x_k, y_k)`.
+    fn linear_weight_gradient(
+        &self,
+        size: (usize, usize),
+        n: usize,
+        pairs: &[(&Self::Buffer, &Self::Buffer)],
+        accumulate: Accumulate,
+        w: ViewMut<'_, Self::Buffer>,
+    );
+
+    /// `y` = the maxima of the windows of `planes` images, `choice` = which element of its window each is.
+    fn max_pool(
+        &self,
+        pool: &Pool2d,
+        planes: usize,
+        x: &Self::Buffer,
+        y: &mut Self::Buffer,
+        choice: &mut Self::Bytes,
+    );
+    /// `y` = the elements of `x` that `choice` names.
+    fn max_pool_gather(
+        &self,
+        pool: &Pool2d,
+        planes: usize,
+        x: &Self::Buffer,
+        choice: &Self::Bytes,
+        y: &mut Self::Buffer,
+    );
+    /// `x (+)=` the adjoint of [`Self::max_pool_gather`].
+    fn max_pool_scatter(
+        &self,
+        pool: &Pool2d,
+        planes: usize,
+        y: &Self::Buffer,
+        choice: &Self::Bytes,
+        accumulate: Accumulate,
+        x: &mut Self::Buffer,
+    );
+    /// `y` = the means of the windows.
+    fn average_pool(&self, pool: &Pool2d, planes: usize, x: &Self::Buffer, y: &mut Self::Buffer);
+    /// `x (+)=` the adjoint of [`Self::average_pool`].
+    fn average_pool_adjoint(
+        &self,
+        pool: &Pool2d,
+        planes: usize,
+        y: &Self::Buffer,
+        accumulate: Accumulate,
+        x: &mut Self::Buffer,
+    );
+    /// `y: [channels_out, ⌈h/2⌉, ⌈w/2⌉]` = every second pixel of `x: shape`, then channels of zeros.
+    fn subsample(&self, shape: Shape, channels_out: usize, n: usize, x: &Self::Buffer, y: &mut Self::Buffer);
+    /// `x (+)=` the adjoint of [`Self::subsample`].
+    fn subsample_adjoint(
+        &self,
+        shape: Shape,
+        n: usize,
+        y: &Self::Buffer,
+        accumulate: Accumulate,
+        x: &mut Self::Buffer,
+    );
+    /// `y: [c h w, 1, 1]` = the features of `x: shape` in PyTorch's order.
+    fn flatten(&self, shape: Shape, n: usize, x: &Self::Buffer, y: &mut Self::Buffer);
+    /// `x (+)=` the adjoint of [`Self::flatten`].
+    fn unflatten(
+        &self,
+        shape: Shape,
+        n: usize,
+        y: &Self::Buffer,
+        accumulate: Accumulate,
+        x: &mut Self::Buffer,
+    );
+
+    /// `out[c] = Σ x` over the examples and pixels of each channel. A `shape` of one channel of all elements sums everything.
+    fn channel_sum(&self, shape: Shape, n: usize, x: &Self::Buffer, out: &mut Self::Wide);
+    /// `out[c] = Σ x y` over the examples and pixels of each channel.
+    fn channel_dot(&self, shape: Shape, n: usize, x: &Self::Buffer, y: &Self::Buffer, out: &mut Self::Wide);
+    /// `y (+)= Σ_k a_k[c] x_k + b[c]`.
+    fn channel_affine(
+        &self,
+        shape: Shape,
+        n: usize,
+        terms: &[(&Self::Wide, &Self::Buffer)],
+        bias: Option<&Self::Wide>,
+        accumulate: Accumulate,
+        y: &mut Self::Buffer,
+    );
+    /// `out[c] = Σ_k a_k Π_j v_kj[c]`: arithmetic on per-channel vectors of one length.
+    fn polynomial(&self, terms: &[Monomial<'_, Self::Wide>], out: &mut Self::Wide);
+    /// `out[c] = 1 / sqrt(x[c] + epsilon)`.
+    fn inverse_sqrt(&self, x: &Self::Wide, epsilon: f64, out: &mut Self::Wide);
+    /// `out` = the range of a flat buffer in double precision.
+    fn widen(&self, x: View<'_, Self::Buffer>, out: &mut Self::Wide);
+    /// The range of a flat buffer `(+)= x`.
+    fn narrow(&self, x: &Self::Wide, accumulate: Accumulate, y: ViewMut<'_, Self::Buffer>);
+
+    /// `mask` = 0 with probability `p`, else `1 / (1 - p)`, for `n` examples with the given numbers.
+    fn dropout_mask(
+        &self,
+        p: f64,
+        key: MaskKey,
+        shape: Shape,
+        n: usize,
+        examples: &Self::Integers,
+        mask: &mut Self::Buffer,
+    );
+
+    /// `sums[0] +=` the examples' losses, `sums[1] +=` the number of correct outputs.
+    fn loss_value(
+        &self,
+        loss: Loss,
+        classes: usize,
+        n: usize,
+        z: &Self::Buffer,
+        labels: &Self::Integers,
+        sums: &mut Self::Wide,
+    );
+    /// `dz = scale ·` the gradient of the sum of the losses.
+    #[expect(clippy::too_many_arguments, reason = "a closed kernel names all its operands")]
+    fn loss_gradient(
+        &self,
+        loss: Loss,
+        classes: usize,
+        n: usize,
+        z: &Self::Buffer,
+        labels: &Self::Integers,
+        scale: f64,
+        dz: &mut Self::Buffer,
+    );
+    /// `out = scale · H v` with the Hessian of the sum of the losses in `z`.
+    #[expect(clippy::too_many_arguments, reason = "a closed kernel names all its operands")]
+    fn loss_hessian_product(
+        &self,
+        loss: Loss,
+        classes: usize,
+        n: usize,
+        z: &Self::Buffer,
+        labels: &Self::Integers,
+        scale: f64,
+        v: &Self::Buffer,
+        out: &mut Self::Buffer,
+    );
+}

@@ -1,0 +1,98 @@
+//! A batch's loss around one point: products with its Hessian and Gauss-Newton matrix.
+
+use crate::backend::{Accumulate, Backend};
+use crate::graph::{Tangents, Tape};
+use crate::network::{Network, Sums};
+use crate::op::Pass;
+
+/// The point of a [`Linearization`]: everything that stays fixed.
+#[derive(Debug)]
+pub struct At<'a, B: Backend> {
+    /// The network.
+    pub network: &'a Network<B>,
+    /// The parameters.
+    pub parameters: &'a B::Buffer,
+    /// The running statistics.
+    pub state: &'a B::Buffer,
+    /// The kind of pass; dropout is off in a measurement.
+    pub pass: Pass,
+    /// The factor of the sum of the batch's losses: `1 / N` for the mean over `N` examples.
+    pub scale: f64,
+}
+
+impl<B: Backend> Clone for At<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<B: Backend> Copy for At<'_, B> {}
+
+/// Values and adjoints of a batch at fixed parameters. Products repeat none of that work.
+#[derive(Debug)]
+pub struct Linearization<B: Backend> {
+    tape: Tape<B>,
+    sums: Sums,
+}
+
+impl<B: Backend> Linearization<B> {
+    /// Linearizes at `at` on the batch loaded on `tape`; `gradient (+)=` its scaled gradient. Costs one gradient.
+    pub fn new(at: At<'_, B>, mut tape: Tape<B>, accumulate: Accumulate, gradient: &mut B::Buffer) -> Self {
+        let At { network, parameters, state, pass, scale } = at;
+        let sums = network.gradient(parameters, state, &pass, &mut tape, scale, accumulate, gradient);
+        Self { tape, sums }
+    }
+
+    /// The sums of the batch's losses and correct outputs.
+    pub const fn sums(&self) -> Sums {
+        self.sums
+    }
+
+    /// The tape, for another batch.
+    pub fn into_tape(self) -> Tape<B> {
+        self.tape
+    }
+
+    /// `out (+)= H v`, with `H` the Hessian of `scale ·` the sum of the batch's losses, exactly (Pearlmutter 1994). `at` is the
+    /// point of [`Self::new`]. Costs about two gradients.
+    pub fn hvp(
+        &mut self,
+        at: At<'_, B>,
+        v: &B::Buffer,
+        tangents: &mut Tangents<B>,
+        accumulate: Accumulate,
+        out: &mut B::Buffer,
+    ) {
+        self.output_tangent(at, v, tangents);
+        let setting = at.network.setting(at.parameters, at.state, &at.pass);
+        at.network.graph.gradient_tangent(&setting, v, &mut self.tape, tangents, accumulate, out);
+    }
+
+    /// `out (+)= G v`, with `G = Jᵀ (scale · ∂²loss/∂z²) J` the generalised Gauss-Newton matrix (Schraudolph 2002). Costs less
+    /// than [`Self::hvp`].
+    pub fn gauss_newton_product(
+        &mut self,
+        at: At<'_, B>,
+        v: &B::Buffer,
+        tangents: &mut Tangents<B>,
+        accumulate: Accumulate,
+        out: &mut B::Buffer,
+    ) {
+        self.output_tangent(at, v, tangents);
+        let setting = at.network.setting(at.parameters, at.state, &at.pass);
+        let adjoints = Some(&mut tangents.adjoints);
+        at.network.graph.gradient(&setting, &mut self.tape, adjoints, accumulate, out);
+    }
+
+    /// Tangents of all values, and the loss's Hessian times the tangent of the output in the last adjoint tangent.
+    fn output_tangent(&mut self, at: At<'_, B>, v: &B::Buffer, tangents: &mut Tangents<B>) {
+        let At { network, parameters, state, pass, scale } = at;
+        network.graph.tangent(&network.setting(parameters, state, &pass), v, &mut self.tape, tangents);
+        let (n, classes) = (self.tape.n, network.classes());
+        let (z, z_dot, dz_dot) =
+            (self.tape.values.last(), tangents.values.last(), tangents.adjoints.last_mut());
+        if let (Some(z), Some(Some(z_dot)), Some(Some(dz_dot))) = (z, z_dot, dz_dot) {
+            let (backend, labels) = (&network.backend, &self.tape.labels);
+            backend.loss_hessian_product(network.loss, classes, n, z, labels, scale, z_dot, dz_dot);
+        }
+    }
+}

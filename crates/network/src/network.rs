@@ -1,0 +1,193 @@
+//! A network's loss as a function of one flat parameter vector: value and gradient on a batch.
+
+use crate::backend::{Accumulate, Backend, Loss, Shape};
+use crate::graph::{Graph, Setting, Tangents, Tape};
+use crate::op::Pass;
+use crate::parameters::Table;
+
+/// A graph of ops that ends in one output per class, a loss, and the device that runs them.
+#[derive(Debug)]
+pub struct Network<B: Backend> {
+    pub(crate) backend: B,
+    pub(crate) graph: Graph<B>,
+    pub(crate) loss: Loss,
+}
+
+/// Sums over examples.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sums {
+    /// The sum of the examples' losses.
+    pub loss: f64,
+    /// The number of examples whose largest output is their label's.
+    pub correct: f64,
+}
+
+/// One row of a table of layers.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// PyTorch's name.
+    pub name: String,
+    /// The kind of op.
+    pub kind: &'static str,
+    /// The shape of its output.
+    pub output: Shape,
+    /// The number of its parameters.
+    pub parameters: usize,
+    /// Floating-point operations of one example's value; a multiplication and an addition are two.
+    pub flops: u64,
+}
+
+impl<B: Backend> Network<B> {
+    /// The network that `graph` describes, with the given loss.
+    pub const fn new(backend: B, graph: Graph<B>, loss: Loss) -> Self {
+        Self { backend, graph, loss }
+    }
+
+    /// The device.
+    pub const fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// The table of the parameters.
+    pub const fn parameters(&self) -> &Table {
+        self.graph.parameters()
+    }
+
+    /// The table of the running statistics of batch norm.
+    pub const fn state(&self) -> &Table {
+        self.graph.state()
+    }
+
+    /// The shape of an input image.
+    pub fn input(&self) -> Shape {
+        self.graph.shape(self.graph.input())
+    }
+
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.graph.output().elements()
+    }
+
+    /// The layers, in order.
+    pub fn layers(&self) -> Vec<Layer> {
+        let layer = |node: &crate::graph::Node<B>| Layer {
+            name: node.name.clone(),
+            kind: node.op.kind(),
+            output: node.output,
+            parameters: node.op.parameters().iter().map(|p| p.shape.iter().product::<usize>()).sum(),
+            flops: node.op.flops(&node.input_shapes),
+        };
+        self.graph.nodes().iter().map(layer).collect()
+    }
+
+    /// Bytes per example of a tape with adjoints: what a cached linearization holds.
+    pub fn tape_bytes(&self) -> usize {
+        self.graph.bytes_per_example(self.backend.element_bytes()).0
+    }
+
+    /// Bytes per example of the tangents of one product.
+    pub fn tangent_bytes(&self) -> usize {
+        self.graph.bytes_per_example(self.backend.element_bytes()).1
+    }
+
+    /// A flat vector in the layout of the parameters, from host numbers.
+    ///
+    /// # Panics
+    /// If `flat` has another length than the parameters.
+    pub fn upload(&self, flat: &[f64]) -> B::Buffer {
+        let mut buffer = self.backend.buffer(flat.len());
+        self.backend.upload(flat, &mut buffer);
+        buffer
+    }
+
+    /// A tape for up to `capacity` examples that can hold values only (for evaluation).
+    pub fn value_tape(&self, capacity: usize) -> Tape<B> {
+        self.graph.tape(&self.backend, capacity, false)
+    }
+
+    /// A tape for up to `capacity` examples with adjoints.
+    pub fn tape(&self, capacity: usize) -> Tape<B> {
+        self.graph.tape(&self.backend, capacity, true)
+    }
+
+    /// Tangents for batches of up to `capacity` examples.
+    pub fn tangents(&self, capacity: usize) -> Tangents<B> {
+        self.graph.tangents(&self.backend, capacity)
+    }
+
+    /// Loads a batch onto the tape: `images: [n, c, h, w]`, labels, and the examples' numbers in the data set (dropout masks
+    /// depend on them).
+    ///
+    /// # Panics
+    /// If the lengths do not match, the batch exceeds the tape's capacity, or a label is no class.
+    pub fn load(&self, tape: &mut Tape<B>, images: &[f64], labels: &[u32], examples: &[u32]) {
+        let n = labels.len();
+        assert!(n <= tape.capacity(), "a batch of {n} examples does not fit a tape of {}", tape.capacity());
+        assert_eq!(images.len(), n * self.input().elements(), "images do not match the network's input");
+        assert_eq!(examples.len(), n, "every example has a number");
+        assert!(
+            labels.iter().all(|&l| (l as usize) < self.classes()),
+            "a label is not a class of the network"
+        );
+        tape.n = n;
+        self.backend.upload_images(self.input(), n, images, &mut tape.values[0]);
+        self.backend.upload_integers(labels, &mut tape.labels);
+        self.backend.upload_integers(examples, &mut tape.examples);
+    }
+
+    pub(crate) fn setting<'a>(
+        &'a self,
+        parameters: &'a B::Buffer,
+        state: &'a B::Buffer,
+        pass: &'a Pass,
+    ) -> Setting<'a, B> {
+        Setting { backend: &self.backend, pass, parameters, state }
+    }
+
+    /// The values of all ops and the losses of the tape's batch.
+    pub fn value(&self, parameters: &B::Buffer, state: &B::Buffer, pass: &Pass, tape: &mut Tape<B>) -> Sums {
+        self.graph.value(&self.setting(parameters, state, pass), tape);
+        let mut sums = self.backend.wide(2);
+        if let Some(z) = tape.values.last() {
+            self.backend.loss_value(self.loss, self.classes(), tape.n, z, &tape.labels, &mut sums);
+        }
+        let sums = self.backend.read(&sums);
+        Sums { loss: sums[0], correct: sums[1] }
+    }
+
+    /// The values as [`Self::value`], and `out (+)= scale ·` the gradient of the **sum** of the losses: with
+    /// `scale = 1 / N` the gradient of the mean over `N` examples, accumulated over micro-batches.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a batch's gradient depends on all of these, and none belongs to another"
+    )]
+    pub fn gradient(
+        &self,
+        parameters: &B::Buffer,
+        state: &B::Buffer,
+        pass: &Pass,
+        tape: &mut Tape<B>,
+        scale: f64,
+        accumulate: Accumulate,
+        out: &mut B::Buffer,
+    ) -> Sums {
+        let sums = self.value(parameters, state, pass, tape);
+        if let (Some(z), Some(Some(dz))) = (tape.values.last(), tape.adjoints.last_mut()) {
+            self.backend.loss_gradient(self.loss, self.classes(), tape.n, z, &tape.labels, scale, dz);
+        }
+        self.graph.gradient(&self.setting(parameters, state, pass), tape, None, accumulate, out);
+        sums
+    }
+
+    /// Moves the running statistics towards those of the tape's batch, after a training [`Self::value`] or
+    /// [`Self::gradient`].
+    pub fn update_state(&self, pass: &Pass, tape: &mut Tape<B>, state: &mut B::Buffer) {
+        self.graph.update_state(&self.backend, pass, tape, state);
+    }
+
+    /// The outputs of the last [`Self::value`]: `[n, classes]`.
+    pub fn outputs(&self, tape: &Tape<B>) -> Vec<f64> {
+        let z = tape.values.last();
+        z.map_or_else(Vec::new, |z| self.backend.download_activations(self.graph.output(), tape.n, z))
+    }
+}

@@ -1,0 +1,251 @@
+//! The four rules of a differentiable op, and their contract: all that the author of a rule must read.
+//!
+//! For `y = f(x, w)` with inputs `x` (activations of earlier ops) and parameters `w`:
+//!
+//! | rule | formula |
+//! | --- | --- |
+//! | [`Op::value`] | `y = f(x, w)` |
+//! | [`Op::gradient`] | given `ȳ`: `x̄ = (∂f/∂x)ᵀ ȳ`, `w̄ = (∂f/∂w)ᵀ ȳ` |
+//! | [`Op::tangent`] | given `ẋ, ẇ`: `ẏ = (∂f/∂x) ẋ + (∂f/∂w) ẇ` |
+//! | [`Op::gradient_tangent`] | given `ẋ, ẇ, dȳ`: the derivative of `(x̄, w̄)` along `(ẋ, ẇ, dȳ)` |
+//!
+//! A Hessian-vector product is one sweep of tangents forwards and one sweep of tangents of gradients backwards
+//! (forward-over-reverse; Pearlmutter 1994).
+
+use std::fmt::Debug;
+use std::ops::Range;
+
+use crate::backend::{Accumulate, Backend, Shape, View, ViewMut};
+
+/// How a parameter begins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// Every element is this.
+    Constant(f64),
+    /// Normal with mean 0 and this standard deviation.
+    Normal(f64),
+    /// Uniform between plus and minus this bound.
+    Uniform(f64),
+}
+
+/// A tensor that an op owns: a parameter, or a running statistic.
+#[derive(Clone, Debug)]
+pub struct TensorSpec {
+    /// PyTorch's name within the module (`weight`), or empty where the op's own name is the tensor's (Fixup's scalars).
+    pub name: &'static str,
+    /// The shape, outermost first.
+    pub shape: Vec<usize>,
+    /// How it begins.
+    pub init: Init,
+}
+
+impl TensorSpec {
+    /// A tensor of this name, shape and beginning.
+    pub const fn new(name: &'static str, shape: Vec<usize>, init: Init) -> Self {
+        Self { name, shape, init }
+    }
+}
+
+/// Which statistics batch norm normalises with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchNorm {
+    /// Those of the batch, as in training; derivatives pass through them.
+    Batch,
+    /// The running ones, as constants.
+    Running,
+}
+
+/// Where a training step's dropout masks come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropout {
+    /// The seed of the run's dropout stream.
+    pub seed: u64,
+    /// The number of the optimizer's step.
+    pub step: u32,
+}
+
+/// What distinguishes training from evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// The statistics of batch norm.
+    pub batch_norm: BatchNorm,
+    /// Dropout, or none.
+    pub dropout: Option<Dropout>,
+}
+
+impl Pass {
+    /// Running statistics, no dropout.
+    pub const EVALUATION: Self = Self { batch_norm: BatchNorm::Running, dropout: None };
+}
+
+/// What every rule is told about its place.
+#[derive(Debug)]
+pub struct Context<'a, B: Backend> {
+    /// The device.
+    pub backend: &'a B,
+    /// Training or evaluation.
+    pub pass: &'a Pass,
+    /// Examples in the batch.
+    pub n: usize,
+    /// The numbers of the examples in the data set.
+    pub examples: &'a B::Integers,
+    /// Shapes of the inputs.
+    pub inputs: &'a [Shape],
+    /// Shape of the output.
+    pub output: Shape,
+}
+
+/// The point at which an op is evaluated or differentiated.
+#[derive(Debug)]
+pub struct Point<'a, B: Backend> {
+    /// The inputs.
+    pub x: &'a [&'a B::Buffer],
+    /// The parameters, in the order of [`Op::parameters`].
+    pub w: &'a [View<'a, B::Buffer>],
+    /// The running statistics, in the order of [`Op::state`].
+    pub state: &'a [View<'a, B::Buffer>],
+}
+
+/// A direction at a [`Point`].
+#[derive(Debug)]
+pub struct Direction<'a, B: Backend> {
+    /// The tangents of the inputs; `None` is zero.
+    pub x: &'a [Option<&'a B::Buffer>],
+    /// The tangents of the parameters.
+    pub w: &'a [View<'a, B::Buffer>],
+}
+
+/// The ranges of a flat buffer that belong to one op.
+#[derive(Debug)]
+pub struct Slots<'a, T> {
+    /// The flat buffer.
+    pub buffer: &'a mut T,
+    /// The op's ranges, in the order of its tensors.
+    pub ranges: &'a [Range<usize>],
+}
+
+impl<T> Slots<'_, T> {
+    /// The range of tensor `i`.
+    pub fn at(&mut self, i: usize) -> ViewMut<'_, T> {
+        ViewMut::new(self.buffer, self.ranges[i].start, self.ranges[i].len())
+    }
+}
+
+/// Where a backward rule puts its results.
+#[derive(Debug)]
+pub struct Gradients<'a, B: Backend> {
+    /// For each input: where its gradient goes and whether it is added there; `None` where nobody needs it.
+    pub x: Vec<Option<(&'a mut B::Buffer, Accumulate)>>,
+    /// For each parameter: where its gradient goes.
+    pub w: Slots<'a, B::Buffer>,
+    /// Whether gradients of parameters are added to what is there.
+    pub accumulate: Accumulate,
+}
+
+/// By-products that an op keeps between its rules; allocated once by [`Op::allocate`].
+#[derive(Debug)]
+pub struct Saved<B: Backend> {
+    /// Activations.
+    pub buffers: Vec<B::Buffer>,
+    /// Sums and per-channel vectors.
+    pub wides: Vec<B::Wide>,
+    /// Choices.
+    pub bytes: Vec<B::Bytes>,
+}
+
+impl<B: Backend> Default for Saved<B> {
+    fn default() -> Self {
+        Self { buffers: Vec::new(), wides: Vec::new(), bytes: Vec::new() }
+    }
+}
+
+impl<B: Backend> Saved<B> {
+    /// Only `count` wide vectors of length `len`.
+    pub fn wides(backend: &B, count: usize, len: usize) -> Self {
+        Self { wides: (0..count).map(|_| backend.wide(len)).collect(), ..Self::default() }
+    }
+}
+
+/// A differentiable op.
+///
+/// The graph calls [`Op::value`] first at a point, and [`Op::tangent`] before [`Op::gradient_tangent`] with the same
+/// direction; by-products in [`Saved`] may pass along these two paths and no other.
+pub trait Op<B: Backend>: Debug + Send {
+    /// The kind of op, as tables name it.
+    fn kind(&self) -> &'static str;
+
+    /// The output's shape, or what is wrong with the inputs.
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String>;
+
+    /// The parameters, in PyTorch's order.
+    fn parameters(&self) -> Vec<TensorSpec> {
+        Vec::new()
+    }
+
+    /// The running statistics, in PyTorch's order.
+    fn state(&self) -> Vec<TensorSpec> {
+        Vec::new()
+    }
+
+    /// By-products for up to `capacity` examples.
+    fn allocate(&self, backend: &B, capacity: usize, inputs: &[Shape]) -> Saved<B> {
+        let _ = (backend, capacity, inputs);
+        Saved::default()
+    }
+
+    /// Bytes that [`Op::allocate`] takes per example, beyond what does not grow with the batch.
+    fn saved_bytes(&self, element: usize, inputs: &[Shape]) -> usize {
+        let _ = (element, inputs);
+        0
+    }
+
+    /// Floating-point operations of one example's value (a multiplication and an addition are two); 0 where they are few.
+    fn flops(&self, inputs: &[Shape]) -> u64 {
+        let _ = inputs;
+        0
+    }
+
+    /// `y = f(x, w)`.
+    fn value(&self, cx: &Context<'_, B>, at: &Point<'_, B>, saved: &mut Saved<B>, y: &mut B::Buffer);
+
+    /// `x̄, w̄` from `ȳ`.
+    fn gradient(
+        &self,
+        cx: &Context<'_, B>,
+        at: &Point<'_, B>,
+        saved: &mut Saved<B>,
+        dy: &B::Buffer,
+        out: &mut Gradients<'_, B>,
+    );
+
+    /// `ẏ` from `ẋ, ẇ`.
+    fn tangent(
+        &self,
+        cx: &Context<'_, B>,
+        at: &Point<'_, B>,
+        saved: &mut Saved<B>,
+        dot: &Direction<'_, B>,
+        y_dot: &mut B::Buffer,
+    );
+
+    /// The derivative of `x̄, w̄` along `ẋ, ẇ, dȳ`, with `adjoint = (ȳ, dȳ)`.
+    ///
+    /// The default is that of an op that is linear in its input and has no parameters: `(∂f/∂x)ᵀ dȳ`.
+    fn gradient_tangent(
+        &self,
+        cx: &Context<'_, B>,
+        at: &Point<'_, B>,
+        saved: &mut Saved<B>,
+        adjoint: (&B::Buffer, &B::Buffer),
+        dot: &Direction<'_, B>,
+        out: &mut Gradients<'_, B>,
+    ) {
+        let _ = dot;
+        self.gradient(cx, at, saved, adjoint.1, out);
+    }
+
+    /// Moves the running statistics towards those of the batch that [`Op::value`] saw last.
+    fn update_state(&self, cx: &Context<'_, B>, saved: &mut Saved<B>, state: &mut Slots<'_, B::Buffer>) {
+        let _ = (cx, saved, state);
+    }
+}

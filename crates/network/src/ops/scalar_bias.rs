@@ -1,0 +1,82 @@
+//! One number added to every element: `y = x + b` (Fixup; Zhang, Dauphin, Ma 2019).
+//!
+//! `ẏ = ẋ + ḃ`, `x̄ = ȳ`, `b̄ = Σ ȳ`; linear, so that the gradient's tangent is the gradient of `dȳ`.
+
+use super::{only, whole};
+use crate::backend::{Accumulate, Backend, Shape, View, ViewMut};
+use crate::op::{Context, Direction, Gradients, Init, Op, Point, Saved, TensorSpec};
+
+/// A scalar bias that begins at zero.
+#[derive(Clone, Debug)]
+pub struct ScalarBias;
+
+impl ScalarBias {
+    /// `y = x + b`; a missing `x` is zero.
+    fn shift<B: Backend>(
+        cx: &Context<'_, B>,
+        saved: &mut Saved<B>,
+        x: Option<&B::Buffer>,
+        b: View<'_, B::Buffer>,
+        y: &mut B::Buffer,
+    ) {
+        let [one, bias] = saved.wides.as_mut_slice() else { return };
+        cx.backend.widen(b, bias);
+        let terms: Vec<(&B::Wide, _)> = x.map(|x| (&*one, x)).into_iter().collect();
+        cx.backend.channel_affine(whole(cx.output), cx.n, &terms, Some(bias), Accumulate::Set, y);
+    }
+}
+
+impl<B: Backend> Op<B> for ScalarBias {
+    fn kind(&self) -> &'static str {
+        "scalar_bias"
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        only(inputs)
+    }
+
+    fn parameters(&self) -> Vec<TensorSpec> {
+        vec![TensorSpec::new("", vec![1], Init::Constant(0.0))]
+    }
+
+    fn allocate(&self, backend: &B, _: usize, _: &[Shape]) -> Saved<B> {
+        let mut saved = Saved::wides(backend, 2, 1);
+        backend.upload_wide(&[1.0], &mut saved.wides[0]);
+        saved
+    }
+
+    fn value(&self, cx: &Context<'_, B>, at: &Point<'_, B>, saved: &mut Saved<B>, y: &mut B::Buffer) {
+        Self::shift(cx, saved, Some(at.x[0]), at.w[0], y);
+    }
+
+    fn gradient(
+        &self,
+        cx: &Context<'_, B>,
+        _: &Point<'_, B>,
+        saved: &mut Saved<B>,
+        dy: &B::Buffer,
+        out: &mut Gradients<'_, B>,
+    ) {
+        let len = cx.n * cx.output.elements();
+        if let Some((dx, accumulate)) = &mut out.x[0] {
+            cx.backend.linear_combination(
+                &[(1.0, View::new(dy, 0, len))],
+                *accumulate,
+                ViewMut::new(dx, 0, len),
+            );
+        }
+        cx.backend.channel_sum(whole(cx.output), cx.n, dy, &mut saved.wides[1]);
+        cx.backend.narrow(&saved.wides[1], out.accumulate, out.w.at(0));
+    }
+
+    fn tangent(
+        &self,
+        cx: &Context<'_, B>,
+        _: &Point<'_, B>,
+        saved: &mut Saved<B>,
+        dot: &Direction<'_, B>,
+        y_dot: &mut B::Buffer,
+    ) {
+        Self::shift(cx, saved, dot.x[0], dot.w[0], y_dot);
+    }
+}
