@@ -5,10 +5,13 @@ mod cpu;
 mod error;
 mod graph;
 mod linearization;
+pub mod models;
 mod network;
 pub mod op;
+
 pub mod ops;
 mod parameters;
+mod weights;
 
 pub use cpu::Cpu;
 pub use error::Error;
@@ -16,3 +19,4 @@ pub use graph::{Graph, Tangents, Tape, Value};
 pub use linearization::{At, Linearization};
 pub use network::{Layer, Network, Sums};
 pub use parameters::{Table, Tensor};
+pub use weights::{Match, Weights};

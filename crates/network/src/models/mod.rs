@@ -1,0 +1,190 @@
+//! Architectures: they build graphs and know no mathematics.
+
+mod cnn;
+mod fixup_resnet;
+mod mlp;
+mod vgg;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::backend::{Activation, Backend, Shape};
+use crate::graph::{Graph, Value};
+use crate::op::Init;
+use crate::ops::{BatchNorm2d, Elementwise};
+
+/// A family of networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "each name is the architecture's own")]
+pub enum Architecture {
+    Vgg11,
+    Vgg11Bn,
+    FixupResnet20,
+    FixupResnet32,
+    FixupResnet44,
+    FixupResnet56,
+    Mlp,
+    Cnn,
+    CnnBn,
+}
+
+impl Architecture {
+    /// All of them, in the order of tables.
+    pub const ALL: [Self; 9] = [
+        Self::Vgg11,
+        Self::Vgg11Bn,
+        Self::FixupResnet20,
+        Self::FixupResnet32,
+        Self::FixupResnet44,
+        Self::FixupResnet56,
+        Self::Mlp,
+        Self::Cnn,
+        Self::CnnBn,
+    ];
+
+    /// The name on the command line and in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vgg11 => "vgg11",
+            Self::Vgg11Bn => "vgg11-bn",
+            Self::FixupResnet20 => "fixup-resnet20",
+            Self::FixupResnet32 => "fixup-resnet32",
+            Self::FixupResnet44 => "fixup-resnet44",
+            Self::FixupResnet56 => "fixup-resnet56",
+            Self::Mlp => "mlp",
+            Self::Cnn => "cnn",
+            Self::CnnBn => "cnn-bn",
+        }
+    }
+
+    /// Whether the network has batch norm.
+    pub const fn has_batch_norm(self) -> bool {
+        matches!(self, Self::Vgg11Bn | Self::CnnBn)
+    }
+}
+
+/// The nonlinearity of a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Nonlinearity {
+    /// `max(x, 0)`.
+    #[default]
+    Relu,
+    /// Exact GELU.
+    Gelu,
+    /// Hyperbolic tangent.
+    Tanh,
+}
+
+impl Nonlinearity {
+    const fn op(self) -> Elementwise {
+        Elementwise(match self {
+            Self::Relu => Activation::Relu,
+            Self::Gelu => Activation::Gelu,
+            Self::Tanh => Activation::Tanh,
+        })
+    }
+}
+
+/// A network to build: the architecture and its options.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Model {
+    /// The family.
+    pub arch: Architecture,
+    /// The nonlinearity.
+    pub activation: Nonlinearity,
+    /// Widths of the hidden layers of an MLP.
+    pub hidden: Vec<usize>,
+    /// The dropout probability after each hidden layer of an MLP.
+    pub dropout: f64,
+    /// All widths of a convolutional network are divided by this; 1 is the published network.
+    pub width_divisor: usize,
+}
+
+impl Model {
+    /// The published network: ReLU, two hidden layers of 256 in an MLP, no dropout.
+    pub fn new(arch: Architecture) -> Self {
+        Self { arch, activation: Nonlinearity::Relu, hidden: vec![256, 256], dropout: 0.0, width_divisor: 1 }
+    }
+
+    /// The graph for images of shape `input` and `classes` outputs.
+    ///
+    /// # Errors
+    /// If an option is out of range, does not belong to the architecture, or the images are too small.
+    pub fn graph<B: Backend>(&self, input: Shape, classes: usize) -> Result<Graph<B>, Error> {
+        self.check()?;
+        let mut graph = Graph::new(input);
+        match self.arch {
+            Architecture::Vgg11 | Architecture::Vgg11Bn => vgg::build(self, &mut graph, classes)?,
+            Architecture::FixupResnet20 => fixup_resnet::build(self, &mut graph, 3, classes)?,
+            Architecture::FixupResnet32 => fixup_resnet::build(self, &mut graph, 5, classes)?,
+            Architecture::FixupResnet44 => fixup_resnet::build(self, &mut graph, 7, classes)?,
+            Architecture::FixupResnet56 => fixup_resnet::build(self, &mut graph, 9, classes)?,
+            Architecture::Mlp => mlp::build(self, &mut graph, classes)?,
+            Architecture::Cnn | Architecture::CnnBn => cnn::build(self, &mut graph, classes)?,
+        }
+        Ok(graph)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let problem = if !(0.0..1.0).contains(&self.dropout) {
+            format!("dropout must be at least 0 and below 1, got {}", self.dropout)
+        } else if self.dropout > 0.0 && self.arch != Architecture::Mlp {
+            format!("{} has no dropout; only mlp takes a dropout probability", self.arch.name())
+        } else if self.hidden.iter().any(|&width| width == 0 || width > 1 << 20) {
+            format!("hidden widths must be between 1 and 1048576, got {:?}", self.hidden)
+        } else if self.hidden.len() > 64 {
+            format!("an MLP has at most 64 hidden layers, got {}", self.hidden.len())
+        } else if self.width_divisor == 0 {
+            "width-divisor must be at least 1".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(Error::Architecture(problem))
+    }
+
+    /// A published width, divided.
+    fn width(&self, published: usize) -> usize {
+        (published / self.width_divisor).max(1)
+    }
+}
+
+fn to_f64(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
+}
+
+/// PyTorch's default for a convolution: uniform within `1 / sqrt(fan in)`.
+fn torch_default(channels_in: usize, kernel: usize) -> Init {
+    Init::Uniform(1.0 / to_f64(channels_in * kernel * kernel).sqrt())
+}
+
+/// Modules of a PyTorch `Sequential`, which counts them.
+struct Sequential<'a, B: Backend> {
+    graph: &'a mut Graph<B>,
+    prefix: &'static str,
+    index: usize,
+    value: Value,
+}
+
+impl<'a, B: Backend> Sequential<'a, B> {
+    const fn new(graph: &'a mut Graph<B>, prefix: &'static str, value: Value) -> Self {
+        Self { graph, prefix, index: 0, value }
+    }
+
+    fn push(&mut self, op: impl crate::op::Op<B> + 'static) -> Result<(), Error> {
+        let name = format!("{}.{}", self.prefix, self.index);
+        self.value = self.graph.push(name, op, &[self.value])?;
+        self.index += 1;
+        Ok(())
+    }
+
+    /// Batch norm where the architecture has it, then the nonlinearity.
+    fn push_activation(&mut self, model: &Model, channels: usize) -> Result<(), Error> {
+        if model.arch.has_batch_norm() {
+            self.push(BatchNorm2d { channels })?;
+        }
+        self.push(model.activation.op())
+    }
+}

@@ -1,0 +1,58 @@
+//! VGG-11 for 32x32 images (Simonyan and Zisserman 2015, configuration A), with or without batch norm.
+//!
+//! Convolutions 3x3 with padding 1: 64 M 128 M 256 256 M 512 512 M 512 512 M, weights `N(0, 2 / (9 · out))`, biases 0; then
+//! linear layers 512-512-512-classes without dropout, as PyTorch initialises them. Names are torchvision's.
+
+use super::{Model, Sequential, to_f64};
+use crate::Error;
+use crate::backend::Backend;
+use crate::graph::Graph;
+use crate::op::Init;
+use crate::ops::{Convolution, Flatten, Linear, MaxPool};
+
+/// Convolutions of each stage; a stage ends in a 2x2 max pooling.
+const STAGES: [&[usize]; 5] = [&[64], &[128], &[256, 256], &[512, 512], &[512, 512]];
+/// Hidden features of the classifier.
+const FEATURES: usize = 512;
+
+pub(super) fn build<B: Backend>(model: &Model, graph: &mut Graph<B>, classes: usize) -> Result<(), Error> {
+    let input = graph.shape(graph.input());
+    if input.height < 32 || input.width < 32 {
+        let name = model.arch.name();
+        return Err(Error::Architecture(format!(
+            "{name} halves its images five times and needs at least 32x32 pixels, got {input}; use --arch cnn or mlp"
+        )));
+    }
+    let value = graph.input();
+    let mut features = Sequential::new(graph, "features", value);
+    let mut channels_in = input.channels;
+    for width in STAGES {
+        for &width in width {
+            let channels_out = model.width(width);
+            let weight = Init::Normal((2.0 / (9.0 * to_f64(channels_out))).sqrt());
+            let bias = Some(Init::Constant(0.0));
+            let (kernel, stride, padding) = (3, 1, 1);
+            features.push(Convolution {
+                channels_in,
+                channels_out,
+                kernel,
+                stride,
+                padding,
+                weight,
+                bias,
+            })?;
+            features.push_activation(model, channels_out)?;
+            channels_in = channels_out;
+        }
+        features.push(MaxPool { kernel: 2, stride: 2 })?;
+    }
+    let value = features.value;
+    let value = graph.push("flatten", Flatten, &[value])?;
+    let (flat, hidden) = (graph.shape(value).channels, model.width(FEATURES));
+    let mut classifier = Sequential::new(graph, "classifier", value);
+    classifier.push(Linear::torch_default(flat, hidden))?;
+    classifier.push(model.activation.op())?;
+    classifier.push(Linear::torch_default(hidden, hidden))?;
+    classifier.push(model.activation.op())?;
+    classifier.push(Linear::torch_default(hidden, classes))
+}
