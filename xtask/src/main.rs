@@ -1,3 +1,63 @@
-//! The project's own checks.
+//! The project's own checks: `cargo xtask ci` is what a change must pass.
 
-fn main() {}
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the output of this program is for a terminal"
+)]
+
+mod ci;
+mod dependencies;
+mod golden;
+mod slow;
+mod step;
+mod tidy;
+mod yanked;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  ci             everything that a change must pass, in turn
+  dependencies   licences, sources and advisories of the crates that we use
+  tidy           the rules that no compiler knows: sizes, safety comments, links, dependencies between our crates
+  slow           the real training runs (minutes)
+  golden [ARG]…  writes the golden files anew with golden/generate.py, which gets the arguments";
+
+fn main() -> ExitCode {
+    match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let root = repository_root()?;
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["ci"] => ci::run(&root),
+        ["dependencies"] => dependencies::check(&root),
+        ["tidy"] => tidy::check(&root),
+        ["slow"] => slow::run(&root),
+        ["golden", rest @ ..] => golden::generate(&root, rest),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        [] => bail!("a command is missing\n\n{USAGE}"),
+        other => bail!("unknown command '{}'\n\n{USAGE}", other.join(" ")),
+    }
+}
+
+/// The folder above this crate's.
+fn repository_root() -> Result<PathBuf> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().map(Path::to_path_buf).context("the folder of xtask has no parent")
+}

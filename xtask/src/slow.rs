@@ -1,0 +1,20 @@
+//! `cargo xtask slow`: real training runs, too long for every change.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::step::{Action, Invocation, Step, run_all};
+
+/// What is trained, and the command that does it.
+const RUNS: &[(&str, &str)] = &[(
+    "MLP on Fashion-MNIST",
+    "cargo run --release --bin sharpness -- train --arch mlp --dataset fashion-mnist --dropout 0.1 --lr 0.1 \
+     --batch-size 100 --json",
+)];
+
+/// Runs all of [`RUNS`] in turn; each ends by itself at 99 % train accuracy.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    let step = |&(name, line)| Step { name, action: Action::Command(Invocation::new(line)) };
+    run_all(root, &RUNS.iter().map(step).collect::<Vec<_>>())
+}
