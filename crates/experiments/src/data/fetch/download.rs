@@ -98,7 +98,10 @@ impl Client {
         if start_byte > 0 {
             request = request.header(header::RANGE, format!("bytes={start_byte}-"));
         }
-        request.call().map_err(|error| self.failed(transfer, error.to_string()))
+        request.call().map_err(|error| match error {
+            ureq::Error::Io(error) => self.failed(transfer, error.to_string()),
+            error => self.failed(transfer, error.to_string()),
+        })
     }
 
     fn failed(&self, transfer: &Transfer<'_>, reason: String) -> Error {
