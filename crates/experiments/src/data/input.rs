@@ -1,0 +1,114 @@
+//! The bytes of a data file, plain or gzipped, read once from front to back with the offset known,
+//! so that an error can say where the file stops being what it should be.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::{Error, Result};
+
+/// How much is read from the disk at a time, in bytes.
+pub(super) const BUFFER_BYTES: usize = 1 << 18;
+
+/// A stream of bytes that knows its name and its offset. Memory: one buffer, whatever the file says.
+pub(super) struct Input<'a> {
+    file: PathBuf,
+    content: Box<dyn Read + 'a>,
+    offset: u64,
+    unpacked: bool,
+}
+
+impl<'a> Input<'a> {
+    /// Opens a file; its content is unpacked on the way if it starts as a gzip file does.
+    pub(super) fn open(path: &Path) -> Result<Input<'static>> {
+        let mut file = BufReader::with_capacity(BUFFER_BYTES, open_file(path)?);
+        let start = io::BufRead::fill_buf(&mut file).map_err(|source| Error::Io {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
+        let packed = start.starts_with(&[0x1f, 0x8b]);
+        let content: Box<dyn Read> =
+            if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        Ok(Input { file: path.to_owned(), content, offset: 0, unpacked: packed })
+    }
+
+    /// Reads `content`, which is already unpacked, under the name `file`.
+    pub(super) fn new(file: PathBuf, content: impl Read + 'a) -> Self {
+        Self { file, content: Box::new(content), offset: 0, unpacked: false }
+    }
+
+    /// Overwrites the whole of `buffer` with the next bytes.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if the content ends before or is corrupt; `what` says what the bytes are.
+    pub(super) fn fill(&mut self, mut buffer: &mut [u8], what: &str) -> Result<()> {
+        while !buffer.is_empty() {
+            let missing = buffer.len();
+            let expected = || format!("{missing} more {} of {what}", plural("byte", missing));
+            match self.next(buffer, expected)? {
+                0 => return Err(self.malformed(self.offset, expected(), "the end of the file".to_owned())),
+                n => buffer = &mut buffer[n..],
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that nothing follows; for a gzip file this also checks its checksum.
+    pub(super) fn finish(mut self) -> Result<()> {
+        let expected = || "the end of the file".to_owned();
+        let offset = self.offset;
+        match self.next(&mut [0], expected)? {
+            0 => Ok(()),
+            _ => Err(self.malformed(offset, expected(), "more bytes".to_owned())),
+        }
+    }
+
+    /// The error for content at `offset` that is not what the format asks for.
+    pub(super) fn malformed(&self, offset: u64, expected: String, found: String) -> Error {
+        Error::Malformed { file: self.file.clone(), offset, unpacked: self.unpacked, expected, found }
+    }
+
+    /// The number of bytes read so far.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Reads at most `buffer.len()` bytes and returns how many; 0 at the end.
+    fn next(&mut self, buffer: &mut [u8], expected: impl Fn() -> String) -> Result<usize> {
+        loop {
+            match self.content.read(buffer) {
+                Ok(n) => {
+                    self.offset += n as u64;
+                    return Ok(n);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_corruption(&error) => {
+                    return Err(self.malformed(
+                        self.offset,
+                        expected(),
+                        format!("corrupt packed data ({error})"),
+                    ));
+                }
+                Err(source) => return Err(Error::Io { action: "read", path: self.file.clone(), source }),
+            }
+        }
+    }
+}
+
+/// Opens a file for reading.
+pub(super) fn open_file(path: &Path) -> Result<File> {
+    File::open(path).map_err(|source| Error::Io { action: "open", path: path.to_owned(), source })
+}
+
+/// Whether a read failed because of what the file holds and not because of the disk. The decoders of gzip
+/// and tar report corrupt content as an [`io::Error`] without a code of the operating system.
+pub(super) fn is_corruption(error: &io::Error) -> bool {
+    error.raw_os_error().is_none()
+}
+
+fn plural(noun: &str, count: usize) -> String {
+    if count == 1 { noun.to_owned() } else { format!("{noun}s") }
+}
