@@ -89,7 +89,7 @@ impl Nonlinearity {
 
 /// A network to build: the architecture and its options.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Model {
     /// The family.
     pub arch: Architecture,

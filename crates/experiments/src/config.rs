@@ -1,0 +1,197 @@
+//! Every choice that a run depends on. Two runs with the same configuration are the same run; its hash is the run's name.
+//!
+//! Where data lie, how many threads work, where and how often to save: none of these changes a result, so none is here.
+
+use serde::{Deserialize, Serialize};
+use sharpness_network::models::{Architecture, Model};
+
+use crate::data::{DatasetName, Standardization, Subset};
+
+/// A training run and the measurement at its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// The seed of all random streams: weights, order of the examples, dropout, subsets.
+    pub seed: u64,
+    /// The precision of the engine.
+    pub precision: Precision,
+    /// The examples.
+    pub data: DataConfig,
+    /// The network.
+    pub model: Model,
+    /// How it is trained.
+    pub training: TrainingConfig,
+    /// What is measured at its end.
+    pub measure: MeasureConfig,
+}
+
+/// The precision of activations and parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Precision {
+    #[default]
+    F32,
+    F64,
+}
+
+/// Which examples, and how they are standardised.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// The data set.
+    pub name: DatasetName,
+    /// How pixels are centred and scaled.
+    pub standardize: Standardization,
+    /// A class-balanced, seeded subset of the training set of this size; all of it where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_examples: Option<usize>,
+}
+
+/// The loss of an example.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossName {
+    /// Softmax cross-entropy.
+    #[default]
+    CrossEntropy,
+    /// Half the squared distance of the outputs to the one-hot target.
+    SquaredError,
+}
+
+/// SGD or SAM until a training accuracy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// The loss.
+    pub loss: LossName,
+    /// The step size η.
+    pub learning_rate: f64,
+    /// Examples of one step; the last batch of an epoch may be smaller.
+    pub batch_size: usize,
+    /// Examples whose gradient is computed at once; also the batch of batch norm.
+    pub micro_batch_size: usize,
+    /// Momentum, as PyTorch defines it.
+    pub momentum: f64,
+    /// Nesterov's momentum, as PyTorch defines it.
+    pub nesterov: bool,
+    /// The factor of the weights that is added to the gradient.
+    pub weight_decay: f64,
+    /// Sharpness-aware minimization; plain SGD where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sam: Option<SamConfig>,
+    /// Training ends at the first epoch end with at least this accuracy on the whole training set, in evaluation mode.
+    pub target_accuracy: f64,
+    /// Training ends after this many epochs in any case.
+    pub max_epochs: u32,
+}
+
+/// Sharpness-aware minimization (Foret et al. 2021, algorithm 1).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SamConfig {
+    /// The radius ρ of the perturbation.
+    pub rho: f64,
+    /// Adaptive SAM (Kwon et al. 2021): the perturbation is scaled by the weights.
+    pub adaptive: bool,
+    /// Examples that share a perturbation (m-sharpness); the whole batch where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub m: Option<usize>,
+    /// Which passes move the running statistics of batch norm.
+    pub bn_stats: BnStats,
+}
+
+/// Which of SAM's two passes move the running statistics of batch norm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BnStats {
+    /// The pass at the weights only (Foret et al. 2021).
+    #[default]
+    First,
+    /// Both passes, as in the code of the paper (Kaur, Cohen, Lipton 2022).
+    Both,
+}
+
+/// The statistics of batch norm in a measurement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BnMode {
+    /// Those of each chunk, as the training objective has it; differentiated through.
+    #[default]
+    Batch,
+    /// The running ones, as constants.
+    Running,
+}
+
+/// What is measured, and how exactly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeasureConfig {
+    /// Examples of the training set that the loss is the mean over.
+    pub examples: usize,
+    /// Which of them.
+    pub subset: Subset,
+    /// The statistics of batch norm.
+    pub bn: BnMode,
+    /// Examples of a chunk: with batch statistics, the batch of batch norm.
+    pub chunk: usize,
+    /// How many eigenvalues from the top.
+    pub top_k: usize,
+    /// Whether the smallest eigenvalue is computed too.
+    pub lambda_min: bool,
+    /// Whether λ_max is also sought between the final iterate and the next one (paper, section 3.5).
+    pub between_iterates: bool,
+    /// A pair counts as found when its residual is at most this fraction of the eigenvalue.
+    pub rtol: f64,
+    /// Hessian-vector products after which the solver gives up.
+    pub max_products: usize,
+}
+
+impl MeasureConfig {
+    /// 5,000 evenly strided examples, λ_max alone, residual below 10⁻³ of it.
+    pub const fn new() -> Self {
+        Self {
+            examples: 5000,
+            subset: Subset::Every,
+            bn: BnMode::Batch,
+            chunk: 1000,
+            top_k: 1,
+            lambda_min: false,
+            between_iterates: false,
+            rtol: 1e-3,
+            max_products: 500,
+        }
+    }
+}
+
+impl Default for MeasureConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl RunConfig {
+    /// The paper's protocol for an architecture on a data set: plain SGD at η = 0.05 with batches of 100, until 99 % train
+    /// accuracy.
+    pub fn new(name: DatasetName, arch: Architecture) -> Self {
+        Self {
+            seed: 0,
+            precision: Precision::F32,
+            data: DataConfig { name, standardize: Standardization::Pixel, train_examples: None },
+            model: Model::new(arch),
+            training: TrainingConfig {
+                loss: LossName::CrossEntropy,
+                learning_rate: 0.05,
+                batch_size: 100,
+                micro_batch_size: 1000,
+                momentum: 0.0,
+                nesterov: false,
+                weight_decay: 0.0,
+                sam: None,
+                target_accuracy: 0.99,
+                max_epochs: 1000,
+            },
+            measure: MeasureConfig::new(),
+        }
+    }
+}
