@@ -5,3 +5,4 @@ pub mod data;
 mod error;
 
 pub use error::{Error, Result};
+pub use sharpness_network as network;
