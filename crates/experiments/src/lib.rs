@@ -3,6 +3,7 @@
 pub mod config;
 pub mod data;
 mod error;
+pub mod measures;
 
 pub use error::{Error, Result};
 pub use sharpness_network as network;
