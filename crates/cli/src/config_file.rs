@@ -34,11 +34,12 @@ impl ConfigFile {
         }
     }
 
-    /// Whether the file has the key, given from the outermost table inwards.
-    pub(crate) fn has(&self, keys: &[&str]) -> bool {
-        let Some((last, tables)) = keys.split_last() else { return true };
-        let table = tables.iter().try_fold(&self.table, |table, key| table.get(*key)?.as_table());
-        table.is_some_and(|table| table.contains_key(*last))
+    /// Whether the file has a key such as `training.batch_size`.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        let (tables, last) = key.rsplit_once('.').map_or((None, key), |(tables, last)| (Some(tables), last));
+        let mut tables = tables.into_iter().flat_map(|tables| tables.split('.'));
+        let table = tables.try_fold(&self.table, |table, key| table.get(key)?.as_table());
+        table.is_some_and(|table| table.contains_key(last))
     }
 
     /// The configuration `base` with the file's choices in place of its own.
@@ -47,7 +48,7 @@ impl ConfigFile {
     /// A key that no configuration has, or a value of the wrong type.
     pub(crate) fn over(&self, base: &RunConfig) -> Result<RunConfig> {
         let mut merged = Table::try_from(base).context("cannot write the default configuration as TOML")?;
-        if self.has(&["training", "sam"]) {
+        if self.has("training.sam") {
             let sam = SamConfig { rho: 0.05, adaptive: false, m: None, bn_stats: BnStats::First };
             let sam = Value::try_from(sam).context("cannot write the default of SAM as TOML")?;
             if let Some(training) = merged.get_mut("training").and_then(Value::as_table_mut) {
@@ -61,7 +62,7 @@ impl ConfigFile {
     /// The file and the line in which a key such as `training.batch_size` stands, if it does.
     pub(crate) fn place(&self, key: &str) -> Option<String> {
         let keys: Vec<&str> = key.split('.').collect();
-        let span = self.has(&keys).then(|| self.span(&keys))??;
+        let span = self.has(key).then(|| self.span(&keys))??;
         Some(format!("{}, line {}", self.path.display(), line_of(&self.text, &span)))
     }
 

@@ -6,8 +6,12 @@ mod commands;
 mod config_file;
 mod exit;
 mod interrupt;
+mod job;
+mod measuring;
 mod output;
+mod program;
 mod settings;
+mod watch;
 
 use std::process::ExitCode;
 

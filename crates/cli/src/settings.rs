@@ -152,8 +152,8 @@ pub(crate) fn check(config: &RunConfig, train_examples: usize, file: Option<&Con
         other => return Ok(other?),
     };
     let place = file.and_then(|file| file.place(&key)).map_or_else(String::new, |place| format!("{place}: "));
-    let flag = FLAGS.iter().find(|(of, _)| *of == key);
-    let name = flag.map_or_else(|| key.clone(), |(_, flag)| format!("{flag} ({key})"));
+    let flag = FLAGS.iter().find(|(of, _)| **of == *key);
+    let name = flag.map_or_else(|| key.to_string(), |(_, flag)| format!("{flag} ({key})"));
     Err(Usage::new(format!("{place}{name} {problem}")).into())
 }
 

@@ -3,6 +3,7 @@
 use clap::Args;
 use sharpness_experiments::config::BnMode;
 use sharpness_experiments::data::Subset;
+use sharpness_experiments::network::Match;
 
 use super::one_of;
 
@@ -42,4 +43,9 @@ pub(crate) struct MeasureArgs {
     /// Give up after this many Hessian-vector products [default: 500]
     #[arg(long, value_name = "N")]
     pub(crate) max_products: Option<usize>,
+}
+
+/// Accepts the ways to pair tensors of a file with layers.
+pub(crate) fn match_parser() -> impl clap::builder::TypedValueParser<Value = Match> {
+    one_of([("name", Match::Name), ("order", Match::Order)])
 }

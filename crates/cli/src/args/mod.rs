@@ -15,9 +15,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 pub(crate) use data::{DataArgs, dataset_parser};
 pub(crate) use engine::EngineArgs;
-pub(crate) use measure::MeasureArgs;
+pub(crate) use measure::{MeasureArgs, match_parser};
 pub(crate) use model::{ArchArg, ModelArgs, architecture_parser};
-pub(crate) use training::TrainingArgs;
+pub(crate) use training::{TrainingArgs, loss_parser};
 
 /// A parser that accepts a fixed list of names, which help texts and completions show.
 fn one_of<T>(choices: impl IntoIterator<Item = (&'static str, T)>) -> impl TypedValueParser<Value = T>

@@ -51,8 +51,7 @@ pub(crate) struct TrainingArgs {
     pub(crate) bn_stats: Option<BnStats>,
 
     /// The loss of an example [default: cross-entropy]
-    #[arg(long, value_name = "NAME", value_parser = one_of([
-        ("cross-entropy", LossName::CrossEntropy), ("squared-error", LossName::SquaredError)]))]
+    #[arg(long, value_name = "NAME", value_parser = loss_parser())]
     pub(crate) loss: Option<LossName>,
 
     /// Stop at the first epoch end with this train accuracy, dropout off [default: 0.99]
@@ -62,4 +61,9 @@ pub(crate) struct TrainingArgs {
     /// Stop after this many epochs in any case [default: 1000]
     #[arg(long, value_name = "N")]
     pub(crate) max_epochs: Option<u32>,
+}
+
+/// Accepts the losses' names.
+pub(crate) fn loss_parser() -> impl clap::builder::TypedValueParser<Value = LossName> {
+    one_of([("cross-entropy", LossName::CrossEntropy), ("squared-error", LossName::SquaredError)])
 }

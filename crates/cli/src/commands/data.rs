@@ -178,14 +178,14 @@ fn fetch(command: &FetchCommand) -> Result<Exit> {
         "there is no cache directory, because the user has no home directory; name one with --cache-dir DIR",
     )?;
     let mut bar =
-        Progress::new(0, "{msg:28} {wide_bar} {binary_bytes:>10} of {binary_total_bytes}  {eta} left");
+        Progress::new("{msg} {wide_bar} of {binary_total_bytes}, {eta} left");
     let mut progress = |download: Download<'_>| {
         let total_bytes = download.total_bytes.unwrap_or(download.done_bytes);
         let done = bytes(usize::try_from(download.done_bytes).unwrap_or(usize::MAX));
-        bar.update(download.done_bytes, total_bytes, download.file, || format!("{}: {done}", download.file));
+        bar.update(download.done_bytes, total_bytes, || format!("{}: {done}", download.file));
     };
     let fetched = fetch::fetch(name, command.base_url.as_deref(), &cache_dir, &mut progress);
-    bar.clear();
+    drop(bar);
     let mut text = String::new();
     for file in fetched? {
         let what = if file.was_present { "was there" } else { "downloaded" };

@@ -76,7 +76,7 @@ fn facts(command: &InfoCommand) -> Result<Facts> {
     let image = dataset.shape();
     let input = Shape::new(image.channels, image.height, image.width);
     let graph = model.graph(input, dataset.classes())?;
-    let network = Network::new(Cpu::<f32>::new(), graph, Loss::CrossEntropy);
+    let network = Network::new(Cpu::<f32>::new(), graph, Loss::SoftmaxCrossEntropy);
     let dimensions = |shape: Shape| [shape.channels, shape.height, shape.width];
     let layers = network.layers().into_iter().map(|layer| LayerFacts {
         name: layer.name,

@@ -3,6 +3,9 @@
 mod completions;
 mod data;
 mod info;
+mod measure;
+mod quickstart;
+mod train;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -20,7 +23,12 @@ pub(crate) struct Cli {
 }
 
 #[derive(Subcommand, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one command line is parsed in the life of the program")]
 enum Command {
+    /// Train a network until it fits, and measure its sharpness
+    Train(train::TrainCommand),
+    /// Measure the sharpness at weights that exist, also PyTorch's
+    Measure(measure::MeasureCommand),
     /// Find, download and check data sets
     Data(data::DataCommand),
     /// Show the layers, parameters and cost of an architecture
@@ -35,7 +43,9 @@ enum Command {
 /// Those of the command; see [`crate::exit::of_error`] for their exit codes.
 pub(crate) fn run(cli: Cli) -> Result<Exit> {
     match cli.command {
-        None => Ok(Exit::Done),
+        None => quickstart::run(),
+        Some(Command::Train(command)) => train::run(&command),
+        Some(Command::Measure(command)) => measure::run(&command),
         Some(Command::Data(command)) => data::run(command),
         Some(Command::Info(command)) => info::run(&command),
         Some(Command::Completions(command)) => completions::run(&command),

@@ -39,6 +39,11 @@ pub(crate) fn duration(time: Duration) -> String {
     }
 }
 
+/// As [`duration`], of seconds.
+pub(crate) fn duration_secs(secs: f64) -> String {
+    Duration::try_from_secs_f64(secs).map_or_else(|_| format!("{secs} s"), duration)
+}
+
 /// A number with so many significant digits.
 pub(crate) fn significant(value: f64, digits: i32) -> String {
     let is_plain = value == 0.0 || (1e-4..1e7).contains(&value.abs());
