@@ -85,7 +85,9 @@ impl Job<'_> {
             Run::Trained(trained) => *trained,
             Run::Finished(result) => {
                 let report = serde_json::from_value(result);
-                return report.map(Some).context("the result.json of the run was not written by this version");
+                return report
+                    .map(Some)
+                    .context("the result.json of the run was not written by this version");
             }
         };
         drop(watch);

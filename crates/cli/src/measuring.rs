@@ -54,7 +54,8 @@ pub(crate) fn measure_at<B: Backend>(
 }
 
 fn message(progress: &MeasureProgress) -> String {
-    let place = progress.point.map_or_else(String::new, |(point, points)| format!(" at point {point} of {points}"));
+    let place =
+        progress.point.map_or_else(String::new, |(point, points)| format!(" at point {point} of {points}"));
     let name = match progress.phase {
         Phase::Gradient => return format!("measuring the loss and its gradient{place}"),
         Phase::LambdaMax => "λ_max",

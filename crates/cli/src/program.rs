@@ -48,7 +48,9 @@ mod tests {
 
     #[test]
     fn words_with_spaces_and_quotes_survive_a_shell() {
-        for (word, shell) in [("runs/a-1", "runs/a-1"), ("my run", "'my run'"), ("it's", r"'it'\''s'"), ("", "''")] {
+        for (word, shell) in
+            [("runs/a-1", "runs/a-1"), ("my run", "'my run'"), ("it's", r"'it'\''s'"), ("", "''")]
+        {
             assert_eq!(quoted(word), shell, "{word}");
         }
     }

@@ -57,7 +57,8 @@ impl Observer for Watch<'_> {
 
     fn on_epoch(&mut self, metrics: &EpochMetrics) {
         self.errors.push(1.0 - metrics.train_accuracy);
-        let left = self.time_left().map_or_else(String::new, |left| format!(", about {} left", duration(left)));
+        let left =
+            self.time_left().map_or_else(String::new, |left| format!(", about {} left", duration(left)));
         let (accuracy, target) = (percent(metrics.train_accuracy), percent(self.target_accuracy));
         self.last_epoch = format!(", train accuracy {accuracy} of {target}{left}");
     }

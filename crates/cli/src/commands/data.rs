@@ -177,8 +177,7 @@ fn fetch(command: &FetchCommand) -> Result<Exit> {
     let cache_dir = command.cache_dir.clone().or_else(default_cache_dir).context(
         "there is no cache directory, because the user has no home directory; name one with --cache-dir DIR",
     )?;
-    let mut bar =
-        Progress::new("{msg} {wide_bar} of {binary_total_bytes}, {eta} left");
+    let mut bar = Progress::new("{msg} {wide_bar} of {binary_total_bytes}, {eta} left");
     let mut progress = |download: Download<'_>| {
         let total_bytes = download.total_bytes.unwrap_or(download.done_bytes);
         let done = bytes(usize::try_from(download.done_bytes).unwrap_or(usize::MAX));

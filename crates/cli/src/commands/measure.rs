@@ -113,7 +113,11 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
         seed: config.seed,
         measurement,
     };
-    if command.json { print_json(&document)? } else { print(&text(&document))? }
+    if command.json {
+        print_json(&document)?
+    } else {
+        print(&text(&document))?
+    }
     Ok(exit)
 }
 
@@ -151,7 +155,12 @@ impl MeasureCommand {
         self.source.weights.clone().or_else(of_run).unwrap_or_default()
     }
 
-    fn measure_on<B: Backend>(&self, backend: B, config: &RunConfig, data: &Standardized) -> Result<Measurement> {
+    fn measure_on<B: Backend>(
+        &self,
+        backend: B,
+        config: &RunConfig,
+        data: &Standardized,
+    ) -> Result<Measurement> {
         let network = network(config, backend)?;
         let matching = self.source.r#match.unwrap_or_default();
         let weights = Weights::read(&self.weights(), &network, matching, config.model.arch.name())?;

@@ -149,15 +149,19 @@ impl TrainCommand {
             config.training.micro_batch_size = default_micro_batch(config.training.batch_size);
         }
         self.measure.apply(&mut config.measure);
-        config.measure.between_iterates = self.run.between_iterates.unwrap_or(config.measure.between_iterates);
+        config.measure.between_iterates =
+            self.run.between_iterates.unwrap_or(config.measure.between_iterates);
         self.engine.apply(&mut config);
         Ok(config)
     }
 
     fn options(&self) -> RunOptions {
         let (epochs, seconds) = (self.run.checkpoint_epochs, self.run.checkpoint_seconds);
-        let checkpoint_every =
-            if epochs.or(seconds.map(|_| 0)).is_some() { CheckpointEvery { epochs, seconds } } else { CheckpointEvery::default() };
+        let checkpoint_every = if epochs.or(seconds.map(|_| 0)).is_some() {
+            CheckpointEvery { epochs, seconds }
+        } else {
+            CheckpointEvery::default()
+        };
         RunOptions { out: self.run.out.clone(), resume: self.run.resume, checkpoint_every }
     }
 
@@ -184,7 +188,10 @@ impl TrainCommand {
             return "\nNothing was written; --out DIR keeps the run.\n".to_owned();
         };
         let again = Suggestion::new("measure").with_path("--run", out);
-        format!("\nKept in {}; measure it again, otherwise, with:\n  {again} --top-k 5 --lambda-min\n", display(out))
+        format!(
+            "\nKept in {}; measure it again, otherwise, with:\n  {again} --top-k 5 --lambda-min\n",
+            display(out)
+        )
     }
 }
 
@@ -220,7 +227,11 @@ pub(super) fn report_text(report: &Report) -> String {
     ] {
         if let (Some(accuracy), Some(loss)) = (accuracy, loss) {
             let value = percent(accuracy);
-            line(&mut text, name, &format!("{value}   loss {} on {} examples", significant(loss, 4), count(examples)));
+            line(
+                &mut text,
+                name,
+                &format!("{value}   loss {} on {} examples", significant(loss, 4), count(examples)),
+            );
         }
     }
     if let Some(loss) = training.last_batch_loss.filter(|_| training.outcome == Outcome::Diverged) {

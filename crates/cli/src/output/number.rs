@@ -73,6 +73,17 @@ pub(crate) fn with_error(value: f64, error: f64) -> String {
     format!("{rounded:.decimals$} ± {bound:.decimals$}")
 }
 
+/// An interval to the digits that its width supports, rounded outwards; a side without a bound is infinite.
+pub(crate) fn interval(lower: Option<f64>, upper: Option<f64>) -> String {
+    let width = lower.zip(upper).map_or(0.0, |(lower, upper)| upper - lower);
+    let decimals = if width > 0.0 { (1 - exponent(width)).clamp(0, MOST_DECIMALS) } else { 6 };
+    let unit = 10_f64.powi(-decimals);
+    let places = usize::try_from(decimals).unwrap_or(0);
+    let lower = lower.map_or_else(|| "-∞".to_owned(), |x| format!("{:.places$}", (x / unit).floor() * unit));
+    let upper = upper.map_or_else(|| "∞".to_owned(), |x| format!("{:.places$}", (x / unit).ceil() * unit));
+    format!("[{lower}, {upper}]")
+}
+
 /// The power of ten of a number's first digit; 0 of 0.
 #[expect(clippy::cast_possible_truncation, reason = "the power of ten of a double lies between -324 and 308")]
 fn exponent(value: f64) -> i32 {
@@ -100,6 +111,17 @@ mod tests {
             (5.0, 0.0, "5.00000"),
         ] {
             assert_eq!(with_error(value, error), text, "{value} with the error {error}");
+        }
+    }
+
+    #[test]
+    fn an_interval_is_rounded_outwards() {
+        for (lower, upper, text) in [
+            (Some(2.281_691), Some(2.622_344), "[2.28, 2.63]"),
+            (Some(-0.134_294_7), Some(-0.134_281_7), "[-0.134295, -0.134281]"),
+            (Some(3.0), None, "[3.000000, ∞]"),
+        ] {
+            assert_eq!(interval(lower, upper), text, "{lower:?} to {upper:?}");
         }
     }
 

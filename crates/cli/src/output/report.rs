@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use sharpness_experiments::data::Subset;
 use sharpness_experiments::measures::{Eigenvalue, Measurement};
 
-use super::{count, percent, significant, with_error};
+use super::{count, interval, percent, significant, with_error};
 
 /// Width of the names in front of values.
 const NAME_WIDTH: usize = 15;
@@ -33,9 +33,21 @@ pub(crate) fn measurement(text: &mut String, measured: &Measurement) {
         let points = between.points.len();
         let value = significant(between.maximum, 5);
         let at = significant(between.at, 2);
-        line(text, "between", &format!("λ_max ≤ {value} at {points} points up to the next iterate (largest at {at})"));
+        line(
+            text,
+            "between",
+            &format!("λ_max ≤ {value} at {points} points up to the next iterate (largest at {at})"),
+        );
     }
-    line(text, "loss", &format!("{}   gradient norm {}", significant(measured.loss, 4), significant(measured.gradient_norm, 3)));
+    line(
+        text,
+        "loss",
+        &format!(
+            "{}   gradient norm {}",
+            significant(measured.loss, 4),
+            significant(measured.gradient_norm, 3)
+        ),
+    );
     line(text, "accuracy", &format!("{} of the measured examples", percent(measured.accuracy)));
     line(text, "measured on", &conditions(measured));
 }
@@ -43,17 +55,21 @@ pub(crate) fn measurement(text: &mut String, measured: &Measurement) {
 /// The value with the bound of its error, and what it took.
 fn eigenvalue(eigenvalue: &Eigenvalue) -> String {
     let work = format!("({} Hessian-vector products)", eigenvalue.products);
-    let missed = if eigenvalue.converged { "" } else { "  NOT CONVERGED: raise --max-products or --rtol" };
+    let missed = if eigenvalue.converged {
+        ""
+    } else {
+        "  NOT CONVERGED: raise --max-products or --rtol, or try --precision f64"
+    };
     format!("{}  {work}{missed}", with_error(eigenvalue.value, eigenvalue.residual))
 }
 
 /// Where the true value lies: certainly on the inner side, and with a stated probability on the outer side.
 fn bounds(eigenvalue: &Eigenvalue) -> String {
-    let side = |bound: Option<f64>, none: &str| bound.map_or_else(|| none.to_owned(), |bound| significant(bound, 7));
-    let interval = format!("in [{}, {}]", side(eigenvalue.lower, "-∞"), side(eigenvalue.upper, "∞"));
+    let interval = interval(eigenvalue.lower, eigenvalue.upper);
     let risks = [eigenvalue.lower_failure_probability, eigenvalue.upper_failure_probability];
     let risk = risks.into_iter().flatten().fold(0.0, f64::max);
-    if risk > 0.0 { format!("{interval}, wrong with probability {risk:.0e}") } else { interval }
+    let certainty = if risk > 0.0 { format!(" with probability {}", 1.0 - risk) } else { String::new() };
+    format!("in {interval}{certainty}")
 }
 
 /// The examples, the batch norm and the precision.

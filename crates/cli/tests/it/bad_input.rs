@@ -14,7 +14,8 @@ fn train<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
 
 /// `measure` with a small network, weights from `path` and these further arguments.
 fn measure<'a>(path: &'a Path, arguments: &[&'a str]) -> Vec<&'a str> {
-    let mut all = vec!["measure", "--arch", "mlp", "--dataset", "digits", "--hidden", "4", "--weights", text(path)];
+    let mut all =
+        vec!["measure", "--arch", "mlp", "--dataset", "digits", "--hidden", "4", "--weights", text(path)];
     all.extend(arguments);
     all
 }
@@ -124,9 +125,12 @@ fn weights_that_are_no_weights_are_refused() {
 #[test]
 fn damaged_data_files_are_refused_with_file_and_offset() {
     let folder = tempfile::tempdir().unwrap();
-    for name in
-        ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
-    {
+    for name in [
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    ] {
         fs::write(folder.path().join(name), [0, 0, 8, 3, 0, 0]).unwrap();
     }
     let arguments = ["train", "--arch", "mlp", "--dataset", "mnist", "--data-dir", text(folder.path())];
@@ -150,7 +154,11 @@ fn errors_of_a_configuration_name_file_line_and_key() {
         ("batch_size = -3\n", 1, &["run.toml, line 9", "training.batch_size"][..]),
         ("batchsize = 3\n", 1, &["run.toml, line 9", "batchsize", "batch_size"]),
         ("learning_rate = \"high\"\n", 1, &["run.toml, line 9", "training.learning_rate"]),
-        ("learning_rate = 0.1\n\n[measure]\nbn = \"none\"\n", 1, &["run.toml, line 12", "measure.bn", "running"]),
+        (
+            "learning_rate = 0.1\n\n[measure]\nbn = \"none\"\n",
+            1,
+            &["run.toml, line 12", "measure.bn", "running"],
+        ),
         ("learning_rate = = 3\n", 1, &["run.toml, line 9"]),
         ("max_epochs = 0\n", 2, &["--max-epochs"]),
     ] {

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::program::{run, text};
 
-const MODEL: [&str; 8] = ["--arch", "cnn-bn", "--dataset", "digits", "--width-divisor", "4", "--examples", "300"];
+const MODEL: [&str; 8] =
+    ["--arch", "cnn-bn", "--dataset", "digits", "--width-divisor", "4", "--examples", "300"];
 
 /// A run of a small network in a new directory.
 fn trained(folder: &Path) -> PathBuf {
@@ -49,7 +50,10 @@ fn the_weights_of_a_run_measure_as_at_its_end() {
         assert!(!by_weights["lambda_max"][key].is_null(), "λ_max must have {key}: {by_weights}");
     }
     let table = run(&["measure", "--run", text(&out), "--bn", "running"]).out_with(0);
-    assert!(table.contains("batch norm with running statistics"), "the report says which statistics:\n{table}");
+    assert!(
+        table.contains("batch norm with running statistics"),
+        "the report says which statistics:\n{table}"
+    );
 }
 
 #[test]
@@ -74,9 +78,9 @@ fn renamed(weights: &Path, to: &Path, rename: impl Fn(&str) -> String) {
         .into_iter()
         .map(|(name, view)| (rename(&name), (view.dtype(), view.shape().to_vec(), view.data().to_vec())))
         .collect();
-    let views = tensors.iter().map(|(name, (dtype, shape, data))| {
-        (name, TensorView::new(*dtype, shape.clone(), data).unwrap())
-    });
+    let views = tensors
+        .iter()
+        .map(|(name, (dtype, shape, data))| (name, TensorView::new(*dtype, shape.clone(), data).unwrap()));
     fs::write(to, serialize(views, None).unwrap()).unwrap();
 }
 

@@ -11,7 +11,18 @@ use crate::program::{command, run, text};
 /// A run of some seconds with momentum, dropout and SAM, so that all of their state must survive.
 fn arguments<'a>(out: &'a Path, threads: &'a str) -> Vec<&'a str> {
     let mut all = vec!["train", "--arch", "mlp", "--dataset", "digits", "--hidden", "64,32"];
-    all.extend(["--lr", "0.01", "--batch-size", "20", "--momentum", "0.5", "--dropout", "0.2", "--sam-rho", "0.05"]);
+    all.extend([
+        "--lr",
+        "0.01",
+        "--batch-size",
+        "20",
+        "--momentum",
+        "0.5",
+        "--dropout",
+        "0.2",
+        "--sam-rho",
+        "0.05",
+    ]);
     all.extend(["--target-accuracy", "1", "--max-epochs", "12", "--examples", "100", "--rtol", "0.1"]);
     all.extend(["--checkpoint-epochs", "1", "--threads", threads, "--out", text(out)]);
     all
@@ -86,11 +97,12 @@ fn ctrl_c_saves_and_says_how_to_go_on() {
 
 #[test]
 fn a_stopped_run_without_a_directory_says_that_nothing_is_kept() {
-    let mut child = command(&["train", "--arch", "mlp", "--dataset", "digits", "--target-accuracy", "1", "--lr", "1e-6"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        command(&["train", "--arch", "mlp", "--dataset", "digits", "--target-accuracy", "1", "--lr", "1e-6"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
     // The note about the measured examples comes just before the program listens for signals.
     let mut seen = Vec::new();
     let mut stderr = child.stderr.take().unwrap();

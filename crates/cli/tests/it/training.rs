@@ -5,8 +5,7 @@ use std::fs;
 use crate::program::{run, text};
 
 /// A network that fits in a second.
-const SMALL: [&str; 9] =
-    ["train", "--arch", "mlp", "--dataset", "digits", "--hidden", "32", "--lr", "0.5"];
+const SMALL: [&str; 9] = ["train", "--arch", "mlp", "--dataset", "digits", "--hidden", "32", "--lr", "0.5"];
 
 #[test]
 fn without_a_command_a_network_is_trained_and_measured() {
