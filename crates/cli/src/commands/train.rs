@@ -89,7 +89,8 @@ pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
     let available = config.data.train_examples.unwrap_or(dataset.train().len());
     let is_asked_for =
         command.measure.examples.is_some() || file.as_ref().is_some_and(|file| file.has("measure.examples"));
-    if let Some(text) = fit_examples(&mut config.measure, available, is_asked_for)? {
+    let fitted = fit_examples(&mut config.measure, available, is_asked_for)?;
+    if let Some(text) = fitted.filter(|_| !command.run.no_measure) {
         note(&text);
     }
 
