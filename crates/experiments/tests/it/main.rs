@@ -11,3 +11,6 @@ mod data_locate;
 mod data_official;
 mod data_server;
 mod data_subset;
+mod measures;
+mod measures_between_iterates;
+mod measures_problem;
