@@ -1,1 +1,57 @@
 //! Eigenvalues of a symmetric operator that is known only by `v -> A v`. Knows nothing of networks.
+//!
+//! [`eigenpairs()`] is the front door. It answers with vectors, residuals that were computed and not estimated, and an
+//! interval that holds the whole spectrum with a stated probability:
+//!
+//! ```
+//! use sharpness_curvature::{ApplyError, EigenParams, SymmetricOperator, eigenpairs};
+//!
+//! /// The second difference on a line of `n` points. Its largest eigenvalue is `4 sin²(π n / (2 n + 2))`.
+//! struct SecondDifference {
+//!     n: usize,
+//! }
+//!
+//! impl SymmetricOperator for SecondDifference {
+//!     fn dim(&self) -> usize {
+//!         self.n
+//!     }
+//!     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), ApplyError> {
+//!         let at = |i: usize| v.get(i).copied().unwrap_or(0.0);
+//!         for i in 0..self.n {
+//!             out[i] = 2.0 * v[i] - at(i.wrapping_sub(1)) - at(i + 1);
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let mut operator = SecondDifference { n: 400 };
+//! let answer = eigenpairs(&mut operator, &EigenParams::default(), &mut |_| ())?;
+//! let (top, bounds) = (&answer.pairs[0], answer.spectrum_bounds.expect("Lanczos gives bounds"));
+//! assert!(answer.converged());
+//! assert!(top.value <= 4.0 && 3.99 < top.value + top.residual);
+//! assert!(bounds.upper < 4.1, "λ_max lies in [{}, {}]", top.value, bounds.upper);
+//! # Ok::<(), sharpness_curvature::Error>(())
+//! ```
+
+mod dense;
+mod eigenpairs;
+mod error;
+mod krylov;
+mod lanczos;
+mod operator;
+mod params;
+mod power_iteration;
+pub mod spectra;
+mod spectrum_bounds;
+mod start;
+mod symmetric_eigen;
+mod vectors;
+
+pub use dense::{DENSE_LIMIT, dense};
+pub use eigenpairs::eigenpairs;
+pub use error::{ApplyError, Error};
+pub use lanczos::lanczos;
+pub use operator::{DenseOperator, SymmetricOperator};
+pub use params::{EigenParams, Eigenpair, Eigenpairs, Method, Progress, Stop, Which};
+pub use power_iteration::power_iteration;
+pub use spectrum_bounds::SpectrumBounds;

@@ -1,0 +1,100 @@
+//! The dense method: the whole matrix, by one product per column.
+
+use faer::Mat;
+
+use crate::error::Error;
+use crate::operator::{Products, SymmetricOperator};
+use crate::params::{EigenParams, Eigenpair, Eigenpairs, Progress, Stop, rounding};
+use crate::spectrum_bounds::SpectrumBounds;
+use crate::symmetric_eigen::symmetric_eigen;
+use crate::vectors;
+
+/// The largest dimension of the dense method. There it takes 2,000 products, 130 MB and some seconds.
+pub const DENSE_LIMIT: usize = 2000;
+
+/// The wanted eigenpairs from the decomposition of the whole matrix, which is symmetrized first.
+///
+/// It finds every copy of a repeated eigenvalue, and its bounds on the spectrum hold with certainty. The cost is `dim`
+/// products and `O(dim³)` work; `start`, `seed` and `memory_bytes` have no effect. The residuals are those of the matrix as
+/// its products gave it, before it was symmetrized.
+///
+/// # Errors
+/// [`Error::DenseTooLarge`] above [`DENSE_LIMIT`], [`Error::TooFewProducts`] when `max_products < dim`; else as
+/// [`lanczos`](crate::lanczos()).
+pub fn dense(
+    op: &mut dyn SymmetricOperator,
+    params: &EigenParams,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<Eigenpairs, Error> {
+    let dim = op.dim();
+    params.check(dim)?;
+    if dim > DENSE_LIMIT {
+        return Err(Error::DenseTooLarge { dim, limit: DENSE_LIMIT });
+    }
+    params.require_products(dim)?;
+    let mut operator = Products::new(op);
+    let columns = columns(&mut operator)?;
+    let (symmetrized, asymmetry) = symmetrize(&columns);
+    let (values, vectors) = symmetric_eigen(&symmetrized)?;
+
+    let norm = values.iter().fold(0.0, |norm: f64, value| norm.max(value.abs()));
+    let allowance = rounding(norm, dim) * (dim as f64).sqrt() + asymmetry;
+    let spectrum_bounds = Some(SpectrumBounds {
+        lower: values[0] - allowance,
+        upper: values[dim - 1] + allowance,
+        failure_probability: 0.0,
+        steps: dim,
+    });
+
+    let mut ranked: Vec<_> = values.into_iter().zip(vectors).collect();
+    ranked.sort_by(|a, b| params.which.rank(b.0).total_cmp(&params.which.rank(a.0)));
+    ranked.truncate(params.k);
+    let pairs: Vec<_> = ranked.into_iter().map(|(_, vector)| pair(&columns, vector)).collect();
+
+    let worst = pairs.iter().map(|pair| pair.residual).fold(0.0, f64::max);
+    progress(&Progress { products: operator.count(), value: pairs[0].value, residual: worst });
+    let accepted = |pair: &Eigenpair| {
+        let tolerance =
+            params.tolerance(pair.value, norm, dim).max(rounding(norm, dim) * (dim as f64).sqrt());
+        pair.residual <= tolerance
+    };
+    let stop = if pairs.iter().all(accepted) { Stop::Converged } else { Stop::Stagnated };
+    Ok(Eigenpairs { pairs, products: operator.count(), stop, spectrum_bounds, asymmetry })
+}
+
+fn columns(operator: &mut Products) -> Result<Vec<Vec<f64>>, Error> {
+    let dim = operator.dim();
+    let mut unit = vec![0.0; dim];
+    let mut columns = Vec::with_capacity(dim);
+    for j in 0..dim {
+        let mut column = vec![0.0; dim];
+        unit[j] = 1.0;
+        operator.apply(&unit, &mut column)?;
+        unit[j] = 0.0;
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
+/// `(A + Aᵀ) / 2`, and the Frobenius norm of `(A - Aᵀ) / 2`, which bounds what was done to each eigenvalue.
+fn symmetrize(columns: &[Vec<f64>]) -> (Mat<f64>, f64) {
+    let dim = columns.len();
+    let mut squares = 0.0;
+    for (j, column) in columns.iter().enumerate() {
+        for (i, entry) in column.iter().enumerate().skip(j + 1) {
+            squares += 2.0 * (0.5 * (entry - columns[i][j])).powi(2);
+        }
+    }
+    let symmetrized = Mat::from_fn(dim, dim, |i, j| 0.5 * (columns[j][i] + columns[i][j]));
+    (symmetrized, squares.sqrt())
+}
+
+fn pair(columns: &[Vec<f64>], mut vector: Vec<f64>) -> Eigenpair {
+    let norm = vectors::norm(&vector);
+    vectors::scale(&mut vector, 1.0 / norm);
+    let mut product = vec![0.0; vector.len()];
+    for (entry, column) in vector.iter().zip(columns) {
+        vectors::add_scaled(&mut product, *entry, column);
+    }
+    Eigenpair::from_product(vector, &mut product)
+}

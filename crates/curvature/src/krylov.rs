@@ -1,0 +1,269 @@
+//! The space that Lanczos builds: an orthonormal basis and the operator projected on it.
+//!
+//! The basis has three parts, in this order:
+//! - *locked* vectors: eigenvectors from Krylov spaces that have broken down;
+//! - *active* vectors `V: [dim, m]`, with `A V = V T + r c` up to rounding, where `T` is tridiagonal, or after a
+//!   thick restart (Wu and Simon 2000, Thick-restart Lanczos method for large symmetric eigenvalue problems, SIAM J. Matrix
+//!   Anal. Appl. 22(2), equation 2.4) an arrow followed by a tridiagonal matrix;
+//! - the *next* vector `r`, which the coming step multiplies.
+
+use faer::Mat;
+use rand_chacha::ChaCha8Rng;
+
+use crate::error::Error;
+use crate::operator::Products;
+use crate::params::{Which, rounding};
+use crate::symmetric_eigen::symmetric_eigen;
+use crate::vectors;
+
+/// The Gram-Schmidt passes of a step: two suffice unless the second cancels as well (Giraud, Langou and Rozložník 2005).
+const MIN_PASSES: usize = 2;
+const MAX_PASSES: usize = 5;
+
+pub(crate) struct KrylovSpace {
+    basis: Vec<Vec<f64>>,
+    /// The eigenvalues of the locked vectors.
+    locked: Vec<f64>,
+    /// Active vectors at the head that a restart has kept: the arrow.
+    kept: usize,
+    /// The diagonal of `T`.
+    diagonal: Vec<f64>,
+    /// What joins active vector `i` to the vector [`target`](Self::target)`(i)`.
+    couplings: Vec<f64>,
+    /// The largest norm of a product so far: a lower bound of `‖A‖`, usually within a small factor.
+    norm: f64,
+    /// See [`crate::Eigenpairs::asymmetry`].
+    asymmetry: f64,
+}
+
+/// A Ritz pair that could be an answer.
+#[derive(Clone)]
+pub(crate) struct Candidate {
+    pub(crate) value: f64,
+    /// The norm of `A u - θ u`, from the recurrence.
+    pub(crate) residual: f64,
+    source: Source,
+}
+
+#[derive(Clone)]
+enum Source {
+    Locked(usize),
+    /// Coefficients on the active vectors.
+    Active(Vec<f64>),
+}
+
+impl KrylovSpace {
+    pub(crate) fn new(start: Vec<f64>) -> Self {
+        Self {
+            basis: vec![start],
+            locked: Vec::new(),
+            kept: 0,
+            diagonal: Vec::new(),
+            couplings: Vec::new(),
+            norm: 0.0,
+            asymmetry: 0.0,
+        }
+    }
+
+    pub(crate) fn active(&self) -> usize {
+        self.diagonal.len()
+    }
+
+    /// Vectors held, the next one included.
+    pub(crate) fn vectors(&self) -> usize {
+        self.basis.len()
+    }
+
+    pub(crate) fn has_locked(&self) -> bool {
+        !self.locked.is_empty()
+    }
+
+    /// Whether the locked and the active vectors together are a basis of the whole space.
+    pub(crate) fn fills_everything(&self) -> bool {
+        self.locked.len() + self.active() >= self.basis[0].len()
+    }
+
+    pub(crate) fn couplings(&self) -> &[f64] {
+        &self.couplings
+    }
+
+    pub(crate) fn norm(&self) -> f64 {
+        self.norm
+    }
+
+    pub(crate) fn asymmetry(&self) -> f64 {
+        self.asymmetry
+    }
+
+    fn target(&self, i: usize) -> usize {
+        if i < self.kept { self.kept } else { i + 1 }
+    }
+
+    /// One Lanczos step. Returns false when the space has broken down: it is invariant up to rounding, and there is no
+    /// next vector.
+    pub(crate) fn extend(&mut self, operator: &mut Products) -> Result<bool, Error> {
+        let step = self.active();
+        let next = &self.basis[self.locked.len() + step];
+        let dim = next.len();
+        let mut w = vec![0.0; dim];
+        self.norm = self.norm.max(operator.apply(next, &mut w)?);
+
+        let (coefficients, coupling) = orthogonalize(&mut w, &self.basis, rounding(self.norm, dim));
+        self.note_asymmetry(&coefficients[self.locked.len()..]);
+        self.diagonal.push(coefficients[self.locked.len() + step]);
+        self.couplings.push(coupling);
+        if coupling > 0.0 {
+            vectors::scale(&mut w, 1.0 / coupling);
+            self.basis.push(w);
+        }
+        Ok(coupling > 0.0)
+    }
+
+    /// Symmetry says what the coefficients on the older vectors must be; keeps the largest departure from it.
+    fn note_asymmetry(&mut self, coefficients: &[f64]) {
+        let step = self.active();
+        let departure = |i: usize| {
+            let expected = if self.target(i) == step { self.couplings[i] } else { 0.0 };
+            coefficients[i] - expected
+        };
+        let departures: Vec<f64> = (0..step).map(departure).collect();
+        self.asymmetry = self.asymmetry.max(vectors::norm(&departures));
+    }
+
+    /// The Ritz pairs of the active part, the most wanted one first. The cost is `O(m³)`.
+    pub(crate) fn ritz_pairs(&self, which: Which) -> Result<Vec<Candidate>, Error> {
+        let size = self.active();
+        let mut projected = Mat::<f64>::zeros(size, size);
+        for (i, value) in self.diagonal.iter().enumerate() {
+            projected[(i, i)] = *value;
+            if self.target(i) < size {
+                projected[(self.target(i), i)] = self.couplings[i];
+            }
+        }
+        let (values, columns) = symmetric_eigen(&projected)?;
+        let mut pairs: Vec<Candidate> = values
+            .into_iter()
+            .zip(columns)
+            .map(|(value, column)| Candidate {
+                value,
+                residual: self.residual_coefficient(&column).abs(),
+                source: Source::Active(column),
+            })
+            .collect();
+        sort_by_rank(&mut pairs, which);
+        Ok(pairs)
+    }
+
+    /// `c s`: the component along the next vector of `A V s - V T s`.
+    fn residual_coefficient(&self, column: &[f64]) -> f64 {
+        let size = self.active();
+        (0..size).filter(|i| self.target(*i) == size).map(|i| self.couplings[i] * column[i]).sum()
+    }
+
+    /// The locked pairs and the given active ones, the most wanted one first.
+    pub(crate) fn with_locked(&self, active: &[Candidate], which: Which) -> Vec<Candidate> {
+        let locked = self.locked.iter().enumerate();
+        let locked =
+            locked.map(|(i, value)| Candidate { value: *value, residual: 0.0, source: Source::Locked(i) });
+        let mut all: Vec<Candidate> = locked.chain(active.iter().cloned()).collect();
+        sort_by_rank(&mut all, which);
+        all
+    }
+
+    /// The Ritz vector `[dim]` of a candidate, of length 1.
+    pub(crate) fn vector(&self, candidate: &Candidate) -> Vec<f64> {
+        let mut vector = match &candidate.source {
+            Source::Locked(i) => self.basis[*i].clone(),
+            Source::Active(column) => {
+                let mut sum = vec![0.0; self.basis[0].len()];
+                for (s, v) in column.iter().zip(&self.basis[self.locked.len()..]) {
+                    vectors::add_scaled(&mut sum, *s, v);
+                }
+                sum
+            }
+        };
+        let norm = vectors::norm(&vector);
+        vectors::scale(&mut vector, 1.0 / norm);
+        vector
+    }
+
+    /// Thick restart: keeps the Ritz vectors of these pairs (all of the active part) and the next vector.
+    pub(crate) fn restart(&mut self, pairs: &[Candidate]) {
+        let columns = columns(pairs);
+        let couplings = columns.iter().map(|column| self.residual_coefficient(column)).collect();
+        let first = self.locked.len();
+        let active = self.active();
+        vectors::rotate(&mut self.basis[first..first + active], &columns);
+        self.basis.swap(first + columns.len(), first + active);
+        self.basis.truncate(first + columns.len() + 1);
+        self.kept = columns.len();
+        self.diagonal = pairs.iter().map(|pair| pair.value).collect();
+        self.couplings = couplings;
+    }
+
+    /// After a breakdown: locks the Ritz vectors of these pairs (all of the active part), keeps the `k` most wanted of
+    /// all locked ones, and draws the start of a new Krylov space orthogonal to them. Not to be called when the space
+    /// [fills everything](Self::fills_everything).
+    pub(crate) fn lock(&mut self, pairs: &[Candidate], k: usize, which: Which, rng: &mut ChaCha8Rng) {
+        debug_assert!(!self.fills_everything(), "a new space needs a direction that is left");
+        let columns = columns(pairs);
+        let first = self.locked.len();
+        vectors::rotate(&mut self.basis[first..], &columns);
+        self.basis.truncate(first + columns.len());
+        self.locked.extend(pairs.iter().map(|pair| pair.value));
+
+        let basis = std::mem::take(&mut self.basis);
+        let mut locked: Vec<_> = self.locked.drain(..).zip(basis).collect();
+        locked.sort_by(|a, b| which.rank(b.0).total_cmp(&which.rank(a.0)));
+        locked.truncate(k);
+        (self.locked, self.basis) = locked.into_iter().unzip();
+
+        self.kept = 0;
+        self.diagonal.clear();
+        self.couplings.clear();
+        self.push_random(rng);
+    }
+
+    fn push_random(&mut self, rng: &mut ChaCha8Rng) {
+        let dim = self.basis[0].len();
+        let (mut w, mut norm) = (Vec::new(), 0.0);
+        while norm <= 0.0 {
+            w = vectors::random_unit(dim, rng);
+            norm = orthogonalize(&mut w, &self.basis, rounding(1.0, dim)).1;
+        }
+        vectors::scale(&mut w, 1.0 / norm);
+        self.basis.push(w);
+    }
+}
+
+fn columns(pairs: &[Candidate]) -> Vec<Vec<f64>> {
+    let active = pairs.iter().filter_map(|pair| match &pair.source {
+        Source::Active(column) => Some(column.clone()),
+        Source::Locked(_) => None,
+    });
+    active.collect()
+}
+
+fn sort_by_rank(pairs: &mut [Candidate], which: Which) {
+    pairs.sort_by(|a, b| which.rank(b.value).total_cmp(&which.rank(a.value)));
+}
+
+/// Makes `w` orthogonal to the basis. Returns its coefficients on the basis and the norm of what is left, which is zero
+/// when no more than `noise` is left.
+fn orthogonalize(w: &mut [f64], basis: &[Vec<f64>], noise: f64) -> (Vec<f64>, f64) {
+    let mut coefficients = vec![0.0; basis.len()];
+    let mut before = vectors::norm(w);
+    for pass in 1..=MAX_PASSES {
+        let correction = vectors::project_out(w, basis);
+        vectors::add_scaled(&mut coefficients, 1.0, &correction);
+        let after = vectors::norm(w);
+        if after <= noise {
+            break;
+        }
+        if pass >= MIN_PASSES && after > 0.5 * before {
+            return (coefficients, after);
+        }
+        before = after;
+    }
+    (coefficients, 0.0)
+}

@@ -1,0 +1,206 @@
+//! What is asked of a solver, and what it answers.
+
+use crate::error::Error;
+use crate::spectrum_bounds::SpectrumBounds;
+use crate::vectors;
+
+/// Which end of the spectrum is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Which {
+    /// The largest eigenvalues, counted with their sign. For a Hessian this is the sharpness.
+    #[default]
+    LargestAlgebraic,
+    /// The smallest (most negative) eigenvalues.
+    SmallestAlgebraic,
+    /// The eigenvalues farthest from zero.
+    LargestMagnitude,
+}
+
+impl Which {
+    /// A key that is larger the more a value is wanted.
+    pub(crate) fn rank(self, value: f64) -> f64 {
+        match self {
+            Self::LargestAlgebraic => value,
+            Self::SmallestAlgebraic => -value,
+            Self::LargestMagnitude => value.abs(),
+        }
+    }
+}
+
+/// The algorithm that computes the pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    /// [`Dense`](Self::Dense) up to dimension 100, where it costs hardly more products than Lanczos and misses
+    /// nothing (repeated eigenvalues included), and [`Lanczos`](Self::Lanczos) above.
+    #[default]
+    Auto,
+    /// See [`lanczos`](crate::lanczos()).
+    Lanczos,
+    /// See [`dense`](crate::dense()); up to dimension [`DENSE_LIMIT`](crate::DENSE_LIMIT).
+    Dense,
+    /// See [`power_iteration`](crate::power_iteration()).
+    PowerIteration,
+}
+
+/// What is asked of a solver. `EigenParams::default()` asks for the largest eigenvalue to a residual of a
+/// thousandth of it.
+#[derive(Debug, Clone)]
+pub struct EigenParams {
+    /// The number of eigenpairs, at least 1.
+    pub k: usize,
+    /// The end of the spectrum.
+    pub which: Which,
+    /// The algorithm that [`eigenpairs`](crate::eigenpairs()) uses.
+    pub method: Method,
+    /// Stop when `‖A u - θ u‖ <= rtol |θ|` for every wanted pair. The error of `θ` itself is then at most
+    /// `rtol |θ|`, and about `rtol² θ² / gap`, where the gap is the distance to the next eigenvalue. A residual
+    /// that rounding alone explains also counts as converged, so that an eigenvalue of zero can be found.
+    pub rtol: f64,
+    /// With `Some(t)`, Lanczos goes on until the probabilistic bound ([`SpectrumBounds`]) on the wanted end lies
+    /// within `t |θ|` of the leading value `θ` too. After a restart the bound cannot improve any more and this is
+    /// not waited for.
+    pub bound_rtol: Option<f64>,
+    /// The largest number of products, the ones that check the result included.
+    pub max_products: usize,
+    /// The memory for Lanczos' vectors, in bytes (a vector takes `8 dim`). A basis that would outgrow it is
+    /// restarted. The smallest bound that works is `(3 k + 5) * 8 * dim`.
+    pub memory_bytes: usize,
+    /// Vectors `[dim]` near the wanted eigenvectors, for instance those of an earlier solve. Lanczos and power
+    /// iteration start from the sum of their directions plus a random vector of one hundredth of its length,
+    /// which keeps the probabilistic bound alive and lets an eigenvalue that has overtaken the old ones be found.
+    /// Empty: a random start.
+    pub start: Vec<Vec<f64>>,
+    /// The seed of the random start. Equal seeds give equal bits.
+    pub seed: u64,
+    /// The probability with which the [`SpectrumBounds`] may be wrong, for the draw of the start vector. They
+    /// depend on its logarithm only.
+    pub failure_probability: f64,
+}
+
+impl Default for EigenParams {
+    fn default() -> Self {
+        Self {
+            k: 1,
+            which: Which::default(),
+            method: Method::default(),
+            rtol: 1e-3,
+            bound_rtol: None,
+            max_products: 500,
+            memory_bytes: 2 << 30,
+            start: Vec::new(),
+            seed: 0,
+            failure_probability: 1e-3,
+        }
+    }
+}
+
+impl EigenParams {
+    /// Checks what every method asks of the parameters.
+    pub(crate) fn check(&self, dim: usize) -> Result<(), Error> {
+        if dim == 0 {
+            return Err(Error::NoDimension);
+        }
+        if self.k == 0 || self.k > dim {
+            return Err(Error::PairCount { k: self.k, dim });
+        }
+        for (name, value) in [("rtol", self.rtol), ("bound_rtol", self.bound_rtol.unwrap_or(0.0))] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(Error::Tolerance { name, value });
+            }
+        }
+        if !(self.failure_probability > 0.0 && self.failure_probability < 1.0) {
+            return Err(Error::FailureProbability { value: self.failure_probability });
+        }
+        for (index, vector) in self.start.iter().enumerate() {
+            if vector.len() != dim {
+                return Err(Error::StartLength { index, length: vector.len(), dim });
+            }
+            let norm = vectors::norm(vector);
+            if !(norm.is_finite() && norm > 0.0) {
+                return Err(Error::StartNorm { index, norm });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn require_products(&self, needed: usize) -> Result<(), Error> {
+        if self.max_products < needed {
+            return Err(Error::TooFewProducts { max_products: self.max_products, needed });
+        }
+        Ok(())
+    }
+
+    /// The residual at which a pair of this value counts as converged: `rtol |θ|`, or what rounding explains,
+    /// where `norm` estimates `‖A‖`.
+    pub(crate) fn tolerance(&self, value: f64, norm: f64, dim: usize) -> f64 {
+        (self.rtol * value.abs()).max(rounding(norm, dim))
+    }
+}
+
+/// What rounding contributes to the norm of one product with a unit vector, in f64: `O(ε) ‖A‖`, where the square
+/// root of the dimension allows for the sums inside of the operator.
+pub(crate) fn rounding(norm: f64, dim: usize) -> f64 {
+    f64::EPSILON * norm * (10.0 + (dim as f64).sqrt())
+}
+
+/// Where a solver is. Reported after each look at the Ritz values.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Products so far.
+    pub products: usize,
+    /// The current estimate of the leading eigenvalue.
+    pub value: f64,
+    /// The largest residual of the wanted pairs that exist so far, as estimated.
+    pub residual: f64,
+}
+
+/// Why a solver stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Every wanted pair has reached its tolerance.
+    Converged,
+    /// `max_products` was reached first.
+    ProductLimit,
+    /// The products are too inexact (noise, or an operator that is not quite symmetric) to reach `rtol`: more of
+    /// them would not make the residual smaller.
+    Stagnated,
+}
+
+/// An approximate eigenpair. The interval `[value - residual, value + residual]` is certain to hold an eigenvalue
+/// of a symmetric operator (Parlett, The Symmetric Eigenvalue Problem, theorem 4.5.1), up to the rounding of one product.
+#[derive(Debug, Clone)]
+pub struct Eigenpair {
+    /// `θ = uᵀ A u`. It never lies outside of the spectrum: `λ_min <= θ <= λ_max`.
+    pub value: f64,
+    /// `u: [dim]`, of length 1.
+    pub vector: Vec<f64>,
+    /// `‖A u - θ u‖`, computed with a product of its own, not estimated.
+    pub residual: f64,
+}
+
+/// What a solver answers.
+#[derive(Debug, Clone)]
+pub struct Eigenpairs {
+    /// The pairs, the most wanted one first. There are `k`, unless the products ran out before `k` candidates
+    /// existed.
+    pub pairs: Vec<Eigenpair>,
+    /// Products with the operator, the ones that computed the residuals included.
+    pub products: usize,
+    /// Why the solver stopped.
+    pub stop: Stop,
+    /// An interval that holds the whole spectrum with a stated probability. `None` from power iteration, and in
+    /// the few cases that [`SpectrumBounds`] lists.
+    pub spectrum_bounds: Option<SpectrumBounds>,
+    /// How far the products were seen to differ from those of a symmetric operator, in the units of the
+    /// eigenvalues: for Lanczos, the largest norm of the part of a product that should vanish by symmetry; for the
+    /// dense method, the Frobenius norm of `(A - Aᵀ) / 2`; zero for power iteration, which cannot see it. Products
+    /// in `f32` show about `1e-7 ‖A‖` here.
+    pub asymmetry: f64,
+}
+
+impl Eigenpairs {
+    /// Whether every wanted pair has reached its tolerance.
+    pub fn converged(&self) -> bool {
+        self.stop == Stop::Converged
+    }
+}

@@ -1,0 +1,10 @@
+//! The solvers on operators whose spectrum is known.
+
+mod accuracy;
+mod bounds;
+mod breakdown;
+mod cases;
+mod errors;
+mod inexact;
+mod restart;
+mod start;
