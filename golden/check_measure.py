@@ -25,7 +25,7 @@ from torch.nn import functional
 
 RECORD = 1 + 3 * 32 * 32
 TRAIN_BATCH = 100
-LEARNING_RATE = 0.01
+LEARNING_RATE = 0.05
 MOMENTUM = 0.9
 
 

@@ -19,7 +19,7 @@ import training
 from curvature import Linearization
 
 CLASSES = 10
-ARPACK_TOLERANCE = 1e-12
+ARPACK_TOLERANCE = 1e-9
 
 
 def vgg11(activation="relu", batch_norm="none"):
