@@ -3,3 +3,5 @@
 
 mod fixture;
 mod golden;
+mod models;
+mod weights;
