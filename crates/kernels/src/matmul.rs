@@ -84,12 +84,13 @@ impl<R> Shared<R> {
 /// `c (+)= Σ_k a_k b_k`: the sum of the products of the pairs `(a_k, b_k)`.
 ///
 /// # Panics
-/// If the shapes do not match.
+/// If there is no pair or the shapes do not match.
 pub fn matmul<R: Real>(
     pairs: &[(Matrix<'_, R>, Matrix<'_, R>)],
     accumulate: Accumulate,
     c: MatrixMut<'_, R>,
 ) {
+    assert!(!pairs.is_empty(), "a sum of matrix products has at least one");
     for (a, b) in pairs {
         assert!(
             a.rows == c.rows && b.columns == c.columns && a.columns == b.rows,

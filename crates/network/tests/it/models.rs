@@ -94,3 +94,11 @@ fn impossible_options_are_errors_that_name_the_way_out() {
     let tiny = graph(&Model::new(Architecture::Cnn), Shape::new(1, 2, 2));
     assert!(text(tiny).contains("features.5"), "an image that is too small names the layer");
 }
+
+#[test]
+fn an_op_takes_each_value_once() {
+    let mut graph = sharpness_network::Graph::<Cpu<f32>>::new(CIFAR);
+    let input = graph.input();
+    let error = graph.push("twice", sharpness_network::ops::Add, &[input, input]).unwrap_err();
+    assert!(error.to_string().contains("each value once"), "{error}");
+}
