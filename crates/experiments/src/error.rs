@@ -131,6 +131,51 @@ pub enum Error {
         /// The checksum of what arrived, in hexadecimal.
         found: String,
     },
+
+    // === Measures ===
+    /// The loss or its gradient overflows, or is not a number.
+    #[error(
+        "the {quantity} at {place} is {value}, so that there is no curvature to measure; the training diverged or the weights are damaged"
+    )]
+    NotFinite {
+        /// What is not finite.
+        quantity: &'static str,
+        /// What it is.
+        value: f64,
+        /// At which weights.
+        place: String,
+    },
+
+    /// The memory does not hold a single chunk and the smallest basis of the eigen-solver.
+    #[error(
+        "the measurement needs at least {needed_bytes} bytes of memory, and {available_bytes} are allowed; \
+         allow more, or take a smaller chunk than {chunk} examples"
+    )]
+    MeasureMemory {
+        /// The smallest bound that works.
+        needed_bytes: usize,
+        /// The bound given.
+        available_bytes: usize,
+        /// Examples of a chunk.
+        chunk: usize,
+    },
+
+    /// A setting of a measurement that makes no sense.
+    #[error("cannot measure with this {name}: {problem}")]
+    MeasureSetting {
+        /// The setting.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+
+    /// The measurement was stopped on demand.
+    #[error("the measurement was stopped before it had a result")]
+    MeasureStopped,
+
+    /// The eigen-solver cannot do what is asked of it.
+    #[error("cannot compute the eigenvalues of the Hessian: {0}")]
+    Eigenvalue(#[source] sharpness_curvature::Error),
 }
 
 fn not_found(name: DatasetName, searched: &[SearchedPlace]) -> String {

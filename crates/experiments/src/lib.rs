@@ -3,5 +3,6 @@
 pub mod config;
 pub mod data;
 mod error;
+pub mod measures;
 
 pub use error::{Error, Result};

@@ -8,7 +8,7 @@ mod linearization;
 pub mod models;
 mod network;
 pub mod op;
-
+pub mod operators;
 pub mod ops;
 mod parameters;
 mod weights;

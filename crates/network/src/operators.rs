@@ -34,7 +34,8 @@ pub enum Matrix {
 pub struct Chunks {
     /// Examples in a chunk: with batch statistics, also the batch of batch norm.
     pub examples: usize,
-    /// Bytes that linearizations, tangents and vectors may take. Chunks that do not fit are recomputed in every product.
+    /// Bytes that the operator may take (see [`Curvature::bytes`]). Chunks that do not fit are recomputed in every product;
+    /// the results are the same.
     pub memory_bytes: usize,
 }
 
@@ -134,13 +135,23 @@ impl<'a, B: Backend> Curvature<'a, B> {
         Ok(operator)
     }
 
+    /// Bytes of an operator over `count` examples in chunks of `chunk` of which `cached` stay linearized: vectors, the tangents of
+    /// one chunk, a batch on the host, and a tape for each cached chunk and for the one that is recomputed.
+    pub fn bytes(network: &Network<B>, count: usize, chunk: usize, cached: usize) -> usize {
+        let (element, wide) = (network.backend().element_bytes(), size_of::<f64>());
+        let vectors = network.parameters().len() * (3 * element + 2 * wide);
+        let example = network.tangent_bytes() + network.input().elements() * wide + size_of::<u32>();
+        let (chunk, chunks) = (chunk.min(count), count.div_ceil(chunk.max(1)));
+        let tapes = if cached < chunks { cached + 1 } else { chunks };
+        let per_chunk = network.tape_bytes().saturating_mul(tapes).saturating_add(example);
+        chunk.saturating_mul(per_chunk).saturating_add(vectors)
+    }
+
     /// How many chunks of a data set of `count` examples stay linearized within the budget.
     pub fn cached_chunks(network: &Network<B>, count: usize, chunks: Chunks) -> usize {
-        let chunk = chunks.examples.min(count).max(1);
-        let vectors = network.parameters().len() * (3 * network.backend().element_bytes() + 2 * size_of::<f64>());
-        let fixed = vectors + chunk * network.tangent_bytes();
-        let tape = (chunk * network.tape_bytes()).max(1);
-        (chunks.memory_bytes.saturating_sub(fixed) / tape).min(count.div_ceil(chunk))
+        let fits =
+            |cached: &usize| Self::bytes(network, count, chunks.examples, *cached) <= chunks.memory_bytes;
+        (1..=count.div_ceil(chunks.examples.max(1))).rev().find(fits).unwrap_or(0)
     }
 
     /// The mean loss.

@@ -1,0 +1,115 @@
+//! The report of a measurement. Its field names are those of the JSON that programs read.
+
+use serde::{Deserialize, Serialize};
+use sharpness_curvature::{Eigenpair, Eigenpairs};
+
+use super::between_iterates::BetweenIterates;
+use crate::data::Subset;
+
+/// What was measured at one point of the weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// The mean loss over the measured examples, dropout off, batch norm as `batch_norm` says.
+    pub loss: f64,
+    /// The fraction of the measured examples whose largest output is their label's, in the same pass.
+    pub accuracy: f64,
+    /// The Euclidean norm of the gradient of `loss`.
+    pub gradient_norm: f64,
+    /// The number of measured examples.
+    pub examples: usize,
+    /// How they were chosen from the training set.
+    pub subset: Subset,
+    /// The statistics that batch norm used: `none` (the network has no batch norm), `batch` or `running`.
+    pub batch_norm: String,
+    /// Examples that shared batch statistics; the last chunk may be smaller. Absent unless `batch_norm` is `batch`.
+    pub batch_norm_chunk: Option<usize>,
+    /// The precision of the engine: `f32` or `f64`.
+    pub precision: String,
+    /// The number of parameters: the dimension of the Hessian.
+    pub parameters: usize,
+    /// The largest eigenvalue of the Hessian of `loss`, counted with its sign.
+    pub lambda_max: Eigenvalue,
+    /// The largest eigenvalues, the largest first, where more than one was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub top: Vec<Eigenvalue>,
+    /// The smallest (most negative) eigenvalue, where asked for.
+    pub lambda_min: Option<Eigenvalue>,
+    /// λ_max between the final iterate and the next one, where asked for.
+    pub between_iterates: Option<BetweenIterates>,
+    /// Chunks of the measured examples.
+    pub chunks: usize,
+    /// Chunks that stayed linearized between products; the others were recomputed in each.
+    pub cached_chunks: usize,
+    /// Seconds that the measurement took.
+    pub seconds: f64,
+}
+
+/// An eigenvalue with everything that is known of its error.
+///
+/// All of it holds for the Hessian as the engine's precision has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Eigenvalue {
+    /// The Rayleigh quotient `θ = uᵀ H u` of the unit vector `u` found. It never lies outside of the spectrum.
+    pub value: f64,
+    /// `‖H u - θ u‖`, computed with a product of its own.
+    pub residual: f64,
+    /// The true value is at least this. For the largest ones: `value - residual`, which is certain (so is
+    /// `value` itself, but for rounding). For λ_min: the solver's probabilistic bound, or null if there is none.
+    pub lower: Option<f64>,
+    /// The probability, over the seed, that `lower` is wrong: 0 where it is certain.
+    pub lower_failure_probability: Option<f64>,
+    /// The true value is at most this. For λ_max: the solver's probabilistic bound, or null if there is none; null for the
+    /// further ones of the largest eigenvalues. For λ_min: `value + residual`, which is certain.
+    pub upper: Option<f64>,
+    /// The probability, over the seed, that `upper` is wrong: 0 where it is certain.
+    pub upper_failure_probability: Option<f64>,
+    /// `[value - residual, value + residual]`: certain to hold an eigenvalue, though perhaps not the extreme one.
+    pub interval: [f64; 2],
+    /// Hessian-vector products of the solve that found it, together with the others of the same solve.
+    pub products: usize,
+    /// Whether the residual reached the tolerance that was asked for.
+    pub converged: bool,
+}
+
+impl Eigenvalue {
+    /// The largest eigenvalues, the largest first.
+    pub(super) fn largest(solved: &Eigenpairs, rtol: f64) -> Vec<Self> {
+        let mut all: Vec<Self> = solved.pairs.iter().map(|pair| Self::of(pair, solved, rtol)).collect();
+        for eigenvalue in &mut all {
+            eigenvalue.lower = Some(eigenvalue.interval[0]);
+            eigenvalue.lower_failure_probability = Some(0.0);
+        }
+        if let (Some(first), Some(bounds)) = (all.first_mut(), &solved.spectrum_bounds) {
+            first.upper = Some(bounds.upper);
+            first.upper_failure_probability = Some(bounds.failure_probability);
+        }
+        all
+    }
+
+    /// The smallest eigenvalue.
+    pub(super) fn smallest(solved: &Eigenpairs, rtol: f64) -> Self {
+        let mut first = Self::of(&solved.pairs[0], solved, rtol);
+        first.upper = Some(first.interval[1]);
+        first.upper_failure_probability = Some(0.0);
+        if let Some(bounds) = &solved.spectrum_bounds {
+            first.lower = Some(bounds.lower);
+            first.lower_failure_probability = Some(bounds.failure_probability);
+        }
+        first
+    }
+
+    fn of(pair: &Eigenpair, solved: &Eigenpairs, rtol: f64) -> Self {
+        let (value, residual) = (pair.value, pair.residual);
+        Self {
+            value,
+            residual,
+            lower: None,
+            lower_failure_probability: None,
+            upper: None,
+            upper_failure_probability: None,
+            interval: [value - residual, value + residual],
+            products: solved.products,
+            converged: solved.converged() || residual <= rtol * value.abs(),
+        }
+    }
+}

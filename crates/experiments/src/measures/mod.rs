@@ -1,0 +1,134 @@
+//! What is measured at given weights: the loss on examples of the training set, its gradient, and the extreme eigenvalues of its
+//! Hessian.
+//!
+//! λ_max is the algebraically largest eigenvalue of the Hessian of the **mean** loss over the measured examples, with
+//! dropout off. Batch norm uses either the statistics of each chunk, as the training objective has them, and is
+//! differentiated through them; or the running ones, as constants. The report names which.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `measurement.rs` | the report, and what each number means |
+//! | `problem.rs` | the examples, the operator and the solver |
+//! | `between_iterates.rs` | λ_max along the step between two iterates |
+//! | `memory.rs` | how the memory is shared, and how much there is |
+
+mod between_iterates;
+mod measurement;
+mod memory;
+mod problem;
+
+use std::time::Instant;
+
+use sharpness_curvature::{Which, eigenpairs};
+use sharpness_network::backend::Backend;
+use sharpness_network::{Network, Weights};
+
+pub use between_iterates::{BetweenIterates, Iterate, between_iterates, interpolate};
+pub use measurement::{Eigenvalue, Measurement};
+pub use memory::default_memory_bytes;
+
+use crate::Result;
+use crate::config::MeasureConfig;
+use crate::data::Standardized;
+use problem::{Problem, solver_error};
+
+/// What a measurement is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The loss and its gradient.
+    Gradient,
+    /// The largest eigenvalues.
+    LambdaMax,
+    /// The smallest eigenvalue.
+    LambdaMin,
+}
+
+/// Where a measurement is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MeasureProgress {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Hessian-vector products of this phase so far.
+    pub products: usize,
+    /// The current estimate of the eigenvalue; NaN before the first one.
+    pub value: f64,
+    /// The current residual, as estimated; NaN before the first one.
+    pub residual: f64,
+    /// Between iterates: which point this is, counted from 1, and how many there are.
+    pub point: Option<(usize, usize)>,
+}
+
+/// Measures the loss of `network` at `weights` on the examples that `config` takes from `train_indices`, the training set in
+/// use (indices into the training split).
+///
+/// `seed` draws the random subset and the solver's start vector; equal seeds give equal bits for any number of threads.
+/// Linearizations and the solver's vectors share `memory_bytes`; less memory costs time (chunks are recomputed in each product,
+/// the solver restarts), not accuracy. `observer` is called now and then; `stop` is asked between chunks. A solver that does
+/// not reach `config.rtol` is no error: the report says `converged: false`. [`Measurement::between_iterates`] is left empty;
+/// [`between_iterates()`] makes it.
+///
+/// # Errors
+/// [`Error::NotFinite`](crate::Error::NotFinite) if the loss or its gradient is not finite at `weights`;
+/// [`Error::MeasureMemory`](crate::Error::MeasureMemory) if the memory does not suffice;
+/// [`Error::MeasureStopped`](crate::Error::MeasureStopped) if `stop` said so;
+/// [`Error::MeasureSetting`](crate::Error::MeasureSetting), [`Error::EmptySubset`](crate::Error::EmptySubset) and
+/// [`Error::Eigenvalue`](crate::Error::Eigenvalue) if `config` asks for something impossible.
+///
+/// # Panics
+/// If `weights` or the data do not have the sizes of the network.
+#[expect(clippy::too_many_arguments, reason = "none of these belongs to another")]
+pub fn measure<B: Backend>(
+    network: &Network<B>,
+    data: &Standardized,
+    train_indices: &[u32],
+    weights: &Weights,
+    config: &MeasureConfig,
+    seed: u64,
+    memory_bytes: usize,
+    observer: &mut dyn FnMut(&MeasureProgress),
+    stop: &dyn Fn() -> bool,
+) -> Result<Measurement> {
+    let start = Instant::now();
+    let problem = Problem::new(network, data, train_indices, config, seed, memory_bytes)?;
+    let mut report = |phase, products, value, residual| {
+        observer(&MeasureProgress { phase, products, value, residual, point: None });
+    };
+
+    report(Phase::Gradient, 0, f64::NAN, f64::NAN);
+    let mut operator = problem.linearize(weights, "the given weights", stop)?;
+    let params = problem.params(Which::LargestAlgebraic, config.top_k);
+    let largest = eigenpairs(&mut operator, &params, &mut |p| {
+        report(Phase::LambdaMax, p.products, p.value, p.residual);
+    })
+    .map_err(solver_error)?;
+    let lambda_min = if config.lambda_min {
+        let params = problem.params(Which::SmallestAlgebraic, 1);
+        let smallest = eigenpairs(&mut operator, &params, &mut |p| {
+            report(Phase::LambdaMin, p.products, p.value, p.residual);
+        });
+        Some(Eigenvalue::smallest(&smallest.map_err(solver_error)?, config.rtol))
+    } else {
+        None
+    };
+
+    let top = Eigenvalue::largest(&largest, config.rtol);
+    let (chunks, cached_chunks) = operator.chunks();
+    Ok(Measurement {
+        loss: operator.loss(),
+        accuracy: operator.accuracy(),
+        gradient_norm: problem::norm(operator.gradient()),
+        examples: problem.count(),
+        subset: config.subset,
+        batch_norm: problem.batch_norm().to_owned(),
+        batch_norm_chunk: problem.batch_norm_chunk(),
+        precision: network.backend().precision().to_owned(),
+        parameters: network.parameters().len(),
+        lambda_max: top[0].clone(),
+        top: if config.top_k > 1 { top } else { Vec::new() },
+        lambda_min,
+        between_iterates: None,
+        chunks,
+        cached_chunks,
+        seconds: start.elapsed().as_secs_f64(),
+    })
+}

@@ -1,0 +1,149 @@
+//! The mean loss over the measured examples as a problem of eigenvalues.
+
+use std::ops::Range;
+
+use sharpness_curvature::{EigenParams, Which};
+use sharpness_network::backend::Backend;
+use sharpness_network::op::{BatchNorm, Pass};
+use sharpness_network::operators::{Chunks, Curvature, Examples, Matrix};
+use sharpness_network::{Network, Weights};
+
+use super::memory::Shares;
+use crate::config::{BnMode, MeasureConfig};
+use crate::data::{Part, Standardized};
+use crate::{Error, Result};
+
+/// Without batch statistics chunks change nothing but rounding, and larger ones make products no faster.
+const LARGEST_FREE_CHUNK: usize = 250;
+
+/// The measured examples: some of the training split.
+struct Measured<'a> {
+    data: &'a Standardized,
+    indices: Vec<u32>,
+}
+
+impl Examples for Measured<'_> {
+    fn count(&self) -> usize {
+        self.indices.len()
+    }
+
+    fn read(&self, range: Range<usize>, images: &mut Vec<f64>, labels: &mut Vec<u32>) {
+        let indices = &self.indices[range];
+        self.data.images(Part::Train, indices, images);
+        let all = self.data.dataset().train().labels();
+        labels.clear();
+        labels.extend(indices.iter().map(|&index| u32::from(all[index as usize])));
+    }
+}
+
+/// Everything that a measurement depends on but the weights.
+pub(super) struct Problem<'a, B: Backend> {
+    network: &'a Network<B>,
+    examples: Measured<'a>,
+    config: &'a MeasureConfig,
+    seed: u64,
+    pass: Pass,
+    chunk: usize,
+    shares: Shares,
+}
+
+impl<'a, B: Backend> Problem<'a, B> {
+    pub(super) fn new(
+        network: &'a Network<B>,
+        data: &'a Standardized,
+        train_indices: &[u32],
+        config: &'a MeasureConfig,
+        seed: u64,
+        memory_bytes: usize,
+    ) -> Result<Self> {
+        if config.chunk == 0 {
+            return Err(Error::MeasureSetting { name: "chunk", problem: "it must be at least 1" });
+        }
+        if network.parameters().is_empty() {
+            let problem = "the network has no parameters, so that there is nothing to measure";
+            return Err(Error::MeasureSetting { name: "network", problem });
+        }
+        let places = config.subset.indices(train_indices.len(), config.examples, seed);
+        let indices: Vec<u32> = places.into_iter().map(|place| train_indices[place as usize]).collect();
+        if indices.is_empty() {
+            return Err(Error::EmptySubset);
+        }
+        let batch = config.bn == BnMode::Batch && !network.state().is_empty();
+        let chunk = if batch { config.chunk } else { config.chunk.min(LARGEST_FREE_CHUNK) };
+        let chunk = chunk.min(indices.len());
+        let shares = Shares::new(network, (indices.len(), chunk), config.top_k, memory_bytes)?;
+        let batch_norm = if batch { BatchNorm::Batch } else { BatchNorm::Running };
+        let pass = Pass { batch_norm, dropout: None };
+        Ok(Self { network, examples: Measured { data, indices }, config, seed, pass, chunk, shares })
+    }
+
+    /// The number of measured examples.
+    pub(super) fn count(&self) -> usize {
+        self.examples.count()
+    }
+
+    /// Which statistics batch norm uses.
+    pub(super) fn batch_norm(&self) -> &'static str {
+        match self.pass.batch_norm {
+            _ if self.network.state().is_empty() => "none",
+            BatchNorm::Batch => "batch",
+            BatchNorm::Running => "running",
+        }
+    }
+
+    /// Examples that share batch statistics.
+    pub(super) fn batch_norm_chunk(&self) -> Option<usize> {
+        (self.pass.batch_norm == BatchNorm::Batch).then_some(self.chunk)
+    }
+
+    /// The Hessian at `weights`, with a finite loss and gradient. `place` says in errors where that is.
+    pub(super) fn linearize<'b>(
+        &'b self,
+        weights: &Weights,
+        place: &str,
+        stop: &'b dyn Fn() -> bool,
+    ) -> Result<Curvature<'b, B>> {
+        let chunks = Chunks { examples: self.chunk, memory_bytes: self.shares.operator };
+        let (matrix, pass) = (Matrix::Hessian, self.pass);
+        let operator = Curvature::new(self.network, matrix, weights, pass, &self.examples, chunks, stop)
+            .map_err(|error| solver_error(sharpness_curvature::Error::Operator(error.into())))?;
+        for (quantity, value) in
+            [("loss", operator.loss()), ("norm of the loss's gradient", norm(operator.gradient()))]
+        {
+            if !value.is_finite() {
+                return Err(Error::NotFinite { quantity, value, place: place.to_owned() });
+            }
+        }
+        Ok(operator)
+    }
+
+    /// What is asked of the solver.
+    pub(super) fn params(&self, which: Which, k: usize) -> EigenParams {
+        EigenParams {
+            k,
+            which,
+            rtol: self.config.rtol,
+            max_products: self.config.max_products,
+            memory_bytes: self.shares.solver,
+            seed: self.seed,
+            ..EigenParams::default()
+        }
+    }
+}
+
+/// The error of the operator or the solver as one of this crate.
+pub(super) fn solver_error(error: sharpness_curvature::Error) -> Error {
+    match error {
+        sharpness_curvature::Error::Operator(source)
+            if matches!(source.downcast_ref(), Some(sharpness_network::Error::Stopped)) =>
+        {
+            Error::MeasureStopped
+        }
+        other => Error::Eigenvalue(other),
+    }
+}
+
+/// The Euclidean norm.
+pub(super) fn norm(x: &[f64]) -> f64 {
+    x.iter().map(|x| x * x).sum::<f64>().sqrt()
+}
