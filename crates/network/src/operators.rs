@@ -214,7 +214,14 @@ impl<'a, B: Backend> Curvature<'a, B> {
             }
             if index < self.cached.len() {
                 let linearization = &mut self.cached[index];
-                product(self.matrix, &self.fixed, linearization, &self.direction, &mut self.tangents, &mut self.product);
+                product(
+                    self.matrix,
+                    &self.fixed,
+                    linearization,
+                    &self.direction,
+                    &mut self.tangents,
+                    &mut self.product,
+                );
             } else {
                 let tape = self.free_tape();
                 let mut linearization = self.fixed.linearize(tape, range, &mut self.host, &mut self.product);
@@ -240,7 +247,9 @@ fn product<B: Backend>(
 ) {
     match matrix {
         Matrix::Hessian => linearization.hvp(fixed.at(), v, tangents, Accumulate::Set, out),
-        Matrix::GaussNewton => linearization.gauss_newton_product(fixed.at(), v, tangents, Accumulate::Set, out),
+        Matrix::GaussNewton => {
+            linearization.gauss_newton_product(fixed.at(), v, tangents, Accumulate::Set, out)
+        }
     }
 }
 
