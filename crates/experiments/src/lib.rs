@@ -12,3 +12,4 @@ pub mod training;
 
 pub use error::{Error, Result};
 pub use run::{Run, RunOptions, TrainReport, Trained, network, next_weights, train_run, trained_examples};
+pub use sharpness_network as network;
