@@ -2,6 +2,9 @@
 //!
 //! Where data lie, how many threads work, where and how often to save: none of these changes a result, so none is here.
 
+pub(crate) mod identity;
+mod validation;
+
 use serde::{Deserialize, Serialize};
 use sharpness_network::models::{Architecture, Model};
 

@@ -80,6 +80,74 @@ pub enum Error {
     #[error("a subset of 0 examples was asked for; ask for at least 1")]
     EmptySubset,
 
+    // === Configurations and networks ===
+    /// A value of a configuration is out of its range.
+    #[error("{key} {problem}")]
+    Config {
+        /// The key, with the names of its tables: `training.learning_rate`.
+        key: String,
+        /// What it must be, and what it is.
+        problem: String,
+    },
+
+    /// The network cannot be built, or its weights cannot be read or written.
+    #[error(transparent)]
+    Network(#[from] sharpness_network::Error),
+
+    // === Runs ===
+    /// The directory of a new run holds a run already.
+    #[error("{} holds a run already; add --resume to go on there, or choose another directory with --out", dir.display())]
+    RunExists {
+        /// The directory.
+        dir: PathBuf,
+    },
+
+    /// The directory of a new run holds other things.
+    #[error(
+        "{} is no run: it has no config.toml but holds '{found}'; choose an empty or a new directory with --out",
+        dir.display()
+    )]
+    NotARun {
+        /// The directory.
+        dir: PathBuf,
+        /// The first name in it that does not belong to a run.
+        found: String,
+    },
+
+    /// Another process is writing the run.
+    #[error(
+        "another process is writing the run in {}; wait for it to end, or choose another directory with --out",
+        dir.display()
+    )]
+    RunLocked {
+        /// The directory.
+        dir: PathBuf,
+    },
+
+    /// A run is to go on with another configuration than it began with.
+    #[error(
+        "the run in {} has another configuration; there and here differ: {}; \
+         give the same options as at its start, or choose another directory with --out",
+        dir.display(), differences.join(", ")
+    )]
+    OtherConfig {
+        /// The directory.
+        dir: PathBuf,
+        /// The keys that differ, each with the value there and the one here.
+        differences: Vec<String>,
+    },
+
+    /// A file of a run does not hold what this program wrote.
+    #[error("{} is damaged: {problem}; {way_out}", file.display())]
+    DamagedRun {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// What the user can do.
+        way_out: &'static str,
+    },
+
     // === Downloads ===
     /// The data set is part of the program, so there is nothing to download.
     #[error("the data set '{name}' is embedded in the program and needs no download")]

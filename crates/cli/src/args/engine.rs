@@ -1,0 +1,100 @@
+//! Flags about the machine and the random streams.
+
+use clap::Args;
+use sharpness_experiments::config::Precision;
+
+use super::one_of;
+
+/// Seed, precision, threads and memory.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Engine")]
+pub(crate) struct EngineArgs {
+    /// The seed of all random streams [default: 0]
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+
+    /// Precision of parameters and activations [default: f32]
+    #[arg(long, value_name = "P", value_parser = one_of([("f32", Precision::F32), ("f64", Precision::F64)]))]
+    pub(crate) precision: Option<Precision>,
+
+    /// Threads to work with; the result does not depend on it [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+
+    /// Memory that a measurement may use, as 4GiB or 500MB [default: half of what is available]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    pub(crate) memory: Option<usize>,
+}
+
+/// A number of bytes with an optional unit: `KB`, `MB`, `GB`, `TB` (powers of 1000), `KiB`, `MiB`, `GiB`, `TiB` (of 1024).
+///
+/// # Errors
+/// A text that says what is wrong and gives an example.
+fn parse_memory(text: &str) -> Result<usize, String> {
+    const UNITS: [(&str, u64); 10] = [
+        ("TIB", 1 << 40),
+        ("GIB", 1 << 30),
+        ("MIB", 1 << 20),
+        ("KIB", 1 << 10),
+        ("TB", 1_000_000_000_000),
+        ("GB", 1_000_000_000),
+        ("MB", 1_000_000),
+        ("KB", 1_000),
+        ("B", 1),
+        ("", 1),
+    ];
+    let upper = text.trim().to_uppercase();
+    let expected = || format!("'{text}' is no size in bytes above 0; examples are 4GiB and 500MB");
+    let unit = UNITS.iter().find_map(|(unit, bytes)| Some((upper.strip_suffix(unit)?, *bytes)));
+    let (number, unit_bytes) = unit.ok_or_else(expected)?;
+    let (whole, fraction) = number.trim().split_once('.').unwrap_or((number.trim(), "0"));
+    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_digits(whole) || !is_digits(fraction) || fraction.len() > 6 {
+        return Err(expected());
+    }
+    let parse = |digits: &str| digits.parse::<u64>().map_err(|_| expected());
+    let scale = 10_u64.pow(u32::try_from(fraction.len()).map_err(|_| expected())?);
+    let whole_bytes = parse(whole)?.checked_mul(unit_bytes).ok_or_else(expected)?;
+    let fraction_bytes = parse(fraction)?.checked_mul(unit_bytes).ok_or_else(expected)? / scale;
+    let bytes = usize::try_from(whole_bytes.saturating_add(fraction_bytes)).map_err(|_| expected())?;
+    if bytes == 0 { Err(expected()) } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_memory;
+
+    #[test]
+    fn sizes_have_units_of_1000_and_of_1024() {
+        for (text, bytes) in [
+            ("4GiB", 4 << 30),
+            ("500MB", 500_000_000),
+            ("1.5 kib", 1536),
+            ("7", 7),
+            ("7B", 7),
+            ("2tb", 2_000_000_000_000),
+        ] {
+            assert_eq!(parse_memory(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused_with_an_example() {
+        for text in [
+            "",
+            "0",
+            "0GiB",
+            "-1GiB",
+            "GiB",
+            "1.GiB",
+            "four",
+            "1e3",
+            "99999999999999999999",
+            "99999999TiB",
+            "nan",
+        ] {
+            let message = parse_memory(text).unwrap_err();
+            assert!(message.contains("4GiB"), "{text}: {message}");
+        }
+    }
+}

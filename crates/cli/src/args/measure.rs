@@ -1,0 +1,51 @@
+//! Flags about measuring curvature.
+
+use clap::Args;
+use sharpness_experiments::config::BnMode;
+use sharpness_experiments::data::Subset;
+use sharpness_experiments::network::Match;
+
+use super::one_of;
+
+/// What is measured, and how exactly.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Measurement")]
+pub(crate) struct MeasureArgs {
+    /// Training examples that the measured loss is the mean over [default: 5000, or all where there are fewer]
+    #[arg(long, value_name = "N")]
+    pub(crate) examples: Option<usize>,
+
+    /// Which of the training examples: evenly strided, the first, or at random by the seed [default: every]
+    #[arg(long, value_name = "WHICH", value_parser = one_of(Subset::ALL.map(|choice| (choice.as_str(), choice))))]
+    pub(crate) subset: Option<Subset>,
+
+    /// Statistics of batch norm: of each chunk, differentiated through, or the running ones [default: batch]
+    #[arg(long, value_name = "MODE",
+        value_parser = one_of([("batch", BnMode::Batch), ("running", BnMode::Running)]))]
+    pub(crate) bn: Option<BnMode>,
+
+    /// Examples of a chunk; with --bn batch, the batch of batch norm [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub(crate) bn_chunk: Option<usize>,
+
+    /// How many of the largest eigenvalues [default: 1]
+    #[arg(long, value_name = "K")]
+    pub(crate) top_k: Option<usize>,
+
+    /// Compute the smallest eigenvalue too
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) lambda_min: Option<bool>,
+
+    /// An eigenvalue is found when its residual is at most this fraction of it [default: 0.001]
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub(crate) rtol: Option<f64>,
+
+    /// Give up after this many Hessian-vector products [default: 500]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_products: Option<usize>,
+}
+
+/// Accepts the ways to pair tensors of a file with layers.
+pub(crate) fn match_parser() -> impl clap::builder::TypedValueParser<Value = Match> {
+    one_of([("name", Match::Name), ("order", Match::Order)])
+}

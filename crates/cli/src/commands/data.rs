@@ -1,0 +1,200 @@
+//! `sharpness data`: where data sets are, and how they come there.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use sharpness_experiments::data::fetch::{self, Progress as Download};
+use sharpness_experiments::data::{Dataset, DatasetName, Found, Locations, default_cache_dir};
+
+use crate::args::dataset_parser;
+use crate::exit::Exit;
+use crate::output::{Align, Progress, Table, bytes, count, print, print_json};
+
+/// What to do with data sets.
+#[derive(Args, Debug)]
+pub(super) struct DataCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand, Debug)]
+enum Action {
+    /// Show which data sets are found, and where they are searched
+    List(Places),
+    /// Read data sets as training does, and report damage
+    Check(CheckCommand),
+    /// Download a data set from its official address
+    Fetch(FetchCommand),
+}
+
+#[derive(Args, Debug)]
+struct Places {
+    /// Look for data sets in this directory first
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct CheckCommand {
+    /// The data sets [default: all that are found]
+    #[arg(value_name = "NAME", value_parser = dataset_parser())]
+    names: Vec<DatasetName>,
+
+    #[command(flatten)]
+    places: Places,
+}
+
+#[derive(Args, Debug)]
+struct FetchCommand {
+    /// The data set
+    #[arg(value_name = "NAME", value_parser = dataset_parser())]
+    name: DatasetName,
+
+    /// Take the files from another server, which has them directly under this address
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+
+    /// Put the data set under this directory [default: the user's cache, where it is found again]
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+}
+
+/// A data set of a list.
+#[derive(Serialize)]
+struct Entry {
+    name: DatasetName,
+    /// Where it is; none where it is not found.
+    place: Option<String>,
+    /// The places that were searched in vain.
+    searched: Vec<String>,
+}
+
+/// A data set that was read.
+#[derive(Serialize)]
+struct Checked {
+    name: DatasetName,
+    train_examples: usize,
+    test_examples: usize,
+}
+
+/// Runs an action.
+pub(super) fn run(command: DataCommand) -> Result<Exit> {
+    match command.action {
+        Action::List(places) => list(places),
+        Action::Check(command) => check(command),
+        Action::Fetch(command) => fetch(&command),
+    }
+}
+
+fn list(places: Places) -> Result<Exit> {
+    let locations = Locations::of_process(places.data_dir);
+    let entries: Vec<Entry> = DatasetName::ALL.into_iter().map(|name| look_up(name, &locations)).collect();
+    if places.json {
+        print_json(&entries)?;
+        return Ok(Exit::Done);
+    }
+    let columns = [("data set", Align::Left), ("images", Align::Right), ("place", Align::Left)];
+    let mut table = Table::new(columns);
+    for entry in &entries {
+        let shape = entry.name.shape();
+        let place = entry.place.clone().unwrap_or_else(|| "not found".to_owned());
+        table.push([
+            entry.name.to_string(),
+            format!("{}x{}x{}", shape.channels, shape.height, shape.width),
+            place,
+        ]);
+    }
+    let mut text = table.render();
+    for entry in entries.iter().filter(|entry| entry.place.is_none()) {
+        let name = entry.name;
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n{name} was searched in\n  {}\n", entry.searched.join("\n  "));
+        let _ = writeln!(text, "download it with: sharpness data fetch {name}");
+    }
+    print(&text)?;
+    Ok(Exit::Done)
+}
+
+fn look_up(name: DatasetName, locations: &Locations) -> Entry {
+    let (place, searched) = match locations.find(name) {
+        Ok(Found::Embedded) => (Some("in the program".to_owned()), Vec::new()),
+        Ok(Found::Idx(files)) => {
+            let folder = files.train_images.parent().unwrap_or(&files.train_images);
+            (Some(folder.display().to_string()), Vec::new())
+        }
+        Ok(Found::Cifar10Folder(place) | Found::Cifar10Archive(place)) => {
+            (Some(place.display().to_string()), Vec::new())
+        }
+        Err(sharpness_experiments::Error::DatasetNotFound { searched, .. }) => {
+            (None, searched.iter().map(ToString::to_string).collect())
+        }
+        Err(error) => (None, vec![error.to_string()]),
+    };
+    Entry { name, place, searched }
+}
+
+fn check(command: CheckCommand) -> Result<Exit> {
+    let locations = Locations::of_process(command.places.data_dir);
+    let names = if command.names.is_empty() {
+        DatasetName::ALL.into_iter().filter(|&name| locations.find(name).is_ok()).collect()
+    } else {
+        command.names
+    };
+    let mut checked = Vec::with_capacity(names.len());
+    for name in names {
+        let dataset = Dataset::load(name, &locations)?;
+        let (train_examples, test_examples) = (dataset.train().len(), dataset.test().len());
+        checked.push(Checked { name, train_examples, test_examples });
+    }
+    if command.places.json {
+        print_json(&checked)?;
+        return Ok(Exit::Done);
+    }
+    let columns =
+        [("data set", Align::Left), ("train", Align::Right), ("test", Align::Right), ("", Align::Left)];
+    let mut table = Table::new(columns);
+    for entry in checked {
+        let counts = [count(entry.train_examples), count(entry.test_examples)];
+        let [train, test] = counts;
+        table.push([entry.name.to_string(), train, test, "read without fault".to_owned()]);
+    }
+    print(&table.render())?;
+    Ok(Exit::Done)
+}
+
+fn fetch(command: &FetchCommand) -> Result<Exit> {
+    let name = command.name;
+    if name == DatasetName::Digits {
+        bail!("the data set 'digits' is part of the program and needs no download");
+    }
+    let cache_dir = command.cache_dir.clone().or_else(default_cache_dir).context(
+        "there is no cache directory, because the user has no home directory; name one with --cache-dir DIR",
+    )?;
+    let mut bar = Progress::new("{msg} {wide_bar} of {binary_total_bytes}, {eta} left");
+    let mut progress = |download: Download<'_>| {
+        let total_bytes = download.total_bytes.unwrap_or(download.done_bytes);
+        let done = bytes(usize::try_from(download.done_bytes).unwrap_or(usize::MAX));
+        bar.update(download.done_bytes, total_bytes, || format!("{}: {done}", download.file));
+    };
+    let fetched = fetch::fetch(name, command.base_url.as_deref(), &cache_dir, &mut progress);
+    drop(bar);
+    let mut text = String::new();
+    for file in fetched? {
+        let what = if file.was_present { "was there" } else { "downloaded" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{what}  {}", file.path.display());
+    }
+    let _ = match &command.cache_dir {
+        Some(folder) => writeln!(text, "use it with: --dataset {name} --data-dir {}", folder.display()),
+        None => writeln!(text, "use it with: --dataset {name}"),
+    };
+    print(&text)?;
+    Ok(Exit::Done)
+}

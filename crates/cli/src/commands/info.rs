@@ -1,0 +1,150 @@
+//! `sharpness info ARCH`: layers, shapes, parameters, operations and memory.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use sharpness_experiments::data::DatasetName;
+use sharpness_experiments::network::backend::{Loss, Shape};
+use sharpness_experiments::network::models::{Architecture, Model};
+use sharpness_experiments::network::{Cpu, Network};
+
+use crate::args::{ModelArgs, architecture_parser};
+use crate::exit::Exit;
+use crate::output::{Align, Table, bytes, count, print, print_json, significant};
+
+/// An architecture and the images that it is for.
+#[derive(Args, Debug)]
+pub(super) struct InfoCommand {
+    /// The architecture
+    #[arg(value_name = "ARCH", value_parser = architecture_parser())]
+    arch: Architecture,
+
+    /// The data set that gives the size of the images [default: cifar10]
+    #[arg(long, value_name = "NAME", value_parser = crate::args::dataset_parser())]
+    dataset: Option<DatasetName>,
+
+    #[command(flatten)]
+    model: ModelArgs,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// What there is to know about a network in f32.
+#[derive(Serialize)]
+struct Facts {
+    arch: &'static str,
+    dataset: DatasetName,
+    input: [usize; 3],
+    classes: usize,
+    parameters: usize,
+    state: usize,
+    flops_per_example: u64,
+    training_bytes_per_example: usize,
+    product_bytes_per_example: usize,
+    layers: Vec<LayerFacts>,
+}
+
+/// One row of the table of layers.
+#[derive(Serialize)]
+struct LayerFacts {
+    name: String,
+    kind: &'static str,
+    output: [usize; 3],
+    parameters: usize,
+    flops: u64,
+}
+
+/// Prints the facts.
+pub(super) fn run(command: &InfoCommand) -> Result<Exit> {
+    let facts = facts(command)?;
+    if command.json {
+        print_json(&facts)?
+    } else {
+        print(&text(&facts))?
+    }
+    Ok(Exit::Done)
+}
+
+fn facts(command: &InfoCommand) -> Result<Facts> {
+    let dataset = command.dataset.unwrap_or(DatasetName::Cifar10);
+    let mut model = Model::new(command.arch);
+    command.model.apply(&mut model);
+    let image = dataset.shape();
+    let input = Shape::new(image.channels, image.height, image.width);
+    let graph = model.graph(input, dataset.classes())?;
+    let network = Network::new(Cpu::<f32>::new(), graph, Loss::SoftmaxCrossEntropy);
+    let dimensions = |shape: Shape| [shape.channels, shape.height, shape.width];
+    let layers = network.layers().into_iter().map(|layer| LayerFacts {
+        name: layer.name,
+        kind: layer.kind,
+        output: dimensions(layer.output),
+        parameters: layer.parameters,
+        flops: layer.flops,
+    });
+    let layers: Vec<LayerFacts> = layers.collect();
+    Ok(Facts {
+        arch: command.arch.name(),
+        dataset,
+        input: dimensions(input),
+        classes: network.classes(),
+        parameters: network.parameters().len(),
+        state: network.state().len(),
+        flops_per_example: layers.iter().map(|layer| layer.flops).sum(),
+        training_bytes_per_example: network.tape_bytes(),
+        product_bytes_per_example: network.tape_bytes() + network.tangent_bytes(),
+        layers,
+    })
+}
+
+fn text(facts: &Facts) -> String {
+    let columns = [
+        ("layer", Align::Left),
+        ("kind", Align::Left),
+        ("output", Align::Right),
+        ("parameters", Align::Right),
+        ("MFLOP", Align::Right),
+    ];
+    let mut table = Table::new(columns);
+    for layer in &facts.layers {
+        let none = |text: String, is_none| if is_none { "-".to_owned() } else { text };
+        table.push([
+            layer.name.clone(),
+            layer.kind.to_owned(),
+            shape(layer.output),
+            none(count(layer.parameters), layer.parameters == 0),
+            none(mega(layer.flops), layer.flops == 0),
+        ]);
+    }
+    let mut text = table.render();
+    // Writing to a string cannot fail.
+    let _ = write!(
+        text,
+        "\n{} for the images of {} ({}, {} classes)\n\
+         parameters                    {}\n\
+         running statistics            {}\n\
+         operations of one example     {} MFLOP (forward; a multiplication and an addition are two)\n\
+         memory of one example in f32  {} to train, {} for a Hessian-vector product\n",
+        facts.arch,
+        facts.dataset,
+        shape(facts.input),
+        facts.classes,
+        count(facts.parameters),
+        count(facts.state),
+        mega(facts.flops_per_example),
+        bytes(facts.training_bytes_per_example),
+        bytes(facts.product_bytes_per_example),
+    );
+    text
+}
+
+fn shape([channels, height, width]: [usize; 3]) -> String {
+    if height * width == 1 { channels.to_string() } else { format!("{channels}x{height}x{width}") }
+}
+
+fn mega(flops: u64) -> String {
+    significant(flops as f64 / 1e6, 3)
+}

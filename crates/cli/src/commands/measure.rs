@@ -1,0 +1,180 @@
+//! `sharpness measure`: the curvature at weights that exist.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use sharpness_experiments::config::{LossName, Precision, RunConfig};
+use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardization, Standardized};
+use sharpness_experiments::measures::{Measurement, default_memory_bytes};
+use sharpness_experiments::network::backend::Backend;
+use sharpness_experiments::network::models::Architecture;
+use sharpness_experiments::network::{Cpu, Match, Weights};
+use sharpness_experiments::store::RunLayout;
+use sharpness_experiments::{Error, network};
+
+use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, loss_parser, match_parser};
+use crate::config_file::ConfigFile;
+use crate::exit::{EXIT_CODES, Exit, Usage};
+use crate::interrupt::Interrupt;
+use crate::job::is_converged;
+use crate::measuring::measure_at;
+use crate::output::{line, measurement, note, print, print_json};
+use crate::settings::{check, fit_examples};
+
+/// Weights, the network that they are of, and the examples.
+#[derive(Args, Debug)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct MeasureCommand {
+    #[command(flatten)]
+    arch: ArchArg,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    measure: MeasureArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where the weights come from.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Weights")]
+struct SourceArgs {
+    /// A safetensors file with PyTorch's names
+    #[arg(long, value_name = "FILE", required_unless_present = "run")]
+    weights: Option<PathBuf>,
+
+    /// The directory of a run: its weights, network, data and settings
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+
+    /// Pair tensors with layers by name, or by order and shape [default: name]
+    #[arg(long, value_name = "HOW", value_parser = match_parser())]
+    r#match: Option<Match>,
+
+    /// The loss of an example [default: cross-entropy]
+    #[arg(long, value_name = "NAME", value_parser = loss_parser())]
+    loss: Option<LossName>,
+}
+
+/// What was measured, and where.
+#[derive(Serialize)]
+struct Document {
+    arch: Architecture,
+    dataset: DatasetName,
+    standardize: Standardization,
+    weights: PathBuf,
+    seed: u64,
+    #[serde(flatten)]
+    measurement: Measurement,
+}
+
+/// Measures and reports.
+pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
+    command.engine.start_threads()?;
+    let file = command.source.run.as_ref().map(|run| ConfigFile::read(&RunLayout::new(run).config()));
+    let file = file.transpose()?;
+    let mut config = command.config(file.as_ref())?;
+    let weights = command.weights();
+    let dataset = Dataset::load(config.data.name, &Locations::of_process(command.data.data_dir.clone()))?;
+    check(&config, dataset.train().len(), file.as_ref())?;
+    let available = config.data.train_examples.unwrap_or(dataset.train().len());
+    if let Some(text) = fit_examples(&mut config.measure, available, command.measure.examples.is_some())? {
+        note(&text);
+    }
+
+    let data = Standardized::new(dataset, config.data.standardize);
+    let measured = match config.precision {
+        Precision::F32 => command.measure_on(Cpu::<f32>::new(), &config, &data),
+        Precision::F64 => command.measure_on(Cpu::<f64>::new(), &config, &data),
+    };
+    let measurement = match measured {
+        Err(error) if matches!(error.downcast_ref(), Some(Error::MeasureStopped)) => {
+            note("stopped; there is no result");
+            return Ok(Exit::Interrupted);
+        }
+        measured => measured?,
+    };
+    let exit = if is_converged(&measurement) { Exit::Done } else { Exit::NotConverged };
+    let document = Document {
+        arch: config.model.arch,
+        dataset: config.data.name,
+        standardize: config.data.standardize,
+        weights,
+        seed: config.seed,
+        measurement,
+    };
+    if command.json {
+        print_json(&document)?
+    } else {
+        print(&text(&document))?
+    }
+    Ok(exit)
+}
+
+impl MeasureCommand {
+    /// Defaults, the run's own settings and the flags in one.
+    fn config(&self, file: Option<&ConfigFile>) -> Result<RunConfig> {
+        if file.is_none() && self.arch.arch.is_none() {
+            let names = Architecture::ALL.map(Architecture::name).join(", ");
+            return Err(Usage::new(format!("name the network with --arch; there are {names}")).into());
+        }
+        if file.is_none() && self.data.dataset.is_none() {
+            let names = DatasetName::ALL.map(DatasetName::as_str).join(", ");
+            return Err(Usage::new(format!("name the data set with --dataset; there are {names}")).into());
+        }
+        let arch = self.arch.arch.unwrap_or(Architecture::Mlp);
+        let mut config = RunConfig::new(self.data.dataset.unwrap_or(DatasetName::Digits), arch);
+        // Nothing is trained, so that any number of examples will do.
+        (config.training.batch_size, config.training.micro_batch_size) = (1, 1);
+        if let Some(file) = file {
+            config = file.over(&config)?;
+            config.measure.between_iterates = false;
+        }
+        config.model.arch = self.arch.arch.unwrap_or(config.model.arch);
+        config.training.loss = self.source.loss.unwrap_or(config.training.loss);
+        self.model.apply(&mut config.model);
+        self.data.apply(&mut config.data);
+        self.measure.apply(&mut config.measure);
+        self.engine.apply(&mut config);
+        Ok(config)
+    }
+
+    /// The file with the weights.
+    fn weights(&self) -> PathBuf {
+        let of_run = || self.source.run.as_ref().map(|run| RunLayout::new(run).weights());
+        self.source.weights.clone().or_else(of_run).unwrap_or_default()
+    }
+
+    fn measure_on<B: Backend>(
+        &self,
+        backend: B,
+        config: &RunConfig,
+        data: &Standardized,
+    ) -> Result<Measurement> {
+        let network = network(config, backend)?;
+        let matching = self.source.r#match.unwrap_or_default();
+        let weights = Weights::read(&self.weights(), &network, matching, config.model.arch.name())?;
+        let memory_bytes = self.engine.memory.unwrap_or_else(default_memory_bytes);
+        let interrupt = Interrupt::listen()?;
+        measure_at(&network, (config, data), &weights, None, memory_bytes, &interrupt)
+    }
+}
+
+fn text(document: &Document) -> String {
+    let mut text = String::new();
+    let (arch, dataset) = (document.arch.name(), document.dataset);
+    line(&mut text, "network", &format!("{arch} on {dataset} (standardize {})", document.standardize));
+    line(&mut text, "weights", &document.weights.display().to_string());
+    measurement(&mut text, &document.measurement);
+    text
+}

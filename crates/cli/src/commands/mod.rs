@@ -1,0 +1,53 @@
+//! The subcommands, one file each: flags in, exit code out.
+
+mod completions;
+mod data;
+mod info;
+mod measure;
+mod quickstart;
+mod train;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::exit::{EXIT_CODES, Exit};
+
+/// Train networks and measure how sharp their minima are.
+///
+/// Without a command: train a small network on the embedded digits and measure it, in a few seconds.
+#[derive(Parser, Debug)]
+#[command(name = "sharpness", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one command line is parsed in the life of the program")]
+enum Command {
+    /// Train a network until it fits, and measure its sharpness
+    Train(train::TrainCommand),
+    /// Measure the sharpness at weights that exist, also PyTorch's
+    Measure(measure::MeasureCommand),
+    /// Find, download and check data sets
+    Data(data::DataCommand),
+    /// Show the layers, parameters and cost of an architecture
+    Info(info::InfoCommand),
+    /// Print the completions of a shell
+    Completions(completions::CompletionsCommand),
+}
+
+/// Runs the command that was asked for.
+///
+/// # Errors
+/// Those of the command; see [`crate::exit::of_error`] for their exit codes.
+pub(crate) fn run(cli: Cli) -> Result<Exit> {
+    match cli.command {
+        None => quickstart::run(),
+        Some(Command::Train(command)) => train::run(&command),
+        Some(Command::Measure(command)) => measure::run(&command),
+        Some(Command::Data(command)) => data::run(command),
+        Some(Command::Info(command)) => info::run(&command),
+        Some(Command::Completions(command)) => completions::run(&command),
+    }
+}

@@ -1,0 +1,65 @@
+//! `sharpness` alone: the main job in a few seconds, on data that the program carries.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use sharpness_experiments::RunOptions;
+use sharpness_experiments::config::RunConfig;
+use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
+use sharpness_experiments::measures::default_memory_bytes;
+use sharpness_experiments::network::models::Architecture;
+
+use super::train::report_text;
+use crate::exit::Exit;
+use crate::interrupt::Interrupt;
+use crate::job::Job;
+use crate::output::{note, print};
+use crate::program::Suggestion;
+use crate::settings::fit_examples;
+
+/// Trains a small network on the digits, measures it, and says what to try next.
+pub(super) fn run() -> Result<Exit> {
+    note(
+        "training a small network on the embedded digits until it fits 99 % of them, then measuring its sharpness",
+    );
+    let dataset = Dataset::load(DatasetName::Digits, &Locations::default())?;
+    let mut config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
+    // Of the settings tried on the digits, these fit in the shortest time; the tight tolerance costs a few products.
+    config.training.learning_rate = 0.1;
+    config.training.batch_size = 32;
+    config.training.micro_batch_size = 32;
+    config.measure.rtol = 1e-6;
+    fit_examples(&mut config.measure, dataset.train().len(), false)?;
+    let interrupt = Interrupt::listen()?;
+    let data = Standardized::new(dataset, config.data.standardize);
+    let job = Job {
+        config: &config,
+        data: &data,
+        options: RunOptions::default(),
+        memory_bytes: default_memory_bytes(),
+        measures: true,
+        interrupt: &interrupt,
+    };
+    let Some(report) = job.run()? else {
+        note("stopped");
+        return Ok(Exit::Interrupted);
+    };
+    let next = [
+        ("a larger step", "train --arch mlp --dataset digits --batch-size 32 --lr 0.5"),
+        (
+            "sharpness-aware minimization",
+            "train --arch mlp --dataset digits --batch-size 32 --lr 0.1 --sam-rho 0.1",
+        ),
+        ("a run that is kept", "train --arch cnn-bn --dataset digits --out runs/first"),
+        ("other data sets", "data list"),
+        ("all choices", "train --help"),
+    ];
+    let mut text = report_text(&report);
+    text.push_str("\nTry next:\n");
+    for (what, arguments) in next {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {what:<30}{}", Suggestion::new(arguments));
+    }
+    print(&text)?;
+    Ok(report.exit())
+}

@@ -1,0 +1,246 @@
+//! `sharpness train`: trains a network until it fits, and measures it.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use sharpness_experiments::RunOptions;
+use sharpness_experiments::config::RunConfig;
+use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
+use sharpness_experiments::measures::default_memory_bytes;
+use sharpness_experiments::network::models::Architecture;
+use sharpness_experiments::store::{CheckpointEvery, RunLayout};
+use sharpness_experiments::training::Outcome;
+
+use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, TrainingArgs};
+use crate::config_file::ConfigFile;
+use crate::exit::{EXIT_CODES, Exit, Usage};
+use crate::interrupt::Interrupt;
+use crate::job::{Job, Report};
+use crate::output::{count, duration_secs, line, measurement, note, percent, print, print_json, significant};
+use crate::program::Suggestion;
+use crate::settings::{check, default_micro_batch, fit_examples};
+
+/// A run, and where it is kept.
+#[derive(Args, Debug)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct TrainCommand {
+    #[command(flatten)]
+    arch: ArchArg,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    training: TrainingArgs,
+    #[command(flatten)]
+    measure: MeasureArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// Where a run comes from, is kept, and what of it is printed.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Run")]
+struct RunArgs {
+    /// Read settings from a TOML file such as a run's config.toml; flags go before it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Keep the run in this directory [default: write nothing]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Go on with the run in the directory of --out, or start it if there is none yet
+    #[arg(long, requires = "out")]
+    resume: bool,
+
+    /// Save after every N epochs
+    #[arg(long, value_name = "N", requires = "out", value_parser = clap::value_parser!(u32).range(1..))]
+    checkpoint_epochs: Option<u32>,
+
+    /// Save when the last save is this many seconds old [default: 60]
+    #[arg(long, value_name = "S", requires = "out")]
+    checkpoint_seconds: Option<u64>,
+
+    /// Also search λ_max at eight points on the way to the next iterate
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    between_iterates: Option<bool>,
+
+    /// Train only
+    #[arg(long)]
+    no_measure: bool,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Trains, measures and reports.
+pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
+    command.engine.start_threads()?;
+    let file = command.file()?;
+    let mut config = command.config(file.as_ref())?;
+    let dataset = Dataset::load(config.data.name, &Locations::of_process(command.data.data_dir.clone()))?;
+    check(&config, dataset.train().len(), file.as_ref())?;
+    let available = config.data.train_examples.unwrap_or(dataset.train().len());
+    let is_asked_for =
+        command.measure.examples.is_some() || file.as_ref().is_some_and(|file| file.has("measure.examples"));
+    if let Some(text) = fit_examples(&mut config.measure, available, is_asked_for)? {
+        note(&text);
+    }
+
+    let interrupt = Interrupt::listen()?;
+    let data = Standardized::new(dataset, config.data.standardize);
+    let job = Job {
+        config: &config,
+        data: &data,
+        options: command.options(),
+        memory_bytes: command.engine.memory.unwrap_or_else(default_memory_bytes),
+        measures: !command.run.no_measure,
+        interrupt: &interrupt,
+    };
+    let Some(report) = job.run()? else {
+        note(&command.how_to_go_on());
+        return Ok(Exit::Interrupted);
+    };
+    if command.run.json {
+        print_json(&report)?;
+    } else {
+        let mut text = report_text(&report);
+        text.push_str(&command.where_kept());
+        print(&text)?;
+    }
+    Ok(report.exit())
+}
+
+impl TrainCommand {
+    /// The file with settings: the one that is named, or that of the run to go on with where no network is named.
+    fn file(&self) -> Result<Option<ConfigFile>> {
+        let of_run = self.run.out.as_ref().map(|out| RunLayout::new(out).config());
+        let of_run = of_run.filter(|path| self.run.resume && self.arch.arch.is_none() && path.is_file());
+        self.run.config.as_ref().or(of_run.as_ref()).map(|path| ConfigFile::read(path)).transpose()
+    }
+
+    /// Defaults, the file and the flags in one.
+    fn config(&self, file: Option<&ConfigFile>) -> Result<RunConfig> {
+        let has = |key: &str| file.is_some_and(|file| file.has(key));
+        if self.arch.arch.is_none() && !has("model.arch") {
+            let names = Architecture::ALL.map(Architecture::name).join(", ");
+            return Err(Usage::new(format!("name the network with --arch; there are {names}")).into());
+        }
+        if self.data.dataset.is_none() && !has("data.name") {
+            let names = DatasetName::ALL.map(DatasetName::as_str).join(", ");
+            return Err(Usage::new(format!("name the data set with --dataset; there are {names}")).into());
+        }
+        let arch = self.arch.arch.unwrap_or(Architecture::Mlp);
+        let mut config = RunConfig::new(self.data.dataset.unwrap_or(DatasetName::Digits), arch);
+        if let Some(file) = file {
+            config = file.over(&config)?;
+        }
+        config.model.arch = self.arch.arch.unwrap_or(config.model.arch);
+        self.model.apply(&mut config.model);
+        self.data.apply(&mut config.data);
+        self.training.apply(&mut config.training)?;
+        if self.training.micro_batch_size.is_none() && !has("training.micro_batch_size") {
+            config.training.micro_batch_size = default_micro_batch(config.training.batch_size);
+        }
+        self.measure.apply(&mut config.measure);
+        config.measure.between_iterates =
+            self.run.between_iterates.unwrap_or(config.measure.between_iterates);
+        self.engine.apply(&mut config);
+        Ok(config)
+    }
+
+    fn options(&self) -> RunOptions {
+        let (epochs, seconds) = (self.run.checkpoint_epochs, self.run.checkpoint_seconds);
+        let checkpoint_every = if epochs.or(seconds.map(|_| 0)).is_some() {
+            CheckpointEvery { epochs, seconds }
+        } else {
+            CheckpointEvery::default()
+        };
+        RunOptions { out: self.run.out.clone(), resume: self.run.resume, checkpoint_every }
+    }
+
+    /// What to say after Ctrl-C.
+    fn how_to_go_on(&self) -> String {
+        let Some(out) = &self.run.out else {
+            return "stopped; nothing is kept, because the run has no directory (--out DIR)".to_owned();
+        };
+        let mut again = Suggestion::new("train").with_path("--out", out).with("--resume");
+        if let Some(folder) = &self.data.data_dir {
+            again = again.with_path("--data-dir", folder);
+        }
+        if let Some(threads) = self.engine.threads {
+            again = again.with(&format!("--threads {threads}"));
+        }
+        if self.run.no_measure {
+            again = again.with("--no-measure");
+        }
+        format!("stopped and saved in {}; go on with:\n  {again}", out.display())
+    }
+
+    fn where_kept(&self) -> String {
+        let Some(out) = &self.run.out else {
+            return "\nNothing was written; --out DIR keeps the run.\n".to_owned();
+        };
+        let again = Suggestion::new("measure").with_path("--run", out);
+        format!(
+            "\nKept in {}; measure it again, otherwise, with:\n  {again} --top-k 5 --lambda-min\n",
+            display(out)
+        )
+    }
+}
+
+fn display(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// A run as people read it.
+pub(super) fn report_text(report: &Report) -> String {
+    let (config, training) = (&report.config, &report.training);
+    let mut text = String::new();
+    let network = format!(
+        "{} on {}, {} parameters, seed {}",
+        config.model.arch.name(),
+        config.data.name,
+        count(training.parameters),
+        config.seed
+    );
+    line(&mut text, "run", &network);
+    let end = match training.outcome {
+        Outcome::Converged => "reached the target",
+        Outcome::MaxEpochs => "ended below the target",
+        Outcome::Diverged => "DIVERGED: the loss is not finite; try a smaller --lr",
+        Outcome::Interrupted => "was stopped",
+    };
+    let target = percent(config.training.target_accuracy);
+    let time = duration_secs(training.seconds);
+    let work = format!("{end} ({target}) after {} epochs, {} steps, {time}", training.epochs, training.steps);
+    line(&mut text, "training", &work);
+    for (name, accuracy, loss, examples) in [
+        ("train accuracy", training.train_accuracy, training.train_loss, training.train_examples),
+        ("test accuracy", training.test_accuracy, training.test_loss, training.test_examples),
+    ] {
+        if let (Some(accuracy), Some(loss)) = (accuracy, loss) {
+            let value = percent(accuracy);
+            line(
+                &mut text,
+                name,
+                &format!("{value}   loss {} on {} examples", significant(loss, 4), count(examples)),
+            );
+        }
+    }
+    if let Some(loss) = training.last_batch_loss.filter(|_| training.outcome == Outcome::Diverged) {
+        line(&mut text, "last loss", &significant(loss, 4));
+    }
+    if let Some(measured) = &report.measurement {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text);
+        measurement(&mut text, measured);
+    }
+    text
+}

@@ -1,0 +1,67 @@
+//! How the program ends.
+
+use std::process::ExitCode;
+
+/// What a command came to; its number is the program's exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done as asked.
+    Done = 0,
+    /// Data, weights, files or the machine did not allow it.
+    Failed = 1,
+    /// The command line does not make sense.
+    Usage = 2,
+    /// The loss of a training run became infinite or undefined.
+    Diverged = 3,
+    /// Training reached its last epoch without the target accuracy.
+    TargetNotReached = 4,
+    /// An eigenvalue was not found to the asked tolerance.
+    NotConverged = 5,
+    /// Stopped by Ctrl-C; what was done is saved if the run has a directory.
+    Interrupted = 130,
+}
+
+/// The exit codes, for help texts.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    data, weights, files or the machine did not allow it
+  2    the command line does not make sense
+  3    the training run diverged
+  4    training ended without reaching the target accuracy
+  5    an eigenvalue was not found to the asked tolerance
+  130  stopped by Ctrl-C; a run with a directory is saved";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A command line that does not make sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(String);
+
+impl Usage {
+    /// With what is wrong and what would be right.
+    pub(crate) const fn new(message: String) -> Self {
+        Self(message)
+    }
+}
+
+/// The exit code of an error.
+pub(crate) fn of_error(error: &anyhow::Error) -> Exit {
+    if error.is::<Usage>() { Exit::Usage } else { Exit::Failed }
+}
+
+/// An error and its causes on one line, without what an outer message says already.
+pub(crate) fn message(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}

@@ -1,0 +1,57 @@
+//! Commands of this program as a user would type them.
+
+use std::fmt;
+use std::path::Path;
+
+/// A command line to suggest.
+pub(crate) struct Suggestion(String);
+
+impl Suggestion {
+    /// This program as it was called, with these arguments, which need no quotes.
+    pub(crate) fn new(arguments: &str) -> Self {
+        let called = std::env::args().next().unwrap_or_else(|| "sharpness".to_owned());
+        let by_cargo = std::env::var_os("CARGO").is_some();
+        let program = if by_cargo { "cargo run --release --".to_owned() } else { quoted(&called) };
+        Self(format!("{program} {arguments}"))
+    }
+
+    /// Adds a flag with a path.
+    pub(crate) fn with_path(self, flag: &str, path: &Path) -> Self {
+        Self(format!("{} {flag} {}", self.0, quoted(&path.to_string_lossy())))
+    }
+
+    /// Adds arguments that need no quotes.
+    pub(crate) fn with(self, arguments: &str) -> Self {
+        Self(format!("{} {arguments}", self.0))
+    }
+}
+
+impl fmt::Display for Suggestion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_with_spaces_and_quotes_survive_a_shell() {
+        for (word, shell) in
+            [("runs/a-1", "runs/a-1"), ("my run", "'my run'"), ("it's", r"'it'\''s'"), ("", "''")]
+        {
+            assert_eq!(quoted(word), shell, "{word}");
+        }
+    }
+}

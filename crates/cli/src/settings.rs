@@ -1,0 +1,183 @@
+//! From flags and files to a configuration that is complete and in range: defaults, then the file, then the flags.
+
+use anyhow::Result;
+use sharpness_experiments::Error;
+use sharpness_experiments::config::{
+    BnStats, DataConfig, MeasureConfig, RunConfig, SamConfig, TrainingConfig,
+};
+use sharpness_experiments::network::models::Model;
+
+use crate::args::{DataArgs, EngineArgs, MeasureArgs, ModelArgs, TrainingArgs};
+use crate::config_file::ConfigFile;
+use crate::exit::Usage;
+
+/// Batch norm and memory want micro-batches of at most this size; larger batches are accumulated from them.
+const LARGEST_DEFAULT_MICRO_BATCH: usize = 1000;
+/// The flags of the keys of a configuration.
+const FLAGS: [(&str, &str); 20] = [
+    ("seed", "--seed"),
+    ("data.train_examples", "--train-examples"),
+    ("model", "--hidden"),
+    ("training.learning_rate", "--lr"),
+    ("training.batch_size", "--batch-size"),
+    ("training.micro_batch_size", "--micro-batch-size"),
+    ("training.momentum", "--momentum"),
+    ("training.nesterov", "--nesterov"),
+    ("training.weight_decay", "--weight-decay"),
+    ("training.sam.rho", "--sam-rho"),
+    ("training.sam.m", "--sam-m"),
+    ("training.target_accuracy", "--target-accuracy"),
+    ("training.max_epochs", "--max-epochs"),
+    ("measure.examples", "--examples"),
+    ("measure.chunk", "--bn-chunk"),
+    ("measure.top_k", "--top-k"),
+    ("measure.rtol", "--rtol"),
+    ("measure.max_products", "--max-products"),
+    ("data.name", "--dataset"),
+    ("model.arch", "--arch"),
+];
+/// More threads than this are a mistake on any machine.
+const MOST_THREADS: usize = 1024;
+
+/// Sets a value that a flag was given for.
+fn set<T: Clone>(to: &mut T, given: Option<&T>) {
+    if let Some(given) = given {
+        given.clone_into(to);
+    }
+}
+
+impl DataArgs {
+    /// Replaces what flags were given for.
+    pub(crate) fn apply(&self, data: &mut DataConfig) {
+        set(&mut data.name, self.dataset.as_ref());
+        set(&mut data.standardize, self.standardize.as_ref());
+        data.train_examples = self.train_examples.or(data.train_examples);
+    }
+}
+
+impl ModelArgs {
+    /// Replaces what flags were given for.
+    pub(crate) fn apply(&self, model: &mut Model) {
+        set(&mut model.activation, self.activation.as_ref());
+        set(&mut model.hidden, self.hidden.as_ref().map(|widths| &widths.0));
+        set(&mut model.dropout, self.dropout.as_ref());
+        set(&mut model.width_divisor, self.width_divisor.as_ref());
+    }
+}
+
+impl EngineArgs {
+    /// Replaces what flags were given for.
+    pub(crate) fn apply(&self, config: &mut RunConfig) {
+        set(&mut config.seed, self.seed.as_ref());
+        set(&mut config.precision, self.precision.as_ref());
+    }
+
+    /// Makes the engine work with the given number of threads.
+    ///
+    /// # Errors
+    /// A number that no machine has.
+    pub(crate) fn start_threads(&self) -> Result<()> {
+        let Some(threads) = self.threads else { return Ok(()) };
+        if threads == 0 || threads > MOST_THREADS {
+            return Err(
+                Usage::new(format!("--threads must be from 1 to {MOST_THREADS}, got {threads}")).into()
+            );
+        }
+        Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?)
+    }
+}
+
+impl MeasureArgs {
+    /// Replaces what flags were given for.
+    pub(crate) fn apply(&self, measure: &mut MeasureConfig) {
+        set(&mut measure.examples, self.examples.as_ref());
+        set(&mut measure.subset, self.subset.as_ref());
+        set(&mut measure.bn, self.bn.as_ref());
+        set(&mut measure.chunk, self.bn_chunk.as_ref());
+        set(&mut measure.top_k, self.top_k.as_ref());
+        set(&mut measure.lambda_min, self.lambda_min.as_ref());
+        set(&mut measure.rtol, self.rtol.as_ref());
+        set(&mut measure.max_products, self.max_products.as_ref());
+    }
+}
+
+impl TrainingArgs {
+    /// Replaces what flags were given for.
+    ///
+    /// # Errors
+    /// An option of SAM without SAM.
+    pub(crate) fn apply(&self, training: &mut TrainingConfig) -> Result<()> {
+        set(&mut training.loss, self.loss.as_ref());
+        set(&mut training.learning_rate, self.lr.as_ref());
+        set(&mut training.batch_size, self.batch_size.as_ref());
+        set(&mut training.momentum, self.momentum.as_ref());
+        set(&mut training.nesterov, self.nesterov.as_ref());
+        set(&mut training.weight_decay, self.weight_decay.as_ref());
+        set(&mut training.target_accuracy, self.target_accuracy.as_ref());
+        set(&mut training.max_epochs, self.max_epochs.as_ref());
+        set(&mut training.micro_batch_size, self.micro_batch_size.as_ref());
+        if let Some(rho) = self.sam_rho {
+            let default = SamConfig { rho, adaptive: false, m: None, bn_stats: BnStats::First };
+            training.sam.get_or_insert(default).rho = rho;
+        }
+        match &mut training.sam {
+            Some(sam) => {
+                set(&mut sam.adaptive, self.asam.as_ref());
+                set(&mut sam.bn_stats, self.bn_stats.as_ref());
+                sam.m = self.sam_m.or(sam.m);
+                Ok(())
+            }
+            None if self.asam.is_some() || self.sam_m.is_some() || self.bn_stats.is_some() => {
+                let message =
+                    "--asam, --sam-m and --bn-stats are options of SAM; add --sam-rho RHO to train with it";
+                Err(Usage::new(message.to_owned()).into())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The micro-batch where none was asked for: the whole batch, in pieces where it is large.
+pub(crate) fn default_micro_batch(batch_size: usize) -> usize {
+    batch_size.min(LARGEST_DEFAULT_MICRO_BATCH)
+}
+
+/// Refuses a configuration with a value out of range, for a training set of `train_examples`.
+///
+/// # Errors
+/// The first such value, with the flag that sets it and its place in the file, if it is there.
+pub(crate) fn check(config: &RunConfig, train_examples: usize, file: Option<&ConfigFile>) -> Result<()> {
+    let (key, problem) = match config.validate(train_examples) {
+        Err(Error::Config { key, problem }) => (key, problem),
+        other => return Ok(other?),
+    };
+    let place = file.and_then(|file| file.place(&key)).map_or_else(String::new, |place| format!("{place}: "));
+    let flag = FLAGS.iter().find(|(of, _)| **of == *key);
+    let name = flag.map_or_else(|| key.to_string(), |(_, flag)| format!("{flag} ({key})"));
+    Err(Usage::new(format!("{place}{name} {problem}")).into())
+}
+
+/// Fits the number of measured examples to those that there are.
+///
+/// Gives a note where the default was too large.
+///
+/// # Errors
+/// A number that was asked for and is too large.
+pub(crate) fn fit_examples(
+    measure: &mut MeasureConfig,
+    available: usize,
+    is_asked_for: bool,
+) -> Result<Option<String>> {
+    if measure.examples <= available {
+        return Ok(None);
+    }
+    if is_asked_for {
+        let asked = measure.examples;
+        let message = format!(
+            "--examples must be at most {available}, the training examples that there are, got {asked}"
+        );
+        return Err(Usage::new(message).into());
+    }
+    measure.examples = available;
+    Ok(Some(format!("measuring on all {available} training examples")))
+}

@@ -1,0 +1,87 @@
+//! Shows a training while it goes on, and stops it on Ctrl-C.
+
+use std::time::{Duration, Instant};
+
+use sharpness_experiments::training::{EpochMetrics, Observer, StepReport};
+
+use crate::interrupt::Interrupt;
+use crate::output::{Progress, duration, percent, significant};
+
+/// What the bar shows.
+const TEMPLATE: &str = "{msg} {bar:16} {pos}/{len} steps";
+
+/// Watches one training.
+pub(crate) struct Watch<'a> {
+    interrupt: &'a Interrupt,
+    target_accuracy: f64,
+    progress: Progress,
+    started: Instant,
+    /// The share of wrong training examples at the end of each epoch that this process made.
+    errors: Vec<f64>,
+    last_epoch: String,
+}
+
+impl<'a> Watch<'a> {
+    /// Begins to watch.
+    pub(crate) fn new(interrupt: &'a Interrupt, target_accuracy: f64) -> Self {
+        Self {
+            interrupt,
+            target_accuracy,
+            progress: Progress::new(TEMPLATE),
+            started: Instant::now(),
+            errors: Vec::new(),
+            last_epoch: String::new(),
+        }
+    }
+
+    /// The time until the target accuracy, if the share of errors falls on as over the later half of the epochs.
+    fn time_left(&self) -> Option<Duration> {
+        let epochs = self.errors.len();
+        let (last, earlier) = (*self.errors.last()?, *self.errors.get(epochs / 2)?);
+        let span = (epochs - 1 - epochs / 2) as f64;
+        let fall_per_epoch = (earlier / last).ln() / span;
+        let epochs_left = (last / (1.0 - self.target_accuracy)).ln() / fall_per_epoch;
+        let epoch_secs = self.started.elapsed().as_secs_f64() / epochs as f64;
+        Duration::try_from_secs_f64(epochs_left.max(0.0) * epoch_secs).ok()
+    }
+}
+
+impl Observer for Watch<'_> {
+    fn on_step(&mut self, step: &StepReport) {
+        let (position, total) = (u64::from(step.step_in_epoch), u64::from(step.steps_per_epoch));
+        let last_epoch = &self.last_epoch;
+        self.progress.update(position, total, || {
+            format!("epoch {}: loss {}{last_epoch}", step.epoch, significant(step.loss, 3))
+        });
+    }
+
+    fn on_epoch(&mut self, metrics: &EpochMetrics) {
+        self.errors.push(1.0 - metrics.train_accuracy);
+        let left =
+            self.time_left().map_or_else(String::new, |left| format!(", about {} left", duration(left)));
+        let (accuracy, target) = (percent(metrics.train_accuracy), percent(self.target_accuracy));
+        self.last_epoch = format!(", train accuracy {accuracy} of {target}{left}");
+    }
+
+    fn should_stop(&mut self) -> bool {
+        self.interrupt.is_raised()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_follows_the_fall_of_the_errors() {
+        let interrupt = Interrupt::default();
+        let mut watch = Watch::new(&interrupt, 0.99);
+        assert_eq!(watch.time_left(), None, "nothing is known at the start");
+        watch.started -= Duration::from_secs(40);
+        watch.errors = vec![0.32, 0.16, 0.08, 0.04];
+        let secs = watch.time_left().unwrap().as_secs_f64();
+        assert!((secs - 20.0).abs() < 0.5, "two halvings at ten seconds each, not {secs} s");
+        watch.errors = vec![0.1; 6];
+        assert_eq!(watch.time_left(), None, "errors that do not fall");
+    }
+}

@@ -1,0 +1,112 @@
+//! `measure`: weights in, the same report out as at the end of a training.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use serde_json::Value;
+
+use crate::program::{run, text};
+
+const MODEL: [&str; 8] =
+    ["--arch", "cnn-bn", "--dataset", "digits", "--width-divisor", "4", "--examples", "300"];
+
+/// A run of a small network in a new directory.
+fn trained(folder: &Path) -> PathBuf {
+    let out = folder.join("run");
+    let arguments = [&["train"], &MODEL[..], &["--lr", "0.3", "--out", text(&out), "--json"]].concat();
+    run(&arguments).json_with(0);
+    out
+}
+
+fn measured(weights: &Path, more: &[&str]) -> Value {
+    run(&[&["measure"], &MODEL[..], &["--weights", text(weights), "--json"], more].concat()).json_with(0)
+}
+
+/// The numbers that must not depend on how a measurement was asked for.
+fn essence(measured: &Value) -> Value {
+    let mut essence = measured.clone();
+    let map = essence.as_object_mut().unwrap();
+    for key in ["seconds", "arch", "dataset", "standardize", "weights", "seed"] {
+        map.remove(key);
+    }
+    essence
+}
+
+#[test]
+fn the_weights_of_a_run_measure_as_at_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = trained(folder.path());
+    let result: Value = serde_json::from_slice(&fs::read(out.join("result.json")).unwrap()).unwrap();
+    let by_weights = measured(&out.join("weights.safetensors"), &[]);
+    let by_run = run(&["measure", "--run", text(&out), "--json"]).json_with(0);
+    assert_eq!(essence(&by_weights), essence(&result["measurement"]), "measured from the file of weights");
+    assert_eq!(essence(&by_run), essence(&result["measurement"]), "measured from the directory of the run");
+    for key in ["loss", "gradient_norm", "examples", "batch_norm"] {
+        assert!(!by_weights[key].is_null(), "the document must have {key}: {by_weights}");
+    }
+    for key in ["value", "residual", "lower", "upper", "products", "converged"] {
+        assert!(!by_weights["lambda_max"][key].is_null(), "λ_max must have {key}: {by_weights}");
+    }
+    let table = run(&["measure", "--run", text(&out), "--bn", "running"]).out_with(0);
+    assert!(
+        table.contains("batch norm with running statistics"),
+        "the report says which statistics:\n{table}"
+    );
+}
+
+#[test]
+fn the_precision_of_the_engine_changes_little() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = trained(folder.path()).join("weights.safetensors");
+    let more = ["--bn", "running", "--rtol", "1e-6"];
+    let single = measured(&weights, &more);
+    let double = measured(&weights, &[&more[..], &["--precision", "f64"]].concat());
+    let value = |measured: &Value| measured["lambda_max"]["value"].as_f64().unwrap();
+    let difference = (value(&single) - value(&double)).abs() / value(&double);
+    assert!(difference < 1e-3, "λ_max differs by {difference} of it");
+    assert_eq!(double["precision"], "f64", "the report says the precision");
+}
+
+/// The file with every tensor renamed.
+fn renamed(weights: &Path, to: &Path, rename: impl Fn(&str) -> String) {
+    let bytes = fs::read(weights).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = file
+        .tensors()
+        .into_iter()
+        .map(|(name, view)| (rename(&name), (view.dtype(), view.shape().to_vec(), view.data().to_vec())))
+        .collect();
+    let views = tensors
+        .iter()
+        .map(|(name, (dtype, shape, data))| (name, TensorView::new(*dtype, shape.clone(), data).unwrap()));
+    fs::write(to, serialize(views, None).unwrap()).unwrap();
+}
+
+#[test]
+fn other_names_are_refused_by_name_and_taken_by_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = trained(folder.path()).join("weights.safetensors");
+    let other = folder.path().join("other.safetensors");
+    renamed(&weights, &other, |name| format!("net.{name}"));
+    let arguments = [&["measure"], &MODEL[..], &["--weights", text(&other)]].concat();
+    run(&arguments).refuses(1, &["net.classifier.weight", "classifier.weight", "--match order"]);
+    let by_order = measured(&other, &["--match", "order"]);
+    assert_eq!(essence(&by_order), essence(&measured(&weights, &[])), "the same weights under other names");
+}
+
+#[test]
+fn cut_weights_and_weights_of_another_network_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = trained(folder.path()).join("weights.safetensors");
+    let cut = folder.path().join("cut.safetensors");
+    let bytes = fs::read(&weights).unwrap();
+    for len in [0, 4, 8, 100, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(&cut, &bytes[..len]).unwrap();
+        let arguments = [&["measure"], &MODEL[..], &["--weights", text(&cut)]].concat();
+        run(&arguments).refuses(1, &["cut.safetensors"]);
+    }
+    let other = ["measure", "--arch", "mlp", "--dataset", "digits", "--weights", text(&weights)];
+    run(&other).refuses(1, &["fc1.weight", "features.0.weight"]);
+}

@@ -1,0 +1,63 @@
+//! Runs the program and looks at what comes back.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What a finished program left.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// The program, to be started with nothing of the user's surroundings.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sharpness"));
+    command.args(arguments).env_remove("SHARPNESS_DATA").env_remove("CLICOLOR_FORCE").stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(arguments: &[&str]) -> Ended {
+    ended(command(arguments))
+}
+
+/// Runs a prepared program to its end.
+pub(crate) fn ended(mut command: Command) -> Ended {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+impl Ended {
+    /// Its standard output, if it ended with `code`.
+    #[track_caller]
+    pub(crate) fn out_with(self, code: i32) -> String {
+        assert_eq!(self.code, Some(code), "exit code of a program that printed\n{}\n{}", self.out, self.err);
+        self.out
+    }
+
+    /// The one JSON document on standard output, if it ended with `code`.
+    #[track_caller]
+    pub(crate) fn json_with(self, code: i32) -> serde_json::Value {
+        serde_json::from_str(&self.out_with(code)).unwrap()
+    }
+
+    /// Asserts that it ended with `code`, printed no result, and said why in words that contain all of `parts`.
+    #[track_caller]
+    pub(crate) fn refuses(self, code: i32, parts: &[&str]) {
+        assert_eq!(self.code, Some(code), "exit code of a program that printed\n{}\n{}", self.out, self.err);
+        assert_eq!(self.out, "", "an error prints no result");
+        assert!(self.err.contains("error: "), "an error is called one:\n{}", self.err);
+        assert!(!self.err.contains("panicked"), "an error is no panic:\n{}", self.err);
+        for part in parts {
+            assert!(self.err.contains(part), "the error must contain `{part}`:\n{}", self.err);
+        }
+    }
+}
+
+/// The text of a path of a test, which is UTF-8.
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}

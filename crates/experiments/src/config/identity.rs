@@ -1,0 +1,111 @@
+//! The name of a run, and what distinguishes two.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::RunConfig;
+use crate::{Error, Result};
+
+/// Hexadecimal digits of a run's name.
+const ID_DIGITS: usize = 16;
+
+impl RunConfig {
+    /// The name of the run: the first 16 hexadecimal digits of the SHA-256 of [`Self::canonical_json`].
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a number is not finite.
+    pub fn id(&self) -> Result<String> {
+        let mut id = hex(&Sha256::digest(self.canonical_json()?));
+        id.truncate(ID_DIGITS);
+        Ok(id)
+    }
+
+    /// The configuration as JSON in one line, with sorted keys and without those that are absent.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a number is not finite.
+    pub fn canonical_json(&self) -> Result<String> {
+        let mut text = String::new();
+        write_sorted(&self.to_value()?, &mut text);
+        Ok(text)
+    }
+
+    /// The keys in which `other` differs, each with both values: `training.learning_rate (0.05 and 0.1)`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a number is not finite.
+    pub fn differences(&self, other: &Self) -> Result<Vec<String>> {
+        let (mut own, mut others) = (BTreeMap::new(), BTreeMap::new());
+        flatten("", &self.to_value()?, &mut own);
+        flatten("", &other.to_value()?, &mut others);
+        let keys: std::collections::BTreeSet<&String> = own.keys().chain(others.keys()).collect();
+        let shown = |value: Option<&String>| value.map_or_else(|| "absent".to_owned(), Clone::clone);
+        let different = keys.into_iter().filter(|key| own.get(*key) != others.get(*key));
+        Ok(different
+            .map(|key| format!("{key} ({} and {})", shown(own.get(key)), shown(others.get(key))))
+            .collect())
+    }
+
+    fn to_value(&self) -> Result<Value> {
+        serde_json::to_value(self)
+            .map_err(|e| Error::Config { key: "the configuration".to_owned(), problem: e.to_string() })
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn write_sorted(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let sorted: BTreeMap<&String, &Value> = map.iter().collect();
+            write_list(('{', '}'), sorted, text, |(key, value), text| {
+                text.push_str(&Value::from(key.as_str()).to_string());
+                text.push(':');
+                write_sorted(value, text);
+            });
+        }
+        Value::Array(list) => write_list(('[', ']'), list, text, write_sorted),
+        scalar => text.push_str(&scalar.to_string()),
+    }
+}
+
+fn write_list<T>(
+    (open, close): (char, char),
+    items: impl IntoIterator<Item = T>,
+    text: &mut String,
+    write: impl Fn(T, &mut String),
+) {
+    text.push(open);
+    for (i, item) in items.into_iter().enumerate() {
+        if i > 0 {
+            text.push(',');
+        }
+        write(item, text);
+    }
+    text.push(close);
+}
+
+/// Collects the leaves of `value` under keys such as `training.sam.rho`.
+fn flatten(prefix: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                flatten(&key, value, leaves);
+            }
+        }
+        leaf => {
+            leaves.insert(prefix.to_owned(), leaf.to_string());
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Which values a configuration may hold.
+
+use sharpness_network::backend::Shape;
+use sharpness_network::{Cpu, Graph};
+
+use super::{MeasureConfig, RunConfig, SamConfig, TrainingConfig};
+use crate::{Error, Result};
+
+/// The largest number of parameters; a step needs several vectors of this length.
+const MAX_PARAMETERS: usize = 1 << 30;
+
+impl RunConfig {
+    /// Checks every value, for a training set that has `train_examples` examples before a subset is taken.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the first key with a value out of its range; [`Error::Network`] says why the network cannot
+    /// be built.
+    pub fn validate(&self, train_examples: usize) -> Result<()> {
+        // TOML has no larger integers.
+        require(self.seed <= i64::MAX as u64, "seed", || {
+            format!("must be at most {}, got {}", i64::MAX, self.seed)
+        })?;
+        let trained = match self.data.train_examples {
+            None => train_examples,
+            Some(count) => {
+                require((1..=train_examples).contains(&count), "data.train_examples", || {
+                    format!(
+                        "must be between 1 and the {train_examples} examples of the training set, got {count}"
+                    )
+                })?;
+                count
+            }
+        };
+        self.validate_model()?;
+        self.training.validate(trained)?;
+        self.measure.validate()
+    }
+
+    fn validate_model(&self) -> Result<()> {
+        let image = self.data.name.shape();
+        let shape = Shape::new(image.channels, image.height, image.width);
+        let graph: Graph<Cpu<f32>> = self.model.graph(shape, self.data.name.classes())?;
+        let parameters = graph.parameters().tensors().iter().map(|tensor| tensor.len() as u128).sum::<u128>();
+        require(parameters <= MAX_PARAMETERS as u128, "model", || {
+            format!("may have at most {MAX_PARAMETERS} parameters, got {parameters}; choose smaller widths")
+        })
+    }
+}
+
+impl TrainingConfig {
+    /// The number of steps of an epoch over `examples` examples.
+    pub(crate) fn steps_per_epoch(&self, examples: usize) -> u32 {
+        u32::try_from(examples.div_ceil(self.batch_size)).unwrap_or(u32::MAX)
+    }
+
+    fn validate(&self, examples: usize) -> Result<()> {
+        positive(self.learning_rate, "training.learning_rate")?;
+        at_least_one(self.batch_size, "training.batch_size")?;
+        require(self.batch_size <= examples, "training.batch_size", || {
+            format!("must be at most the {examples} examples that are trained on, got {}", self.batch_size)
+        })?;
+        at_least_one(self.micro_batch_size, "training.micro_batch_size")?;
+        require((0.0..1.0).contains(&self.momentum), "training.momentum", || {
+            format!("must be at least 0 and below 1, got {}", self.momentum)
+        })?;
+        require(!self.nesterov || self.momentum > 0.0, "training.nesterov", || {
+            "needs a momentum above 0; set training.momentum, or leave Nesterov's momentum off".to_owned()
+        })?;
+        not_negative(self.weight_decay, "training.weight_decay")?;
+        if let Some(sam) = &self.sam {
+            sam.validate(self.batch_size)?;
+        }
+        require(
+            self.target_accuracy > 0.0 && self.target_accuracy <= 1.0,
+            "training.target_accuracy",
+            || format!("is a fraction above 0 and at most 1, got {}", self.target_accuracy),
+        )?;
+        let most = u32::MAX / self.steps_per_epoch(examples);
+        require((1..=most).contains(&self.max_epochs), "training.max_epochs", || {
+            format!("must be between 1 and {most} (steps are counted in 32 bits), got {}", self.max_epochs)
+        })
+    }
+}
+
+impl SamConfig {
+    fn validate(&self, batch_size: usize) -> Result<()> {
+        not_negative(self.rho, "training.sam.rho")?;
+        let m = self.m.unwrap_or(batch_size);
+        require((1..=batch_size).contains(&m), "training.sam.m", || {
+            format!("must be between 1 and the batch size {batch_size}, got {m}")
+        })
+    }
+}
+
+impl MeasureConfig {
+    fn validate(&self) -> Result<()> {
+        at_least_one(self.examples, "measure.examples")?;
+        at_least_one(self.chunk, "measure.chunk")?;
+        at_least_one(self.top_k, "measure.top_k")?;
+        positive(self.rtol, "measure.rtol")?;
+        at_least_one(self.max_products, "measure.max_products")
+    }
+}
+
+fn require(holds: bool, key: &str, problem: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Config { key: key.to_owned(), problem: problem() }) }
+}
+
+fn at_least_one(value: usize, key: &str) -> Result<()> {
+    require(value >= 1, key, || format!("must be at least 1, got {value}"))
+}
+
+fn positive(value: f64, key: &str) -> Result<()> {
+    require(value.is_finite() && value > 0.0, key, || format!("must be a finite number above 0, got {value}"))
+}
+
+fn not_negative(value: f64, key: &str) -> Result<()> {
+    require(value.is_finite() && value >= 0.0, key, || {
+        format!("must be a finite number, at least 0, got {value}")
+    })
+}

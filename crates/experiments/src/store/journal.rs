@@ -1,0 +1,68 @@
+//! What a training writes down while it goes on.
+
+use std::time::{Duration, Instant};
+
+use super::metrics::MetricsFile;
+use super::{RunDir, atomic, checkpoint};
+use crate::Result;
+use crate::training::{EpochMetrics, TrainState};
+
+/// When checkpoints are written. One is always written when a training ends or is interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointEvery {
+    /// After every epoch whose number is a multiple of this.
+    pub epochs: Option<u32>,
+    /// After the first step that ends this many seconds after the last checkpoint.
+    pub seconds: Option<u64>,
+}
+
+impl Default for CheckpointEvery {
+    /// Every minute: a kill loses at most that much work, and writing takes a small part of it.
+    fn default() -> Self {
+        Self { epochs: None, seconds: Some(60) }
+    }
+}
+
+/// The metrics and checkpoints of a training under way.
+#[derive(Debug)]
+pub(crate) struct Journal<'r> {
+    dir: &'r RunDir,
+    metrics: MetricsFile,
+    every: CheckpointEvery,
+    saved: Instant,
+}
+
+impl<'r> Journal<'r> {
+    /// A journal that goes on after `epochs` epochs. What was written beyond them is cut.
+    ///
+    /// # Errors
+    /// If the metrics of these epochs are not all there, or a file cannot be written.
+    pub(crate) fn open(dir: &'r RunDir, every: CheckpointEvery, epochs: u32) -> Result<Self> {
+        let metrics = MetricsFile::open(&dir.layout().metrics(), epochs)?;
+        Ok(Self { dir, metrics, every, saved: Instant::now() })
+    }
+
+    /// Writes down the metrics of an epoch, durably.
+    pub(crate) fn append(&mut self, metrics: &EpochMetrics) -> Result<()> {
+        self.metrics.append(metrics)
+    }
+
+    /// Whether a checkpoint is due after a step.
+    pub(crate) fn is_due(&self) -> bool {
+        self.every.seconds.is_some_and(|seconds| self.saved.elapsed() >= Duration::from_secs(seconds))
+    }
+
+    /// Whether a checkpoint is due after `epoch` epochs.
+    pub(crate) fn is_due_after(&self, epoch: u32) -> bool {
+        self.is_due() || self.every.epochs.is_some_and(|every| epoch.is_multiple_of(every.max(1)))
+    }
+
+    /// Replaces the checkpoint, and then its copy for people.
+    pub(crate) fn save(&mut self, state: &TrainState) -> Result<()> {
+        let layout = self.dir.layout();
+        checkpoint::write(&layout.checkpoint(), self.dir.id(), self.dir.precision(), state)?;
+        atomic::replace_json(&layout.state(), &state.progress)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! Where the files of a run are: the only place that spells their names.
+
+use std::path::{Path, PathBuf};
+
+/// Ends the name of a file that is being written.
+const PARTIAL: &str = ".partial";
+
+/// The paths of one run.
+#[derive(Clone, Debug)]
+pub struct RunLayout {
+    dir: PathBuf,
+}
+
+impl RunLayout {
+    /// The run in `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The configuration; the first file of a run.
+    pub fn config(&self) -> PathBuf {
+        self.dir.join("config.toml")
+    }
+
+    /// One line of JSON for each epoch.
+    pub fn metrics(&self) -> PathBuf {
+        self.dir.join("metrics.jsonl")
+    }
+
+    /// All that the run needs to go on, in one file.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.dir.join("checkpoint.safetensors")
+    }
+
+    /// The progress in the checkpoint, for people; nothing reads it.
+    pub fn state(&self) -> PathBuf {
+        self.dir.join("state.json")
+    }
+
+    /// The final weights, with PyTorch's names.
+    pub fn weights(&self) -> PathBuf {
+        self.dir.join("weights.safetensors")
+    }
+
+    /// The result; the last file of a run, so that its presence means that the run is done.
+    pub fn result(&self) -> PathBuf {
+        self.dir.join("result.json")
+    }
+
+    /// Locked by the process that writes the run.
+    pub(super) fn lock(&self) -> PathBuf {
+        self.dir.join(".lock")
+    }
+
+    /// Where the next content of `file` is written before it takes its place.
+    pub(super) fn partial(file: &Path) -> PathBuf {
+        let mut name = file.as_os_str().to_owned();
+        name.push(PARTIAL);
+        name.into()
+    }
+
+    /// Whether a file of this name may be in a run that has no configuration yet.
+    pub(super) fn may_precede_config(name: &str) -> bool {
+        name == ".lock" || name == format!("config.toml{PARTIAL}")
+    }
+}

@@ -1,0 +1,172 @@
+//! Runs on disk. A process that is killed at any instant loses at most the work since its last checkpoint.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `layout.rs` | all paths |
+//! | `atomic.rs` | files that are replaced whole |
+//! | `metrics.rs` | lines that are appended |
+//! | `checkpoint.rs` | all that a run needs to go on |
+//! | `journal.rs` | what a training writes while it goes on |
+
+mod atomic;
+mod checkpoint;
+mod journal;
+mod layout;
+mod metrics;
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use self::atomic::failed;
+pub use self::journal::CheckpointEvery;
+pub(crate) use self::journal::Journal;
+pub use self::layout::RunLayout;
+use crate::config::{Precision, RunConfig};
+use crate::training::TrainState;
+use crate::{Error, Result};
+
+/// The directory of a run that this process alone may write, until the value is dropped.
+#[derive(Debug)]
+pub struct RunDir {
+    layout: RunLayout,
+    id: String,
+    precision: Precision,
+    /// Holds the lock.
+    _lock: File,
+}
+
+/// A directory that was opened for a run.
+#[derive(Debug)]
+pub enum Opened {
+    /// The run may be trained, from its start or from its checkpoint.
+    Open(RunDir),
+    /// The run is done; this is its result.
+    Finished(Value),
+}
+
+impl RunDir {
+    /// Makes `dir` the directory of the run `config`, or goes on with the run in it if `resume`.
+    ///
+    /// # Errors
+    /// - [`Error::RunExists`] if a run is there and `resume` is not set;
+    /// - [`Error::OtherConfig`] if the run there is another one;
+    /// - [`Error::NotARun`] if other files are there;
+    /// - [`Error::RunLocked`] if another process writes the run;
+    /// - [`Error::DamagedRun`] if the configuration or the result there cannot be read;
+    /// - [`Error::Io`] if the directory cannot be written.
+    pub fn open(dir: &Path, config: &RunConfig, resume: bool) -> Result<Opened> {
+        let layout = RunLayout::new(dir);
+        if resume
+            && same_config(&layout, config)?
+            && let Some(result) = read_result(&layout.result())?
+        {
+            return Ok(Opened::Finished(result));
+        }
+        if !resume && layout.config().exists() {
+            return Err(Error::RunExists { dir: dir.to_owned() });
+        }
+        check_content(&layout)?;
+        fs::create_dir_all(dir).map_err(failed("create", dir))?;
+        let lock = lock(&layout)?;
+        let text = toml::to_string(config).map_err(|e| Error::Config {
+            key: "the configuration".to_owned(),
+            problem: format!("cannot be written as TOML: {e}"),
+        })?;
+        if !layout.config().exists() {
+            atomic::replace(&layout.config(), text.as_bytes())?;
+        }
+        let (id, precision) = (config.id()?, config.precision);
+        Ok(Opened::Open(Self { layout, id, precision, _lock: lock }))
+    }
+
+    /// Where the files are.
+    pub const fn layout(&self) -> &RunLayout {
+        &self.layout
+    }
+
+    /// The name of the run.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) const fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The state in the last checkpoint, for a network with `dims` = (parameters, running statistics); `None` where there is none.
+    pub(crate) fn checkpoint(&self, dims: (usize, usize)) -> Result<Option<TrainState>> {
+        checkpoint::read(&self.layout.checkpoint(), &self.id, self.precision, dims)
+    }
+
+    /// Replaces the final weights with the bytes of a safetensors file.
+    pub(crate) fn write_weights(&self, content: &[u8]) -> Result<()> {
+        atomic::replace(&self.layout.weights(), content)
+    }
+
+    /// Writes the result, after which the run is done: the last file, so call it when all else is written.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the disk is full or the directory cannot be written.
+    pub fn write_result(&self, result: &Value) -> Result<()> {
+        atomic::replace_json(&self.layout.result(), result)
+    }
+}
+
+/// Whether a configuration is there, which must be `config`.
+fn same_config(layout: &RunLayout, config: &RunConfig) -> Result<bool> {
+    let path = layout.config();
+    let text = match fs::read_to_string(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        text => text.map_err(failed("read", &path))?,
+    };
+    let found: RunConfig =
+        toml::from_str(&text).map_err(|e| damaged(path, format!("it is no configuration of a run ({e})")))?;
+    let differences = found.differences(config)?;
+    if differences.is_empty() {
+        Ok(true)
+    } else {
+        Err(Error::OtherConfig { dir: layout.dir().to_owned(), differences })
+    }
+}
+
+fn read_result(path: &Path) -> Result<Option<Value>> {
+    let text = match fs::read(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(failed("read", path))?,
+    };
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|e| damaged(path.to_owned(), format!("it is no JSON document ({e})")))
+}
+
+fn damaged(file: PathBuf, problem: String) -> Error {
+    let way_out = "restore it, or train again in another directory with --out";
+    Error::DamagedRun { file, problem, way_out }
+}
+
+/// Refuses a directory that has no configuration but other files.
+fn check_content(layout: &RunLayout) -> Result<()> {
+    let dir = layout.dir();
+    if layout.config().exists() || !dir.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir).map_err(failed("read", dir))? {
+        let name = entry.map_err(failed("read", dir))?.file_name().to_string_lossy().into_owned();
+        if !RunLayout::may_precede_config(&name) {
+            return Err(Error::NotARun { dir: dir.to_owned(), found: name });
+        }
+    }
+    Ok(())
+}
+
+fn lock(layout: &RunLayout) -> Result<File> {
+    let path = layout.lock();
+    let file = File::options().create(true).append(true).open(&path).map_err(failed("create", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::RunLocked { dir: layout.dir().to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed("lock", &path)(source)),
+    }
+}

@@ -1,0 +1,156 @@
+//! Training until a stopping rule.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `trainer.rs` | the loop over epochs and steps |
+//! | `evaluation.rs` | loss and accuracy over a whole set of examples |
+
+mod evaluation;
+mod trainer;
+
+use serde::{Deserialize, Serialize};
+use sharpness_network::Weights;
+use sharpness_network::op::{BatchNorm, Dropout, Pass};
+
+pub(crate) use self::trainer::Trainer;
+use crate::config::RunConfig;
+use crate::data::{Part, Standardized};
+use crate::optimizers::Examples;
+use crate::seeds::Purpose;
+
+/// How a training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The target accuracy was reached.
+    Converged,
+    /// The last allowed epoch ended below the target accuracy.
+    MaxEpochs,
+    /// A loss was not finite.
+    Diverged,
+    /// The observer asked to stop; the run can go on.
+    Interrupted,
+}
+
+/// What is known at the end of an epoch; one line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochMetrics {
+    /// The number of the epoch, from 1.
+    pub epoch: u32,
+    /// Steps since the start of the run.
+    pub steps: u32,
+    /// The mean loss of the epoch's batches, each before its step, in training mode.
+    pub batch_loss: f64,
+    /// The accuracy on them.
+    pub batch_accuracy: f64,
+    /// The mean loss over the training set at the epoch's end, in evaluation mode.
+    pub train_loss: f64,
+    /// The accuracy on the training set, from 0 to 1.
+    pub train_accuracy: f64,
+    /// The mean loss over the test set; in the last epoch, and in every one if the test set is no larger than the training set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_loss: Option<f64>,
+    /// The accuracy on the test set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_accuracy: Option<f64>,
+}
+
+/// How far a run has come. With the configuration it determines all that follows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Epochs that have ended.
+    pub epoch: u32,
+    /// Steps made in the epoch that has begun.
+    pub step_in_epoch: u32,
+    /// Steps since the start of the run.
+    pub step: u32,
+    /// The sum of the losses of the examples that this epoch's steps saw.
+    pub loss_sum: f64,
+    /// How many of them were classified correctly.
+    pub correct: f64,
+    /// How many they are.
+    pub seen: u64,
+    /// The loss of the last batch whose loss was finite.
+    pub last_batch_loss: Option<f64>,
+    /// The metrics of the last epoch that ended with finite numbers.
+    pub last_epoch: Option<EpochMetrics>,
+    /// The time that training has taken, in seconds.
+    pub seconds: f64,
+    /// How the training ended, once it has.
+    pub outcome: Option<Outcome>,
+}
+
+/// All that a run needs to go on, on the host. Single-precision numbers are held exactly.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainState {
+    /// Parameters and running statistics.
+    pub weights: Weights,
+    /// The momentum buffer, once a step with momentum has been made.
+    pub momentum: Option<Vec<f64>>,
+    /// How far the run has come.
+    pub progress: Progress,
+}
+
+/// What an observer hears of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// The number of the epoch, from 1.
+    pub epoch: u32,
+    /// The number of the step in it, from 1.
+    pub step_in_epoch: u32,
+    /// Steps of an epoch.
+    pub steps_per_epoch: u32,
+    /// Steps since the start of the run.
+    pub step: u32,
+    /// The mean loss of the step's batch before the step.
+    pub loss: f64,
+}
+
+/// Who watches a training: a progress bar, the handler of Ctrl-C, a test.
+pub trait Observer {
+    /// A step has been made.
+    fn on_step(&mut self, step: &StepReport) {
+        let _ = step;
+    }
+    /// An epoch has ended, with finite numbers.
+    fn on_epoch(&mut self, metrics: &EpochMetrics) {
+        let _ = metrics;
+    }
+    /// Whether to save and stop; asked after every step.
+    fn should_stop(&mut self) -> bool {
+        false
+    }
+}
+
+/// Nobody watches.
+impl Observer for () {}
+
+/// The pass of a training step: statistics of the batch, and the dropout masks of the step with the number `step` from 0.
+pub(crate) fn training_pass(config: &RunConfig, step: u32) -> Pass {
+    let seed = Purpose::Dropout.seed(config.seed);
+    let dropout = (config.model.dropout > 0.0).then_some(Dropout { seed, step });
+    Pass { batch_norm: BatchNorm::Batch, dropout }
+}
+
+/// The examples of one part of a data set.
+#[derive(Clone, Copy, Debug)]
+pub struct PartExamples<'a> {
+    data: &'a Standardized,
+    part: Part,
+}
+
+impl<'a> PartExamples<'a> {
+    /// The examples of `part`, numbered as in the data set.
+    pub const fn new(data: &'a Standardized, part: Part) -> Self {
+        Self { data, part }
+    }
+}
+
+impl Examples for PartExamples<'_> {
+    fn read(&self, numbers: &[u32], images: &mut Vec<f64>, labels: &mut Vec<u32>) {
+        self.data.images(self.part, numbers, images);
+        let all = self.data.dataset().split(self.part).labels();
+        labels.clear();
+        labels.extend(numbers.iter().map(|&number| u32::from(all[number as usize])));
+    }
+}
