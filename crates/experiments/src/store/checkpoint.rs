@@ -64,7 +64,7 @@ pub(super) fn write(path: &Path, run: &str, precision: Precision, state: &TrainS
 /// there is none yet.
 ///
 /// # Errors
-/// [`Error::DamagedRun`] if the file does not hold what [`write`] wrote; [`Error::Io`] if it cannot be read.
+/// [`Error::DamagedRun`] if the file does not hold what [`write()`] wrote; [`Error::Io`] if it cannot be read.
 pub(super) fn read(
     path: &Path,
     run: &str,
