@@ -10,9 +10,8 @@ use sharpness_experiments::network::models::Model;
 use crate::args::{DataArgs, EngineArgs, MeasureArgs, ModelArgs, TrainingArgs};
 use crate::config_file::ConfigFile;
 use crate::exit::Usage;
+use crate::output::count;
 
-/// Batch norm and memory want micro-batches of at most this size; larger batches are accumulated from them.
-const LARGEST_DEFAULT_MICRO_BATCH: usize = 1000;
 /// The flags of the keys of a configuration.
 const FLAGS: [(&str, &str); 20] = [
     ("seed", "--seed"),
@@ -137,9 +136,18 @@ impl TrainingArgs {
     }
 }
 
-/// The micro-batch where none was asked for: the whole batch, in pieces where it is large.
-pub(crate) fn default_micro_batch(batch_size: usize) -> usize {
-    batch_size.min(LARGEST_DEFAULT_MICRO_BATCH)
+/// Fits the micro-batch to the batch: the whole of it, in pieces where it is large and no size was asked for.
+///
+/// # Errors
+/// A size that was asked for on the command line and is larger than the batch.
+pub(crate) fn fit_micro_batch(training: &mut TrainingConfig, flag: Option<usize>) -> Result<()> {
+    let batch = training.batch_size;
+    if let Some(asked) = flag.filter(|asked| *asked > batch) {
+        let message = format!("--micro-batch-size must be at most the batch size {batch}, got {asked}");
+        return Err(Usage::new(message).into());
+    }
+    training.micro_batch_size = training.micro_batch_size.min(batch);
+    Ok(())
 }
 
 /// Refuses a configuration with a value out of range, for a training set of `train_examples`.
@@ -151,10 +159,13 @@ pub(crate) fn check(config: &RunConfig, train_examples: usize, file: Option<&Con
         Err(Error::Config { key, problem }) => (key, problem),
         other => return Ok(other?),
     };
-    let place = file.and_then(|file| file.place(&key)).map_or_else(String::new, |place| format!("{place}: "));
     let flag = FLAGS.iter().find(|(of, _)| **of == *key);
-    let name = flag.map_or_else(|| key.to_string(), |(_, flag)| format!("{flag} ({key})"));
-    Err(Usage::new(format!("{place}{name} {problem}")).into())
+    let name = flag.map_or(key.as_str(), |(_, flag)| flag);
+    let name = match file.and_then(|file| file.place(&key)) {
+        Some(place) => format!("{name} ({key} in {place})"),
+        None => name.to_owned(),
+    };
+    Err(Usage::new(format!("{name} {problem}")).into())
 }
 
 /// Fits the number of measured examples to those that there are.
@@ -179,5 +190,5 @@ pub(crate) fn fit_examples(
         return Err(Usage::new(message).into());
     }
     measure.examples = available;
-    Ok(Some(format!("measuring on all {available} training examples")))
+    Ok(Some(format!("measuring on all {} training examples", count(available))))
 }

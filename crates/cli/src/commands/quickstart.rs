@@ -15,7 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::job::Job;
 use crate::output::{note, print};
 use crate::program::Suggestion;
-use crate::settings::fit_examples;
+use crate::settings::{fit_examples, fit_micro_batch};
 
 /// Trains a small network on the digits, measures it, and says what to try next.
 pub(super) fn run() -> Result<Exit> {
@@ -27,7 +27,7 @@ pub(super) fn run() -> Result<Exit> {
     // Of the settings tried on the digits, these fit in the shortest time; the tight tolerance costs a few products.
     config.training.learning_rate = 0.1;
     config.training.batch_size = 32;
-    config.training.micro_batch_size = 32;
+    fit_micro_batch(&mut config.training, None)?;
     config.measure.rtol = 1e-6;
     fit_examples(&mut config.measure, dataset.train().len(), false)?;
     let interrupt = Interrupt::listen()?;

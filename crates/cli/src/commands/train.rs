@@ -20,7 +20,7 @@ use crate::interrupt::Interrupt;
 use crate::job::{Job, Report};
 use crate::output::{count, duration_secs, line, measurement, note, percent, print, print_json, significant};
 use crate::program::Suggestion;
-use crate::settings::{check, default_micro_batch, fit_examples};
+use crate::settings::{check, fit_examples, fit_micro_batch};
 
 /// A run, and where it is kept.
 #[derive(Args, Debug)]
@@ -145,9 +145,7 @@ impl TrainCommand {
         self.model.apply(&mut config.model);
         self.data.apply(&mut config.data);
         self.training.apply(&mut config.training)?;
-        if self.training.micro_batch_size.is_none() && !has("training.micro_batch_size") {
-            config.training.micro_batch_size = default_micro_batch(config.training.batch_size);
-        }
+        fit_micro_batch(&mut config.training, self.training.micro_batch_size)?;
         self.measure.apply(&mut config.measure);
         config.measure.between_iterates =
             self.run.between_iterates.unwrap_or(config.measure.between_iterates);

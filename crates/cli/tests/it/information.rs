@@ -65,6 +65,6 @@ fn a_download_without_a_server_says_so() {
 fn every_shell_gets_completions() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = run(&["completions", shell]).out_with(0);
-        assert!(script.contains("fashion-mnist"), "completions of {shell} know the data sets");
+        assert!(script.contains("between-iterates"), "completions of {shell} know the flags");
     }
 }
