@@ -23,7 +23,6 @@ pub(crate) struct Cli {
 }
 
 #[derive(Subcommand, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one command line is parsed in the life of the program")]
 enum Command {
     /// Train a network until it fits, and measure its sharpness
     Train(train::TrainCommand),

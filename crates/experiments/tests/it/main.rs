@@ -13,9 +13,6 @@ mod data_locate;
 mod data_official;
 mod data_server;
 mod data_subset;
-mod measures;
-mod measures_between_iterates;
-mod measures_problem;
 #[allow(
     dead_code,
     clippy::cast_possible_truncation,
@@ -23,6 +20,9 @@ mod measures_problem;
 )]
 #[path = "../../../network/tests/it/fixture.rs"]
 mod fixture;
+mod measures;
+mod measures_between_iterates;
+mod measures_problem;
 mod resume;
 mod store;
 mod training;
