@@ -1,5 +1,7 @@
 //! The program as a user sees it: output, exit codes, files.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
+
 mod bad_input;
 mod information;
 mod measuring;
