@@ -1,6 +1,6 @@
 //! The dense method: the whole matrix, by one product per column.
 
-use faer::Mat;
+use nalgebra::DMatrix;
 
 use crate::error::Error;
 use crate::operator::{Products, SymmetricOperator};
@@ -35,7 +35,7 @@ pub fn dense(
     let mut operator = Products::new(op);
     let columns = columns(&mut operator)?;
     let (symmetrized, asymmetry) = symmetrize(&columns);
-    let (values, vectors) = symmetric_eigen(&symmetrized)?;
+    let (values, vectors) = symmetric_eigen(symmetrized)?;
 
     let norm = values.iter().fold(0.0, |norm: f64, value| norm.max(value.abs()));
     let allowance = rounding(norm, dim) * (dim as f64).sqrt() + asymmetry;
@@ -77,7 +77,7 @@ fn columns(operator: &mut Products) -> Result<Vec<Vec<f64>>, Error> {
 }
 
 /// `(A + Aᵀ) / 2`, and the Frobenius norm of `(A - Aᵀ) / 2`, which bounds what was done to each eigenvalue.
-fn symmetrize(columns: &[Vec<f64>]) -> (Mat<f64>, f64) {
+fn symmetrize(columns: &[Vec<f64>]) -> (DMatrix<f64>, f64) {
     let dim = columns.len();
     let mut squares = 0.0;
     for (j, column) in columns.iter().enumerate() {
@@ -85,7 +85,7 @@ fn symmetrize(columns: &[Vec<f64>]) -> (Mat<f64>, f64) {
             squares += 2.0 * (0.5 * (entry - columns[i][j])).powi(2);
         }
     }
-    let symmetrized = Mat::from_fn(dim, dim, |i, j| 0.5 * (columns[j][i] + columns[i][j]));
+    let symmetrized = DMatrix::from_fn(dim, dim, |i, j| 0.5 * (columns[j][i] + columns[i][j]));
     (symmetrized, squares.sqrt())
 }
 

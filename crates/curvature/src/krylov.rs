@@ -7,7 +7,7 @@
 //!   Anal. Appl. 22(2), equation 2.4) an arrow followed by a tridiagonal matrix;
 //! - the *next* vector `r`, which the coming step multiplies.
 
-use faer::Mat;
+use nalgebra::DMatrix;
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::Error;
@@ -133,14 +133,14 @@ impl KrylovSpace {
     /// The Ritz pairs of the active part, the most wanted one first. The cost is `O(m³)`.
     pub(crate) fn ritz_pairs(&self, which: Which) -> Result<Vec<Candidate>, Error> {
         let size = self.active();
-        let mut projected = Mat::<f64>::zeros(size, size);
+        let mut projected = DMatrix::zeros(size, size);
         for (i, value) in self.diagonal.iter().enumerate() {
             projected[(i, i)] = *value;
             if self.target(i) < size {
                 projected[(self.target(i), i)] = self.couplings[i];
             }
         }
-        let (values, columns) = symmetric_eigen(&projected)?;
+        let (values, columns) = symmetric_eigen(projected)?;
         let mut pairs: Vec<Candidate> = values
             .into_iter()
             .zip(columns)

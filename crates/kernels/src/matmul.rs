@@ -8,10 +8,23 @@ use rayon::prelude::*;
 
 use crate::{Accumulate, Real};
 
-/// Rows and columns of one task's tile of the output. They depend on nothing, so that the bits do not depend on the number of
-/// threads; a tile is large enough to pay for packing its operands.
+/// Rows and columns of one task's tile of the output: large enough to pay for packing its operands.
 const TILE_ROWS: usize = 256;
 const TILE_COLUMNS: usize = 512;
+/// Small outputs are cut into about this many tiles, down to tiles of this many rows, so that several threads have work.
+const FEW_TILES: usize = 4;
+const FEW_ROWS: usize = 32;
+
+/// Rows of a tile and the number of column tiles. They depend on the output's size alone, so that the bits do not depend on the
+/// number of threads.
+fn tiling(rows: usize, columns: usize) -> (usize, usize) {
+    let column_tiles = columns.div_ceil(TILE_COLUMNS);
+    let mut tile_rows = TILE_ROWS;
+    while tile_rows > FEW_ROWS && rows.div_ceil(tile_rows) * column_tiles < FEW_TILES {
+        tile_rows /= 2;
+    }
+    (tile_rows, column_tiles)
+}
 
 /// A matrix over a slice; element `(i, j)` is `data[i * row_stride + j * column_stride]`.
 #[derive(Clone, Copy, Debug)]
@@ -84,12 +97,13 @@ impl<R> Shared<R> {
 /// `c (+)= Σ_k a_k b_k`: the sum of the products of the pairs `(a_k, b_k)`.
 ///
 /// # Panics
-/// If the shapes do not match.
+/// If there is no pair or the shapes do not match.
 pub fn matmul<R: Real>(
     pairs: &[(Matrix<'_, R>, Matrix<'_, R>)],
     accumulate: Accumulate,
     c: MatrixMut<'_, R>,
 ) {
+    assert!(!pairs.is_empty(), "a sum of matrix products has at least one");
     for (a, b) in pairs {
         assert!(
             a.rows == c.rows && b.columns == c.columns && a.columns == b.rows,
@@ -99,13 +113,13 @@ pub fn matmul<R: Real>(
     if c.rows == 0 || c.columns == 0 {
         return;
     }
-    let column_tiles = c.columns.div_ceil(TILE_COLUMNS);
-    let tiles = c.rows.div_ceil(TILE_ROWS) * column_tiles;
+    let (tile_rows, column_tiles) = tiling(c.rows, c.columns);
+    let tiles = c.rows.div_ceil(tile_rows) * column_tiles;
     let (rows, columns, row_stride) = (c.rows, c.columns, c.row_stride);
     let output = Shared(c.data.as_mut_ptr());
     let tile = |t: usize| {
-        let (i, j) = (t / column_tiles * TILE_ROWS, t % column_tiles * TILE_COLUMNS);
-        let (m, n) = (TILE_ROWS.min(rows - i), TILE_COLUMNS.min(columns - j));
+        let (i, j) = (t / column_tiles * tile_rows, t % column_tiles * TILE_COLUMNS);
+        let (m, n) = (tile_rows.min(rows - i), TILE_COLUMNS.min(columns - j));
         for (index, (a, b)) in pairs.iter().enumerate() {
             let read = accumulate == Accumulate::Add || index > 0;
             // SAFETY: i < rows and j < columns, so the tile's first element is inside `c`, which fits its data (checked by

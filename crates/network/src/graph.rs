@@ -92,7 +92,7 @@ impl<B: Backend> Graph<B> {
     /// Appends an op and gives its output. `name` is PyTorch's name of the module.
     ///
     /// # Errors
-    /// If the op does not accept the inputs' shapes.
+    /// If the op does not accept the inputs' shapes, or one value is given to it twice.
     pub fn push(
         &mut self,
         name: impl Into<String>,
@@ -101,11 +101,11 @@ impl<B: Backend> Graph<B> {
     ) -> Result<Value, Error> {
         let name = name.into();
         let input_shapes: Vec<Shape> = inputs.iter().map(|v| self.shapes[v.0]).collect();
-        let output = op.output(&input_shapes).map_err(|problem| Error::Layer {
-            layer: name.clone(),
-            kind: op.kind(),
-            problem,
-        })?;
+        // An adjoint is lent to one input at a time.
+        let twice = inputs.iter().enumerate().any(|(i, v)| inputs[..i].contains(v));
+        let output = if twice { Err("takes each value once".to_owned()) } else { op.output(&input_shapes) };
+        let output =
+            output.map_err(|problem| Error::Layer { layer: name.clone(), kind: op.kind(), problem })?;
         let parameters = self.parameters.append(&name, op.parameters());
         let state = self.state.append(&name, op.state());
         self.active.push(!parameters.is_empty() || inputs.iter().any(|v| self.active[v.0]));

@@ -34,7 +34,7 @@ pub(crate) fn print(text: &str) -> Result<()> {
 /// Writes one JSON document to standard output.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_json(document: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(document).context("cannot write the result as JSON")?;
     print(&format!("{text}\n"))

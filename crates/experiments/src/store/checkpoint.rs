@@ -1,7 +1,7 @@
 //! A checkpoint: one safetensors file with all that a run needs to go on.
 //!
 //! Tensors `parameters`, `running_statistics` and, with momentum, `momentum`, flat and in the precision of the run; in the
-//! metadata the progress, the run's name and a digest of the tensors.
+//! metadata the run's name, the progress, and a digest of both progress and tensors.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use sharpness_network::Weights;
 use super::atomic::{failed, replace};
 use crate::config::Precision;
 use crate::config::identity::hex;
-use crate::training::{Progress, TrainState};
+use crate::training::TrainState;
 use crate::{Error, Result};
 
 /// The only key of the metadata: with several, their order in the file would differ from run to run.
@@ -30,8 +30,9 @@ const HEADER_LIMIT: u64 = 1 << 20;
 #[derive(Serialize, Deserialize)]
 struct Header {
     run: String,
+    /// The progress as JSON, in exactly the bytes of the digest.
+    progress: String,
     sha256: String,
-    progress: Progress,
 }
 
 /// Replaces the checkpoint at `path`.
@@ -45,10 +46,10 @@ pub(super) fn write(path: &Path, run: &str, precision: Precision, state: &TrainS
         .zip(vectors)
         .filter_map(|(name, vector)| vector.map(|v| (name, v.len(), encode(v, precision))))
         .collect();
-    let sha256 = digest(data.iter().map(|(_, _, bytes)| bytes.as_slice()));
-    let header = Header { run: run.to_owned(), sha256, progress: state.progress.clone() };
-    let other = |e: String| failed("write", path)(std::io::Error::other(e));
-    let header = serde_json::to_string(&header).map_err(|e| other(e.to_string()))?;
+    let json = |e: serde_json::Error| failed("write", path)(e.into());
+    let progress = serde_json::to_string(&state.progress).map_err(json)?;
+    let sha256 = digest(&progress, data.iter().map(|(_, _, bytes)| bytes.as_slice()));
+    let header = serde_json::to_string(&Header { run: run.to_owned(), progress, sha256 }).map_err(json)?;
     let views = data
         .iter()
         .map(|(name, len, bytes)| Ok((*name, TensorView::new(dtype(precision), vec![*len], bytes)?)))
@@ -63,7 +64,7 @@ pub(super) fn write(path: &Path, run: &str, precision: Precision, state: &TrainS
 /// there is none yet.
 ///
 /// # Errors
-/// [`Error::DamagedRun`] if the file does not hold what [`write`] wrote; [`Error::Io`] if it cannot be read.
+/// [`Error::DamagedRun`] if the file does not hold what [`write()`] wrote; [`Error::Io`] if it cannot be read.
 pub(super) fn read(
     path: &Path,
     run: &str,
@@ -120,9 +121,11 @@ fn decode(
             Err(_) => vectors.push(None),
         }
     }
-    if digest(digested.into_iter()) != header.sha256 {
-        return Err("its numbers do not have the digest that was written with them".to_owned());
+    if digest(&header.progress, digested.into_iter()) != header.sha256 {
+        return Err("its content does not have the digest that was written with it".to_owned());
     }
+    let progress =
+        serde_json::from_str(&header.progress).map_err(|e| format!("its progress cannot be read ({e})"))?;
     let mut vectors = vectors.into_iter();
     let mut next = || vectors.next().flatten();
     let (parameters, statistics, momentum) = (next(), next(), next());
@@ -130,7 +133,7 @@ fn decode(
         return Err("`parameters` or `running_statistics` are missing".to_owned());
     };
     let weights = Weights { parameters, state: statistics };
-    Ok(TrainState { weights, momentum, progress: header.progress })
+    Ok(TrainState { weights, momentum, progress })
 }
 
 const fn dtype(precision: Precision) -> Dtype {
@@ -140,9 +143,9 @@ const fn dtype(precision: Precision) -> Dtype {
     }
 }
 
-fn digest<'d>(data: impl Iterator<Item = &'d [u8]>) -> String {
-    let mut sha = Sha256::new();
-    data.for_each(|data| sha.update(data));
+fn digest<'d>(progress: &str, tensors: impl Iterator<Item = &'d [u8]>) -> String {
+    let mut sha = Sha256::new_with_prefix(progress);
+    tensors.for_each(|tensor| sha.update(tensor));
     hex(&sha.finalize())
 }
 

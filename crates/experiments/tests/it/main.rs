@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
 
+mod config_identity;
+mod config_validation;
 mod data_cifar10;
 mod data_digits;
 mod data_fetch;
@@ -11,3 +13,18 @@ mod data_locate;
 mod data_official;
 mod data_server;
 mod data_subset;
+#[allow(
+    dead_code,
+    clippy::cast_possible_truncation,
+    reason = "it serves the tests of two crates, and its numbers are small"
+)]
+#[path = "../../../network/tests/it/fixture.rs"]
+mod fixture;
+mod measures;
+mod measures_between_iterates;
+mod measures_problem;
+mod resume;
+mod store;
+mod training;
+mod training_golden;
+mod training_runs;

@@ -1,5 +1,24 @@
-//! Tests of the network crate.
-#![expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "sizes in tests are small")]
+//! The rules of every op, the networks made of them, and their weights.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used,
+    reason = "sizes in tests are small, and a test fails by panicking"
+)]
 
+mod adjoint;
+mod cases;
+mod dense;
 mod fixture;
 mod golden;
+mod gradient;
+mod gradient_tangent;
+mod harness;
+mod losses;
+mod models;
+mod operators;
+mod precision;
+mod small_network;
+mod tangent;
+mod threads;
+mod tiny;
+mod weights;

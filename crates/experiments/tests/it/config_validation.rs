@@ -1,0 +1,77 @@
+//! Values out of their range are refused by the name of their key.
+
+use sharpness_experiments::config::{BnStats, RunConfig, SamConfig};
+use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardization, Standardized};
+use sharpness_experiments::{Error, RunOptions, train_run};
+use sharpness_network::models::Architecture;
+
+use crate::training_runs::{config, digits};
+
+/// Changes one value.
+type Change = fn(&mut RunConfig);
+
+fn sam(rho: f64, m: Option<usize>) -> Option<SamConfig> {
+    Some(SamConfig { rho, adaptive: false, m, bn_stats: BnStats::First })
+}
+
+#[test]
+fn every_range_is_checked() {
+    let changes: Vec<(&str, Change)> = vec![
+        ("seed", |c| c.seed = u64::MAX),
+        ("data.train_examples", |c| c.data.train_examples = Some(0)),
+        ("data.train_examples", |c| c.data.train_examples = Some(1001)),
+        ("model", |c| c.model.hidden = vec![1 << 20; 3]),
+        ("training.learning_rate", |c| c.training.learning_rate = 0.0),
+        ("training.learning_rate", |c| c.training.learning_rate = f64::NAN),
+        ("training.learning_rate", |c| c.training.learning_rate = f64::INFINITY),
+        ("training.batch_size", |c| c.training.batch_size = 0),
+        ("training.batch_size", |c| c.training.batch_size = 1001),
+        ("training.batch_size", |c| c.data.train_examples = Some(99)),
+        ("training.micro_batch_size", |c| c.training.micro_batch_size = 0),
+        ("training.momentum", |c| c.training.momentum = 1.0),
+        ("training.momentum", |c| c.training.momentum = -0.1),
+        ("training.nesterov", |c| c.training.nesterov = true),
+        ("training.weight_decay", |c| c.training.weight_decay = -1.0),
+        ("training.sam.rho", |c| c.training.sam = sam(-0.1, None)),
+        ("training.sam.m", |c| c.training.sam = sam(0.1, Some(0))),
+        ("training.sam.m", |c| c.training.sam = sam(0.1, Some(101))),
+        ("training.target_accuracy", |c| c.training.target_accuracy = 0.0),
+        ("training.target_accuracy", |c| c.training.target_accuracy = 99.0),
+        ("training.max_epochs", |c| c.training.max_epochs = 0),
+        ("training.max_epochs", |c| c.training.max_epochs = u32::MAX),
+        ("measure.examples", |c| c.measure.examples = 0),
+        ("measure.chunk", |c| c.measure.chunk = 0),
+        ("measure.top_k", |c| c.measure.top_k = 0),
+        ("measure.rtol", |c| c.measure.rtol = 0.0),
+        ("measure.max_products", |c| c.measure.max_products = 0),
+    ];
+    let base = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
+    base.validate(1000).unwrap();
+    for (expected, change) in changes {
+        let mut config = base.clone();
+        change(&mut config);
+        let error = config.validate(1000).unwrap_err();
+        assert!(matches!(&error, Error::Config { key, .. } if key == expected), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn a_network_that_cannot_be_built_says_why() {
+    let mut config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
+    config.model.dropout = 1.5;
+    let error = config.validate(1000).unwrap_err();
+    assert!(error.to_string().contains("dropout"), "{error}");
+}
+
+#[test]
+fn data_of_another_kind_are_refused() {
+    let mut config = config();
+    config.data.standardize = Standardization::None;
+    let error = train_run(&config, digits(), &RunOptions::default(), &mut ()).unwrap_err();
+    assert!(matches!(&error, Error::Config { key, .. } if key == "data.standardize"), "{error}");
+    config.data.name = DatasetName::Mnist;
+    let dataset = Dataset::load(DatasetName::Digits, &Locations::default()).unwrap();
+    let data = Standardized::new(dataset, Standardization::None);
+    let error = train_run(&config, &data, &RunOptions::default(), &mut ()).unwrap_err();
+    assert!(matches!(&error, Error::Config { key, .. } if key == "data.name"), "{error}");
+}

@@ -1,0 +1,237 @@
+//! Measurements of small networks on the digits.
+
+use std::cell::Cell;
+
+use sharpness_curvature::{DENSE_LIMIT, EigenParams, dense};
+use sharpness_experiments::Error;
+use sharpness_experiments::config::{BnMode, MeasureConfig};
+use sharpness_experiments::data::{Subset, class_balanced};
+use sharpness_experiments::measures::{Measurement, Phase, default_memory_bytes};
+use sharpness_network::models::{Architecture, Model};
+use sharpness_network::op::{BatchNorm, Pass};
+use sharpness_network::operators::{Chunks, Curvature, Matrix};
+use sharpness_network::{Cpu, Weights};
+
+use crate::measures_problem::{MEMORY, Problem, Subsample};
+
+fn mlp() -> Model {
+    Model { hidden: vec![12], ..Model::new(Architecture::Mlp) }
+}
+
+fn cnn(arch: Architecture) -> Model {
+    Model { width_divisor: 4, ..Model::new(arch) }
+}
+
+fn config() -> MeasureConfig {
+    MeasureConfig { examples: 60, chunk: 25, rtol: 1e-6, max_products: 2000, ..MeasureConfig::new() }
+}
+
+#[track_caller]
+fn assert_close(label: &str, own: f64, expected: f64, tolerance: f64) {
+    let error = (own - expected).abs();
+    assert!(error <= tolerance, "{label}: {own} instead of {expected}, off by {error:e}");
+}
+
+/// The same numbers, but for the time that it took.
+fn without_seconds(measurement: Measurement) -> Measurement {
+    Measurement { seconds: 0.0, ..measurement }
+}
+
+#[test]
+fn eigenvalues_are_those_of_the_dense_hessian() {
+    for (model, bn, batch_norm) in [
+        (mlp(), BnMode::Batch, BatchNorm::Running),
+        (cnn(Architecture::CnnBn), BnMode::Batch, BatchNorm::Batch),
+    ] {
+        let problem = Problem::new(Cpu::<f64>::new(), &model);
+        let config = MeasureConfig { bn, lambda_min: true, top_k: 3, ..config() };
+        let measured = problem.measure(&config, MEMORY).unwrap();
+
+        let dim = problem.network.parameters().len();
+        assert!(dim <= DENSE_LIMIT, "the dense method takes dimension {dim}");
+        let indices = config.subset.indices(problem.train.len(), config.examples, 0);
+        let examples = Subsample::new(&problem, &indices);
+        let chunks = Chunks { examples: config.chunk, memory_bytes: MEMORY };
+        let pass = Pass { batch_norm, dropout: None };
+        let (network, weights) = (&problem.network, &problem.weights);
+        let mut operator =
+            Curvature::new(network, Matrix::Hessian, weights, pass, &examples, chunks, &|| false).unwrap();
+        let params = EigenParams { k: dim, max_products: dim, ..EigenParams::default() };
+        let spectrum = dense(&mut operator, &params, &mut |_| ()).unwrap().pairs;
+        let (largest, smallest) = (spectrum[0].value, spectrum[dim - 1].value);
+
+        let tolerance = 1e-9 * largest;
+        assert_close("loss", measured.loss, operator.loss(), 1e-13);
+        assert_eq!(measured.top.len(), 3, "three eigenvalues");
+        for (own, expected) in measured.top.iter().zip(&spectrum) {
+            assert!(own.converged, "{own:?}");
+            assert_close("one of the top", own.value, expected.value, tolerance);
+        }
+        assert_eq!(measured.lambda_max, measured.top[0], "the first of the top");
+        let (max, min) = (&measured.lambda_max, measured.lambda_min.as_ref().unwrap());
+        assert_close("λ_min", min.value, smallest, tolerance);
+        for (eigenvalue, expected) in [(max, largest), (min, smallest)] {
+            let (lower, upper) = (eigenvalue.lower.unwrap(), eigenvalue.upper.unwrap());
+            assert!(lower <= expected && expected <= upper, "{expected} lies in [{lower}, {upper}]");
+            assert_close("interval", eigenvalue.interval[0], eigenvalue.value - eigenvalue.residual, 0.0);
+        }
+        assert_eq!(max.lower_failure_probability, Some(0.0), "the lower bound of λ_max is certain");
+        assert_eq!(min.upper_failure_probability, Some(0.0), "the upper bound of λ_min is certain");
+    }
+}
+
+#[test]
+fn threads_change_no_bit() {
+    let problem = || Problem::new(Cpu::<f32>::new(), &Model::new(Architecture::CnnBn));
+    let config = MeasureConfig { rtol: 1e-3, ..config() };
+    let measure = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| problem().measure(&config, MEMORY).map(without_seconds).unwrap())
+    };
+    assert_eq!(measure(1), measure(2), "1 and 2 threads");
+}
+
+#[test]
+fn memory_changes_the_time_and_not_the_result() {
+    let problem = Problem::new(Cpu::<f64>::new(), &cnn(Architecture::Cnn));
+    let roomy = problem.measure(&config(), MEMORY).unwrap();
+    assert_eq!(roomy.cached_chunks, roomy.chunks, "everything is kept");
+    let Err(Error::MeasureMemory { needed_bytes, available_bytes, .. }) = problem.measure(&config(), 1000)
+    else {
+        panic!("1000 bytes do not suffice")
+    };
+    assert_eq!(available_bytes, 1000, "the bound given");
+    assert!(problem.measure(&config(), needed_bytes - 1).is_err(), "one byte less than needed");
+    let tight = problem.measure(&config(), needed_bytes).unwrap();
+    assert_eq!(tight.cached_chunks, 0, "nothing is kept");
+    assert!(tight.lambda_max.converged, "{:?}", tight.lambda_max);
+    let value = roomy.lambda_max.value;
+    assert_close("loss", tight.loss, roomy.loss, 0.0);
+    assert_close("λ_max", tight.lambda_max.value, value, 1e-10 * value);
+}
+
+#[test]
+fn a_stop_ends_the_measurement_at_once() {
+    let problem = Problem::new(Cpu::<f64>::new(), &mlp());
+    for questions in [0, 4, 10] {
+        let asked = Cell::new(0);
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() > questions
+        };
+        let error = problem.measure_with(&config(), MEMORY, &mut |_| (), &stop).unwrap_err();
+        assert!(matches!(error, Error::MeasureStopped), "{error}");
+        assert_eq!(asked.get(), questions + 1, "not asked again");
+    }
+}
+
+#[test]
+fn examples_come_from_the_training_set_in_use() {
+    let mut problem = Problem::new(Cpu::<f64>::new(), &mlp());
+    let labels = problem.data.dataset().train().labels();
+    problem.train = class_balanced(labels, 10, 200, 3).unwrap();
+    let measure = |subset| {
+        let config = MeasureConfig { subset, examples: 40, ..config() };
+        let measured = problem.measure(&config, MEMORY).unwrap();
+        let places = subset.indices(200, 40, 0);
+        let chosen: Vec<u32> = places.iter().map(|&place| problem.train[place as usize]).collect();
+        assert_close("loss", measured.loss, problem.mean_loss(&chosen), 1e-13);
+        assert_eq!((measured.examples, measured.subset), (40, subset), "what was measured");
+        measured.loss
+    };
+    let [every, first, random] = Subset::ALL.map(measure);
+    assert!((every - first).abs() > 1e-6 && (every - random).abs() > 1e-6, "other examples, other losses");
+    let all = problem.measure(&MeasureConfig { examples: 10_000, ..config() }, MEMORY).unwrap();
+    assert_eq!(all.examples, 200, "no more than there are");
+}
+
+#[test]
+fn batch_norm_is_labelled_and_matters() {
+    let problem = Problem::new(Cpu::<f64>::new(), &cnn(Architecture::CnnBn));
+    let measure = |bn, chunk| problem.measure(&MeasureConfig { bn, chunk, ..config() }, MEMORY).unwrap();
+    let (batch, running) = (measure(BnMode::Batch, 25), measure(BnMode::Running, 25));
+    assert_eq!((batch.batch_norm.as_str(), batch.batch_norm_chunk), ("batch", Some(25)), "batch statistics");
+    assert_eq!((running.batch_norm.as_str(), running.batch_norm_chunk), ("running", None), "running ones");
+    assert!((batch.loss - running.loss).abs() > 1e-6, "the two losses differ");
+    assert!((measure(BnMode::Batch, 30).loss - batch.loss).abs() > 1e-9, "so do those of two chunks");
+    assert_close("running", measure(BnMode::Running, 7).loss, running.loss, 1e-13);
+    let plain = Problem::new(Cpu::<f64>::new(), &mlp()).measure(&config(), MEMORY).unwrap();
+    assert_eq!((plain.batch_norm.as_str(), plain.batch_norm_chunk), ("none", None), "no batch norm");
+}
+
+#[test]
+fn the_report_has_its_contract_s_fields() {
+    let problem = Problem::new(Cpu::<f32>::new(), &mlp());
+    let measured = problem.measure(&MeasureConfig { rtol: 1e-3, ..config() }, MEMORY).unwrap();
+    let json = serde_json::to_value(&measured).unwrap();
+    for field in ["loss", "accuracy", "gradient_norm", "examples", "seconds", "chunks", "cached_chunks"] {
+        assert!(json[field].is_number(), "{field} in {json}");
+    }
+    assert_eq!((&json["subset"], &json["precision"]), (&"every".into(), &"f32".into()), "names");
+    for field in ["batch_norm_chunk", "lambda_min", "between_iterates"] {
+        assert!(json.as_object().unwrap().contains_key(field) && json[field].is_null(), "{field} in {json}");
+    }
+    for field in ["value", "residual", "lower", "upper", "upper_failure_probability", "products"] {
+        assert!(json["lambda_max"][field].is_number(), "λ_max's {field} in {json}");
+    }
+    assert_eq!(json["lambda_max"]["converged"], true, "f32 reaches a residual of a thousandth");
+    let back: Measurement = serde_json::from_value(json).unwrap();
+    assert_eq!(back.examples, measured.examples, "it can be read again");
+}
+
+#[test]
+fn a_solver_that_gives_up_still_reports() {
+    let problem = Problem::new(Cpu::<f64>::new(), &mlp());
+    let measured =
+        problem.measure(&MeasureConfig { max_products: 6, rtol: 1e-12, ..config() }, MEMORY).unwrap();
+    assert!(!measured.lambda_max.converged, "{:?}", measured.lambda_max);
+    assert!(measured.lambda_max.products <= 6, "{:?}", measured.lambda_max);
+    assert!(measured.lambda_max.residual > 0.0, "{:?}", measured.lambda_max);
+}
+
+#[test]
+fn impossible_requests_are_errors() {
+    let mut problem = Problem::new(Cpu::<f64>::new(), &mlp());
+    let error = |problem: &Problem<Cpu<f64>>, config| problem.measure(&config, MEMORY).unwrap_err();
+    let asked = |config| error(&problem, config);
+    assert!(matches!(asked(MeasureConfig { chunk: 0, ..config() }), Error::MeasureSetting { .. }), "chunk");
+    assert!(matches!(asked(MeasureConfig { examples: 0, ..config() }), Error::EmptySubset), "examples");
+    for config in [
+        MeasureConfig { top_k: 0, ..config() },
+        MeasureConfig { top_k: 1_000_000_000, ..config() },
+        MeasureConfig { rtol: f64::NAN, ..config() },
+        MeasureConfig { rtol: -1.0, ..config() },
+        MeasureConfig { max_products: 0, ..config() },
+    ] {
+        let error = asked(config.clone());
+        let expected = matches!(error, Error::Eigenvalue(_) | Error::MeasureMemory { .. });
+        assert!(expected, "{error} for {config:?}");
+    }
+
+    problem.weights.parameters[3] = f64::MAX;
+    let text = error(&problem, config()).to_string();
+    assert!(text.contains("at the given weights is") && text.contains("loss"), "{text}");
+    problem.weights = Weights::initial(&problem.network, 0);
+    problem.train.clear();
+    assert!(matches!(error(&problem, config()), Error::EmptySubset), "no training set");
+}
+
+#[test]
+fn progress_names_its_phase() {
+    let problem = Problem::new(Cpu::<f64>::new(), &mlp());
+    let mut seen = Vec::new();
+    let config = MeasureConfig { lambda_min: true, ..config() };
+    let measured =
+        problem.measure_with(&config, MEMORY, &mut |progress| seen.push(*progress), &|| false).unwrap();
+    let mut phases: Vec<Phase> = seen.iter().map(|progress| progress.phase).collect();
+    phases.dedup();
+    assert_eq!(phases, [Phase::Gradient, Phase::LambdaMax, Phase::LambdaMin], "in this order");
+    let last = seen.iter().rfind(|progress| progress.phase == Phase::LambdaMax).unwrap();
+    assert_close("last estimate", last.value, measured.lambda_max.value, 1e-6 * last.value.abs());
+}
+
+#[test]
+fn the_default_memory_is_plausible() {
+    let bytes = default_memory_bytes();
+    assert!((1 << 20..1 << 50).contains(&bytes), "{bytes} bytes");
+}

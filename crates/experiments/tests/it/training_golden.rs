@@ -1,0 +1,108 @@
+//! Twenty steps of each optimizer against PyTorch in double precision.
+
+use sharpness_experiments::config::{BnStats, RunConfig, SamConfig, TrainingConfig};
+use sharpness_experiments::data::DatasetName;
+use sharpness_experiments::optimizers::{Examples, Optimizer};
+use sharpness_network::models::Architecture;
+use sharpness_network::op::{BatchNorm, Pass};
+
+use crate::fixture::{Golden, assert_close};
+
+/// Both sides sum in double precision in different orders, twenty times on.
+const TOLERANCE: f64 = 1e-9;
+
+/// The examples of a golden file.
+#[derive(Debug)]
+struct Batch {
+    images: Vec<f64>,
+    labels: Vec<u32>,
+}
+
+impl Examples for Batch {
+    fn read(&self, numbers: &[u32], images: &mut Vec<f64>, labels: &mut Vec<u32>) {
+        let len = self.images.len() / self.labels.len();
+        images.clear();
+        labels.clear();
+        for &number in numbers {
+            let number = number as usize;
+            images.extend_from_slice(&self.images[number * len..(number + 1) * len]);
+            labels.push(self.labels[number]);
+        }
+    }
+}
+
+fn training(golden: &Golden) -> TrainingConfig {
+    let optimizer = &golden.0["optimizer"];
+    let number = |key: &str| optimizer[key].as_f64().unwrap();
+    let sam = (optimizer["method"] != "sgd").then(|| SamConfig {
+        rho: number("rho"),
+        adaptive: optimizer["method"] == "asam",
+        m: None,
+        bn_stats: if optimizer["bn_stats"] == "both" { BnStats::Both } else { BnStats::First },
+    });
+    TrainingConfig {
+        learning_rate: number("learning_rate"),
+        momentum: number("momentum"),
+        nesterov: optimizer["nesterov"].as_bool().unwrap(),
+        weight_decay: number("weight_decay"),
+        batch_size: 16,
+        sam,
+        ..RunConfig::new(DatasetName::Digits, Architecture::CnnBn).training
+    }
+}
+
+fn check(case: &str) {
+    let golden = Golden::read(case);
+    let network = golden.network();
+    let config = training(&golden);
+    let (images, labels) = golden.batch();
+    let examples = Batch { images, labels };
+    let mut optimizer = Optimizer::new(&network, &config, &golden.weights(&network), None);
+    let pass = Pass { batch_norm: BatchNorm::Batch, dropout: None };
+    for (step, expected) in (0_u32..).zip(golden.numbers("losses")) {
+        let batch: Vec<u32> = (0..16).map(|j| (16 * step + j) % 64).collect();
+        let loss = optimizer.step(&examples, &batch, &pass).loss / 16.0;
+        assert_close(&format!("loss of step {step}"), loss, expected, TOLERANCE * expected);
+    }
+
+    let weights = optimizer.weights();
+    golden.assert_digest("final_parameters", &network, &weights.parameters, TOLERANCE);
+    let buffers = golden.0["final_buffers"].as_object().unwrap();
+    assert_eq!(buffers.len(), network.state().tensors().len(), "every running statistic is compared");
+    for tensor in network.state().tensors() {
+        let expected = Golden(golden.0["final_buffers"].clone()).numbers(&tensor.name);
+        for (own, expected) in weights.state[tensor.range()].iter().zip(expected) {
+            assert_close(&tensor.name, *own, expected, TOLERANCE * (1.0 + expected.abs()));
+        }
+    }
+}
+
+#[test]
+fn sgd() {
+    check("train-sgd");
+}
+
+#[test]
+fn momentum() {
+    check("train-momentum");
+}
+
+#[test]
+fn nesterov() {
+    check("train-nesterov");
+}
+
+#[test]
+fn sam_that_moves_statistics_in_its_first_pass() {
+    check("train-sam-first");
+}
+
+#[test]
+fn sam_that_moves_statistics_in_both_passes() {
+    check("train-sam-both");
+}
+
+#[test]
+fn adaptive_sam() {
+    check("train-asam");
+}

@@ -1,0 +1,14 @@
+//! Every fast kernel against the formula it stands for, and the same bits for any number of threads.
+
+mod activation;
+mod channels;
+mod conv2d;
+mod data;
+mod dropout;
+mod elementwise;
+mod layout;
+mod loss;
+mod matmul;
+mod pool2d;
+mod reduce;
+mod threads;

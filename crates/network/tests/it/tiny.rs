@@ -1,0 +1,109 @@
+//! Networks that are small enough for their whole Hessian, on a few random examples.
+
+use std::ops::Range;
+
+use sharpness_network::backend::{Backend, Loss, Shape};
+use sharpness_network::models::{Architecture, Model, Nonlinearity};
+use sharpness_network::op::{BatchNorm, Pass};
+use sharpness_network::operators::{Chunks, Curvature, Examples, Matrix};
+use sharpness_network::{Network, Weights};
+
+use crate::fixture::{signed, uniform};
+
+const CLASSES: usize = 3;
+
+/// With this seed a signal passes through every shrunk network: no layer has only dead ReLUs.
+pub(crate) const SEED: u64 = 4;
+
+/// Keeps everything linearized.
+pub(crate) const ALL: usize = usize::MAX;
+
+/// A network at a point where no parameter is zero, and its data.
+pub(crate) struct Tiny<B: Backend> {
+    pub(crate) network: Network<B>,
+    pub(crate) weights: Weights,
+    pub(crate) pass: Pass,
+    pub(crate) data: Batch,
+}
+
+/// Images and labels.
+pub(crate) struct Batch {
+    elements: usize,
+    images: Vec<f64>,
+    labels: Vec<u32>,
+}
+
+/// The model of an architecture with few channels.
+pub(crate) fn shrunk(arch: Architecture, activation: Nonlinearity) -> Model {
+    let width_divisor = match arch {
+        Architecture::Vgg11 | Architecture::Vgg11Bn => 128,
+        Architecture::Mlp => 1,
+        Architecture::Cnn | Architecture::CnnBn => 8,
+        _ => 32,
+    };
+    Model { activation, width_divisor, hidden: vec![5, 4], ..Model::new(arch) }
+}
+
+impl<B: Backend> Tiny<B> {
+    /// `n` examples with images of two channels, as small as the architecture allows.
+    pub(crate) fn new(backend: B, model: &Model, n: u64, batch_norm: BatchNorm, seed: u64) -> Self {
+        let side = match model.arch {
+            Architecture::Vgg11 | Architecture::Vgg11Bn => 32,
+            Architecture::Mlp => 2,
+            _ => 8,
+        };
+        let shape = Shape::new(2, side, side);
+        let graph = model.graph(shape, CLASSES).expect("the shrunk architecture builds");
+        let network = Network::new(backend, graph, Loss::SoftmaxCrossEntropy);
+        let mut weights = Weights::initial(&network, seed);
+        (0..).zip(&mut weights.parameters).for_each(|(i, x)| *x += 0.2 * signed(seed + 1, i));
+        (0..).zip(&mut weights.state).for_each(|(i, x)| *x += 0.3 * signed(seed + 2, i));
+        let elements = shape.elements();
+        let images = (0..n * elements as u64).map(|i| 1.5 * signed(seed + 3, i)).collect();
+        let labels = (0..n).map(|i| (CLASSES as f64 * uniform(seed + 4, i)) as u32).collect();
+        let pass = Pass { batch_norm, dropout: None };
+        Self { network, weights, pass, data: Batch { elements, images, labels } }
+    }
+
+    /// The operator on all of the data.
+    pub(crate) fn curvature(&self, matrix: Matrix, examples: usize, memory_bytes: usize) -> Curvature<'_, B> {
+        let chunks = Chunks { examples, memory_bytes };
+        let (network, weights) = (&self.network, &self.weights);
+        Curvature::new(network, matrix, weights, self.pass, &self.data, chunks, &|| false).unwrap()
+    }
+}
+
+impl Batch {
+    /// The examples of `range`.
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        self.read(range, &mut images, &mut labels);
+        Self { elements: self.elements, images, labels }
+    }
+
+    /// `images: [n, elements]` and their labels.
+    pub(crate) fn new(images: Vec<f64>, labels: Vec<u32>) -> Self {
+        Self { elements: images.len() / labels.len(), images, labels }
+    }
+
+    pub(crate) fn images(&self) -> &[f64] {
+        &self.images
+    }
+
+    pub(crate) fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+}
+
+impl Examples for Batch {
+    fn count(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn read(&self, range: Range<usize>, images: &mut Vec<f64>, labels: &mut Vec<u32>) {
+        images.clear();
+        images.extend_from_slice(&self.images[self.elements * range.start..self.elements * range.end]);
+        labels.clear();
+        labels.extend_from_slice(&self.labels[range]);
+    }
+}
