@@ -81,6 +81,7 @@ struct RunArgs {
 
 /// Trains, measures and reports.
 pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
+    let interrupt = Interrupt::listen()?;
     command.engine.start_threads()?;
     let file = command.file()?;
     let mut config = command.config(file.as_ref())?;
@@ -94,7 +95,6 @@ pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
         note(&text);
     }
 
-    let interrupt = Interrupt::listen()?;
     let data = Standardized::new(dataset, config.data.standardize);
     let job = Job {
         config: &config,

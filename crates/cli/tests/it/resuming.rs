@@ -103,7 +103,7 @@ fn a_stopped_run_without_a_directory_says_that_nothing_is_kept() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-    // The note about the measured examples comes just before the program listens for signals.
+    // The program listens for signals before it prints its first note, which is about the measured examples.
     let mut seen = Vec::new();
     let mut stderr = child.stderr.take().unwrap();
     while !seen.contains(&b'\n') {
