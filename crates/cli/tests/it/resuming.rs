@@ -23,7 +23,7 @@ fn arguments<'a>(out: &'a Path, threads: &'a str) -> Vec<&'a str> {
         "--sam-rho",
         "0.05",
     ]);
-    all.extend(["--target-accuracy", "1", "--max-epochs", "12", "--examples", "100", "--rtol", "0.1"]);
+    all.extend(["--target-accuracy", "1", "--max-epochs", "40", "--examples", "100", "--rtol", "0.1"]);
     all.extend(["--checkpoint-epochs", "1", "--threads", threads, "--out", text(out)]);
     all
 }
