@@ -210,15 +210,15 @@ pub(super) fn report_text(report: &Report) -> String {
         config.seed
     );
     line(&mut text, "run", &network);
-    let end = match training.outcome {
-        Outcome::Converged => "reached the target",
-        Outcome::MaxEpochs => "ended below the target",
-        Outcome::Diverged => "DIVERGED: the loss is not finite; try a smaller --lr",
-        Outcome::Interrupted => "was stopped",
-    };
     let target = percent(config.training.target_accuracy);
+    let end = match training.outcome {
+        Outcome::Converged => format!("reached the target ({target})"),
+        Outcome::MaxEpochs => format!("ended below the target ({target})"),
+        Outcome::Diverged => "DIVERGED (the loss is not finite; try a smaller --lr)".to_owned(),
+        Outcome::Interrupted => "was stopped".to_owned(),
+    };
     let time = duration_secs(training.seconds);
-    let work = format!("{end} ({target}) after {} epochs, {} steps, {time}", training.epochs, training.steps);
+    let work = format!("{end} after {} epochs, {} steps, {time}", training.epochs, training.steps);
     line(&mut text, "training", &work);
     for (name, accuracy, loss, examples) in [
         ("train accuracy", training.train_accuracy, training.train_loss, training.train_examples),
