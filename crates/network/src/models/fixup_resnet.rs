@@ -10,7 +10,7 @@ use crate::Error;
 use crate::backend::Backend;
 use crate::graph::{Graph, Value};
 use crate::op::Init;
-use crate::ops::{Add, Convolution, Flatten, GlobalAveragePool, Linear, ScalarBias, ScalarScale, Subsample};
+use crate::ops::{Add, AveragePool, Convolution, Flatten, Linear, ScalarBias, ScalarScale, Subsample};
 
 const WIDTHS: [usize; 3] = [16, 32, 64];
 
@@ -34,7 +34,7 @@ pub(super) fn build<B: Backend>(
             value = basic_block(model, graph, &name, value, (model.width(width), widening), total)?;
         }
     }
-    value = graph.push("avgpool", GlobalAveragePool, &[value])?;
+    value = graph.push("avgpool", AveragePool::Global, &[value])?;
     value = graph.push("flatten", Flatten, &[value])?;
     value = graph.push("bias2", ScalarBias, &[value])?;
     let (zero, features_in) = (Init::Constant(0.0), graph.shape(value).channels);

@@ -4,50 +4,37 @@ use super::only;
 use crate::backend::{Backend, Pool2d, Shape};
 use crate::op::{Context, Direction, Gradients, Op, Point, Saved};
 
-/// The mean of each `kernel x kernel` window.
+/// The mean of each window of a channel's image.
 #[derive(Clone, Debug)]
-pub struct AveragePool {
-    /// Height and width of the window.
-    pub kernel: usize,
-    /// Distance between neighbouring windows.
-    pub stride: usize,
+pub enum AveragePool {
+    /// Windows of `kernel x kernel` pixels that begin `stride` pixels apart.
+    Windows {
+        /// Height and width of the window.
+        kernel: usize,
+        /// Distance between neighbouring windows.
+        stride: usize,
+    },
+    /// One window: the whole image.
+    Global,
 }
 
-/// The mean of each channel's image.
-#[derive(Clone, Debug)]
-pub struct GlobalAveragePool;
-
-/// What differs between the two: the window.
-trait Window {
-    const KIND: &'static str;
-    fn geometry(&self, input: Shape) -> Pool2d;
-}
-
-impl Window for AveragePool {
-    const KIND: &'static str = "average_pool";
-    fn geometry(&self, input: Shape) -> Pool2d {
-        let (kernel, stride) = (self.kernel, self.stride);
-        Pool2d {
-            height: input.height,
-            width: input.width,
-            kernel_height: kernel,
-            kernel_width: kernel,
-            stride,
-        }
-    }
-}
-
-impl Window for GlobalAveragePool {
-    const KIND: &'static str = "global_average_pool";
-    fn geometry(&self, input: Shape) -> Pool2d {
+impl AveragePool {
+    const fn geometry(&self, input: Shape) -> Pool2d {
         let (height, width) = (input.height, input.width);
-        Pool2d { height, width, kernel_height: height, kernel_width: width, stride: 1 }
+        let (kernel_height, kernel_width, stride) = match *self {
+            Self::Windows { kernel, stride } => (kernel, kernel, stride),
+            Self::Global => (height, width, 1),
+        };
+        Pool2d { height, width, kernel_height, kernel_width, stride }
     }
 }
 
-impl<B: Backend, W: Window + std::fmt::Debug + Send> Op<B> for W {
+impl<B: Backend> Op<B> for AveragePool {
     fn kind(&self) -> &'static str {
-        W::KIND
+        match self {
+            Self::Windows { .. } => "average_pool",
+            Self::Global => "global_average_pool",
+        }
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -3,7 +3,7 @@
 mod add;
 mod average_pool;
 mod batch_norm;
-mod bias;
+mod bilinear;
 mod conv2d;
 mod dropout;
 mod elementwise;
@@ -15,7 +15,7 @@ mod scalar_scale;
 mod subsample;
 
 pub use add::Add;
-pub use average_pool::{AveragePool, GlobalAveragePool};
+pub use average_pool::AveragePool;
 pub use batch_norm::BatchNorm2d;
 pub use conv2d::Convolution;
 pub use dropout::DropoutOp;
