@@ -72,8 +72,10 @@ fn differences(expected: &[&Tensor], found: &[(&str, &[usize])], matching: Match
         .filter(|t| !has(&t.name, &t.shape))
         .map(|t| format!("{} {:?}", t.name, t.shape))
         .collect();
-    let surplus: Vec<String> =
-        found.iter().filter(|(n, s)| !wants(n, s)).map(|(n, s)| format!("{n} {s:?}")).collect();
+    // A file's tensors come in no particular order.
+    let mut surplus: Vec<_> = found.iter().filter(|(n, s)| !wants(n, s)).collect();
+    surplus.sort_by_key(|(n, _)| natural(n));
+    let surplus: Vec<String> = surplus.iter().map(|(n, s)| format!("{n} {s:?}")).collect();
     let way_out = match matching {
         Match::Name => "rename the tensors, or pair them by order and shape with --match order",
         Match::Order => {
