@@ -10,7 +10,8 @@ use crate::{Accumulate, Real};
 /// Elements that stay in the first-level cache while the terms of an affine map are added.
 const STRIP: usize = 1 << 11;
 
-fn per_channel(out: &mut [f64], len: usize, f: impl Fn(usize) -> f64 + Sync + Send) {
+/// `out[c] = f(c)`, where all channels have `len` elements together.
+pub(crate) fn per_channel(out: &mut [f64], len: usize, f: impl Fn(usize) -> f64 + Sync + Send) {
     if out.len() == 1 || len < 1 << 14 {
         out.iter_mut().enumerate().for_each(|(c, out)| *out = f(c));
     } else {

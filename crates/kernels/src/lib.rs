@@ -12,7 +12,9 @@ pub mod channels;
 pub mod conv2d;
 pub mod dropout;
 pub mod elementwise;
+pub mod epilogue;
 pub mod layout;
+pub mod linear;
 pub mod loss;
 pub mod matmul;
 mod parallel;
@@ -29,4 +31,20 @@ pub enum Accumulate {
     Set,
     /// The result is added to the output.
     Add,
+}
+
+impl Accumulate {
+    /// What each term of a sum does in turn: the first as the sum, all others add to it.
+    fn each(self) -> impl Iterator<Item = Self> {
+        std::iter::once(self).chain(std::iter::repeat(Self::Add))
+    }
+}
+
+/// The first `len` elements of a scratch buffer that grows to them and never shrinks.
+fn grown<R: Real>(scratch: &mut Vec<R>, len: usize) -> &mut [R] {
+    if scratch.len() < len {
+        scratch.reserve_exact(len - scratch.len());
+        scratch.resize(len, R::ZERO);
+    }
+    &mut scratch[..len]
 }

@@ -9,15 +9,15 @@ const BLOCK: usize = 4096;
 /// Independent partial sums inside a block, so that the additions overlap.
 const LANES: usize = 8;
 
-fn block_sum<R: Real>(x: &[R], term: impl Fn(usize) -> f64) -> f64 {
+fn block_sum(len: usize, term: impl Fn(usize) -> f64) -> f64 {
     let mut lanes = [0.0; LANES];
-    let whole = x.len() / LANES * LANES;
+    let whole = len / LANES * LANES;
     for start in (0..whole).step_by(LANES) {
         for (lane, sum) in lanes.iter_mut().enumerate() {
             *sum += term(start + lane);
         }
     }
-    let rest: f64 = (whole..x.len()).map(&term).sum();
+    let rest: f64 = (whole..len).map(&term).sum();
     lanes.iter().sum::<f64>() + rest
 }
 
@@ -31,11 +31,16 @@ fn blocked(len: usize, block: impl Fn(usize, usize) -> f64 + Sync + Send) -> f64
     sums.iter().sum()
 }
 
+/// `Σ term(i)` for `i < len`.
+pub(crate) fn sum_of(len: usize, term: impl Fn(usize) -> f64 + Sync + Send) -> f64 {
+    blocked(len, |a, b| block_sum(b - a, |i| term(a + i)))
+}
+
 /// `Σ x[i]`.
 pub fn sum<R: Real>(x: &[R]) -> f64 {
     blocked(x.len(), |a, b| {
         let x = &x[a..b];
-        block_sum(x, |i| x[i].to_f64())
+        block_sum(x.len(), |i| x[i].to_f64())
     })
 }
 
@@ -47,6 +52,6 @@ pub fn dot<R: Real>(x: &[R], y: &[R]) -> f64 {
     assert_eq!(x.len(), y.len(), "dot product of vectors of different lengths");
     blocked(x.len(), |a, b| {
         let (x, y) = (&x[a..b], &y[a..b]);
-        block_sum(x, |i| x[i].to_f64() * y[i].to_f64())
+        block_sum(x.len(), |i| x[i].to_f64() * y[i].to_f64())
     })
 }

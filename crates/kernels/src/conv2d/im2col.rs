@@ -4,9 +4,10 @@
 //! `y = W P`, `P̄ = Wᵀ ȳ` and `W̄ = ȳ Pᵀ` for all three contractions.
 
 use super::Conv2d;
+use crate::epilogue::{self, Choice, Epilogue};
 use crate::matmul::{Matrix, MatrixMut, matmul};
 use crate::parallel::chunks;
-use crate::{Accumulate, Real};
+use crate::{Accumulate, Real, grown};
 
 /// Elements of the patch matrix of one block, unless one example needs more: it stays within the last-level cache.
 const BLOCK_ELEMENTS: usize = 1 << 21;
@@ -114,18 +115,39 @@ impl<'a> Blocks<'a> {
         Matrix::rows(&y[start * p..], self.g.channels_out, (end - start) * p, self.n * p)
     }
 
-    /// The scratch of one block's patch matrix.
-    fn patches<'s, R: Real>(&self, scratch: &'s mut Vec<R>, (start, end): (usize, usize)) -> &'s mut [R] {
-        let len = self.rows * (end - start) * self.pixels();
-        if scratch.len() < len {
-            scratch.resize(len, R::ZERO);
+    /// Elements of one block's patch matrix.
+    fn patches(&self, (start, end): (usize, usize)) -> usize {
+        self.rows * (end - start) * self.pixels()
+    }
+
+    /// `y = Σ_k W_k P_k` for one block, with its patch matrices made in `patches` one after the other; rows of `y` begin
+    /// `row_stride` elements apart.
+    fn forward<R: Real>(
+        &self,
+        pairs: &[(&[R], &[R])],
+        range: (usize, usize),
+        patches: &mut [R],
+        (y, row_stride): (&mut [R], usize),
+    ) {
+        let columns = (range.1 - range.0) * self.pixels();
+        for ((x, w), accumulate) in pairs.iter().zip(Accumulate::Set.each()) {
+            self.gather(x, range, patches);
+            let y = MatrixMut::rows(y, self.g.channels_out, columns, row_stride);
+            matmul(&[(self.weights(w), Matrix::rows(patches, self.rows, columns, columns))], accumulate, y);
         }
-        &mut scratch[..len]
     }
 
     fn weights<'w, R>(&self, w: &'w [R]) -> Matrix<'w, R> {
         Matrix::rows(w, self.g.channels_out, self.rows, self.rows)
     }
+}
+
+/// Elements to which the scratch of the contractions of `n` examples grows: the patch matrix of one block and, where an epilogue
+/// follows, the block's output before it.
+pub(super) fn scratch_len(g: &Conv2d, epilogue: Epilogue, n: usize) -> usize {
+    let blocks = Blocks::new(g, n);
+    let before = if epilogue == Epilogue::None { 0 } else { g.channels_out * blocks.pixels() };
+    (blocks.rows * blocks.pixels() + before) * blocks.examples.min(n)
 }
 
 /// `y = Σ_k conv(x_k, w_k)`. `scratch` grows to the patch matrix of one block.
@@ -136,17 +158,32 @@ pub fn forward<R: Real>(g: &Conv2d, n: usize, pairs: &[(&[R], &[R])], y: &mut [R
     let blocks = Blocks::new(g, n);
     let p = blocks.pixels();
     for range in blocks.ranges() {
-        let columns = (range.1 - range.0) * p;
-        for (index, (x, w)) in pairs.iter().enumerate() {
-            let patches = blocks.patches(scratch, range);
-            blocks.gather(x, range, patches);
-            let accumulate = if index == 0 { Accumulate::Set } else { Accumulate::Add };
-            let y = MatrixMut::rows(&mut y[range.0 * p..], g.channels_out, columns, n * p);
-            matmul(
-                &[(blocks.weights(w), Matrix::rows(patches, blocks.rows, columns, columns))],
-                accumulate,
-                y,
-            );
+        let patches = grown(scratch, blocks.patches(range));
+        blocks.forward(pairs, range, patches, (&mut y[range.0 * p..], n * p));
+    }
+}
+
+/// `y` = the epilogue of `Σ_k conv(x_k, w_k) + b`, or what `choice` lets pass of it, block by block.
+pub(super) fn forward_then<R: Real>(
+    (g, epilogue): (&Conv2d, Epilogue),
+    n: usize,
+    pairs: &[(&[R], &[R])],
+    bias: Option<&[R]>,
+    choice: &mut Choice<'_>,
+    y: &mut [R],
+    scratch: &mut Vec<R>,
+) {
+    let (blocks, size) = (Blocks::new(g, n), g.size(n));
+    let scratch = grown(scratch, scratch_len(g, epilogue, n));
+    for range in blocks.ranges() {
+        let columns = (range.1 - range.0) * blocks.pixels();
+        let (patches, z) = scratch.split_at_mut(blocks.patches(range));
+        let z = &mut z[..g.channels_out * columns];
+        blocks.forward(pairs, range, patches, (z, columns));
+        let (part, z) = (range.0..range.1, (&*z, bias));
+        match choice {
+            Choice::Record(choice) => epilogue::apply(epilogue, &size, part, z, choice, y),
+            Choice::Replay(choice) => epilogue::gather(epilogue, &size, part, z, choice, y),
         }
     }
 }
@@ -170,7 +207,7 @@ pub fn input_gradient<R: Real>(
     }
     for range in blocks.ranges() {
         let columns = (range.1 - range.0) * blocks.pixels();
-        let patches = blocks.patches(scratch, range);
+        let patches = grown(scratch, blocks.patches(range));
         let products: Vec<_> =
             pairs.iter().map(|(y, w)| (blocks.weights(w).transposed(), blocks.columns(y, range))).collect();
         matmul(&products, Accumulate::Set, MatrixMut::rows(patches, blocks.rows, columns, columns));
@@ -198,7 +235,7 @@ pub fn weight_gradient<R: Real>(
     for range in blocks.ranges() {
         let columns = (range.1 - range.0) * blocks.pixels();
         for (x, y) in pairs {
-            let patches = blocks.patches(scratch, range);
+            let patches = grown(scratch, blocks.patches(range));
             blocks.gather(x, range, patches);
             let patches = Matrix::rows(patches, blocks.rows, columns, columns);
             let w = MatrixMut::rows(w, g.channels_out, blocks.rows, blocks.rows);

@@ -5,11 +5,17 @@
 //! `conv(ẋ, w) + conv(x, ẇ)` is made in one call.
 //!
 //! Shapes: `x: [c_in, n, h, w]`, `y: [c_out, n, h_out, w_out]`, weights `[c_out, c_in, kernel, kernel]` row-major.
+//!
+//! A [`Plan`] has the same contractions by the algorithm that suits the geometry, with an epilogue, on prepared operands.
 
 mod im2col;
+mod plan;
 pub mod reference;
 
 pub use im2col::{forward, input_gradient, weight_gradient};
+pub use plan::{Method, Plan};
+
+use crate::epilogue::Size;
 
 /// The geometry of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +49,12 @@ impl Conv2d {
     /// Elements of the weights.
     pub fn weights(&self) -> usize {
         self.channels_out * self.channels_in * self.kernel * self.kernel
+    }
+
+    /// The size of the output of `n` examples.
+    fn size(&self, n: usize) -> Size {
+        let (height, width) = self.sizes();
+        Size { channels: self.channels_out, n, height, width }
     }
 
     fn sizes(&self) -> (usize, usize) {

@@ -6,6 +6,7 @@ mod conv2d;
 mod data;
 mod dropout;
 mod elementwise;
+mod epilogue;
 mod layout;
 mod loss;
 mod matmul;

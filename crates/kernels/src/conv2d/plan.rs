@@ -1,0 +1,172 @@
+//! A convolution with its epilogue, by the algorithm that suits it.
+//!
+//! An algorithm may contract transformed operands. Each is prepared once and then used by every contraction that takes it: an
+//! input by the forward pass and the weight gradient, an output gradient by both gradients.
+
+use super::{Conv2d, im2col};
+use crate::epilogue::{self, Choice, Epilogue};
+use crate::{Accumulate, Real};
+
+/// Which algorithms may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// Sums of products as the definition has them.
+    Direct,
+    /// Winograd's minimal filtering wherever it can be used (Lavin and Gray 2016).
+    Winograd,
+    /// The fastest for each geometry.
+    #[default]
+    Auto,
+}
+
+/// How a convolution is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Algorithm {
+    /// A matrix product with image patches.
+    Im2col,
+}
+
+/// The algorithm for a geometry in the precision `R`: im2col takes every one.
+const fn choose<R: Real>(method: Method, geometry: &Conv2d) -> Algorithm {
+    let _ = (method, geometry);
+    Algorithm::Im2col
+}
+
+/// A convolution with its epilogue, and the algorithm chosen for it.
+///
+/// Prepared operands of an algorithm that takes operands as they are have no elements; the operands are passed instead.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// The convolution.
+    pub geometry: Conv2d,
+    /// What follows its bias.
+    pub epilogue: Epilogue,
+    algorithm: Algorithm,
+}
+
+impl Plan {
+    /// The plan for a geometry in the precision `R`.
+    pub const fn new<R: Real>(method: Method, geometry: Conv2d, epilogue: Epilogue) -> Self {
+        Self { geometry, epilogue, algorithm: choose::<R>(method, &geometry) }
+    }
+
+    /// Elements of a prepared input of `n` examples; 0 where the contractions take it as it is.
+    pub const fn input_len(&self, n: usize) -> usize {
+        let _ = n;
+        match self.algorithm {
+            Algorithm::Im2col => 0,
+        }
+    }
+
+    /// Elements of a prepared output gradient of `n` examples; 0 where the contractions take it as it is.
+    pub fn output_len(&self, n: usize) -> usize {
+        match (self.algorithm, self.epilogue) {
+            (Algorithm::Im2col, Epilogue::None) => 0,
+            (Algorithm::Im2col, Epilogue::Relu | Epilogue::ReluMaxPool) => self.geometry.size(n).elements(),
+        }
+    }
+
+    /// Bytes of the choices of `n` examples.
+    pub fn choice_len(&self, n: usize) -> usize {
+        self.epilogue.choice_len(&self.geometry.size(n))
+    }
+
+    /// Elements to which the scratch of the contractions of `n` examples grows.
+    pub fn scratch_len(&self, n: usize) -> usize {
+        match self.algorithm {
+            Algorithm::Im2col => im2col::scratch_len(&self.geometry, self.epilogue, n),
+        }
+    }
+
+    /// Prepares `x: [c_in, n, h, w]`, where [`Self::input_len`] is not 0.
+    ///
+    /// # Panics
+    /// If a slice is shorter than its shape.
+    pub fn prepare_input<R: Real>(&self, n: usize, x: &[R], to: &mut [R]) {
+        let _ = (n, x, to);
+        match self.algorithm {
+            Algorithm::Im2col => {}
+        }
+    }
+
+    /// Prepares the output gradient `dy: [c_out, n, ..]` after the epilogue, which made `choice`, where [`Self::output_len`] is
+    /// not 0.
+    ///
+    /// # Panics
+    /// If a slice is shorter than its shape.
+    pub fn prepare_output<R: Real>(&self, n: usize, dy: &[R], choice: &[u8], to: &mut [R]) {
+        match self.algorithm {
+            Algorithm::Im2col => epilogue::scatter(self.epilogue, &self.geometry.size(n), dy, choice, to),
+        }
+    }
+
+    /// `y: [c_out, n, ..]` = the epilogue of `Σ_k conv(x_k, w_k) + b` for pairs of prepared inputs and weights, or what `choice`
+    /// lets pass of it.
+    ///
+    /// # Panics
+    /// If a slice is shorter than its shape.
+    #[expect(clippy::too_many_arguments, reason = "a closed kernel names all its operands")]
+    pub fn forward<R: Real>(
+        &self,
+        n: usize,
+        pairs: &[(&[R], &[R])],
+        bias: Option<&[R]>,
+        mut choice: Choice<'_>,
+        y: &mut [R],
+        scratch: &mut Vec<R>,
+    ) {
+        let (g, epilogue) = (&self.geometry, self.epilogue);
+        match (self.algorithm, epilogue) {
+            (Algorithm::Im2col, Epilogue::None) => {
+                let y = &mut y[..g.size(n).elements()];
+                im2col::forward(g, n, pairs, y, scratch);
+                epilogue::add_bias(g.channels_out, bias, y);
+            }
+            (Algorithm::Im2col, Epilogue::Relu | Epilogue::ReluMaxPool) => {
+                im2col::forward_then((g, epilogue), n, pairs, bias, &mut choice, y, scratch);
+            }
+        }
+    }
+
+    /// `x: [c_in, n, h, w] (+)= Σ_k convᵀ(y_k, w_k)` for pairs of prepared output gradients and weights.
+    ///
+    /// # Panics
+    /// If a slice is shorter than its shape.
+    pub fn input_gradient<R: Real>(
+        &self,
+        n: usize,
+        pairs: &[(&[R], &[R])],
+        accumulate: Accumulate,
+        x: &mut [R],
+        scratch: &mut Vec<R>,
+    ) {
+        match self.algorithm {
+            Algorithm::Im2col => im2col::input_gradient(&self.geometry, n, pairs, accumulate, x, scratch),
+        }
+    }
+
+    /// `w (+)=` the adjoint of the convolution in its weights, summed over pairs of prepared inputs and prepared output gradients.
+    ///
+    /// # Panics
+    /// If a slice is shorter than its shape.
+    pub fn weight_gradient<R: Real>(
+        &self,
+        n: usize,
+        pairs: &[(&[R], &[R])],
+        accumulate: Accumulate,
+        w: &mut [R],
+        scratch: &mut Vec<R>,
+    ) {
+        match self.algorithm {
+            Algorithm::Im2col => im2col::weight_gradient(&self.geometry, n, pairs, accumulate, w, scratch),
+        }
+    }
+
+    /// `out[c]` = the gradient of the bias from `dy` after the epilogue.
+    ///
+    /// # Panics
+    /// If a slice is shorter than its shape or `out` has not one number per channel.
+    pub fn bias_gradient<R: Real>(&self, n: usize, dy: &[R], choice: &[u8], out: &mut [f64]) {
+        epilogue::channel_sum(self.epilogue, &self.geometry.size(n), dy, choice, out);
+    }
+}

@@ -1,0 +1,318 @@
+//! What follows the bias of a convolution or a linear layer in the same pass: ReLU, or ReLU and a 2x2 max pooling.
+//!
+//! At the primal point [`apply`] decides which elements pass, and records it. The tangent and the adjoint repeat the recorded
+//! choice: given it, [`gather`], [`scatter`] and [`channel_sum`] are linear.
+//!
+//! # Layout of choices
+//! Channels are in blocks of 16: `block = c / 16`, `lane = c % 16`. Lanes without a channel choose nothing.
+//! - [`Epilogue::None`]: empty.
+//! - [`Epilogue::Relu`]: one little-endian `u16` per block and pixel, `[⌈c/16⌉][n · h · w]`; bit `lane` is set where `z > 0`.
+//! - [`Epilogue::ReluMaxPool`]: one byte per block, window and lane, `[⌈c/16⌉][n][⌊h/2⌋ · ⌊w/2⌋][16]`: 0 to 3 is the element of
+//!   the window in row order, 255 a window whose maximum is not above 0.
+//!
+//! `ReLU'(0) = 0`. The first maximum of a window wins, and a NaN wins over numbers. A NaN stays one in the output; as no NaN is
+//! above 0, the derivative of a ReLU there is 0.
+
+use std::ops::Range;
+
+use crate::Real;
+use crate::channels::per_channel;
+use crate::parallel::{chunks, chunks2};
+use crate::reduce::sum_of;
+
+/// Channels of a block of choices.
+pub const LANES: usize = 16;
+/// The choice of a window that passes nothing.
+pub const NOTHING: u8 = u8::MAX;
+/// Pixels whose bits are collected at once.
+const STRIP: usize = 128;
+
+/// What follows the bias of a layer in the same pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Epilogue {
+    /// Nothing.
+    #[default]
+    None,
+    /// `max(z, 0)`.
+    Relu,
+    /// `max(z, 0)`, then the maximum of each 2x2 window, two pixels apart and without padding: an odd last row or column is
+    /// left out.
+    ReluMaxPool,
+}
+
+/// Whether an epilogue decides, or repeats what it decided at the primal point.
+#[derive(Debug)]
+pub enum Choice<'a> {
+    /// The choice is made and written here.
+    Record(&'a mut [u8]),
+    /// The choice is read from here.
+    Replay(&'a [u8]),
+}
+
+/// The size of what an epilogue follows, `z: [channels, n, height, width]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Channels.
+    pub channels: usize,
+    /// Examples.
+    pub n: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+}
+
+impl Size {
+    const fn pixels(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// Elements of `z`.
+    pub const fn elements(&self) -> usize {
+        self.channels * self.n * self.pixels()
+    }
+}
+
+impl Epilogue {
+    /// Height and width after the epilogue.
+    pub const fn output(self, (height, width): (usize, usize)) -> (usize, usize) {
+        match self {
+            Self::None | Self::Relu => (height, width),
+            Self::ReluMaxPool => (height / 2, width / 2),
+        }
+    }
+
+    /// Elements of `y`.
+    pub const fn output_len(self, size: &Size) -> usize {
+        size.channels * size.n * self.pixels(size)
+    }
+
+    /// Bytes of the choices.
+    pub const fn choice_len(self, size: &Size) -> usize {
+        size.channels.div_ceil(LANES) * self.block_bytes(size)
+    }
+
+    /// Pixels of one image of one channel after the epilogue.
+    const fn pixels(self, size: &Size) -> usize {
+        let (height, width) = self.output((size.height, size.width));
+        height * width
+    }
+
+    /// Bytes of the choices of one block of channels.
+    const fn block_bytes(self, size: &Size) -> usize {
+        size.n * self.pixels(size) * self.pixel_bytes()
+    }
+
+    /// Bytes of the choice of one pixel of the output in all lanes.
+    const fn pixel_bytes(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Relu => 2,
+            Self::ReluMaxPool => LANES,
+        }
+    }
+}
+
+/// `y[c, ..] += b[c]`.
+///
+/// # Panics
+/// If `bias` has fewer elements than `y` has channels.
+pub fn add_bias<R: Real>(channels: usize, bias: Option<&[R]>, y: &mut [R]) {
+    let Some(bias) = bias else { return };
+    let inner = y.len() / channels.max(1);
+    chunks(y, inner, |c, y| y.iter_mut().for_each(|y| *y += bias[c]));
+}
+
+/// `y` = the epilogue of `z + b` for the examples of `part`, which alone `z: [channels, part, height, width]` holds, and
+/// `choice` = what it chose there.
+///
+/// # Panics
+/// If a slice is shorter than its shape.
+pub fn apply<R: Real>(
+    epilogue: Epilogue,
+    size: &Size,
+    part: Range<usize>,
+    (z, bias): (&[R], Option<&[R]>),
+    choice: &mut [u8],
+    y: &mut [R],
+) {
+    let pixels = epilogue.pixels(size);
+    let (block, bytes) = (LANES * size.n * pixels, epilogue.block_bytes(size));
+    let (y, choice) = (&mut y[..epilogue.output_len(size)], &mut choice[..epilogue.choice_len(size)]);
+    if epilogue == Epilogue::None {
+        return chunks(y, size.n * pixels, |c, y| {
+            let z = &z[c * part.len() * pixels..][..part.len() * pixels];
+            let b = bias.map_or(R::ZERO, |bias| bias[c]);
+            y[part.start * pixels..part.end * pixels].iter_mut().zip(z).for_each(|(y, &z)| *y = z + b);
+        });
+    }
+    chunks2(y, block, choice, bytes, |index, y, choice| {
+        let choice = &mut choice[part.start * pixels * epilogue.pixel_bytes()..]
+            [..part.len() * pixels * epilogue.pixel_bytes()];
+        // Lane by lane: the channel's part of `z`, its bias, and where its part of `y` lies.
+        let lanes = (0..y.len() / (size.n * pixels)).map(|lane| {
+            let c = index * LANES + lane;
+            let z = &z[c * part.len() * size.pixels()..][..part.len() * size.pixels()];
+            let first = lane * size.n * pixels;
+            (lane, z, bias.map_or(R::ZERO, |b| b[c]), first + part.start * pixels..first + part.end * pixels)
+        });
+        if epilogue == Epilogue::Relu {
+            relu(lanes, choice, y);
+        } else {
+            choice.fill(NOTHING);
+            lanes.for_each(|(lane, z, b, range)| pool(size, lane, z, b, choice, &mut y[range]));
+        }
+    });
+}
+
+/// ReLU of one block of channels.
+fn relu<'z, R: Real>(
+    lanes: impl Iterator<Item = (usize, &'z [R], R, Range<usize>)> + Clone,
+    choice: &mut [u8],
+    y: &mut [R],
+) {
+    for (strip, choice) in choice.chunks_mut(2 * STRIP).enumerate() {
+        let (start, mut bits) = (strip * STRIP, [0_u16; STRIP]);
+        for (lane, z, b, range) in lanes.clone() {
+            let y = y[range][start..].iter_mut().zip(&z[start..]);
+            for ((y, &z), bits) in y.zip(&mut bits) {
+                let z = z + b;
+                *bits |= u16::from(z > R::ZERO) << lane;
+                // A NaN must stay one, so that a diverged run is seen.
+                *y = if z <= R::ZERO { R::ZERO } else { z };
+            }
+        }
+        choice.as_chunks_mut().0.iter_mut().zip(bits).for_each(|(choice, bits)| *choice = bits.to_le_bytes());
+    }
+}
+
+/// ReLU and max pooling of one channel.
+fn pool<R: Real>(size: &Size, lane: usize, z: &[R], b: R, choice: &mut [u8], y: &mut [R]) {
+    for_each_window(size, y.len(), |window, first| {
+        let values = corners(first, size.width).map(|i| z[i] + b);
+        let mut best = (values[0], 0);
+        for (k, value) in (1..).zip(values.into_iter().skip(1)) {
+            if value > best.0 || (value.is_nan() && !best.0.is_nan()) {
+                best = (value, k);
+            }
+        }
+        let nothing = best.0 <= R::ZERO;
+        y[window] = if nothing { R::ZERO } else { best.0 };
+        choice[window * LANES + lane] = if nothing { NOTHING } else { best.1 };
+    });
+}
+
+/// The elements of a window in row order, where rows are `width` apart.
+const fn corners(first: usize, width: usize) -> [usize; 4] {
+    [first, first + 1, first + width, first + width + 1]
+}
+
+/// Calls `f(window, first element)` for the first `count` windows of the images of one channel, row by row.
+fn for_each_window(size: &Size, count: usize, mut f: impl FnMut(usize, usize)) {
+    let (height, width) = Epilogue::ReluMaxPool.output((size.height, size.width));
+    for row in 0..count / width.max(1) {
+        let (image, oy) = (row / height, row % height);
+        let first = (image * size.height + 2 * oy) * size.width;
+        (0..width).for_each(|ox| f(row * width + ox, first + 2 * ox));
+    }
+}
+
+/// The choices of one channel: of its block, and its lane.
+#[derive(Clone, Copy)]
+struct Lane<'a> {
+    epilogue: Epilogue,
+    choice: &'a [u8],
+    lane: usize,
+}
+
+impl<'a> Lane<'a> {
+    /// The choices of channel `c` in the examples from `start` on.
+    fn new(epilogue: Epilogue, size: &Size, choice: &'a [u8], c: usize, start: usize) -> Self {
+        let bytes = epilogue.block_bytes(size);
+        let first = start * epilogue.pixels(size) * epilogue.pixel_bytes();
+        Self { epilogue, choice: &choice[c / LANES * bytes..][first..bytes], lane: c % LANES }
+    }
+
+    /// Whether something passes to `pixel` of the output.
+    fn passes(self, pixel: usize) -> bool {
+        match self.epilogue {
+            Epilogue::None => true,
+            Epilogue::Relu => self.choice[2 * pixel + self.lane / 8] >> (self.lane % 8) & 1 == 1,
+            Epilogue::ReluMaxPool => self.choice[pixel * LANES + self.lane] != NOTHING,
+        }
+    }
+
+    /// The element of a window that passes, where one does.
+    fn element(self, window: usize, first: usize, width: usize) -> Option<usize> {
+        corners(first, width).get(usize::from(self.choice[window * LANES + self.lane])).copied()
+    }
+}
+
+/// `y` = what `choice` lets pass of `z + b`: the tangent of [`apply`], with the same `part`.
+///
+/// # Panics
+/// If a slice is shorter than its shape.
+pub fn gather<R: Real>(
+    epilogue: Epilogue,
+    size: &Size,
+    part: Range<usize>,
+    (z, bias): (&[R], Option<&[R]>),
+    choice: &[u8],
+    y: &mut [R],
+) {
+    let pixels = epilogue.pixels(size);
+    chunks(&mut y[..epilogue.output_len(size)], size.n * pixels, |c, y| {
+        let lane = Lane::new(epilogue, size, choice, c, part.start);
+        let z = &z[c * part.len() * size.pixels()..][..part.len() * size.pixels()];
+        let b = bias.map_or(R::ZERO, |bias| bias[c]);
+        let y = &mut y[part.start * pixels..part.end * pixels];
+        if epilogue == Epilogue::ReluMaxPool {
+            for_each_window(size, y.len(), |window, first| {
+                y[window] = lane.element(window, first, size.width).map_or(R::ZERO, |i| z[i] + b);
+            });
+        } else {
+            for (pixel, (y, &z)) in y.iter_mut().zip(z).enumerate() {
+                *y = if lane.passes(pixel) { z + b } else { R::ZERO };
+            }
+        }
+    });
+}
+
+/// `z` = each element of `y` where `choice` took it from, and zeros: the adjoint of [`gather`] in `z`, of all examples.
+///
+/// # Panics
+/// If a slice is shorter than its shape.
+pub fn scatter<R: Real>(epilogue: Epilogue, size: &Size, y: &[R], choice: &[u8], z: &mut [R]) {
+    let pixels = size.n * epilogue.pixels(size);
+    chunks(&mut z[..size.elements()], size.n * size.pixels(), |c, z| {
+        let lane = Lane::new(epilogue, size, choice, c, 0);
+        let y = &y[c * pixels..][..pixels];
+        if epilogue == Epilogue::ReluMaxPool {
+            z.fill(R::ZERO);
+            for_each_window(size, pixels, |window, first| {
+                if let Some(i) = lane.element(window, first, size.width) {
+                    z[i] = y[window];
+                }
+            });
+        } else {
+            for (pixel, (z, &y)) in z.iter_mut().zip(y).enumerate() {
+                *z = if lane.passes(pixel) { y } else { R::ZERO };
+            }
+        }
+    });
+}
+
+/// `out[c] = Σ y` over the elements that `choice` lets pass: the adjoint of [`gather`] in the bias.
+///
+/// # Panics
+/// If a slice is shorter than its shape or `out` has not one number per channel.
+pub fn channel_sum<R: Real>(epilogue: Epilogue, size: &Size, y: &[R], choice: &[u8], out: &mut [f64]) {
+    assert_eq!(out.len(), size.channels, "a sum for each channel");
+    let pixels = size.n * epilogue.pixels(size);
+    let channel = |c: usize| {
+        let lane = Lane::new(epilogue, size, choice, c, 0);
+        let y = &y[c * pixels..][..pixels];
+        sum_of(pixels, |i| if lane.passes(i) { y[i].to_f64() } else { 0.0 })
+    };
+    per_channel(out, size.channels * pixels, channel);
+}
