@@ -10,6 +10,7 @@
 pub mod activation;
 pub mod channels;
 pub mod conv2d;
+mod disjoint;
 pub mod dropout;
 pub mod elementwise;
 pub mod epilogue;
@@ -21,6 +22,8 @@ mod parallel;
 pub mod pool2d;
 mod real;
 pub mod reduce;
+pub mod simd;
+pub mod workspace;
 
 pub use real::Real;
 
@@ -38,13 +41,4 @@ impl Accumulate {
     fn each(self) -> impl Iterator<Item = Self> {
         std::iter::once(self).chain(std::iter::repeat(Self::Add))
     }
-}
-
-/// The first `len` elements of a scratch buffer that grows to them and never shrinks.
-fn grown<R: Real>(scratch: &mut Vec<R>, len: usize) -> &mut [R] {
-    if scratch.len() < len {
-        scratch.reserve_exact(len - scratch.len());
-        scratch.resize(len, R::ZERO);
-    }
-    &mut scratch[..len]
 }

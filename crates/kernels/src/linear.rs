@@ -5,7 +5,8 @@
 
 use crate::epilogue::{self, Choice, Epilogue, Size};
 use crate::matmul::{Matrix, MatrixMut, matmul};
-use crate::{Accumulate, Real, grown};
+use crate::workspace::Workspace;
+use crate::{Accumulate, Real};
 
 /// A linear layer with its epilogue. A max pooling finds no window in a vector of features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl Linear {
         bias: Option<&[R]>,
         choice: Choice<'_>,
         y: &mut [R],
-        scratch: &mut Vec<R>,
+        workspace: &Workspace<R>,
     ) {
         let size = self.size(n);
         let y = &mut y[..self.epilogue.output_len(&size)];
@@ -72,12 +73,13 @@ impl Linear {
             self.product(n, pairs, y);
             return epilogue::add_bias(self.features_out, bias, y);
         }
-        let z = grown(scratch, self.scratch_len(n));
-        self.product(n, pairs, z);
-        match choice {
-            Choice::Record(choice) => epilogue::apply(self.epilogue, &size, 0..n, (z, bias), choice, y),
-            Choice::Replay(choice) => epilogue::gather(self.epilogue, &size, 0..n, (z, bias), choice, y),
-        }
+        workspace.with(self.scratch_len(n), |z| {
+            self.product(n, pairs, z);
+            match choice {
+                Choice::Record(choice) => epilogue::apply(self.epilogue, &size, 0..n, (z, bias), choice, y),
+                Choice::Replay(choice) => epilogue::gather(self.epilogue, &size, 0..n, (z, bias), choice, y),
+            }
+        });
     }
 
     /// `y = Σ_k w_k x_k`.

@@ -7,7 +7,8 @@ use super::Conv2d;
 use crate::epilogue::{self, Choice, Epilogue};
 use crate::matmul::{Matrix, MatrixMut, matmul};
 use crate::parallel::chunks;
-use crate::{Accumulate, Real, grown};
+use crate::workspace::Workspace;
+use crate::{Accumulate, Real};
 
 /// Elements of the patch matrix of one block, unless one example needs more: it stays within the last-level cache.
 const BLOCK_ELEMENTS: usize = 1 << 21;
@@ -150,16 +151,17 @@ pub(super) fn scratch_len(g: &Conv2d, epilogue: Epilogue, n: usize) -> usize {
     (blocks.rows * blocks.pixels() + before) * blocks.examples.min(n)
 }
 
-/// `y = Σ_k conv(x_k, w_k)`. `scratch` grows to the patch matrix of one block.
+/// `y = Σ_k conv(x_k, w_k)`, by way of the patch matrix of one block.
 ///
 /// # Panics
 /// If a slice is shorter than its shape.
-pub fn forward<R: Real>(g: &Conv2d, n: usize, pairs: &[(&[R], &[R])], y: &mut [R], scratch: &mut Vec<R>) {
+pub fn forward<R: Real>(g: &Conv2d, n: usize, pairs: &[(&[R], &[R])], y: &mut [R], workspace: &Workspace<R>) {
     let blocks = Blocks::new(g, n);
     let p = blocks.pixels();
     for range in blocks.ranges() {
-        let patches = grown(scratch, blocks.patches(range));
-        blocks.forward(pairs, range, patches, (&mut y[range.0 * p..], n * p));
+        workspace.with(blocks.patches(range), |patches| {
+            blocks.forward(pairs, range, patches, (&mut y[range.0 * p..], n * p));
+        });
     }
 }
 
@@ -171,20 +173,21 @@ pub(super) fn forward_then<R: Real>(
     bias: Option<&[R]>,
     choice: &mut Choice<'_>,
     y: &mut [R],
-    scratch: &mut Vec<R>,
+    workspace: &Workspace<R>,
 ) {
     let (blocks, size) = (Blocks::new(g, n), g.size(n));
-    let scratch = grown(scratch, scratch_len(g, epilogue, n));
     for range in blocks.ranges() {
         let columns = (range.1 - range.0) * blocks.pixels();
-        let (patches, z) = scratch.split_at_mut(blocks.patches(range));
-        let z = &mut z[..g.channels_out * columns];
-        blocks.forward(pairs, range, patches, (z, columns));
-        let (part, z) = (range.0..range.1, (&*z, bias));
-        match choice {
-            Choice::Record(choice) => epilogue::apply(epilogue, &size, part, z, choice, y),
-            Choice::Replay(choice) => epilogue::gather(epilogue, &size, part, z, choice, y),
-        }
+        let patches = blocks.patches(range);
+        workspace.with(patches + g.channels_out * columns, |scratch| {
+            let (patches, z) = scratch.split_at_mut(patches);
+            blocks.forward(pairs, range, patches, (z, columns));
+            let (part, z) = (range.0..range.1, (&*z, bias));
+            match choice {
+                Choice::Record(choice) => epilogue::apply(epilogue, &size, part, z, choice, y),
+                Choice::Replay(choice) => epilogue::gather(epilogue, &size, part, z, choice, y),
+            }
+        });
     }
 }
 
@@ -198,7 +201,7 @@ pub fn input_gradient<R: Real>(
     pairs: &[(&[R], &[R])],
     accumulate: Accumulate,
     x: &mut [R],
-    scratch: &mut Vec<R>,
+    workspace: &Workspace<R>,
 ) {
     let blocks = Blocks::new(g, n);
     let x = &mut x[..g.channels_in * n * g.height * g.width];
@@ -207,11 +210,12 @@ pub fn input_gradient<R: Real>(
     }
     for range in blocks.ranges() {
         let columns = (range.1 - range.0) * blocks.pixels();
-        let patches = grown(scratch, blocks.patches(range));
         let products: Vec<_> =
             pairs.iter().map(|(y, w)| (blocks.weights(w).transposed(), blocks.columns(y, range))).collect();
-        matmul(&products, Accumulate::Set, MatrixMut::rows(patches, blocks.rows, columns, columns));
-        blocks.scatter(patches, range, x);
+        workspace.with(blocks.patches(range), |patches| {
+            matmul(&products, Accumulate::Set, MatrixMut::rows(patches, blocks.rows, columns, columns));
+            blocks.scatter(patches, range, x);
+        });
     }
 }
 
@@ -225,7 +229,7 @@ pub fn weight_gradient<R: Real>(
     pairs: &[(&[R], &[R])],
     accumulate: Accumulate,
     w: &mut [R],
-    scratch: &mut Vec<R>,
+    workspace: &Workspace<R>,
 ) {
     let blocks = Blocks::new(g, n);
     let w = &mut w[..g.weights()];
@@ -235,11 +239,12 @@ pub fn weight_gradient<R: Real>(
     for range in blocks.ranges() {
         let columns = (range.1 - range.0) * blocks.pixels();
         for (x, y) in pairs {
-            let patches = grown(scratch, blocks.patches(range));
-            blocks.gather(x, range, patches);
-            let patches = Matrix::rows(patches, blocks.rows, columns, columns);
-            let w = MatrixMut::rows(w, g.channels_out, blocks.rows, blocks.rows);
-            matmul(&[(blocks.columns(y, range), patches.transposed())], Accumulate::Add, w);
+            workspace.with(blocks.patches(range), |patches| {
+                blocks.gather(x, range, patches);
+                let patches = Matrix::rows(patches, blocks.rows, columns, columns);
+                let w = MatrixMut::rows(w, g.channels_out, blocks.rows, blocks.rows);
+                matmul(&[(blocks.columns(y, range), patches.transposed())], Accumulate::Add, w);
+            });
         }
     }
 }

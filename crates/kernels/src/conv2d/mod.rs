@@ -11,6 +11,7 @@
 mod im2col;
 mod plan;
 pub mod reference;
+mod winograd;
 
 pub use im2col::{forward, input_gradient, weight_gradient};
 pub use plan::{Method, Plan};

@@ -3,8 +3,10 @@
 //! An algorithm may contract transformed operands. Each is prepared once and then used by every contraction that takes it: an
 //! input by the forward pass and the weight gradient, an output gradient by both gradients.
 
+use super::winograd::{Form, Winograd};
 use super::{Conv2d, im2col};
 use crate::epilogue::{self, Choice, Epilogue};
+use crate::workspace::Workspace;
 use crate::{Accumulate, Real};
 
 /// Which algorithms may be used.
@@ -22,14 +24,28 @@ pub enum Method {
 /// How a convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Algorithm {
-    /// A matrix product with image patches.
+    /// A matrix product with image patches: takes every geometry.
     Im2col,
+    /// Small tiles in the transformed domain: 3 x 3 kernels with stride 1 and padding 1.
+    Winograd(Form),
 }
 
-/// The algorithm for a geometry in the precision `R`: im2col takes every one.
-const fn choose<R: Real>(method: Method, geometry: &Conv2d) -> Algorithm {
-    let _ = (method, geometry);
-    Algorithm::Im2col
+/// Channels on either side below which transforms cost more than they save.
+const WINOGRAD_CHANNELS: usize = 8;
+
+/// The algorithm for a geometry in the precision `R`.
+///
+/// Winograd's forms take less arithmetic wherever they fit, but transforms must be paid for by enough channels. `f64` is there for
+/// exact comparison, so that it is direct unless asked otherwise.
+fn choose<R: Real>(method: Method, g: &Conv2d) -> Algorithm {
+    let wanted = match method {
+        Method::Direct => false,
+        Method::Winograd => true,
+        Method::Auto => {
+            size_of::<R>() == size_of::<f32>() && g.channels_in.min(g.channels_out) >= WINOGRAD_CHANNELS
+        }
+    };
+    if wanted && Winograd::fits(g) { Algorithm::Winograd(Form::fewest(g)) } else { Algorithm::Im2col }
 }
 
 /// A convolution with its epilogue, and the algorithm chosen for it.
@@ -46,15 +62,19 @@ pub struct Plan {
 
 impl Plan {
     /// The plan for a geometry in the precision `R`.
-    pub const fn new<R: Real>(method: Method, geometry: Conv2d, epilogue: Epilogue) -> Self {
+    pub fn new<R: Real>(method: Method, geometry: Conv2d, epilogue: Epilogue) -> Self {
         Self { geometry, epilogue, algorithm: choose::<R>(method, &geometry) }
     }
 
+    const fn winograd(&self, form: Form) -> Winograd {
+        Winograd { geometry: self.geometry, form, epilogue: self.epilogue }
+    }
+
     /// Elements of a prepared input of `n` examples; 0 where the contractions take it as it is.
-    pub const fn input_len(&self, n: usize) -> usize {
-        let _ = n;
+    pub fn input_len(&self, n: usize) -> usize {
         match self.algorithm {
             Algorithm::Im2col => 0,
+            Algorithm::Winograd(form) => self.winograd(form).input_len(n),
         }
     }
 
@@ -63,6 +83,7 @@ impl Plan {
         match (self.algorithm, self.epilogue) {
             (Algorithm::Im2col, Epilogue::None) => 0,
             (Algorithm::Im2col, Epilogue::Relu | Epilogue::ReluMaxPool) => self.geometry.size(n).elements(),
+            (Algorithm::Winograd(form), _) => self.winograd(form).output_len(n),
         }
     }
 
@@ -71,10 +92,11 @@ impl Plan {
         self.epilogue.choice_len(&self.geometry.size(n))
     }
 
-    /// Elements to which the scratch of the contractions of `n` examples grows.
+    /// Elements that the contractions of `n` examples take of the workspace, for each thread.
     pub fn scratch_len(&self, n: usize) -> usize {
         match self.algorithm {
             Algorithm::Im2col => im2col::scratch_len(&self.geometry, self.epilogue, n),
+            Algorithm::Winograd(form) => self.winograd(form).scratch_len(n),
         }
     }
 
@@ -82,10 +104,10 @@ impl Plan {
     ///
     /// # Panics
     /// If a slice is shorter than its shape.
-    pub fn prepare_input<R: Real>(&self, n: usize, x: &[R], to: &mut [R]) {
-        let _ = (n, x, to);
+    pub fn prepare_input<R: Real>(&self, n: usize, x: &[R], to: &mut [R], workspace: &Workspace<R>) {
         match self.algorithm {
             Algorithm::Im2col => {}
+            Algorithm::Winograd(form) => self.winograd(form).prepare_input(n, x, to, workspace),
         }
     }
 
@@ -94,9 +116,17 @@ impl Plan {
     ///
     /// # Panics
     /// If a slice is shorter than its shape.
-    pub fn prepare_output<R: Real>(&self, n: usize, dy: &[R], choice: &[u8], to: &mut [R]) {
+    pub fn prepare_output<R: Real>(
+        &self,
+        n: usize,
+        dy: &[R],
+        choice: &[u8],
+        to: &mut [R],
+        workspace: &Workspace<R>,
+    ) {
         match self.algorithm {
             Algorithm::Im2col => epilogue::scatter(self.epilogue, &self.geometry.size(n), dy, choice, to),
+            Algorithm::Winograd(form) => self.winograd(form).prepare_output(n, dy, choice, to, workspace),
         }
     }
 
@@ -105,7 +135,6 @@ impl Plan {
     ///
     /// # Panics
     /// If a slice is shorter than its shape.
-    #[expect(clippy::too_many_arguments, reason = "a closed kernel names all its operands")]
     pub fn forward<R: Real>(
         &self,
         n: usize,
@@ -113,17 +142,20 @@ impl Plan {
         bias: Option<&[R]>,
         mut choice: Choice<'_>,
         y: &mut [R],
-        scratch: &mut Vec<R>,
+        workspace: &Workspace<R>,
     ) {
         let (g, epilogue) = (&self.geometry, self.epilogue);
         match (self.algorithm, epilogue) {
             (Algorithm::Im2col, Epilogue::None) => {
                 let y = &mut y[..g.size(n).elements()];
-                im2col::forward(g, n, pairs, y, scratch);
+                im2col::forward(g, n, pairs, y, workspace);
                 epilogue::add_bias(g.channels_out, bias, y);
             }
             (Algorithm::Im2col, Epilogue::Relu | Epilogue::ReluMaxPool) => {
-                im2col::forward_then((g, epilogue), n, pairs, bias, &mut choice, y, scratch);
+                im2col::forward_then((g, epilogue), n, pairs, bias, &mut choice, y, workspace);
+            }
+            (Algorithm::Winograd(form), _) => {
+                self.winograd(form).forward(n, pairs, bias, choice, y, workspace)
             }
         }
     }
@@ -138,10 +170,13 @@ impl Plan {
         pairs: &[(&[R], &[R])],
         accumulate: Accumulate,
         x: &mut [R],
-        scratch: &mut Vec<R>,
+        workspace: &Workspace<R>,
     ) {
         match self.algorithm {
-            Algorithm::Im2col => im2col::input_gradient(&self.geometry, n, pairs, accumulate, x, scratch),
+            Algorithm::Im2col => im2col::input_gradient(&self.geometry, n, pairs, accumulate, x, workspace),
+            Algorithm::Winograd(form) => {
+                self.winograd(form).input_gradient(n, pairs, accumulate, x, workspace)
+            }
         }
     }
 
@@ -155,10 +190,13 @@ impl Plan {
         pairs: &[(&[R], &[R])],
         accumulate: Accumulate,
         w: &mut [R],
-        scratch: &mut Vec<R>,
+        workspace: &Workspace<R>,
     ) {
         match self.algorithm {
-            Algorithm::Im2col => im2col::weight_gradient(&self.geometry, n, pairs, accumulate, w, scratch),
+            Algorithm::Im2col => im2col::weight_gradient(&self.geometry, n, pairs, accumulate, w, workspace),
+            Algorithm::Winograd(form) => {
+                self.winograd(form).weight_gradient(n, pairs, accumulate, w, workspace)
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The im2col contractions against the naive ones, over awkward sizes.
 
 use sharpness_kernels::conv2d::{self, Conv2d, reference};
+use sharpness_kernels::workspace::Workspace;
 use sharpness_kernels::{Accumulate, Real};
 
 use crate::data::{F32_ROUNDING, F64_ROUNDING, Random, assert_within, norm, wide};
@@ -52,12 +53,13 @@ fn check<R: Real>(g: &Conv2d, n: usize, tolerance: f64) {
     let x = two(g.channels_in * n * g.height * g.width);
     let (w, y) = (two(g.weights()), two(g.channels_out * n * h * w));
     let both = [Accumulate::Set, Accumulate::Add];
-    let forward: Fast<R> = |g, n, pairs, _, y| conv2d::forward(g, n, pairs, y, &mut Vec::new());
+    let forward: Fast<R> = |g, n, pairs, _, y| conv2d::forward(g, n, pairs, y, &Workspace::new());
     check_contraction((g, n), (forward, reference::forward), &both[..1], (&x, &w), &y[0], tolerance);
-    let input: Fast<R> = |g, n, pairs, mode, x| conv2d::input_gradient(g, n, pairs, mode, x, &mut Vec::new());
+    let input: Fast<R> =
+        |g, n, pairs, mode, x| conv2d::input_gradient(g, n, pairs, mode, x, &Workspace::new());
     check_contraction((g, n), (input, reference::input_gradient), &both, (&y, &w), &x[0], tolerance);
     let weight: Fast<R> =
-        |g, n, pairs, mode, w| conv2d::weight_gradient(g, n, pairs, mode, w, &mut Vec::new());
+        |g, n, pairs, mode, w| conv2d::weight_gradient(g, n, pairs, mode, w, &Workspace::new());
     check_contraction((g, n), (weight, reference::weight_gradient), &both, (&x, &y), &w[0], tolerance);
 }
 
@@ -111,11 +113,11 @@ fn batches_of_several_patch_blocks_are_the_reference() {
 #[test]
 fn no_examples_give_no_outputs_and_a_zero_weight_gradient() {
     let g = geometry((2, 3), (4, 4), 3, 1, 1);
-    let (w, mut scratch) = (vec![1.0; g.weights()], Vec::new());
-    conv2d::forward(&g, 0, &[(&[], &w)], &mut [], &mut scratch);
-    conv2d::input_gradient(&g, 0, &[(&[], &w)], Accumulate::Set, &mut [], &mut scratch);
+    let (w, workspace) = (vec![1.0; g.weights()], Workspace::new());
+    conv2d::forward(&g, 0, &[(&[], &w)], &mut [], &workspace);
+    conv2d::input_gradient(&g, 0, &[(&[], &w)], Accumulate::Set, &mut [], &workspace);
     let mut gradient = vec![f64::NAN; g.weights()];
-    conv2d::weight_gradient(&g, 0, &[(&[], &[])], Accumulate::Set, &mut gradient, &mut scratch);
+    conv2d::weight_gradient(&g, 0, &[(&[], &[])], Accumulate::Set, &mut gradient, &workspace);
     assert!(gradient.iter().all(|w| w.abs() < f64::MIN_POSITIVE), "the sum over no examples is zero");
 }
 

@@ -13,3 +13,4 @@ mod matmul;
 mod pool2d;
 mod reduce;
 mod threads;
+mod winograd;

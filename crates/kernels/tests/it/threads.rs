@@ -7,6 +7,7 @@ use sharpness_kernels::conv2d::{self, Conv2d};
 use sharpness_kernels::dropout::{MaskKey, dropout_mask};
 use sharpness_kernels::matmul::{Matrix, MatrixMut, matmul};
 use sharpness_kernels::pool2d::{self, Pool2d};
+use sharpness_kernels::workspace::Workspace;
 use sharpness_kernels::{elementwise, layout, reduce};
 
 use crate::data::{Random, bits, wide};
@@ -36,10 +37,10 @@ fn convolutions() -> Vec<f64> {
         Conv2d { channels_in: 16, channels_out: 24, height: 32, width: 32, kernel: 3, stride: 1, padding: 1 };
     let n = 20;
     let (x, w) = (vector(3, 16 * n * 1024), vector(4, g.weights()));
-    let (y, mut s) = (vector(5, 24 * n * 1024), Vec::new());
-    let mut all = on(y.len(), |out| conv2d::forward(&g, n, &[(&x, &w), (&x, &w)], out, &mut s));
-    all.extend(on(x.len(), |out| conv2d::input_gradient(&g, n, &[(&y, &w)], Add, out, &mut s)));
-    all.extend(on(w.len(), |out| conv2d::weight_gradient(&g, n, &[(&x, &y)], Add, out, &mut s)));
+    let (y, s) = (vector(5, 24 * n * 1024), Workspace::new());
+    let mut all = on(y.len(), |out| conv2d::forward(&g, n, &[(&x, &w), (&x, &w)], out, &s));
+    all.extend(on(x.len(), |out| conv2d::input_gradient(&g, n, &[(&y, &w)], Add, out, &s)));
+    all.extend(on(w.len(), |out| conv2d::weight_gradient(&g, n, &[(&x, &y)], Add, out, &s)));
     all
 }
 

@@ -1,0 +1,168 @@
+//! From sums in the transformed domain back to pixels: bias, epilogue, and the rows of each channel.
+#![expect(
+    unsafe_code,
+    reason = "the innermost loops load and store through pointers; tasks write interleaved ranges"
+)]
+
+use super::operands::{mask, window};
+use super::rows::{self, Rows};
+use super::sandwich::sandwich;
+use super::tiling::{Canvas, Group, Tiling};
+use crate::Accumulate;
+use crate::disjoint::Disjoint;
+use crate::epilogue::Epilogue;
+use crate::simd::{LANES, Lanes};
+
+/// The choices of an epilogue, while several tasks make their parts of them.
+pub(super) enum Choices<'a> {
+    /// Made here.
+    Record(Disjoint<'a, u8>),
+    /// Made before.
+    Replay(&'a [u8]),
+}
+
+/// Where results go: `[channels, n, pixels]`, at the resolution after the epilogue.
+pub(super) struct Target<'a, S> {
+    pub(super) y: Disjoint<'a, S>,
+    pub(super) channels: usize,
+    /// Height and width of an image of `y`.
+    pub(super) image: (usize, usize),
+    pub(super) bias: Option<&'a [S]>,
+    pub(super) epilogue: Epilogue,
+    pub(super) choices: Choices<'a>,
+    pub(super) accumulate: Accumulate,
+}
+
+/// Sums in the transformed domain, `[point][tile][row]`, from the first of 16 channels on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sums<'a, S> {
+    pub(super) values: &'a [S],
+    /// Numbers between points, and between tiles.
+    pub(super) point: usize,
+    pub(super) row: usize,
+}
+
+/// What [`untransform`] reads and writes: the tiles, the sums, the matrix, the canvas and its pixels, and whether tiles overlap.
+pub(super) type Tiles<'a, S, F> = (&'a Tiling, Group, Sums<'a, S>, F, Canvas, &'a mut [S], bool);
+
+/// `M m Mᵀ` of all tiles of 16 channels, onto the canvas. Tiles that overlap are added.
+#[inline(always)]
+pub(super) fn untransform<V: Lanes, const P: usize, const O: usize>(
+    (tiling, group, sums, f, canvas, pixels, overlap): Tiles<'_, V::Scalar, impl Fn([V; P]) -> [V; O] + Copy>,
+) {
+    let mut tile = 0;
+    for image in 0..group.images {
+        for i in 0..tiling.tiles.0 {
+            for j in 0..tiling.tiles.1 {
+                let to = &mut pixels[canvas.tile(image, (i, j), tiling.size.output)..];
+                let from = (&sums.values[tile * sums.row..], (P * sums.point, sums.point));
+                sandwich::<V, P, O>(f, from, (to, (canvas.row(), LANES)), overlap);
+                tile += 1;
+            }
+        }
+    }
+}
+
+/// What [`write`] reads and writes: the number of images, the group, the block of channels, the canvas and its pixels.
+pub(super) type Block<'a, S> = (usize, Group, usize, Canvas, &'a [S], &'a Target<'a, S>);
+
+/// Writes block `block` of the images of `group`. No other task touches them.
+#[inline(always)]
+pub(super) fn write<V: Lanes>((n, group, block, canvas, pixels, target): Block<'_, V::Scalar>) {
+    let area = target.image.0 * target.image.1;
+    let (first, count) = (group.first * area, group.images * area);
+    let channel = block * LANES;
+    let lanes = LANES.min(target.channels - channel);
+    let rows = Rows { first: channel * n * area, stride: n * area, lanes };
+    let bias = target.bias.map_or(V::zero(), |bias| first_lanes(&bias[channel..channel + lanes]));
+    let step = if target.epilogue == Epilogue::ReluMaxPool { 2 } else { 1 };
+    let mut offsets = canvas.pixels(target.image, step);
+    for start in (0..count).step_by(LANES) {
+        let width = LANES.min(count - start);
+        let mut columns = [V::zero(); LANES];
+        for (i, column) in columns.iter_mut().enumerate().take(width) {
+            let pixel = block * n * area + first + start + i;
+            *column = value(&pixels[offsets.step()..], bias, target, pixel, (canvas.row(), lanes));
+        }
+        // SAFETY: this task is the only one that writes these pixels of these channels.
+        unsafe { rows::store::<V>(columns, &target.y, rows, (first + start, width), target.accumulate) };
+    }
+}
+
+/// The numbers of `x`, then zeros.
+#[inline(always)]
+fn first_lanes<V: Lanes>(x: &[V::Scalar]) -> V {
+    let mut padded = [V::Scalar::default(); LANES];
+    padded[..x.len()].copy_from_slice(x);
+    // SAFETY: the array has 16 numbers.
+    unsafe { V::load(padded.as_ptr()) }
+}
+
+#[inline(always)]
+fn get<V: Lanes>(x: &[V::Scalar], offset: usize) -> V {
+    let x = &x[offset..offset + LANES];
+    // SAFETY: the slice has 16 numbers.
+    unsafe { V::load(x.as_ptr()) }
+}
+
+/// The output at `pixel`, whose sums begin at `x`.
+#[inline(always)]
+fn value<V: Lanes>(
+    x: &[V::Scalar],
+    bias: V,
+    target: &Target<'_, V::Scalar>,
+    pixel: usize,
+    (row, lanes): (usize, usize),
+) -> V {
+    match target.epilogue {
+        Epilogue::None => get::<V>(x, 0).add(bias),
+        Epilogue::Relu => {
+            let z = get::<V>(x, 0).add(bias);
+            match &target.choices {
+                Choices::Replay(choice) => z.keep(mask(choice, pixel)),
+                Choices::Record(choice) => {
+                    let positive = z.greater(V::zero());
+                    // SAFETY: this task is the only one that writes this pixel's choices.
+                    unsafe { choice.part(2 * pixel, 2) }.copy_from_slice(&positive.to_le_bytes());
+                    z.keep(positive | z.nan())
+                }
+            }
+        }
+        Epilogue::ReluMaxPool => {
+            let window_of = [0, LANES, row, row + LANES].map(|offset| get::<V>(x, offset).add(bias));
+            match &target.choices {
+                Choices::Replay(choice) => chosen(window_of, window(choice, pixel)),
+                Choices::Record(choice) => {
+                    let (best, bytes) = choose(window_of, lanes);
+                    // SAFETY: as above.
+                    let choice = unsafe { choice.part(LANES * pixel, LANES) };
+                    choice.copy_from_slice(&bytes.to_le_bytes());
+                    best
+                }
+            }
+        }
+    }
+}
+
+/// The elements that `bytes` names, and zero where it names none.
+#[inline(always)]
+fn chosen<V: Lanes>(window: [V; 4], bytes: u128) -> V {
+    let pick = |sum: V, (element, z): (u8, &V)| sum.blend(V::bytes_equal(bytes, element), *z);
+    (0..).zip(&window).fold(V::zero(), pick)
+}
+
+/// The first maximum in each of the first `lanes` lanes, where it is positive or not a number, and its element; else zero and 255.
+#[inline(always)]
+fn choose<V: Lanes>(window: [V; 4], lanes: usize) -> (V, u128) {
+    let mut best = window[0];
+    let mut bytes = 0;
+    for (element, &z) in (1_u8..).zip(&window[1..]) {
+        let better = z.greater(best) | (z.nan() & !best.nan());
+        best = best.blend(better, z);
+        let lanes = V::bytes(better);
+        bytes = (bytes & !lanes) | (lanes & u128::from_le_bytes([element; LANES]));
+    }
+    let exists = u16::MAX >> (LANES - lanes);
+    let kept = (best.greater(V::zero()) | best.nan()) & exists;
+    (best.keep(kept), bytes | !V::bytes(kept))
+}

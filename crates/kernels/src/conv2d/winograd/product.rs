@@ -1,0 +1,114 @@
+//! The matrix product at the heart of all contractions: a few rows of the left factor times 16 or 32 columns of the right one.
+#![expect(unsafe_code, reason = "the innermost loops load and store through pointers")]
+
+use crate::simd::{LANES, Lanes};
+
+/// `c (+)= a b` for a tile of `rows x (16 vectors)` that stays in registers.
+///
+/// The sum runs over `blocks` blocks of `inner` steps. At step `k` of block `j`, element `r` of the left column is
+/// `a[j * a_block + k * a_step + r * a_row]` and vector `v` of the right row is `b[v][(j * inner + k) * b_step ..][..16]`.
+/// Row `r` of the result is `c[r * c_row ..][..16 * vectors]`.
+#[derive(Debug)]
+pub(super) struct Product<'a, S> {
+    pub(super) a: &'a [S],
+    pub(super) a_block: usize,
+    pub(super) b: [&'a [S]; 2],
+    pub(super) b_step: usize,
+    pub(super) blocks: usize,
+    pub(super) inner: usize,
+    pub(super) c: &'a mut [S],
+    pub(super) c_row: usize,
+    /// Whether the product is added to what `c` holds.
+    pub(super) add: bool,
+}
+
+/// Steps and rows of the left factor when it holds channels of tiles: one step is the next channel, one row the next tile.
+const CHANNELS: (usize, usize) = (1, LANES);
+/// Steps and rows of the left factor when tiles are summed over: one step is the next tile, one row the next channel.
+const TILES: (usize, usize) = (LANES, 1);
+
+impl<S> Product<'_, S> {
+    /// Sums over channels: rows are tiles.
+    pub(super) fn over_channels<V: Lanes<Scalar = S>>(self, rows: usize, vectors: usize) {
+        self.check(rows, vectors, CHANNELS);
+        dispatch::<V, { CHANNELS.0 }, { CHANNELS.1 }>(rows, vectors, self);
+    }
+
+    /// Sums over tiles: rows are channels.
+    pub(super) fn over_tiles<V: Lanes<Scalar = S>>(self, rows: usize, vectors: usize) {
+        self.check(rows, vectors, TILES);
+        dispatch::<V, { TILES.0 }, { TILES.1 }>(rows, vectors, self);
+    }
+
+    fn check(&self, rows: usize, vectors: usize, (a_step, a_row): (usize, usize)) {
+        assert!(rows > 0 && (1..=2).contains(&vectors), "a tile has rows, and one or two vectors");
+        assert!(self.blocks > 0 && self.inner > 0, "a product has at least one step");
+        let last = (self.blocks - 1) * self.a_block + (self.inner - 1) * a_step + (rows - 1) * a_row;
+        assert!(last < self.a.len(), "the left factor holds all steps");
+        let last = (self.blocks * self.inner - 1) * self.b_step + LANES;
+        assert!(self.b[..vectors].iter().all(|b| last <= b.len()), "the right factor holds all steps");
+        assert!((rows - 1) * self.c_row + vectors * LANES <= self.c.len(), "the result holds the tile");
+    }
+}
+
+/// The rows of the tiles into which `rows` are cut, as evenly as the registers allow: for tile `i` of `count`, its first row and
+/// the one after its last.
+pub(super) fn cut(rows: usize, most: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let count = rows.div_ceil(most);
+    (0..count).map(move |i| rows * i / count..rows * (i + 1) / count)
+}
+
+/// Runs `p` with the kernel of its size. Sizes beyond the registers of `V` are cut.
+fn dispatch<V: Lanes, const STEP: usize, const ROW: usize>(
+    rows: usize,
+    vectors: usize,
+    p: Product<'_, V::Scalar>,
+) {
+    macro_rules! kernels {
+        ($($r:literal)*) => {
+            match (rows, vectors) {
+                $(($r, 1) => V::vectorize(tile::<V, $r, 1, STEP, ROW>, p),)*
+                $(($r, 2) if V::TILE.1 == 2 => V::vectorize(tile::<V, $r, 2, STEP, ROW>, p),)*
+                _ => unreachable!("a tile has at most as many rows and vectors as the lanes allow"),
+            }
+        };
+    }
+    kernels!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+}
+
+/// The kernel for `R` rows and `N` vectors.
+#[inline(always)]
+fn tile<V: Lanes, const R: usize, const N: usize, const STEP: usize, const ROW: usize>(
+    p: Product<'_, V::Scalar>,
+) {
+    let mut sums = [[V::zero(); N]; R];
+    let mut b: [*const V::Scalar; N] = std::array::from_fn(|v| p.b[v].as_ptr());
+    for block in 0..p.blocks {
+        let mut a = p.a[block * p.a_block..].as_ptr();
+        for _ in 0..p.inner {
+            // SAFETY: `Product::check` has shown that both factors hold all steps of all rows and vectors.
+            unsafe {
+                let row: [V; N] = std::array::from_fn(|v| V::load(b[v]));
+                for r in 0..R {
+                    let x = V::splat(*a.add(r * ROW));
+                    for v in 0..N {
+                        sums[r][v] = x.mul_add(row[v], sums[r][v]);
+                    }
+                }
+            }
+            a = a.wrapping_add(STEP);
+            b = b.map(|b| b.wrapping_add(p.b_step));
+        }
+    }
+    for (r, sums) in sums.iter().enumerate() {
+        let c = p.c[r * p.c_row..].as_mut_ptr();
+        for (v, &sum) in sums.iter().enumerate() {
+            // SAFETY: `Product::check` has shown that the result holds the tile.
+            unsafe {
+                let c = c.add(v * LANES);
+                let sum = if p.add { V::load(c).add(sum) } else { sum };
+                sum.store(c);
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Weights in the transformed domain, panel by panel, and gradients of weights back from it.
+//!
+//! Weights are `[c_out, c_in, 3, 3]` row-major. A panel is the right factor of a sum over channels: `[point][channel summed
+//! over][32]` with 32 channels of the result.
+#![expect(unsafe_code, reason = "the innermost loops load and store through pointers")]
+
+use super::rows::{self, Rows};
+use super::sandwich::sandwich;
+use crate::Accumulate;
+use crate::conv2d::Conv2d;
+use crate::disjoint::Disjoint;
+use crate::simd::{LANES, Lanes};
+
+/// Taps of a kernel.
+const TAPS: usize = 9;
+/// Channels of a panel's result.
+pub(super) const PANEL: usize = 2 * LANES;
+/// Numbers of the taps of 16 x 16 channels.
+pub(super) const STAGE: usize = TAPS * LANES * LANES;
+
+/// Which channels are summed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sum {
+    /// Those of the input: the result is an output.
+    Inputs,
+    /// Those of the output: the result is an input's gradient.
+    Outputs,
+}
+
+impl Sum {
+    /// Channels summed over, and channels of the result.
+    pub(super) const fn channels(self, g: &Conv2d) -> (usize, usize) {
+        match self {
+            Self::Inputs => (g.channels_in, g.channels_out),
+            Self::Outputs => (g.channels_out, g.channels_in),
+        }
+    }
+}
+
+/// Numbers between the points of a panel over `blocks` blocks of channels. One line more keeps points out of each other's cache sets.
+pub(super) const fn panel_point(blocks: usize) -> usize {
+    blocks * LANES * PANEL + LANES
+}
+
+/// What [`panel`] reads and writes: the geometry, the sum, the weights, the panel's first channel, the matrix `G`, the scratch
+/// for a stage, and the panel.
+pub(super) type Panel<'a, S, F> = (&'a Conv2d, Sum, &'a [S], usize, F, &'a mut [S], &'a mut [S]);
+
+/// Writes the transformed weights for the results `first..first + 32`.
+#[inline(always)]
+pub(super) fn panel<V: Lanes, const P: usize>(
+    (g, sum, w, first, f, stage, to): Panel<'_, V::Scalar, impl Fn([V; 3]) -> [V; P] + Copy>,
+) {
+    let (summed, results) = sum.channels(g);
+    let point = panel_point(summed.div_ceil(LANES));
+    for block in (0..summed).step_by(LANES) {
+        for half in 0..(results - first).div_ceil(LANES).min(2) {
+            let result = first + half * LANES;
+            match sum {
+                Sum::Inputs => stage_inputs::<V>(g, w, (result, block), stage),
+                Sum::Outputs => stage_outputs::<V>(g, w, (block, result), stage),
+            }
+            for k in 0..LANES {
+                let to = &mut to[(block + k) * PANEL + half * LANES..];
+                let taps = (&stage[k * TAPS * LANES..], (3 * LANES, LANES));
+                sandwich::<V, 3, P>(f, taps, (to, (P * point, point)), false);
+            }
+        }
+    }
+}
+
+/// The rows of 16 output channels from `out` with the taps of 16 input channels from `input` as columns.
+const fn taps(g: &Conv2d, (out, input): (usize, usize)) -> (Rows, usize) {
+    let stride = g.channels_in * TAPS;
+    let (lanes, inputs) = (g.channels_out - out, g.channels_in - input);
+    let lanes = if lanes < LANES { lanes } else { LANES };
+    let inputs = if inputs < LANES { inputs } else { LANES };
+    (Rows { first: out * stride + input * TAPS, stride, lanes }, inputs * TAPS)
+}
+
+/// `[input channel][tap][16 output channels]`; zeros for input channels that do not exist.
+#[inline(always)]
+fn stage_inputs<V: Lanes>(g: &Conv2d, w: &[V::Scalar], at: (usize, usize), stage: &mut [V::Scalar]) {
+    let (rows, columns) = taps(g, at);
+    for start in (0..TAPS * LANES).step_by(LANES) {
+        let width = columns.saturating_sub(start).min(LANES);
+        let vectors = if width > 0 { rows::load::<V>(w, rows, start, width) } else { [V::zero(); LANES] };
+        for (i, vector) in vectors.into_iter().enumerate() {
+            let vector = if i < width { vector } else { V::zero() };
+            put(vector, stage, start + i);
+        }
+    }
+}
+
+/// `[output channel][tap][16 input channels]`; zeros for output channels that do not exist.
+#[inline(always)]
+fn stage_outputs<V: Lanes>(
+    g: &Conv2d,
+    w: &[V::Scalar],
+    (out, input): (usize, usize),
+    stage: &mut [V::Scalar],
+) {
+    let lanes = LANES.min(g.channels_in - input);
+    for k in 0..LANES {
+        let mut vectors = [V::zero(); LANES];
+        if out + k < g.channels_out {
+            let first = ((out + k) * g.channels_in + input) * TAPS;
+            vectors = rows::load::<V>(w, Rows { first, stride: TAPS, lanes }, 0, TAPS);
+        }
+        for (tap, &vector) in vectors.iter().enumerate().take(TAPS) {
+            put(vector, stage, k * TAPS + tap);
+        }
+    }
+}
+
+#[inline(always)]
+fn put<V: Lanes>(value: V, to: &mut [V::Scalar], index: usize) {
+    let to = &mut to[index * LANES..(index + 1) * LANES];
+    // SAFETY: the slice has 16 numbers.
+    unsafe { value.store(to.as_mut_ptr()) };
+}
+
+/// What [`gradient`] reads and writes: the geometry, the block's first output and input channel, the transformed gradient from
+/// `[0][input channel][16 output channels]` on with the distances between points and input channels, the matrix `Gᵀ`, the
+/// scratch for a stage, and the gradient.
+pub(super) type Gradient<'a, S, F> =
+    (&'a Conv2d, (usize, usize), (&'a [S], usize, usize), F, &'a mut [S], &'a Disjoint<'a, S>, Accumulate);
+
+/// Writes the gradient of the weights of 16 x 16 channels.
+///
+/// No other task touches these weights.
+#[inline(always)]
+pub(super) fn gradient<V: Lanes, const P: usize>(
+    (g, at, (from, point, row), f, stage, to, accumulate): Gradient<
+        '_,
+        V::Scalar,
+        impl Fn([V; P]) -> [V; 3] + Copy,
+    >,
+) {
+    for k in 0..LANES {
+        let to = (&mut stage[k * TAPS * LANES..], (3 * LANES, LANES));
+        sandwich::<V, P, 3>(f, (&from[k * row..], (P * point, point)), to, false);
+    }
+    let (rows, columns) = taps(g, at);
+    for start in (0..columns).step_by(LANES) {
+        let vectors = std::array::from_fn(|i| {
+            let from = &stage[(start + i) * LANES..(start + i + 1) * LANES];
+            // SAFETY: the slice has 16 numbers.
+            unsafe { V::load(from.as_ptr()) }
+        });
+        let width = LANES.min(columns - start);
+        // SAFETY: the caller owns these weights.
+        unsafe { rows::store::<V>(vectors, to, rows, (start, width), accumulate) };
+    }
+}

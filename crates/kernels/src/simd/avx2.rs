@@ -1,0 +1,184 @@
+//! Lanes of AVX2 with FMA: two registers.
+#![expect(
+    unsafe_code,
+    reason = "vectors load and store through pointers, with instructions that the processor must have"
+)]
+
+use std::arch::x86_64::*;
+
+use super::portable::spread;
+use super::{LANES, Lanes};
+
+/// Two registers of 8 `f32`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Avx2([__m256; 2]);
+
+/// Calls `f(args)` with AVX2 and FMA enabled for it and all that is inlined into it.
+///
+/// # Safety
+/// The processor has these features.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn enabled<A, O>(f: impl FnOnce(A) -> O, args: A) -> O {
+    f(args)
+}
+
+/// Lane by lane, for each register: all bits set where the bit of `mask` is.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+unsafe fn lanes_of(mask: u16) -> [__m256; 2] {
+    // SAFETY: the caller promises the instruction set.
+    unsafe {
+        let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+        mask.to_le_bytes().map(|byte| {
+            let set = _mm256_and_si256(_mm256_set1_epi32(i32::from(byte)), bits);
+            _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, bits))
+        })
+    }
+}
+
+/// The sign bits of both registers.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+unsafe fn bits_of(lanes: [__m256; 2]) -> u16 {
+    // SAFETY: the caller promises the instruction set.
+    let [low, high] = lanes.map(|x| unsafe { _mm256_movemask_ps(x) }.to_le_bytes()[0]);
+    u16::from_le_bytes([low, high])
+}
+
+impl Lanes for Avx2 {
+    type Scalar = f32;
+    // 12 of the 16 registers accumulate, 2 hold a row of the right factor and 1 a broadcast element of the left one.
+    const TILE: (usize, usize) = (6, 1);
+
+    #[inline(always)]
+    fn vectorize<A, O>(f: impl FnOnce(A) -> O, args: A) -> O {
+        // SAFETY: `Vectorized::with_lanes` chose these lanes because the processor has the features.
+        unsafe { enabled(f, args) }
+    }
+    #[inline(always)]
+    fn splat(x: f32) -> Self {
+        // SAFETY: as in `vectorize`, here and below where the only condition is the instruction set.
+        Self([unsafe { _mm256_set1_ps(x) }; 2])
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        // SAFETY: the caller promises 16 readable numbers.
+        Self(unsafe { [_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))] })
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: the caller promises 16 writable numbers.
+        unsafe {
+            _mm256_storeu_ps(p, self.0[0]);
+            _mm256_storeu_ps(p.add(8), self.0[1]);
+        }
+    }
+    #[inline(always)]
+    fn add(self, x: Self) -> Self {
+        // SAFETY: as in `splat`.
+        unsafe { Self([_mm256_add_ps(self.0[0], x.0[0]), _mm256_add_ps(self.0[1], x.0[1])]) }
+    }
+    #[inline(always)]
+    fn sub(self, x: Self) -> Self {
+        // SAFETY: as in `splat`.
+        unsafe { Self([_mm256_sub_ps(self.0[0], x.0[0]), _mm256_sub_ps(self.0[1], x.0[1])]) }
+    }
+    #[inline(always)]
+    fn mul(self, x: Self) -> Self {
+        // SAFETY: as in `splat`.
+        unsafe { Self([_mm256_mul_ps(self.0[0], x.0[0]), _mm256_mul_ps(self.0[1], x.0[1])]) }
+    }
+    #[inline(always)]
+    fn mul_add(self, x: Self, y: Self) -> Self {
+        let ([a, b], [c, d], [e, f]) = (self.0, x.0, y.0);
+        // SAFETY: as in `splat`.
+        unsafe { Self([_mm256_fmadd_ps(a, c, e), _mm256_fmadd_ps(b, d, f)]) }
+    }
+    #[inline(always)]
+    fn transpose(rows: &mut [Self; LANES]) {
+        let old = *rows;
+        for (i, j) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            // SAFETY: as in `splat`.
+            let block = unsafe { transposed(std::array::from_fn(|k| old[8 * i + k].0[j])) };
+            for (k, row) in block.into_iter().enumerate() {
+                rows[8 * j + k].0[i] = row;
+            }
+        }
+    }
+    #[inline(always)]
+    fn greater(self, x: Self) -> u16 {
+        let ([a, b], [c, d]) = (self.0, x.0);
+        // SAFETY: as in `splat`.
+        unsafe { bits_of([_mm256_cmp_ps::<_CMP_GT_OQ>(a, c), _mm256_cmp_ps::<_CMP_GT_OQ>(b, d)]) }
+    }
+    #[inline(always)]
+    fn nan(self) -> u16 {
+        // SAFETY: as in `splat`.
+        unsafe { bits_of(self.0.map(|x| _mm256_cmp_ps::<_CMP_UNORD_Q>(x, x))) }
+    }
+    #[inline(always)]
+    fn keep(self, mask: u16) -> Self {
+        // SAFETY: as in `splat`.
+        unsafe {
+            let lanes = lanes_of(mask);
+            Self([_mm256_and_ps(self.0[0], lanes[0]), _mm256_and_ps(self.0[1], lanes[1])])
+        }
+    }
+    #[inline(always)]
+    fn blend(self, mask: u16, x: Self) -> Self {
+        let ([a, b], [c, d]) = (self.0, x.0);
+        // SAFETY: as in `splat`.
+        unsafe {
+            let lanes = lanes_of(mask);
+            Self([_mm256_blendv_ps(a, c, lanes[0]), _mm256_blendv_ps(b, d, lanes[1])])
+        }
+    }
+    #[inline(always)]
+    fn bytes(mask: u16) -> u128 {
+        spread(mask)
+    }
+    #[inline(always)]
+    fn bytes_equal(bytes: u128, value: u8) -> u16 {
+        // SAFETY: as in `splat`; the register and the integer have the same size and any bits are valid.
+        let mask = unsafe {
+            let bytes = std::mem::transmute::<u128, __m128i>(bytes);
+            _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(value.cast_signed())))
+        };
+        let [low, high, ..] = mask.to_le_bytes();
+        u16::from_le_bytes([low, high])
+    }
+}
+
+/// The transpose of an 8 x 8 matrix.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+unsafe fn transposed(r: [__m256; 8]) -> [__m256; 8] {
+    // SAFETY: the caller promises the instruction set.
+    unsafe {
+        let mut pairs = r;
+        for i in 0..4 {
+            pairs[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+            pairs[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+        }
+        let mut quads = pairs;
+        for i in 0..2 {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|j| pairs[4 * i + j]);
+            quads[4 * i] = _mm256_shuffle_ps::<0x44>(a, c);
+            quads[4 * i + 1] = _mm256_shuffle_ps::<0xee>(a, c);
+            quads[4 * i + 2] = _mm256_shuffle_ps::<0x44>(b, d);
+            quads[4 * i + 3] = _mm256_shuffle_ps::<0xee>(b, d);
+        }
+        let mut out = quads;
+        for j in 0..4 {
+            out[j] = _mm256_permute2f128_ps::<0x20>(quads[j], quads[4 + j]);
+            out[4 + j] = _mm256_permute2f128_ps::<0x31>(quads[j], quads[4 + j]);
+        }
+        out
+    }
+}

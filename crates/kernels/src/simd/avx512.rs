@@ -1,0 +1,146 @@
+//! Lanes of AVX-512: one register.
+#![expect(
+    unsafe_code,
+    reason = "vectors load and store through pointers, with instructions that the processor must have"
+)]
+
+use std::arch::x86_64::*;
+
+use super::{LANES, Lanes};
+
+/// A register of 16 `f32`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Avx512(__m512);
+
+/// Calls `f(args)` with AVX-512 enabled for it and all that is inlined into it.
+///
+/// # Safety
+/// The processor has these features.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
+unsafe fn enabled<A, O>(f: impl FnOnce(A) -> O, args: A) -> O {
+    f(args)
+}
+
+impl Lanes for Avx512 {
+    type Scalar = f32;
+    // 28 of the 32 registers accumulate, 2 hold a row of the right factor and 1 a broadcast element of the left one.
+    const TILE: (usize, usize) = (14, 2);
+
+    #[inline(always)]
+    fn vectorize<A, O>(f: impl FnOnce(A) -> O, args: A) -> O {
+        // SAFETY: `Vectorized::with_lanes` chose these lanes because the processor has the features.
+        unsafe { enabled(f, args) }
+    }
+    #[inline(always)]
+    fn splat(x: f32) -> Self {
+        // SAFETY: as in `vectorize`, here and below where the only condition is the instruction set.
+        Self(unsafe { _mm512_set1_ps(x) })
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        // SAFETY: the caller promises 16 readable numbers.
+        Self(unsafe { _mm512_loadu_ps(p) })
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: the caller promises 16 writable numbers.
+        unsafe { _mm512_storeu_ps(p, self.0) };
+    }
+    #[inline(always)]
+    fn add(self, x: Self) -> Self {
+        // SAFETY: as in `splat`.
+        Self(unsafe { _mm512_add_ps(self.0, x.0) })
+    }
+    #[inline(always)]
+    fn sub(self, x: Self) -> Self {
+        // SAFETY: as in `splat`.
+        Self(unsafe { _mm512_sub_ps(self.0, x.0) })
+    }
+    #[inline(always)]
+    fn mul(self, x: Self) -> Self {
+        // SAFETY: as in `splat`.
+        Self(unsafe { _mm512_mul_ps(self.0, x.0) })
+    }
+    #[inline(always)]
+    fn mul_add(self, x: Self, y: Self) -> Self {
+        // SAFETY: as in `splat`.
+        Self(unsafe { _mm512_fmadd_ps(self.0, x.0, y.0) })
+    }
+    #[inline(always)]
+    fn transpose(rows: &mut [Self; LANES]) {
+        // SAFETY: as in `splat`.
+        *rows = unsafe { transposed(&rows.map(|row| row.0)) }.map(Self);
+    }
+    #[inline(always)]
+    fn greater(self, x: Self) -> u16 {
+        // SAFETY: as in `splat`.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, x.0) }
+    }
+    #[inline(always)]
+    fn nan(self) -> u16 {
+        // SAFETY: as in `splat`.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0) }
+    }
+    #[inline(always)]
+    fn keep(self, mask: u16) -> Self {
+        // SAFETY: as in `splat`.
+        Self(unsafe { _mm512_maskz_mov_ps(mask, self.0) })
+    }
+    #[inline(always)]
+    fn blend(self, mask: u16, x: Self) -> Self {
+        // SAFETY: as in `splat`.
+        Self(unsafe { _mm512_mask_mov_ps(self.0, mask, x.0) })
+    }
+    #[inline(always)]
+    fn bytes(mask: u16) -> u128 {
+        // SAFETY: as in `splat`; the register and the integer have the same size and any bits are valid.
+        unsafe { std::mem::transmute(_mm_movm_epi8(mask)) }
+    }
+    #[inline(always)]
+    fn bytes_equal(bytes: u128, value: u8) -> u16 {
+        // SAFETY: as in `bytes`.
+        unsafe {
+            _mm_cmpeq_epi8_mask(
+                std::mem::transmute::<u128, __m128i>(bytes),
+                _mm_set1_epi8(value.cast_signed()),
+            )
+        }
+    }
+}
+
+/// The transpose of a 16 x 16 matrix: pairs, then quadruples within the 128-bit parts, then the parts.
+///
+/// # Safety
+/// The processor has AVX-512 F.
+#[inline(always)]
+unsafe fn transposed(r: &[__m512; LANES]) -> [__m512; LANES] {
+    // SAFETY: the caller promises the instruction set.
+    unsafe {
+        let mut pairs = *r;
+        for i in 0..8 {
+            pairs[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+            pairs[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+        }
+        let double = |x| _mm512_castps_pd(x);
+        let mut quads = pairs;
+        for i in 0..4 {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|j| double(pairs[4 * i + j]));
+            quads[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+            quads[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+            quads[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+            quads[4 * i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+        }
+        // Part k of quads[4 i + j] holds column 4 k + j of rows 4 i .. 4 i + 4.
+        let mut out = quads;
+        for j in 0..4 {
+            let [a, b, c, d] = [quads[j], quads[4 + j], quads[8 + j], quads[12 + j]];
+            let (ab_low, ab_high) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+            let (cd_low, cd_high) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xdd>(c, d));
+            out[j] = _mm512_shuffle_f32x4::<0x88>(ab_low, cd_low);
+            out[4 + j] = _mm512_shuffle_f32x4::<0x88>(ab_high, cd_high);
+            out[8 + j] = _mm512_shuffle_f32x4::<0xdd>(ab_low, cd_low);
+            out[12 + j] = _mm512_shuffle_f32x4::<0xdd>(ab_high, cd_high);
+        }
+        out
+    }
+}

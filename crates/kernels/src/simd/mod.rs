@@ -1,0 +1,105 @@
+//! Vectors of 16 lanes for each instruction set, and the run-time choice among them.
+//!
+//! Kernels are written once over [`Lanes`]. A driver is entered through [`Vectorized::with_lanes`], which picks the implementation;
+//! its innermost loops run through [`Lanes::vectorize`], which compiles them for that instruction set.
+#![expect(
+    unsafe_code,
+    reason = "vectors load and store through pointers, with instructions that the processor must have"
+)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod isa;
+mod portable;
+
+pub use isa::{Isa, IsaError, detect, isa};
+use portable::Portable;
+
+use crate::Real;
+pub(crate) use crate::epilogue::LANES;
+
+/// A vector of 16 numbers.
+///
+/// Values of an implementation are made only beneath [`Vectorized::with_lanes`], which has checked that the processor has the
+/// instruction set; this is what makes its safe methods safe.
+pub trait Lanes: Copy + 'static {
+    /// The type of a lane.
+    type Scalar: Real;
+    /// The largest tile of a matrix product that stays in registers: rows, and vectors in a row.
+    const TILE: (usize, usize);
+
+    /// Calls `f(args)` compiled for the instruction set; `f` is an `#[inline(always)]` function.
+    fn vectorize<A, O>(f: impl FnOnce(A) -> O, args: A) -> O;
+
+    /// All lanes `x`.
+    fn splat(x: Self::Scalar) -> Self;
+    /// 16 numbers from `p`, at any alignment.
+    ///
+    /// # Safety
+    /// `p` is readable for 16 numbers.
+    unsafe fn load(p: *const Self::Scalar) -> Self;
+    /// 16 numbers to `p`, at any alignment.
+    ///
+    /// # Safety
+    /// `p` is writable for 16 numbers.
+    unsafe fn store(self, p: *mut Self::Scalar);
+    /// `self + x`.
+    fn add(self, x: Self) -> Self;
+    /// `self - x`.
+    fn sub(self, x: Self) -> Self;
+    /// `self * x`.
+    fn mul(self, x: Self) -> Self;
+    /// `self * x + y`, rounded once where the processor can.
+    fn mul_add(self, x: Self, y: Self) -> Self;
+    /// The transpose of a 16 x 16 matrix of rows.
+    fn transpose(rows: &mut [Self; LANES]);
+    /// Bit `l` is set where lane `l` is greater than that of `x`.
+    fn greater(self, x: Self) -> u16;
+    /// Bit `l` is set where lane `l` is not a number.
+    fn nan(self) -> u16;
+    /// The lanes whose bit is set, and zeros.
+    fn keep(self, mask: u16) -> Self;
+    /// `x` where the bit is set, else `self`.
+    fn blend(self, mask: u16, x: Self) -> Self;
+    /// Byte `l` is 255 where bit `l` is set, else 0.
+    fn bytes(mask: u16) -> u128;
+    /// Bit `l` is set where byte `l` of `bytes` is `value`.
+    fn bytes_equal(bytes: u128, value: u8) -> u16;
+    /// Zero.
+    #[inline(always)]
+    fn zero() -> Self {
+        Self::splat(Self::Scalar::ZERO)
+    }
+}
+
+/// Work over a driver's choice of lanes.
+pub trait Task<R> {
+    /// Runs with `V`.
+    fn run<V: Lanes<Scalar = R>>(self);
+}
+
+/// Number types that have vectors.
+pub trait Vectorized: Sized {
+    /// Runs `task` with the best lanes that [`isa`] allows.
+    fn with_lanes(task: impl Task<Self>);
+}
+
+impl Vectorized for f32 {
+    fn with_lanes(task: impl Task<Self>) {
+        match isa() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => task.run::<avx512::Avx512>(),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => task.run::<avx2::Avx2>(),
+            _ => task.run::<Portable<Self>>(),
+        }
+    }
+}
+
+impl Vectorized for f64 {
+    fn with_lanes(task: impl Task<Self>) {
+        task.run::<Portable<Self>>();
+    }
+}
