@@ -27,6 +27,7 @@ enum Algorithm {
 }
 
 /// The algorithm for a geometry in the precision `R`: im2col takes every one.
+#[expect(clippy::extra_unused_type_parameters, reason = "every algorithm so far takes both precisions")]
 const fn choose<R: Real>(method: Method, geometry: &Conv2d) -> Algorithm {
     let _ = (method, geometry);
     Algorithm::Im2col
@@ -105,7 +106,6 @@ impl Plan {
     ///
     /// # Panics
     /// If a slice is shorter than its shape.
-    #[expect(clippy::too_many_arguments, reason = "a closed kernel names all its operands")]
     pub fn forward<R: Real>(
         &self,
         n: usize,
