@@ -257,7 +257,6 @@ pub trait Backend: Debug + Send {
         to: &mut Self::Buffer,
     );
     /// `y` = the epilogue of `Σ_k x_k · w_k + b` with prepared inputs, or what `choice` lets pass of it.
-    #[expect(clippy::too_many_arguments, reason = "a closed kernel names all its operands")]
     fn bilinear_forward(
         &self,
         layer: &BilinearLayer,

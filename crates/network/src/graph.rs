@@ -388,3 +388,52 @@ fn views<'a, T>(buffer: &'a T, ranges: &[Range<usize>]) -> Few<View<'a, T>> {
 fn scratch<B: Backend>(backend: &B, sizes: OperandSizes) -> RefCell<Scratch<B>> {
     RefCell::new(Scratch { input: backend.buffer(sizes.input), output: backend.buffer(sizes.output) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Method;
+    use crate::models::{Architecture, Model};
+    use crate::{Cpu, Error};
+
+    type Float = Cpu<f32>;
+
+    fn bytes<'a>(buffers: impl IntoIterator<Item = &'a Vec<f32>>) -> usize {
+        buffers.into_iter().map(|b| size_of::<f32>() * b.len()).sum()
+    }
+
+    fn bytes_of_scratch(scratch: &RefCell<Scratch<Float>>) -> usize {
+        let scratch = scratch.borrow();
+        bytes([&scratch.input, &scratch.output])
+    }
+
+    fn bytes_of(tape: &Tape<Float>) -> usize {
+        let saved = |s: &Saved<Float>| {
+            let wides: usize = s.wides.iter().map(|w| size_of::<f64>() * w.len()).sum();
+            bytes(&s.buffers) + wides + s.bytes.iter().map(Vec::len).sum::<usize>()
+        };
+        let integers = size_of::<u32>() * (tape.labels.len() + tape.examples.len());
+        let activations = bytes(&tape.values) + bytes(tape.adjoints.iter().flatten());
+        let saved: usize = tape.saved.iter().map(saved).sum();
+        activations + saved + integers + bytes_of_scratch(&tape.scratch)
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_buffers() -> Result<(), Error> {
+        for method in [Method::Direct, Method::Auto] {
+            let backend = Float::new(method);
+            for arch in Architecture::ALL {
+                let graph: Graph<Float> = Model::new(arch).graph(Shape::new(3, 32, 32), 10)?;
+                for kind in [TapeKind::Values, TapeKind::Gradient, TapeKind::Products] {
+                    let tape = graph.tape(&backend, 3, kind);
+                    let predicted = graph.tape_bytes(&backend, 3, kind);
+                    assert_eq!(predicted, bytes_of(&tape), "{kind:?} of {}", arch.name());
+                }
+                let Tangents { values, adjoints, scratch } = graph.tangents(&backend, 3);
+                let own = bytes(values.iter().chain(&adjoints).flatten()) + bytes_of_scratch(&scratch);
+                assert_eq!(graph.tangent_bytes(&backend, 3), own, "tangents of {}", arch.name());
+            }
+        }
+        Ok(())
+    }
+}

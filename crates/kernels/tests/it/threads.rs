@@ -3,8 +3,9 @@
 use sharpness_kernels::Accumulate::{Add, Set};
 use sharpness_kernels::activation::{Activation, activation, activation_first, activation_second};
 use sharpness_kernels::channels::{channel_affine, channel_dot, channel_sum};
-use sharpness_kernels::conv2d::{self, Conv2d};
+use sharpness_kernels::conv2d::{self, Conv2d, Method, Plan};
 use sharpness_kernels::dropout::{MaskKey, dropout_mask};
+use sharpness_kernels::epilogue::{Choice, Epilogue, Size};
 use sharpness_kernels::matmul::{Matrix, MatrixMut, matmul};
 use sharpness_kernels::pool2d::{self, Pool2d};
 use sharpness_kernels::{elementwise, layout, reduce};
@@ -38,6 +39,19 @@ fn convolutions() -> Vec<f64> {
     let (x, w) = (vector(3, 16 * n * 1024), vector(4, g.weights()));
     let (y, mut s) = (vector(5, 24 * n * 1024), Vec::new());
     let mut all = on(y.len(), |out| conv2d::forward(&g, n, &[(&x, &w), (&x, &w)], out, &mut s));
+    let size = Size { channels: 24, n, height: 32, width: 32 };
+    for epilogue in [Epilogue::Relu, Epilogue::ReluMaxPool] {
+        let plan = Plan::new::<f32>(Method::Direct, g, epilogue);
+        let (mut choice, mut sums) = (vec![0; plan.choice_len(n)], vec![0.0; 24]);
+        let (bias, len) = (Some(&w[..24]), epilogue.output_len(&size));
+        all.extend(on(len, |out| {
+            plan.forward(n, &[(&x, &w)], bias, Choice::Record(&mut choice), out, &mut s);
+        }));
+        all.extend(on(len, |out| plan.forward(n, &[(&x, &w)], bias, Choice::Replay(&choice), out, &mut s)));
+        all.extend(on(plan.output_len(n), |out| plan.prepare_output(n, &y, &choice, out)));
+        plan.bias_gradient(n, &y, &choice, &mut sums);
+        all.extend(choice.iter().copied().map(f64::from).chain(sums));
+    }
     all.extend(on(x.len(), |out| conv2d::input_gradient(&g, n, &[(&y, &w)], Add, out, &mut s)));
     all.extend(on(w.len(), |out| conv2d::weight_gradient(&g, n, &[(&x, &y)], Add, out, &mut s)));
     all
