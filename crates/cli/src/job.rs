@@ -7,6 +7,7 @@ use sharpness_experiments::data::Standardized;
 use sharpness_experiments::measures::{Measurement, default_memory_bytes};
 use sharpness_experiments::network::Cpu;
 use sharpness_experiments::network::backend::Backend;
+use sharpness_experiments::network::op::TapeKind;
 use sharpness_experiments::training::{Outcome, TrainState};
 use sharpness_experiments::{Error, Run, RunOptions, TrainReport, Trained, network, next_weights, train_run};
 
@@ -71,9 +72,10 @@ impl Job<'_> {
     /// # Errors
     /// The network does not fit the memory, the directory cannot be used, or the measurement fails.
     pub(crate) fn run(self) -> Result<Option<Report>> {
+        let method = self.config.convolution.method();
         match self.config.precision {
-            Precision::F32 => self.run_on(Cpu::<f32>::new()),
-            Precision::F64 => self.run_on(Cpu::<f64>::new()),
+            Precision::F32 => self.run_on(Cpu::<f32>::new(method)),
+            Precision::F64 => self.run_on(Cpu::<f64>::new(method)),
         }
     }
 
@@ -128,7 +130,9 @@ impl Job<'_> {
     fn check_memory<B: Backend>(&self, network: &sharpness_experiments::network::Network<B>) -> Result<()> {
         let parameters = network.parameters().len();
         let of_parameter = VECTORS * network.backend().element_bytes() + WIDE_VECTORS * size_of::<f64>();
-        let of_batch = network.tape_bytes().saturating_mul(self.config.training.micro_batch_size);
+        let micro_batch = self.config.training.micro_batch_size;
+        let of_batch = network.tape_bytes(micro_batch, TapeKind::Gradient);
+        let of_batch = of_batch.saturating_add(network.scratch_bytes(micro_batch));
         let needed = parameters.saturating_mul(of_parameter).saturating_add(of_batch);
         let available = 2 * default_memory_bytes();
         if needed > available {

@@ -69,6 +69,7 @@ impl EngineArgs {
     pub(crate) fn apply(&self, config: &mut RunConfig) {
         set(&mut config.seed, self.seed.as_ref());
         set(&mut config.precision, self.precision.as_ref());
+        set(&mut config.convolution, self.convolution.as_ref());
     }
 
     /// Makes the engine work with the given number of threads.

@@ -6,6 +6,7 @@ pub(crate) mod identity;
 mod validation;
 
 use serde::{Deserialize, Serialize};
+use sharpness_network::backend::Method;
 use sharpness_network::models::{Architecture, Model};
 
 use crate::data::{DatasetName, Standardization, Subset};
@@ -18,6 +19,9 @@ pub struct RunConfig {
     pub seed: u64,
     /// The precision of the engine.
     pub precision: Precision,
+    /// How convolutions are computed.
+    #[serde(default, skip_serializing_if = "Convolution::is_auto")]
+    pub convolution: Convolution,
     /// The examples.
     pub data: DataConfig,
     /// The network.
@@ -36,6 +40,34 @@ pub enum Precision {
     #[default]
     F32,
     F64,
+}
+
+/// Which algorithms compute convolutions. Their results differ by rounding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Convolution {
+    /// The fastest for each layer.
+    #[default]
+    Auto,
+    /// Sums of products as the definition has them.
+    Direct,
+    /// Winograd's minimal filtering wherever it can be used.
+    Winograd,
+}
+
+impl Convolution {
+    /// The engine's name for it.
+    pub const fn method(self) -> Method {
+        match self {
+            Self::Auto => Method::Auto,
+            Self::Direct => Method::Direct,
+            Self::Winograd => Method::Winograd,
+        }
+    }
+
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
 }
 
 /// Which examples, and how they are standardised.
@@ -180,6 +212,7 @@ impl RunConfig {
         Self {
             seed: 0,
             precision: Precision::F32,
+            convolution: Convolution::Auto,
             data: DataConfig { name, standardize: Standardization::Pixel, train_examples: None },
             model: Model::new(arch),
             training: TrainingConfig {

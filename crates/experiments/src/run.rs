@@ -140,8 +140,12 @@ pub fn train_run(
     check_data(config, data)?;
     config.validate(data.dataset().train().len())?;
     match config.precision {
-        Precision::F32 => train_on(Cpu::<f32>::new(), config, data, options, observer),
-        Precision::F64 => train_on(Cpu::<f64>::new(), config, data, options, observer),
+        Precision::F32 => {
+            train_on(Cpu::<f32>::new(config.convolution.method()), config, data, options, observer)
+        }
+        Precision::F64 => {
+            train_on(Cpu::<f64>::new(config.convolution.method()), config, data, options, observer)
+        }
     }
 }
 
@@ -225,8 +229,8 @@ pub fn next_weights(config: &RunConfig, data: &Standardized, state: &TrainState)
     check_data(config, data)?;
     config.validate(data.dataset().train().len())?;
     match config.precision {
-        Precision::F32 => next_weights_on(Cpu::<f32>::new(), config, data, state),
-        Precision::F64 => next_weights_on(Cpu::<f64>::new(), config, data, state),
+        Precision::F32 => next_weights_on(Cpu::<f32>::new(config.convolution.method()), config, data, state),
+        Precision::F64 => next_weights_on(Cpu::<f64>::new(config.convolution.method()), config, data, state),
     }
 }
 

@@ -5,9 +5,9 @@
 //!
 //! # Layout of choices
 //! Channels are in blocks of 16: `block = c / 16`, `lane = c % 16`. Lanes without a channel choose nothing.
-//! - [`Epilogue::None`]: empty.
-//! - [`Epilogue::Relu`]: one little-endian `u16` per block and pixel, `[⌈c/16⌉][n · h · w]`; bit `lane` is set where `z > 0`.
-//! - [`Epilogue::ReluMaxPool`]: one byte per block, window and lane, `[⌈c/16⌉][n][⌊h/2⌋ · ⌊w/2⌋][16]`: 0 to 3 is the element of
+//! - [`Epilogue::None`] has none.
+//! - [`Epilogue::Relu`] has one little-endian `u16` per block and pixel, `[⌈c/16⌉][n · h · w]`; bit `lane` is set where `z > 0`.
+//! - [`Epilogue::ReluMaxPool`] has one byte per block, window and lane, `[⌈c/16⌉][n][⌊h/2⌋ · ⌊w/2⌋][16]`: 0 to 3 is the element of
 //!   the window in row order, 255 a window whose maximum is not above 0.
 //!
 //! `ReLU'(0) = 0`. The first maximum of a window wins, and a NaN wins over numbers. A NaN stays one in the output; as no NaN is

@@ -5,7 +5,7 @@
 
 use crate::epilogue::{self, Choice, Epilogue, Size};
 use crate::matmul::{Matrix, MatrixMut, matmul};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, bytes};
 use crate::{Accumulate, Real};
 
 /// A linear layer with its epilogue. A max pooling finds no window in a vector of features.
@@ -41,9 +41,9 @@ impl Linear {
         self.epilogue.choice_len(&self.size(n))
     }
 
-    /// Elements to which the scratch of [`Self::forward`] grows.
-    pub const fn scratch_len(&self, n: usize) -> usize {
-        self.output_len(n)
+    /// Bytes that [`Self::forward`] takes of the workspace.
+    pub const fn scratch_bytes<R: Real>(&self, n: usize) -> usize {
+        bytes::<R>(self.output_len(n))
     }
 
     /// `to` = the gradient before the epilogue, from `dy` after it.
@@ -73,7 +73,7 @@ impl Linear {
             self.product(n, pairs, y);
             return epilogue::add_bias(self.features_out, bias, y);
         }
-        workspace.with(self.scratch_len(n), |z| {
+        workspace.with(self.output_len(n), |z| {
             self.product(n, pairs, z);
             match choice {
                 Choice::Record(choice) => epilogue::apply(self.epilogue, &size, 0..n, (z, bias), choice, y),

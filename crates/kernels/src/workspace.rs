@@ -10,6 +10,11 @@ const ALIGNMENT: usize = 64;
 /// Elements that [`aligned`] may skip.
 pub(crate) const SLACK: usize = ALIGNMENT / size_of::<f32>();
 
+/// Bytes that a borrowed buffer of `len` numbers takes.
+pub(crate) const fn bytes<R>(len: usize) -> usize {
+    if len == 0 { 0 } else { (len + SLACK) * size_of::<R>() }
+}
+
 /// The part of `x` from its first element at a multiple of 64 bytes.
 pub(crate) fn aligned<R: Real>(x: &[R]) -> &[R] {
     &x[skip(x.as_ptr())..]

@@ -17,8 +17,9 @@ use std::fmt::Debug;
 
 pub use sharpness_kernels::Accumulate;
 pub use sharpness_kernels::activation::Activation;
-pub use sharpness_kernels::conv2d::Conv2d;
+pub use sharpness_kernels::conv2d::{Conv2d, Method};
 pub use sharpness_kernels::dropout::MaskKey;
+pub use sharpness_kernels::epilogue::Epilogue;
 pub use sharpness_kernels::loss::Loss;
 pub use sharpness_kernels::pool2d::Pool2d;
 
@@ -108,6 +109,51 @@ impl<'a, T> ViewMut<'a, T> {
 /// One product of per-channel vectors with a coefficient.
 pub type Monomial<'a, W> = (f64, &'a [&'a W]);
 
+/// What a layer contracts its input with its weights by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contraction {
+    /// A convolution.
+    Convolution(Conv2d),
+    /// A product of the weights' matrix `[features_out, features_in]` with the features.
+    Linear {
+        /// Features of the input.
+        features_in: usize,
+        /// Features of the output.
+        features_out: usize,
+    },
+}
+
+/// A layer that is bilinear in its input and its weights, and what follows its bias in the same pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BilinearLayer {
+    /// The product.
+    pub contraction: Contraction,
+    /// What follows the bias.
+    pub epilogue: Epilogue,
+}
+
+/// What a [`BilinearLayer`] takes for a number of examples besides its operands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OperandSizes {
+    /// Elements of a prepared input; 0 where the contractions take it as it is.
+    pub input: usize,
+    /// Elements of a prepared output gradient; 0 where the contractions take it as it is.
+    pub output: usize,
+    /// Bytes of the epilogue's choices.
+    pub choice: usize,
+    /// Bytes to which scratch inside the backend grows; it is shared by all layers.
+    pub scratch_bytes: usize,
+}
+
+/// Whether an epilogue decides which elements pass, or repeats what it decided at the primal point.
+#[derive(Debug)]
+pub enum Choice<'a, T> {
+    /// The choice is made and written here.
+    Record(&'a mut T),
+    /// The choice is read from here.
+    Replay(&'a T),
+}
+
 /// The kernels of one device. See the [module](self) for what all of them promise.
 pub trait Backend: Debug + Send {
     /// Numbers of the backend's precision: parameters or activations.
@@ -138,8 +184,6 @@ pub trait Backend: Debug + Send {
     fn upload_images(&self, shape: Shape, n: usize, x: &[f64], to: &mut Self::Buffer);
     /// Overwrites the first integers.
     fn upload_integers(&self, x: &[u32], to: &mut Self::Integers);
-    /// Overwrites the first wide numbers.
-    fn upload_wide(&self, x: &[f64], to: &mut Self::Wide);
     /// The range of a flat buffer.
     fn download(&self, x: View<'_, Self::Buffer>) -> Vec<f64>;
     /// The first `n` examples of an activation as `[n, c, h, w]`.
@@ -198,58 +242,56 @@ pub trait Backend: Debug + Send {
         y: &mut Self::Buffer,
     );
 
-    /// `y = Σ_k conv(x_k, w_k)`.
-    fn conv_forward(
+    /// The sizes of prepared operands, choices and scratch of a layer for `n` examples.
+    fn operand_sizes(&self, layer: &BilinearLayer, n: usize) -> OperandSizes;
+    /// `to` = `x`, prepared for the contractions. Only where [`OperandSizes::input`] is not 0.
+    fn prepare_input(&self, layer: &BilinearLayer, n: usize, x: &Self::Buffer, to: &mut Self::Buffer);
+    /// `to` = the gradient before the epilogue, which made `choice`, from the gradient `dy` after it, prepared for the
+    /// contractions. Only where [`OperandSizes::output`] is not 0.
+    fn prepare_output(
         &self,
-        conv: &Conv2d,
+        layer: &BilinearLayer,
+        n: usize,
+        dy: &Self::Buffer,
+        choice: &Self::Bytes,
+        to: &mut Self::Buffer,
+    );
+    /// `y` = the epilogue of `Σ_k x_k · w_k + b` with prepared inputs, or what `choice` lets pass of it.
+    fn bilinear_forward(
+        &self,
+        layer: &BilinearLayer,
         n: usize,
         pairs: &[(&Self::Buffer, View<'_, Self::Buffer>)],
+        bias: Option<View<'_, Self::Buffer>>,
+        choice: Choice<'_, Self::Bytes>,
         y: &mut Self::Buffer,
     );
-    /// `x (+)= Σ_k convᵀ(y_k, w_k)`.
-    fn conv_input_gradient(
+    /// `x (+)= Σ_k y_k ·ₓ w_k`, the adjoint of the product in its input, with prepared output gradients.
+    fn bilinear_input_gradient(
         &self,
-        conv: &Conv2d,
+        layer: &BilinearLayer,
         n: usize,
         pairs: &[(&Self::Buffer, View<'_, Self::Buffer>)],
         accumulate: Accumulate,
         x: &mut Self::Buffer,
     );
-    /// `w (+)=` the adjoint of the convolution in its weights, summed over the pairs `(x_k, y_k)`.
-    fn conv_weight_gradient(
+    /// `w (+)= Σ_k x_k ·w y_k`, the adjoint of the product in its weights, with prepared inputs and output gradients.
+    fn bilinear_weight_gradient(
         &self,
-        conv: &Conv2d,
+        layer: &BilinearLayer,
         n: usize,
         pairs: &[(&Self::Buffer, &Self::Buffer)],
         accumulate: Accumulate,
         w: ViewMut<'_, Self::Buffer>,
     );
-
-    /// `y = Σ_k w_k x_k` for `x: [features_in, n]`, `w: [features_out, features_in]`, with `size = (in, out)`.
-    fn linear_forward(
+    /// `out[c]` = the gradient of the bias from the gradient `dy` after the epilogue.
+    fn bilinear_bias_gradient(
         &self,
-        size: (usize, usize),
+        layer: &BilinearLayer,
         n: usize,
-        pairs: &[(&Self::Buffer, View<'_, Self::Buffer>)],
-        y: &mut Self::Buffer,
-    );
-    /// `x (+)= Σ_k w_kᵀ y_k`.
-    fn linear_input_gradient(
-        &self,
-        size: (usize, usize),
-        n: usize,
-        pairs: &[(&Self::Buffer, View<'_, Self::Buffer>)],
-        accumulate: Accumulate,
-        x: &mut Self::Buffer,
-    );
-    /// `w (+)= Σ_k y_k x_kᵀ` for the pairs `(x_k, y_k)`.
-    fn linear_weight_gradient(
-        &self,
-        size: (usize, usize),
-        n: usize,
-        pairs: &[(&Self::Buffer, &Self::Buffer)],
-        accumulate: Accumulate,
-        w: ViewMut<'_, Self::Buffer>,
+        dy: &Self::Buffer,
+        choice: &Self::Bytes,
+        out: &mut Self::Wide,
     );
 
     /// `y` = the maxima of the windows of `planes` images, `choice` = which element of its window each is.

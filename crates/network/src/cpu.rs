@@ -1,28 +1,53 @@
 //! The CPU's backend: slices and the loops of `sharpness-kernels`, in `f32` or `f64`.
 
-use std::cell::RefCell;
-
 use sharpness_kernels as kernels;
 use sharpness_kernels::Real;
-use sharpness_kernels::matmul::{Matrix, MatrixMut, matmul};
+use sharpness_kernels::conv2d::Plan;
+use sharpness_kernels::linear::Linear;
+use sharpness_kernels::workspace::Workspace;
+use smallvec::SmallVec;
 
 use crate::backend::{
-    Accumulate, Activation, Backend, Conv2d, Loss, MaskKey, Monomial, Pool2d, Shape, View, ViewMut,
+    Accumulate, Activation, Backend, BilinearLayer, Choice, Contraction, Loss, MaskKey, Method, Monomial,
+    OperandSizes, Pool2d, Shape, View, ViewMut,
 };
 
 /// The CPU in precision `R`. Activations have the layout `[c, n, h, w]`.
 #[derive(Debug, Default)]
 pub struct Cpu<R> {
-    /// The patch matrix of convolutions; grows to the largest and is reused.
-    scratch: RefCell<Vec<R>>,
+    /// Which algorithms convolutions may use.
+    method: Method,
+    /// The scratch of bilinear layers.
+    workspace: Workspace<R>,
+}
+
+/// The kernel of a bilinear layer.
+enum Kernel {
+    Convolution(Plan),
+    Linear(Linear),
 }
 
 impl<R: Real> Cpu<R> {
-    /// A backend that uses the threads of the global rayon pool.
-    pub const fn new() -> Self {
-        Self { scratch: RefCell::new(Vec::new()) }
+    /// A backend that uses the threads of the global rayon pool, and for convolutions the algorithms of `method`.
+    pub const fn new(method: Method) -> Self {
+        Self { method, workspace: Workspace::new() }
+    }
+
+    fn kernel(&self, layer: &BilinearLayer) -> Kernel {
+        let epilogue = layer.epilogue;
+        match layer.contraction {
+            Contraction::Convolution(conv) => {
+                Kernel::Convolution(Plan::new::<R>(self.method, conv, epilogue))
+            }
+            Contraction::Linear { features_in, features_out } => {
+                Kernel::Linear(Linear { features_in, features_out, epilogue })
+            }
+        }
     }
 }
+
+/// The pairs of operands of a contraction: two at most in the rules, so that they take no allocation.
+type Pairs<'a, R> = SmallVec<[(&'a [R], &'a [R]); 2]>;
 
 fn slice<R>(view: View<'_, Vec<R>>) -> &[R] {
     &view.buffer[view.start..view.start + view.len]
@@ -32,7 +57,7 @@ fn slice_mut<R>(view: ViewMut<'_, Vec<R>>) -> &mut [R] {
     &mut view.buffer[view.start..view.start + view.len]
 }
 
-fn pairs<'a, R>(pairs: &[(&'a Vec<R>, View<'a, Vec<R>>)]) -> Vec<(&'a [R], &'a [R])> {
+fn pairs<'a, R>(pairs: &[(&'a Vec<R>, View<'a, Vec<R>>)]) -> Pairs<'a, R> {
     pairs.iter().map(|(x, w)| (x.as_slice(), slice(*w))).collect()
 }
 
@@ -69,9 +94,6 @@ impl<R: Real> Backend for Cpu<R> {
         kernels::layout::from_nchw(shape.channels, n, x, &mut to[..n * shape.elements()]);
     }
     fn upload_integers(&self, x: &[u32], to: &mut Vec<u32>) {
-        to[..x.len()].copy_from_slice(x);
-    }
-    fn upload_wide(&self, x: &[f64], to: &mut Vec<f64>) {
         to[..x.len()].copy_from_slice(x);
     }
     fn download(&self, x: View<'_, Vec<R>>) -> Vec<f64> {
@@ -145,88 +167,94 @@ impl<R: Real> Backend for Cpu<R> {
         kernels::activation::activation_second(kind, x, v, (a, b), accumulate, &mut y[..len]);
     }
 
-    fn conv_forward(
+    fn operand_sizes(&self, layer: &BilinearLayer, n: usize) -> OperandSizes {
+        let of = |input, output, choice, scratch_bytes| OperandSizes { input, output, choice, scratch_bytes };
+        match self.kernel(layer) {
+            Kernel::Convolution(k) => {
+                of(k.input_len(n), k.output_len(n), k.choice_len(n), k.scratch_bytes::<R>(n))
+            }
+            Kernel::Linear(k) => of(0, k.output_len(n), k.choice_len(n), k.scratch_bytes::<R>(n)),
+        }
+    }
+    fn prepare_input(&self, layer: &BilinearLayer, n: usize, x: &Vec<R>, to: &mut Vec<R>) {
+        match self.kernel(layer) {
+            Kernel::Convolution(k) => k.prepare_input(n, x, to, &self.workspace),
+            Kernel::Linear(_) => {}
+        }
+    }
+    fn prepare_output(
         &self,
-        conv: &Conv2d,
+        layer: &BilinearLayer,
+        n: usize,
+        dy: &Vec<R>,
+        choice: &Vec<u8>,
+        to: &mut Vec<R>,
+    ) {
+        match self.kernel(layer) {
+            Kernel::Convolution(k) => k.prepare_output(n, dy, choice, to, &self.workspace),
+            Kernel::Linear(k) => k.prepare_output(n, dy, choice, to),
+        }
+    }
+    fn bilinear_forward(
+        &self,
+        layer: &BilinearLayer,
         n: usize,
         operands: &[(&Vec<R>, View<'_, Vec<R>>)],
+        bias: Option<View<'_, Vec<R>>>,
+        choice: Choice<'_, Vec<u8>>,
         y: &mut Vec<R>,
     ) {
-        kernels::conv2d::forward(conv, n, &pairs(operands), y, &mut self.scratch.borrow_mut());
+        let (pairs, bias) = (pairs(operands), bias.map(slice));
+        let choice = match choice {
+            Choice::Record(choice) => kernels::epilogue::Choice::Record(choice),
+            Choice::Replay(choice) => kernels::epilogue::Choice::Replay(choice),
+        };
+        match self.kernel(layer) {
+            Kernel::Convolution(k) => k.forward(n, &pairs, bias, choice, y, &self.workspace),
+            Kernel::Linear(k) => k.forward(n, &pairs, bias, choice, y, &self.workspace),
+        }
     }
-    fn conv_input_gradient(
+    fn bilinear_input_gradient(
         &self,
-        conv: &Conv2d,
+        layer: &BilinearLayer,
         n: usize,
         operands: &[(&Vec<R>, View<'_, Vec<R>>)],
         accumulate: Accumulate,
         x: &mut Vec<R>,
     ) {
-        let scratch = &mut self.scratch.borrow_mut();
-        kernels::conv2d::input_gradient(conv, n, &pairs(operands), accumulate, x, scratch);
+        let pairs = pairs(operands);
+        match self.kernel(layer) {
+            Kernel::Convolution(k) => k.input_gradient(n, &pairs, accumulate, x, &self.workspace),
+            Kernel::Linear(k) => k.input_gradient(n, &pairs, accumulate, x),
+        }
     }
-    fn conv_weight_gradient(
+    fn bilinear_weight_gradient(
         &self,
-        conv: &Conv2d,
+        layer: &BilinearLayer,
         n: usize,
         pairs: &[(&Vec<R>, &Vec<R>)],
         accumulate: Accumulate,
         w: ViewMut<'_, Vec<R>>,
     ) {
-        let pairs: Vec<(&[R], &[R])> = pairs.iter().map(|(x, y)| (x.as_slice(), y.as_slice())).collect();
-        let scratch = &mut self.scratch.borrow_mut();
-        kernels::conv2d::weight_gradient(conv, n, &pairs, accumulate, slice_mut(w), scratch);
+        let pairs: Pairs<'_, R> = pairs.iter().map(|(x, y)| (x.as_slice(), y.as_slice())).collect();
+        let w = slice_mut(w);
+        match self.kernel(layer) {
+            Kernel::Convolution(k) => k.weight_gradient(n, &pairs, accumulate, w, &self.workspace),
+            Kernel::Linear(k) => k.weight_gradient(n, &pairs, accumulate, w),
+        }
     }
-
-    fn linear_forward(
+    fn bilinear_bias_gradient(
         &self,
-        (features_in, features_out): (usize, usize),
+        layer: &BilinearLayer,
         n: usize,
-        pairs: &[(&Vec<R>, View<'_, Vec<R>>)],
-        y: &mut Vec<R>,
+        dy: &Vec<R>,
+        choice: &Vec<u8>,
+        out: &mut Vec<f64>,
     ) {
-        let products: Vec<_> = pairs
-            .iter()
-            .map(|(x, w)| {
-                let w = Matrix::rows(slice(*w), features_out, features_in, features_in);
-                (w, Matrix::rows(x.as_slice(), features_in, n, n))
-            })
-            .collect();
-        matmul(&products, Accumulate::Set, MatrixMut::rows(y, features_out, n, n));
-    }
-    fn linear_input_gradient(
-        &self,
-        (features_in, features_out): (usize, usize),
-        n: usize,
-        pairs: &[(&Vec<R>, View<'_, Vec<R>>)],
-        accumulate: Accumulate,
-        x: &mut Vec<R>,
-    ) {
-        let products: Vec<_> = pairs
-            .iter()
-            .map(|(y, w)| {
-                let w = Matrix::rows(slice(*w), features_out, features_in, features_in);
-                (w.transposed(), Matrix::rows(y.as_slice(), features_out, n, n))
-            })
-            .collect();
-        matmul(&products, accumulate, MatrixMut::rows(x, features_in, n, n));
-    }
-    fn linear_weight_gradient(
-        &self,
-        (features_in, features_out): (usize, usize),
-        n: usize,
-        pairs: &[(&Vec<R>, &Vec<R>)],
-        accumulate: Accumulate,
-        w: ViewMut<'_, Vec<R>>,
-    ) {
-        let products: Vec<_> = pairs
-            .iter()
-            .map(|(x, y)| {
-                let y = Matrix::rows(y.as_slice(), features_out, n, n);
-                (y, Matrix::rows(x.as_slice(), features_in, n, n).transposed())
-            })
-            .collect();
-        matmul(&products, accumulate, MatrixMut::rows(slice_mut(w), features_out, features_in, features_in));
+        match self.kernel(layer) {
+            Kernel::Convolution(k) => k.bias_gradient(n, dy, choice, out),
+            Kernel::Linear(k) => k.bias_gradient(n, dy, choice, out),
+        }
     }
 
     fn max_pool(&self, pool: &Pool2d, planes: usize, x: &Vec<R>, y: &mut Vec<R>, choice: &mut Vec<u8>) {

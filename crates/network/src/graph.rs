@@ -1,10 +1,13 @@
 //! The graph of a network's ops and its four sweeps: the only place that knows the order of ops and the values kept for them.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use crate::Error;
-use crate::backend::{Accumulate, Backend, Shape, View};
-use crate::op::{Context, Direction, Gradients, Op, Pass, Point, Saved, Slots};
+use crate::backend::{Accumulate, Backend, OperandSizes, Shape, View};
+use crate::op::{Context, Direction, Gradients, Op, Pass, Point, Saved, Scratch, Slots, TapeKind, Targets};
 use crate::parameters::Table;
 
 /// A value of the graph: the network's input, or an op's output.
@@ -32,6 +35,8 @@ pub struct Graph<B: Backend> {
     shapes: Vec<Shape>,
     /// Whether a value depends on parameters: only these have tangents and adjoints.
     active: Vec<bool>,
+    /// The last value that is made of each value: the first that sets its adjoint.
+    last_user: Vec<usize>,
     parameters: Table,
     state: Table,
 }
@@ -40,6 +45,7 @@ pub struct Graph<B: Backend> {
 #[derive(Debug)]
 pub struct Tape<B: Backend> {
     capacity: usize,
+    kind: TapeKind,
     /// Examples loaded.
     pub(crate) n: usize,
     pub(crate) labels: B::Integers,
@@ -47,6 +53,7 @@ pub struct Tape<B: Backend> {
     pub(crate) values: Vec<B::Buffer>,
     saved: Vec<Saved<B>>,
     pub(crate) adjoints: Vec<Option<B::Buffer>>,
+    scratch: RefCell<Scratch<B>>,
 }
 
 /// Tangents of all values and of their adjoints, for one product at a time.
@@ -54,12 +61,18 @@ pub struct Tape<B: Backend> {
 pub struct Tangents<B: Backend> {
     pub(crate) values: Vec<Option<B::Buffer>>,
     pub(crate) adjoints: Vec<Option<B::Buffer>>,
+    scratch: RefCell<Scratch<B>>,
 }
 
 impl<B: Backend> Tape<B> {
     /// The most examples that fit.
     pub const fn capacity(&self) -> usize {
         self.capacity
+    }
+
+    /// What the tape is for.
+    pub const fn kind(&self) -> TapeKind {
+        self.kind
     }
 }
 
@@ -76,7 +89,8 @@ impl<B: Backend> Graph<B> {
     /// A graph of nothing but its input.
     pub fn new(input: Shape) -> Self {
         let (parameters, state) = (Table::default(), Table::default());
-        Self { nodes: Vec::new(), shapes: vec![input], active: vec![false], parameters, state }
+        let (nodes, shapes, active, last_user) = (Vec::new(), vec![input], vec![false], vec![0]);
+        Self { nodes, shapes, active, last_user, parameters, state }
     }
 
     /// The network's input.
@@ -110,7 +124,9 @@ impl<B: Backend> Graph<B> {
         let state = self.state.append(&name, op.state());
         self.active.push(!parameters.is_empty() || inputs.iter().any(|v| self.active[v.0]));
         self.shapes.push(output);
-        let (inputs, value) = (inputs.iter().map(|v| v.0).collect(), self.shapes.len() - 1);
+        let (inputs, value): (Vec<usize>, _) = (inputs.iter().map(|v| v.0).collect(), self.shapes.len() - 1);
+        self.last_user.push(value);
+        inputs.iter().for_each(|&v| self.last_user[v] = value);
         self.nodes.push(Node {
             name,
             op: Box::new(op),
@@ -143,22 +159,30 @@ impl<B: Backend> Graph<B> {
         self.shapes[self.nodes.len()]
     }
 
-    pub(crate) fn tape(&self, backend: &B, capacity: usize, adjoints: bool) -> Tape<B> {
+    pub(crate) fn tape(&self, backend: &B, capacity: usize, kind: TapeKind) -> Tape<B> {
         let buffer = |shape: &Shape| backend.buffer(capacity * shape.elements());
+        let saved = |n: &Node<B>| Saved::new(backend, &n.op.saved(backend, capacity, &n.input_shapes, kind));
+        let sizes = self.tape_scratch(backend, capacity, kind);
         Tape {
             capacity,
+            kind,
             n: 0,
             labels: backend.integers(capacity),
             examples: backend.integers(capacity),
             values: self.shapes.iter().map(buffer).collect(),
-            saved: self.nodes.iter().map(|n| n.op.allocate(backend, capacity, &n.input_shapes)).collect(),
-            adjoints: self.active_buffers(adjoints, buffer),
+            saved: self.nodes.iter().map(saved).collect(),
+            adjoints: self.active_buffers(kind != TapeKind::Values, buffer),
+            scratch: scratch(backend, sizes),
         }
     }
 
     pub(crate) fn tangents(&self, backend: &B, capacity: usize) -> Tangents<B> {
         let buffer = |shape: &Shape| backend.buffer(capacity * shape.elements());
-        Tangents { values: self.active_buffers(true, buffer), adjoints: self.active_buffers(true, buffer) }
+        Tangents {
+            values: self.active_buffers(true, buffer),
+            adjoints: self.active_buffers(true, buffer),
+            scratch: scratch(backend, self.largest_operands(backend, capacity)),
+        }
     }
 
     fn active_buffers(&self, wanted: bool, buffer: impl Fn(&Shape) -> B::Buffer) -> Vec<Option<B::Buffer>> {
@@ -166,38 +190,75 @@ impl<B: Backend> Graph<B> {
         active.map(|(shape, active)| (wanted && *active).then(|| buffer(shape))).collect()
     }
 
-    /// Bytes per example of a tape with adjoints, and of a set of tangents.
-    pub(crate) fn bytes_per_example(&self, element: usize) -> (usize, usize) {
-        let all: usize = self.shapes.iter().map(Shape::elements).sum();
-        let active: usize = self
-            .shapes
-            .iter()
-            .zip(&self.active)
-            .filter(|(_, active)| **active)
-            .map(|(s, _)| s.elements())
-            .sum();
-        let saved: usize = self.nodes.iter().map(|n| n.op.saved_bytes(element, &n.input_shapes)).sum();
-        (element * (all + active) + saved + 2 * size_of::<u32>(), 2 * element * active)
+    /// The largest operands of all ops.
+    fn largest_operands(&self, backend: &B, capacity: usize) -> OperandSizes {
+        let operands = self.nodes.iter().map(|n| n.op.operands(backend, capacity, &n.input_shapes));
+        operands.fold(OperandSizes::default(), |a, b| OperandSizes {
+            input: a.input.max(b.input),
+            output: a.output.max(b.output),
+            choice: a.choice.max(b.choice),
+            scratch_bytes: a.scratch_bytes.max(b.scratch_bytes),
+        })
+    }
+
+    /// The operands that the sweeps of a tape do not keep.
+    fn tape_scratch(&self, backend: &B, capacity: usize, kind: TapeKind) -> OperandSizes {
+        let largest = self.largest_operands(backend, capacity);
+        match kind {
+            TapeKind::Values => OperandSizes { output: 0, ..largest },
+            TapeKind::Gradient => OperandSizes { input: 0, ..largest },
+            TapeKind::Products => OperandSizes::default(),
+        }
+    }
+
+    /// Bytes of [`Self::tape`].
+    pub(crate) fn tape_bytes(&self, backend: &B, capacity: usize, kind: TapeKind) -> usize {
+        let element = backend.element_bytes();
+        let values: usize = self.shapes.iter().map(Shape::elements).sum();
+        let adjoints = if kind == TapeKind::Values { 0 } else { self.active_elements() };
+        let saved = |n: &Node<B>| n.op.saved(backend, capacity, &n.input_shapes, kind).total_bytes(element);
+        let saved: usize = self.nodes.iter().map(saved).sum();
+        let scratch = self.tape_scratch(backend, capacity, kind);
+        let integers = 2 * size_of::<u32>() * capacity;
+        element * (capacity * (values + adjoints) + scratch.input + scratch.output) + saved + integers
+    }
+
+    /// Bytes of [`Self::tangents`].
+    pub(crate) fn tangent_bytes(&self, backend: &B, capacity: usize) -> usize {
+        let scratch = self.largest_operands(backend, capacity);
+        backend.element_bytes() * (2 * capacity * self.active_elements() + scratch.input + scratch.output)
+    }
+
+    /// Bytes to which scratch inside the backend grows.
+    pub(crate) fn scratch_bytes(&self, backend: &B, capacity: usize) -> usize {
+        self.largest_operands(backend, capacity).scratch_bytes
+    }
+
+    /// Elements of one example's active values.
+    fn active_elements(&self) -> usize {
+        let active = self.shapes.iter().zip(&self.active).filter(|(_, active)| **active);
+        active.map(|(shape, _)| shape.elements()).sum()
     }
 
     fn context<'a>(
         &self,
         node: &'a Node<B>,
         s: &Setting<'a, B>,
-        n: usize,
-        examples: &'a B::Integers,
+        (n, examples): (usize, &'a B::Integers),
+        scratch: Option<&'a RefCell<Scratch<B>>>,
     ) -> Context<'a, B> {
         let (inputs, output) = (&node.input_shapes, node.output);
-        Context { backend: s.backend, pass: s.pass, n, examples, inputs, output }
+        Context { backend: s.backend, pass: s.pass, n, examples, inputs, output, scratch }
     }
 
     /// Values of all ops on the tape's batch.
     pub(crate) fn value(&self, s: &Setting<'_, B>, tape: &mut Tape<B>) {
+        let scratch = (tape.kind == TapeKind::Values).then_some(&tape.scratch);
         for (i, node) in self.nodes.iter().enumerate() {
             let (before, after) = tape.values.split_at_mut(i + 1);
-            let x: Vec<&B::Buffer> = node.inputs.iter().map(|&v| &before[v]).collect();
+            let x: Few<&B::Buffer> = node.inputs.iter().map(|&v| &before[v]).collect();
             let (w, state) = (views(s.parameters, &node.parameters), views(s.state, &node.state));
-            let cx = self.context(node, s, tape.n, &tape.examples);
+            let cx = self.context(node, s, (tape.n, &tape.examples), scratch);
             let at = Point { x: &x, w: &w, state: &state };
             node.op.value(&cx, &at, &mut tape.saved[i], &mut after[0]);
         }
@@ -206,34 +267,36 @@ impl<B: Backend> Graph<B> {
     /// Moves the running statistics towards those of the batch that [`Self::value`] saw last.
     pub(crate) fn update_state(&self, backend: &B, pass: &Pass, tape: &mut Tape<B>, state: &mut B::Buffer) {
         for (i, node) in self.nodes.iter().enumerate().filter(|(_, node)| !node.state.is_empty()) {
-            let (inputs, output) = (node.input_shapes.as_slice(), node.output);
-            let cx = Context { backend, pass, n: tape.n, examples: &tape.examples, inputs, output };
+            let (inputs, output, n) = (node.input_shapes.as_slice(), node.output, tape.n);
+            let (examples, scratch) = (&tape.examples, None);
+            let cx = Context { backend, pass, n, examples, inputs, output, scratch };
             let mut slots = Slots { buffer: state, ranges: &node.state };
             node.op.update_state(&cx, &mut tape.saved[i], &mut slots);
         }
     }
 
     /// Adjoints of all active values from the last one, and the gradient of the parameters. The adjoints are the tape's own, or
-    /// `other` ones (a Gauss-Newton product leaves the tape's alone).
+    /// those of `other` (a Gauss-Newton product leaves the tape's alone).
     pub(crate) fn gradient(
         &self,
         s: &Setting<'_, B>,
         tape: &mut Tape<B>,
-        other: Option<&mut Vec<Option<B::Buffer>>>,
+        other: Option<&mut Tangents<B>>,
         accumulate: Accumulate,
         out: &mut B::Buffer,
     ) {
-        let Tape { values, saved, examples, n, adjoints, .. } = tape;
-        let adjoints = other.unwrap_or(adjoints);
-        let mut written = vec![false; values.len()];
+        let Tape { values, saved, examples, n, adjoints, scratch, kind, .. } = tape;
+        let (adjoints, scratch) = match other {
+            Some(other) => (&mut other.adjoints, Some(&other.scratch)),
+            None => (adjoints, (*kind == TapeKind::Gradient).then_some(&*scratch)),
+        };
         for (i, node) in self.nodes.iter().enumerate().rev().filter(|(i, _)| self.active[i + 1]) {
-            let x: Vec<&B::Buffer> = node.inputs.iter().map(|&v| &values[v]).collect();
+            let x: Few<&B::Buffer> = node.inputs.iter().map(|&v| &values[v]).collect();
             let (w, state) = (views(s.parameters, &node.parameters), views(s.state, &node.state));
-            let cx = self.context(node, s, *n, examples);
+            let cx = self.context(node, s, (*n, examples), scratch);
             let at = Point { x: &x, w: &w, state: &state };
-            with_targets(node, adjoints, &mut written, |dy, x| {
-                let w = Slots { buffer: &mut *out, ranges: &node.parameters };
-                node.op.gradient(&cx, &at, &mut saved[i], dy, &mut Gradients { x, w, accumulate });
+            self.with_targets(node, adjoints, (out, accumulate), |dy, gradients| {
+                node.op.gradient(&cx, &at, &mut saved[i], dy, gradients);
             });
         }
     }
@@ -247,11 +310,11 @@ impl<B: Backend> Graph<B> {
         tangents: &mut Tangents<B>,
     ) {
         for (i, node) in self.nodes.iter().enumerate().filter(|(i, _)| self.active[i + 1]) {
-            let x: Vec<&B::Buffer> = node.inputs.iter().map(|&v| &tape.values[v]).collect();
+            let x: Few<&B::Buffer> = node.inputs.iter().map(|&v| &tape.values[v]).collect();
             let (w, state) = (views(s.parameters, &node.parameters), views(s.state, &node.state));
             let (before, after) = tangents.values.split_at_mut(i + 1);
-            let x_dot: Vec<Option<&B::Buffer>> = node.inputs.iter().map(|&v| before[v].as_ref()).collect();
-            let cx = self.context(node, s, tape.n, &tape.examples);
+            let x_dot: Few<Option<&B::Buffer>> = node.inputs.iter().map(|&v| before[v].as_ref()).collect();
+            let cx = self.context(node, s, (tape.n, &tape.examples), Some(&tangents.scratch));
             let at = Point { x: &x, w: &w, state: &state };
             let dot = Direction { x: &x_dot, w: &views(v, &node.parameters) };
             if let Some(y_dot) = &mut after[0] {
@@ -271,56 +334,106 @@ impl<B: Backend> Graph<B> {
         out: &mut B::Buffer,
     ) {
         let Tape { values, saved, examples, n, adjoints, .. } = tape;
-        let mut written = vec![false; values.len()];
+        let Tangents { values: value_tangents, adjoints: adjoint_tangents, scratch } = tangents;
         for (i, node) in self.nodes.iter().enumerate().rev().filter(|(i, _)| self.active[i + 1]) {
             let Some(dy) = &adjoints[i + 1] else { continue };
-            let x: Vec<&B::Buffer> = node.inputs.iter().map(|&v| &values[v]).collect();
+            let x: Few<&B::Buffer> = node.inputs.iter().map(|&v| &values[v]).collect();
             let (w, state) = (views(s.parameters, &node.parameters), views(s.state, &node.state));
-            let x_dot: Vec<Option<&B::Buffer>> =
-                node.inputs.iter().map(|&v| tangents.values[v].as_ref()).collect();
-            let cx = self.context(node, s, *n, examples);
+            let x_dot: Few<Option<&B::Buffer>> =
+                node.inputs.iter().map(|&v| value_tangents[v].as_ref()).collect();
+            let cx = self.context(node, s, (*n, examples), Some(scratch));
             let at = Point { x: &x, w: &w, state: &state };
             let dot = Direction { x: &x_dot, w: &views(v, &node.parameters) };
-            with_targets(node, &mut tangents.adjoints, &mut written, |dy_dot, x| {
-                let w = Slots { buffer: &mut *out, ranges: &node.parameters };
-                let mut gradients = Gradients { x, w, accumulate };
-                node.op.gradient_tangent(&cx, &at, &mut saved[i], (dy, dy_dot), &dot, &mut gradients);
+            self.with_targets(node, adjoint_tangents, (out, accumulate), |dy_dot, gradients| {
+                node.op.gradient_tangent(&cx, &at, &mut saved[i], (dy, dy_dot), &dot, gradients);
             });
         }
     }
+
+    /// Calls `f` with the adjoint of the node's output and the places of its gradients, those of parameters in `out`. The first
+    /// user of a value that comes, the last one made, sets its adjoint; the others add to it.
+    fn with_targets(
+        &self,
+        node: &Node<B>,
+        adjoints: &mut [Option<B::Buffer>],
+        (out, accumulate): (&mut B::Buffer, Accumulate),
+        f: impl FnOnce(&B::Buffer, &mut Gradients<'_, B>),
+    ) {
+        let mut taken: Few<Option<B::Buffer>> = node.inputs.iter().map(|&v| adjoints[v].take()).collect();
+        if let Some(dy) = &adjoints[node.value] {
+            let mut x = Targets::<B>::new();
+            for (buffer, &v) in taken.iter_mut().zip(&node.inputs) {
+                let is_first = self.last_user[v] == node.value;
+                let accumulate = if is_first { Accumulate::Set } else { Accumulate::Add };
+                x.push(buffer.as_mut().map(|buffer| (buffer, accumulate)));
+            }
+            let w = Slots { buffer: out, ranges: &node.parameters };
+            f(dy, &mut Gradients { x, w, accumulate });
+        }
+        for (buffer, &v) in taken.into_iter().zip(&node.inputs) {
+            if buffer.is_some() {
+                adjoints[v] = buffer;
+            }
+        }
+    }
 }
 
-fn views<'a, T>(buffer: &'a T, ranges: &[Range<usize>]) -> Vec<View<'a, T>> {
+/// A list that is short in every op, so that it takes no allocation.
+type Few<T> = SmallVec<[T; 2]>;
+
+fn views<'a, T>(buffer: &'a T, ranges: &[Range<usize>]) -> Few<View<'a, T>> {
     ranges.iter().map(|r| View::new(buffer, r.start, r.len())).collect()
 }
 
-/// Where the gradient of each input goes, and whether it is added there.
-type Targets<'a, B> = Vec<Option<(&'a mut <B as Backend>::Buffer, Accumulate)>>;
+fn scratch<B: Backend>(backend: &B, sizes: OperandSizes) -> RefCell<Scratch<B>> {
+    RefCell::new(Scratch { input: backend.buffer(sizes.input), output: backend.buffer(sizes.output) })
+}
 
-/// Calls `f` with the adjoint of the node's output and the targets of its inputs. The first user of a value sets its adjoint, the
-/// others add to it.
-fn with_targets<B: Backend>(
-    node: &Node<B>,
-    adjoints: &mut [Option<B::Buffer>],
-    written: &mut [bool],
-    f: impl FnOnce(&B::Buffer, Targets<'_, B>),
-) {
-    let mut taken: Vec<Option<B::Buffer>> = node.inputs.iter().map(|&v| adjoints[v].take()).collect();
-    let targets = taken
-        .iter_mut()
-        .zip(&node.inputs)
-        .map(|(buffer, &v)| {
-            let accumulate = if written[v] { Accumulate::Add } else { Accumulate::Set };
-            written[v] = true;
-            buffer.as_mut().map(|buffer| (buffer, accumulate))
-        })
-        .collect();
-    if let Some(dy) = &adjoints[node.value] {
-        f(dy, targets);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Method;
+    use crate::models::{Architecture, Model};
+    use crate::{Cpu, Error};
+
+    type Float = Cpu<f32>;
+
+    fn bytes<'a>(buffers: impl IntoIterator<Item = &'a Vec<f32>>) -> usize {
+        buffers.into_iter().map(|b| size_of::<f32>() * b.len()).sum()
     }
-    for (buffer, &v) in taken.into_iter().zip(&node.inputs) {
-        if buffer.is_some() {
-            adjoints[v] = buffer;
+
+    fn bytes_of_scratch(scratch: &RefCell<Scratch<Float>>) -> usize {
+        let scratch = scratch.borrow();
+        bytes([&scratch.input, &scratch.output])
+    }
+
+    fn bytes_of(tape: &Tape<Float>) -> usize {
+        let saved = |s: &Saved<Float>| {
+            let wides: usize = s.wides.iter().map(|w| size_of::<f64>() * w.len()).sum();
+            bytes(&s.buffers) + wides + s.bytes.iter().map(Vec::len).sum::<usize>()
+        };
+        let integers = size_of::<u32>() * (tape.labels.len() + tape.examples.len());
+        let activations = bytes(&tape.values) + bytes(tape.adjoints.iter().flatten());
+        let saved: usize = tape.saved.iter().map(saved).sum();
+        activations + saved + integers + bytes_of_scratch(&tape.scratch)
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_buffers() -> Result<(), Error> {
+        for method in [Method::Direct, Method::Auto] {
+            let backend = Float::new(method);
+            for arch in Architecture::ALL {
+                let graph: Graph<Float> = Model::new(arch).graph(Shape::new(3, 32, 32), 10)?;
+                for kind in [TapeKind::Values, TapeKind::Gradient, TapeKind::Products] {
+                    let tape = graph.tape(&backend, 3, kind);
+                    let predicted = graph.tape_bytes(&backend, 3, kind);
+                    assert_eq!(predicted, bytes_of(&tape), "{kind:?} of {}", arch.name());
+                }
+                let Tangents { values, adjoints, scratch } = graph.tangents(&backend, 3);
+                let own = bytes(values.iter().chain(&adjoints).flatten()) + bytes_of_scratch(&scratch);
+                assert_eq!(graph.tangent_bytes(&backend, 3), own, "tangents of {}", arch.name());
+            }
         }
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use crate::backend::{Accumulate, Backend};
 use crate::graph::{Tangents, Tape};
 use crate::network::{Network, Sums};
-use crate::op::Pass;
+use crate::op::{Pass, TapeKind};
 
 /// The point of a [`Linearization`]: everything that stays fixed.
 #[derive(Debug)]
@@ -36,7 +36,11 @@ pub struct Linearization<B: Backend> {
 
 impl<B: Backend> Linearization<B> {
     /// Linearizes at `at` on the batch loaded on `tape`; `gradient (+)=` its scaled gradient. Costs one gradient.
+    ///
+    /// # Panics
+    /// If the tape is not for products.
     pub fn new(at: At<'_, B>, mut tape: Tape<B>, accumulate: Accumulate, gradient: &mut B::Buffer) -> Self {
+        assert_eq!(tape.kind(), TapeKind::Products, "a linearization needs a tape for products");
         let At { network, parameters, state, pass, scale } = at;
         let sums = network.gradient(parameters, state, &pass, &mut tape, scale, accumulate, gradient);
         Self { tape, sums }
@@ -79,8 +83,7 @@ impl<B: Backend> Linearization<B> {
     ) {
         self.output_tangent(at, v, tangents);
         let setting = at.network.setting(at.parameters, at.state, &at.pass);
-        let adjoints = Some(&mut tangents.adjoints);
-        at.network.graph.gradient(&setting, &mut self.tape, adjoints, accumulate, out);
+        at.network.graph.gradient(&setting, &mut self.tape, Some(tangents), accumulate, out);
     }
 
     /// Tangents of all values, and the loss's Hessian times the tangent of the output in the last adjoint tangent.

@@ -2,7 +2,7 @@
 
 use crate::backend::{Accumulate, Backend, Loss, Shape};
 use crate::graph::{Graph, Setting, Tangents, Tape};
-use crate::op::Pass;
+use crate::op::{Pass, TapeKind};
 use crate::parameters::Table;
 
 /// A graph of ops that ends in one output per class, a loss, and the device that runs them.
@@ -80,14 +80,19 @@ impl<B: Backend> Network<B> {
         self.graph.nodes().iter().map(layer).collect()
     }
 
-    /// Bytes per example of a tape with adjoints: what a cached linearization holds.
-    pub fn tape_bytes(&self) -> usize {
-        self.graph.bytes_per_example(self.backend.element_bytes()).0
+    /// Bytes of [`Self::tape`].
+    pub fn tape_bytes(&self, capacity: usize, kind: TapeKind) -> usize {
+        self.graph.tape_bytes(&self.backend, capacity, kind)
     }
 
-    /// Bytes per example of the tangents of one product.
-    pub fn tangent_bytes(&self) -> usize {
-        self.graph.bytes_per_example(self.backend.element_bytes()).1
+    /// Bytes of [`Self::tangents`].
+    pub fn tangent_bytes(&self, capacity: usize) -> usize {
+        self.graph.tangent_bytes(&self.backend, capacity)
+    }
+
+    /// Bytes to which scratch grows that all batches of up to `capacity` examples share.
+    pub fn scratch_bytes(&self, capacity: usize) -> usize {
+        self.graph.scratch_bytes(&self.backend, capacity)
     }
 
     /// A flat vector in the layout of the parameters, from host numbers.
@@ -100,14 +105,9 @@ impl<B: Backend> Network<B> {
         buffer
     }
 
-    /// A tape for up to `capacity` examples that can hold values only (for evaluation).
-    pub fn value_tape(&self, capacity: usize) -> Tape<B> {
-        self.graph.tape(&self.backend, capacity, false)
-    }
-
-    /// A tape for up to `capacity` examples with adjoints.
-    pub fn tape(&self, capacity: usize) -> Tape<B> {
-        self.graph.tape(&self.backend, capacity, true)
+    /// A tape of the given kind for up to `capacity` examples.
+    pub fn tape(&self, capacity: usize, kind: TapeKind) -> Tape<B> {
+        self.graph.tape(&self.backend, capacity, kind)
     }
 
     /// Tangents for batches of up to `capacity` examples.

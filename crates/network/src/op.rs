@@ -12,10 +12,13 @@
 //! A Hessian-vector product is one sweep of tangents forwards and one sweep of tangents of gradients backwards
 //! (forward-over-reverse; Pearlmutter 1994).
 
+use std::cell::RefCell;
 use std::fmt::Debug;
 use std::ops::Range;
 
-use crate::backend::{Accumulate, Backend, Shape, View, ViewMut};
+use smallvec::SmallVec;
+
+use crate::backend::{Accumulate, Backend, OperandSizes, Shape, View, ViewMut};
 
 /// How a parameter begins.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,6 +81,26 @@ impl Pass {
     pub const EVALUATION: Self = Self { batch_norm: BatchNorm::Running, dropout: None };
 }
 
+/// What a tape is for: it keeps what its sweeps need later, and no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TapeKind {
+    /// Values only.
+    Values,
+    /// Values and gradients.
+    Gradient,
+    /// Values, gradients and products with the Hessian or the Gauss-Newton matrix.
+    Products,
+}
+
+/// Operands that no later sweep needs. Ops take turns with them.
+#[derive(Debug)]
+pub struct Scratch<B: Backend> {
+    /// A prepared input.
+    pub input: B::Buffer,
+    /// A prepared output gradient.
+    pub output: B::Buffer,
+}
+
 /// What every rule is told about its place.
 #[derive(Debug)]
 pub struct Context<'a, B: Backend> {
@@ -93,6 +116,9 @@ pub struct Context<'a, B: Backend> {
     pub inputs: &'a [Shape],
     /// Shape of the output.
     pub output: Shape,
+    /// Where operands are prepared that only this sweep needs, as in every sweep of tangents; none where later sweeps need
+    /// them, so that they stay in [`Saved`].
+    pub scratch: Option<&'a RefCell<Scratch<B>>>,
 }
 
 /// The point at which an op is evaluated or differentiated.
@@ -131,18 +157,45 @@ impl<T> Slots<'_, T> {
     }
 }
 
+/// For each input: where its gradient goes and whether it is added there; `None` where nobody needs it.
+pub type Targets<'a, B> = SmallVec<[Option<(&'a mut <B as Backend>::Buffer, Accumulate)>; 2]>;
+
 /// Where a backward rule puts its results.
 #[derive(Debug)]
 pub struct Gradients<'a, B: Backend> {
-    /// For each input: where its gradient goes and whether it is added there; `None` where nobody needs it.
-    pub x: Vec<Option<(&'a mut B::Buffer, Accumulate)>>,
+    /// Where the gradients of the inputs go.
+    pub x: Targets<'a, B>,
     /// For each parameter: where its gradient goes.
     pub w: Slots<'a, B::Buffer>,
     /// Whether gradients of parameters are added to what is there.
     pub accumulate: Accumulate,
 }
 
-/// By-products that an op keeps between its rules; allocated once by [`Op::allocate`].
+/// The lengths of an op's by-products.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SavedSizes {
+    /// Elements of activations.
+    pub buffers: Vec<usize>,
+    /// Sums and per-channel vectors.
+    pub wides: Vec<usize>,
+    /// Choices.
+    pub bytes: Vec<usize>,
+}
+
+impl SavedSizes {
+    /// Only `count` wide vectors of length `len`.
+    pub fn wides(count: usize, len: usize) -> Self {
+        Self { wides: vec![len; count], ..Self::default() }
+    }
+
+    /// Bytes in all, with elements of `element` bytes.
+    pub fn total_bytes(&self, element: usize) -> usize {
+        let sum = |lengths: &[usize]| lengths.iter().sum::<usize>();
+        element * sum(&self.buffers) + size_of::<f64>() * sum(&self.wides) + sum(&self.bytes)
+    }
+}
+
+/// By-products that an op keeps between its rules; allocated once.
 #[derive(Debug)]
 pub struct Saved<B: Backend> {
     /// Activations.
@@ -153,16 +206,14 @@ pub struct Saved<B: Backend> {
     pub bytes: Vec<B::Bytes>,
 }
 
-impl<B: Backend> Default for Saved<B> {
-    fn default() -> Self {
-        Self { buffers: Vec::new(), wides: Vec::new(), bytes: Vec::new() }
-    }
-}
-
 impl<B: Backend> Saved<B> {
-    /// Only `count` wide vectors of length `len`.
-    pub fn wides(backend: &B, count: usize, len: usize) -> Self {
-        Self { wides: (0..count).map(|_| backend.wide(len)).collect(), ..Self::default() }
+    /// Zeros of these sizes.
+    pub fn new(backend: &B, sizes: &SavedSizes) -> Self {
+        Self {
+            buffers: sizes.buffers.iter().map(|&len| backend.buffer(len)).collect(),
+            wides: sizes.wides.iter().map(|&len| backend.wide(len)).collect(),
+            bytes: sizes.bytes.iter().map(|&len| backend.bytes(len)).collect(),
+        }
     }
 }
 
@@ -188,16 +239,16 @@ pub trait Op<B: Backend>: Debug + Send {
         Vec::new()
     }
 
-    /// By-products for up to `capacity` examples.
-    fn allocate(&self, backend: &B, capacity: usize, inputs: &[Shape]) -> Saved<B> {
-        let _ = (backend, capacity, inputs);
-        Saved::default()
+    /// The sizes of the by-products for up to `capacity` examples on a tape of the given kind.
+    fn saved(&self, backend: &B, capacity: usize, inputs: &[Shape], kind: TapeKind) -> SavedSizes {
+        let _ = (backend, capacity, inputs, kind);
+        SavedSizes::default()
     }
 
-    /// Bytes that [`Op::allocate`] takes per example, beyond what does not grow with the batch.
-    fn saved_bytes(&self, element: usize, inputs: &[Shape]) -> usize {
-        let _ = (element, inputs);
-        0
+    /// The sizes of prepared operands and of scratch inside the backend for up to `capacity` examples.
+    fn operands(&self, backend: &B, capacity: usize, inputs: &[Shape]) -> OperandSizes {
+        let _ = (backend, capacity, inputs);
+        OperandSizes::default()
     }
 
     /// Floating-point operations of one example's value (a multiplication and an addition are two); 0 where they are few.

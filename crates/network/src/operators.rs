@@ -9,7 +9,7 @@ use crate::backend::{Accumulate, Backend, View};
 use crate::graph::{Tangents, Tape};
 use crate::linearization::{At, Linearization};
 use crate::network::{Network, Sums};
-use crate::op::Pass;
+use crate::op::{Pass, TapeKind};
 use crate::weights::Weights;
 
 /// A data set in a fixed order.
@@ -140,11 +140,12 @@ impl<'a, B: Backend> Curvature<'a, B> {
     pub fn bytes(network: &Network<B>, count: usize, chunk: usize, cached: usize) -> usize {
         let (element, wide) = (network.backend().element_bytes(), size_of::<f64>());
         let vectors = network.parameters().len() * (3 * element + 2 * wide);
-        let example = network.tangent_bytes() + network.input().elements() * wide + size_of::<u32>();
         let (chunk, chunks) = (chunk.min(count), count.div_ceil(chunk.max(1)));
+        let host = chunk.saturating_mul(network.input().elements() * wide + 2 * size_of::<u32>());
+        let shared = network.tangent_bytes(chunk).saturating_add(network.scratch_bytes(chunk));
         let tapes = if cached < chunks { cached + 1 } else { chunks };
-        let per_chunk = network.tape_bytes().saturating_mul(tapes).saturating_add(example);
-        chunk.saturating_mul(per_chunk).saturating_add(vectors)
+        let tapes = network.tape_bytes(chunk, TapeKind::Products).saturating_mul(tapes);
+        vectors.saturating_add(host).saturating_add(shared).saturating_add(tapes)
     }
 
     /// How many chunks of a data set of `count` examples stay linearized within the budget.
@@ -180,7 +181,7 @@ impl<'a, B: Backend> Curvature<'a, B> {
     }
 
     fn free_tape(&mut self) -> Tape<B> {
-        self.spare.take().unwrap_or_else(|| self.fixed.network.tape(self.chunk))
+        self.spare.take().unwrap_or_else(|| self.fixed.network.tape(self.chunk, TapeKind::Products))
     }
 
     fn linearize(&mut self, keep: usize) -> Result<(), Error> {

@@ -1,11 +1,11 @@
 //! Flags about the machine and the random streams.
 
 use clap::Args;
-use sharpness_experiments::config::Precision;
+use sharpness_experiments::config::{Convolution, Precision};
 
 use super::one_of;
 
-/// Seed, precision, threads and memory.
+/// Seed, precision, algorithms, threads and memory.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Engine")]
 pub(crate) struct EngineArgs {
@@ -16,6 +16,15 @@ pub(crate) struct EngineArgs {
     /// Precision of parameters and activations [default: f32]
     #[arg(long, value_name = "P", value_parser = one_of([("f32", Precision::F32), ("f64", Precision::F64)]))]
     pub(crate) precision: Option<Precision>,
+
+    /// How convolutions are computed: by definition, by Winograd's algorithm where it can be used, or the fastest for each layer;
+    /// results differ by rounding [default: auto]
+    #[arg(long, value_name = "METHOD", value_parser = one_of([
+        ("direct", Convolution::Direct),
+        ("winograd", Convolution::Winograd),
+        ("auto", Convolution::Auto),
+    ]))]
+    pub(crate) convolution: Option<Convolution>,
 
     /// Threads to work with; the result does not depend on it [default: one per core]
     #[arg(long, value_name = "N")]

@@ -6,13 +6,17 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::network::backend::{Loss, Shape};
+use sharpness_experiments::network::backend::{Loss, Method, Shape};
 use sharpness_experiments::network::models::{Architecture, Model};
+use sharpness_experiments::network::op::TapeKind;
 use sharpness_experiments::network::{Cpu, Network};
 
 use crate::args::{ModelArgs, architecture_parser};
 use crate::exit::Exit;
 use crate::output::{Align, Table, bytes, count, print, print_json, significant};
+
+/// Examples of a batch whose memory is shared among them.
+const BATCH: usize = 100;
 
 /// An architecture and the images that it is for.
 #[derive(Args, Debug)]
@@ -76,7 +80,7 @@ fn facts(command: &InfoCommand) -> Result<Facts> {
     let image = dataset.shape();
     let input = Shape::new(image.channels, image.height, image.width);
     let graph = model.graph(input, dataset.classes())?;
-    let network = Network::new(Cpu::<f32>::new(), graph, Loss::SoftmaxCrossEntropy);
+    let network = Network::new(Cpu::<f32>::new(Method::Auto), graph, Loss::SoftmaxCrossEntropy);
     let dimensions = |shape: Shape| [shape.channels, shape.height, shape.width];
     let layers = network.layers().into_iter().map(|layer| LayerFacts {
         name: layer.name,
@@ -94,8 +98,10 @@ fn facts(command: &InfoCommand) -> Result<Facts> {
         parameters: network.parameters().len(),
         state: network.state().len(),
         flops_per_example: layers.iter().map(|layer| layer.flops).sum(),
-        training_bytes_per_example: network.tape_bytes(),
-        product_bytes_per_example: network.tape_bytes() + network.tangent_bytes(),
+        training_bytes_per_example: network.tape_bytes(BATCH, TapeKind::Gradient) / BATCH,
+        product_bytes_per_example: (network.tape_bytes(BATCH, TapeKind::Products)
+            + network.tangent_bytes(BATCH))
+            / BATCH,
         layers,
     })
 }

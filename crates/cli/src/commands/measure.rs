@@ -93,9 +93,10 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
     }
 
     let data = Standardized::new(dataset, config.data.standardize);
+    let method = config.convolution.method();
     let measured = match config.precision {
-        Precision::F32 => command.measure_on(Cpu::<f32>::new(), &config, &data),
-        Precision::F64 => command.measure_on(Cpu::<f64>::new(), &config, &data),
+        Precision::F32 => command.measure_on(Cpu::<f32>::new(method), &config, &data),
+        Precision::F64 => command.measure_on(Cpu::<f64>::new(method), &config, &data),
     };
     let measurement = match measured {
         Err(error) if matches!(error.downcast_ref(), Some(Error::MeasureStopped)) => {

@@ -40,6 +40,7 @@ fn absurd_arguments_of_training_are_refused() {
         (["--threads", "0"], "--threads must be from 1"),
         (["--threads", "1000000"], "--threads must be from 1"),
         (["--arch", "nothing"], "vgg11"),
+        (["--convolution", "fft"], "direct, winograd, auto"),
         (["--dataset", "nothing"], "cifar10"),
         (["--memory", "much"], "4GiB"),
         (["--hidden", "4,x"], "256,256"),

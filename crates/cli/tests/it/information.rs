@@ -22,6 +22,8 @@ fn info_counts_the_parameters_of_vgg11() {
     let layers = facts["layers"].as_array().unwrap();
     let sum: u64 = layers.iter().map(|layer| layer["parameters"].as_u64().unwrap()).sum();
     assert_eq!(sum, 9_750_922, "the layers add up");
+    assert_eq!(layers[0]["kind"], "conv2d+relu+pool", "what one pass makes is one layer");
+    assert_eq!(layers[0]["output"], serde_json::json!([64, 16, 16]), "its output is the pooled one");
     let table = run(&["info", "vgg11"]).out_with(0);
     assert!(table.contains("9,750,922") && table.contains("features.0"), "the table shows them:\n{table}");
 }

@@ -9,7 +9,7 @@ mod sam;
 mod sgd;
 
 use sharpness_network::backend::{Accumulate, Backend, View};
-use sharpness_network::op::Pass;
+use sharpness_network::op::{Pass, TapeKind};
 use sharpness_network::{Network, Sums, Tape, Weights};
 
 use self::sam::Sam;
@@ -94,7 +94,7 @@ impl<'n, B: Backend> Optimizer<'n, B> {
             parameters: network.upload(&weights.parameters),
             state: network.upload(&weights.state),
             gradient: backend.buffer(dim),
-            tape: network.tape(capacity),
+            tape: network.tape(capacity, TapeKind::Gradient),
             host: HostBatch::default(),
             sgd: Sgd::new(backend, config, dim, momentum),
             perturbation,

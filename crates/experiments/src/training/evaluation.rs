@@ -1,7 +1,7 @@
 //! Loss and accuracy over a whole set of examples, in evaluation mode.
 
 use sharpness_network::backend::Backend;
-use sharpness_network::op::Pass;
+use sharpness_network::op::{Pass, TapeKind};
 use sharpness_network::{Network, Sums, Tape};
 
 use crate::optimizers::{Examples, HostBatch};
@@ -19,7 +19,7 @@ pub(super) struct Evaluation<B: Backend> {
 impl<B: Backend> Evaluation<B> {
     /// Buffers for sets of up to `largest` examples.
     pub(super) fn new(network: &Network<B>, largest: usize) -> Self {
-        Self { tape: network.value_tape(CHUNK.min(largest)), host: HostBatch::default() }
+        Self { tape: network.tape(CHUNK.min(largest), TapeKind::Values), host: HostBatch::default() }
     }
 
     /// Mean loss and accuracy over the examples with the given numbers. Cost: one forward pass.

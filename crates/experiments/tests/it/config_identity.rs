@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sharpness_experiments::config::{
-    BnMode, BnStats, LossName, MeasureConfig, Precision, RunConfig, SamConfig,
+    BnMode, BnStats, Convolution, LossName, MeasureConfig, Precision, RunConfig, SamConfig,
 };
 use sharpness_experiments::data::{DatasetName, Standardization, Subset};
 use sharpness_network::models::{Architecture, Nonlinearity};
@@ -43,6 +43,7 @@ fn every_choice_changes_the_name() {
         ("none", |_| {}),
         ("seed", |c| c.seed = 1),
         ("precision", |c| c.precision = Precision::F64),
+        ("convolution", |c| c.convolution = Convolution::Direct),
         ("data.name", |c| c.data.name = DatasetName::Mnist),
         ("data.standardize", |c| c.data.standardize = Standardization::Channel),
         ("data.train_examples", |c| c.data.train_examples = Some(100)),
@@ -88,10 +89,10 @@ fn every_choice_changes_the_name() {
             "{key}: {differences:?}"
         );
     }
-    // Every value has its line; `none`, the two values that are absent and the table `sam` have one besides.
+    // Every value has its line; `none`, the three values that are absent and the table `sam` have one besides.
     let tables = 5;
     let values = base().canonical_json().unwrap().matches(':').count() - tables;
-    assert_eq!(changes.len(), values + 4, "a choice of the configuration has no line in this test");
+    assert_eq!(changes.len(), values + 5, "a choice of the configuration has no line in this test");
 }
 
 fn sam(config: &mut RunConfig) -> &mut SamConfig {

@@ -43,7 +43,7 @@ fn eigenvalues_are_those_of_the_dense_hessian() {
         (mlp(), BnMode::Batch, BatchNorm::Running),
         (cnn(Architecture::CnnBn), BnMode::Batch, BatchNorm::Batch),
     ] {
-        let problem = Problem::new(Cpu::<f64>::new(), &model);
+        let problem = Problem::new(Cpu::<f64>::default(), &model);
         let config = MeasureConfig { bn, lambda_min: true, top_k: 3, ..config() };
         let measured = problem.measure(&config, MEMORY).unwrap();
 
@@ -82,7 +82,7 @@ fn eigenvalues_are_those_of_the_dense_hessian() {
 
 #[test]
 fn threads_change_no_bit() {
-    let problem = || Problem::new(Cpu::<f32>::new(), &Model::new(Architecture::CnnBn));
+    let problem = || Problem::new(Cpu::<f32>::default(), &Model::new(Architecture::CnnBn));
     let config = MeasureConfig { rtol: 1e-3, ..config() };
     let measure = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -93,7 +93,7 @@ fn threads_change_no_bit() {
 
 #[test]
 fn memory_changes_the_time_and_not_the_result() {
-    let problem = Problem::new(Cpu::<f64>::new(), &cnn(Architecture::Cnn));
+    let problem = Problem::new(Cpu::<f64>::default(), &cnn(Architecture::Cnn));
     let roomy = problem.measure(&config(), MEMORY).unwrap();
     assert_eq!(roomy.cached_chunks, roomy.chunks, "everything is kept");
     let Err(Error::MeasureMemory { needed_bytes, available_bytes, .. }) = problem.measure(&config(), 1000)
@@ -112,7 +112,7 @@ fn memory_changes_the_time_and_not_the_result() {
 
 #[test]
 fn a_stop_ends_the_measurement_at_once() {
-    let problem = Problem::new(Cpu::<f64>::new(), &mlp());
+    let problem = Problem::new(Cpu::<f64>::default(), &mlp());
     for questions in [0, 4, 10] {
         let asked = Cell::new(0);
         let stop = || {
@@ -127,7 +127,7 @@ fn a_stop_ends_the_measurement_at_once() {
 
 #[test]
 fn examples_come_from_the_training_set_in_use() {
-    let mut problem = Problem::new(Cpu::<f64>::new(), &mlp());
+    let mut problem = Problem::new(Cpu::<f64>::default(), &mlp());
     let labels = problem.data.dataset().train().labels();
     problem.train = class_balanced(labels, 10, 200, 3).unwrap();
     let measure = |subset| {
@@ -147,7 +147,7 @@ fn examples_come_from_the_training_set_in_use() {
 
 #[test]
 fn batch_norm_is_labelled_and_matters() {
-    let problem = Problem::new(Cpu::<f64>::new(), &cnn(Architecture::CnnBn));
+    let problem = Problem::new(Cpu::<f64>::default(), &cnn(Architecture::CnnBn));
     let measure = |bn, chunk| problem.measure(&MeasureConfig { bn, chunk, ..config() }, MEMORY).unwrap();
     let (batch, running) = (measure(BnMode::Batch, 25), measure(BnMode::Running, 25));
     assert_eq!((batch.batch_norm.as_str(), batch.batch_norm_chunk), ("batch", Some(25)), "batch statistics");
@@ -155,13 +155,13 @@ fn batch_norm_is_labelled_and_matters() {
     assert!((batch.loss - running.loss).abs() > 1e-6, "the two losses differ");
     assert!((measure(BnMode::Batch, 30).loss - batch.loss).abs() > 1e-9, "so do those of two chunks");
     assert_close("running", measure(BnMode::Running, 7).loss, running.loss, 1e-13);
-    let plain = Problem::new(Cpu::<f64>::new(), &mlp()).measure(&config(), MEMORY).unwrap();
+    let plain = Problem::new(Cpu::<f64>::default(), &mlp()).measure(&config(), MEMORY).unwrap();
     assert_eq!((plain.batch_norm.as_str(), plain.batch_norm_chunk), ("none", None), "no batch norm");
 }
 
 #[test]
 fn the_report_has_its_contract_s_fields() {
-    let problem = Problem::new(Cpu::<f32>::new(), &mlp());
+    let problem = Problem::new(Cpu::<f32>::default(), &mlp());
     let measured = problem.measure(&MeasureConfig { rtol: 1e-3, ..config() }, MEMORY).unwrap();
     let json = serde_json::to_value(&measured).unwrap();
     for field in ["loss", "accuracy", "gradient_norm", "examples", "seconds", "chunks", "cached_chunks"] {
@@ -181,7 +181,7 @@ fn the_report_has_its_contract_s_fields() {
 
 #[test]
 fn a_solver_that_gives_up_still_reports() {
-    let problem = Problem::new(Cpu::<f64>::new(), &mlp());
+    let problem = Problem::new(Cpu::<f64>::default(), &mlp());
     let measured =
         problem.measure(&MeasureConfig { max_products: 6, rtol: 1e-12, ..config() }, MEMORY).unwrap();
     assert!(!measured.lambda_max.converged, "{:?}", measured.lambda_max);
@@ -191,7 +191,7 @@ fn a_solver_that_gives_up_still_reports() {
 
 #[test]
 fn impossible_requests_are_errors() {
-    let mut problem = Problem::new(Cpu::<f64>::new(), &mlp());
+    let mut problem = Problem::new(Cpu::<f64>::default(), &mlp());
     let error = |problem: &Problem<Cpu<f64>>, config| problem.measure(&config, MEMORY).unwrap_err();
     let asked = |config| error(&problem, config);
     assert!(matches!(asked(MeasureConfig { chunk: 0, ..config() }), Error::MeasureSetting { .. }), "chunk");
@@ -218,7 +218,7 @@ fn impossible_requests_are_errors() {
 
 #[test]
 fn progress_names_its_phase() {
-    let problem = Problem::new(Cpu::<f64>::new(), &mlp());
+    let problem = Problem::new(Cpu::<f64>::default(), &mlp());
     let mut seen = Vec::new();
     let config = MeasureConfig { lambda_min: true, ..config() };
     let measured =

@@ -17,7 +17,7 @@ fn config() -> MeasureConfig {
 /// A network with batch norm and two points of it, whose running statistics differ too.
 fn problem() -> (F64, Weights) {
     let model = Model { width_divisor: 4, ..Model::new(Architecture::CnnBn) };
-    let problem = F64::new(Cpu::new(), &model);
+    let problem = F64::new(Cpu::default(), &model);
     let mut to = Weights::initial(&problem.network, 2);
     to.state.iter_mut().for_each(|x| *x += 0.5);
     (problem, to)

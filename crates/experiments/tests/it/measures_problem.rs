@@ -8,7 +8,7 @@ use sharpness_experiments::data::{Dataset, DatasetName, Locations, Part, Standar
 use sharpness_experiments::measures::{MeasureProgress, Measurement, measure};
 use sharpness_network::backend::{Backend, Loss, Shape};
 use sharpness_network::models::Model;
-use sharpness_network::op::Pass;
+use sharpness_network::op::{Pass, TapeKind};
 use sharpness_network::operators::Examples;
 use sharpness_network::{Network, Weights};
 
@@ -51,7 +51,7 @@ impl<B: Backend> Problem<B> {
     /// The mean loss over examples of the training split, by the network's own function.
     pub(crate) fn mean_loss(&self, indices: &[u32]) -> f64 {
         let examples = Subsample::new(self, indices);
-        let mut tape = self.network.value_tape(indices.len());
+        let mut tape = self.network.tape(indices.len(), TapeKind::Values);
         self.network.load(&mut tape, &examples.images, &examples.labels, indices);
         let parameters = self.network.upload(&self.weights.parameters);
         let state = self.network.upload(&self.weights.state);

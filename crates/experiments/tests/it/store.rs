@@ -90,7 +90,7 @@ fn a_damaged_configuration_or_result_is_named() {
 fn the_final_weights_can_be_read_by_their_names() {
     let (config, dir) = (config(), tempdir().unwrap());
     let trained = train(&config, &options(dir.path(), false), None).unwrap();
-    let network = sharpness_experiments::network(&config, Cpu::<f32>::new()).unwrap();
+    let network = sharpness_experiments::network(&config, Cpu::<f32>::default()).unwrap();
     let path = RunLayout::new(dir.path()).weights();
     let read = Weights::read(&path, &network, Match::Name, "mlp").unwrap();
     assert_eq!(read, trained.state.weights, "weights.safetensors holds the last iterate");

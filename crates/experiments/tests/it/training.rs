@@ -76,7 +76,7 @@ fn sam_perturbs_each_group_on_its_own() {
     config.precision = Precision::F64;
     config.training.momentum = 0.0;
     config.training.sam = Some(SamConfig { rho: 0.5, adaptive: false, m: None, bn_stats: BnStats::First });
-    let network = network(&config, Cpu::<f64>::new()).unwrap();
+    let network = network(&config, Cpu::<f64>::default()).unwrap();
     let start = Weights::initial(&network, 1);
     let examples = PartExamples::new(digits(), Part::Train);
     let pass = Pass { batch_norm: BatchNorm::Batch, dropout: Some(Dropout { seed: 1, step: 0 }) };
@@ -115,7 +115,7 @@ fn one_and_two_threads_give_the_same_bits() {
 #[test]
 fn the_start_depends_on_the_seed_alone() {
     let start = |config: &RunConfig| {
-        let network = network(config, Cpu::<f64>::new()).unwrap();
+        let network = network(config, Cpu::<f64>::default()).unwrap();
         Weights::initial(&network, Purpose::Weights.seed(config.seed))
     };
     let mut other = config();

@@ -6,7 +6,7 @@
 use super::winograd::{Form, Winograd};
 use super::{Conv2d, im2col};
 use crate::epilogue::{self, Choice, Epilogue};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, bytes};
 use crate::{Accumulate, Real};
 
 /// Which algorithms may be used.
@@ -92,11 +92,11 @@ impl Plan {
         self.epilogue.choice_len(&self.geometry.size(n))
     }
 
-    /// Elements that the contractions of `n` examples take of the workspace, for each thread.
-    pub fn scratch_len(&self, n: usize) -> usize {
+    /// Bytes that the contractions of `n` examples take of the workspace, on all threads of the pool together.
+    pub fn scratch_bytes<R: Real>(&self, n: usize) -> usize {
         match self.algorithm {
-            Algorithm::Im2col => im2col::scratch_len(&self.geometry, self.epilogue, n),
-            Algorithm::Winograd(form) => self.winograd(form).scratch_len(n),
+            Algorithm::Im2col => bytes::<R>(im2col::scratch_len(&self.geometry, self.epilogue, n)),
+            Algorithm::Winograd(form) => self.winograd(form).scratch_bytes::<R>(n),
         }
     }
 

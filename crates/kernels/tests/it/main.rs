@@ -10,6 +10,7 @@ mod epilogue;
 mod layout;
 mod loss;
 mod matmul;
+mod plan;
 mod pool2d;
 mod reduce;
 mod threads;

@@ -5,31 +5,16 @@ use super::{Model, Sequential, torch_default};
 use crate::Error;
 use crate::backend::Backend;
 use crate::graph::Graph;
-use crate::ops::{Convolution, Flatten, Linear, MaxPool};
+use crate::ops::{Flatten, Linear};
 
 const WIDTHS: [usize; 2] = [16, 32];
 
 pub(super) fn build<B: Backend>(model: &Model, graph: &mut Graph<B>, classes: usize) -> Result<(), Error> {
     let value = graph.input();
-    let mut channels_in = graph.shape(value).channels;
     let mut features = Sequential::new(graph, "features", value);
     for width in WIDTHS {
-        let channels_out = model.width(width);
-        let init = torch_default(channels_in, 3);
-        let (kernel, stride, padding) = (3, 1, 1);
-        let bias = Some(init);
-        features.push(Convolution {
-            channels_in,
-            channels_out,
-            kernel,
-            stride,
-            padding,
-            weight: init,
-            bias,
-        })?;
-        features.push_activation(model, channels_out)?;
-        features.push(MaxPool { kernel: 2, stride: 2 })?;
-        channels_in = channels_out;
+        let init = torch_default(features.graph.shape(features.value).channels, 3);
+        features.push_convolution(model, model.width(width), (init, init), true)?;
     }
     let value = features.value;
     let value = graph.push("flatten", Flatten, &[value])?;

@@ -7,7 +7,7 @@
 
 use super::{Model, to_f64, torch_default};
 use crate::Error;
-use crate::backend::Backend;
+use crate::backend::{Backend, Epilogue};
 use crate::graph::{Graph, Value};
 use crate::op::Init;
 use crate::ops::{Add, AveragePool, Convolution, Flatten, Linear, ScalarBias, ScalarScale, Subsample};
@@ -38,12 +38,15 @@ pub(super) fn build<B: Backend>(
     value = graph.push("flatten", Flatten, &[value])?;
     value = graph.push("bias2", ScalarBias, &[value])?;
     let (zero, features_in) = (Init::Constant(0.0), graph.shape(value).channels);
-    graph.push("fc", Linear { features_in, features_out: classes, weight: zero, bias: zero }, &[value])?;
+    let fc = Linear { weight: zero, bias: zero, ..Linear::torch_default(features_in, classes) };
+    graph.push("fc", fc, &[value])?;
     Ok(())
 }
 
 const fn convolution(channels_in: usize, channels_out: usize, stride: usize, weight: Init) -> Convolution {
-    Convolution { channels_in, channels_out, kernel: 3, stride, padding: 1, weight, bias: None }
+    // A scalar bias stands between a convolution and its ReLU.
+    let epilogue = Epilogue::None;
+    Convolution { channels_in, channels_out, kernel: 3, stride, padding: 1, weight, bias: None, epilogue }
 }
 
 fn basic_block<B: Backend>(

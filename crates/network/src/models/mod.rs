@@ -8,10 +8,10 @@ mod vgg;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::backend::{Activation, Backend, Shape};
+use crate::backend::{Activation, Backend, Epilogue, Shape};
 use crate::graph::{Graph, Value};
-use crate::op::Init;
-use crate::ops::{BatchNorm2d, Elementwise};
+use crate::op::{Init, Op};
+use crate::ops::{BatchNorm2d, Convolution, Elementwise, Linear, MaxPool};
 
 /// A family of networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +145,17 @@ impl Model {
         Err(Error::Architecture(problem))
     }
 
+    /// Whether the nonlinearity follows each convolution directly, in the same pass.
+    fn fuses_relu(&self) -> bool {
+        self.activation == Nonlinearity::Relu && !self.arch.has_batch_norm()
+    }
+
+    /// A linear layer with PyTorch's beginning, and the ReLU in its pass where that is the nonlinearity.
+    fn hidden_layer(&self, features_in: usize, features_out: usize) -> Linear {
+        let epilogue = if self.activation == Nonlinearity::Relu { Epilogue::Relu } else { Epilogue::None };
+        Linear { epilogue, ..Linear::torch_default(features_in, features_out) }
+    }
+
     /// A published width, divided.
     fn width(&self, published: usize) -> usize {
         (published / self.width_divisor).max(1)
@@ -173,17 +184,62 @@ impl<'a, B: Backend> Sequential<'a, B> {
         Self { graph, prefix, index: 0, value }
     }
 
-    fn push(&mut self, op: impl crate::op::Op<B> + 'static) -> Result<(), Error> {
+    fn push(&mut self, op: impl Op<B> + 'static) -> Result<(), Error> {
         let name = format!("{}.{}", self.prefix, self.index);
         self.value = self.graph.push(name, op, &[self.value])?;
         self.index += 1;
         Ok(())
     }
 
-    /// Batch norm where the architecture has it, then the nonlinearity.
-    fn push_activation(&mut self, model: &Model, channels: usize) -> Result<(), Error> {
+    /// A 3x3 convolution that keeps the image's size, batch norm where the architecture has it, the nonlinearity, and where asked
+    /// for a 2x2 max pooling. A ReLU and a pooling after it are made in the pass of the convolution; they count as modules.
+    fn push_convolution(
+        &mut self,
+        model: &Model,
+        channels: usize,
+        (weight, bias): (Init, Init),
+        is_pooled: bool,
+    ) -> Result<(), Error> {
+        let input = self.graph.shape(self.value);
+        // An image that is too small to be pooled is an error of the pooling's own module.
+        let has_windows = input.height > 1 && input.width > 1;
+        let epilogue = match (model.fuses_relu(), is_pooled && has_windows) {
+            (false, _) => Epilogue::None,
+            (true, false) => Epilogue::Relu,
+            (true, true) => Epilogue::ReluMaxPool,
+        };
+        self.push(Convolution {
+            channels_in: input.channels,
+            channels_out: channels,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            weight,
+            bias: Some(bias),
+            epilogue,
+        })?;
         if model.arch.has_batch_norm() {
             self.push(BatchNorm2d { channels })?;
+        }
+        match epilogue {
+            Epilogue::None => self.push(model.activation.op())?,
+            Epilogue::Relu | Epilogue::ReluMaxPool => self.index += 1,
+        }
+        match epilogue {
+            Epilogue::ReluMaxPool => self.index += 1,
+            Epilogue::None | Epilogue::Relu if is_pooled => self.push(MaxPool { kernel: 2, stride: 2 })?,
+            Epilogue::None | Epilogue::Relu => {}
+        }
+        Ok(())
+    }
+
+    /// A linear layer and the nonlinearity; a ReLU is made in the pass of the layer, and counts as a module.
+    fn push_hidden(&mut self, model: &Model, features: usize) -> Result<(), Error> {
+        let features_in = self.graph.shape(self.value).channels;
+        self.push(model.hidden_layer(features_in, features))?;
+        if model.activation == Nonlinearity::Relu {
+            self.index += 1;
+            return Ok(());
         }
         self.push(model.activation.op())
     }

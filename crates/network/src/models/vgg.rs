@@ -8,7 +8,7 @@ use crate::Error;
 use crate::backend::Backend;
 use crate::graph::Graph;
 use crate::op::Init;
-use crate::ops::{Convolution, Flatten, Linear, MaxPool};
+use crate::ops::{Flatten, Linear};
 
 /// Convolutions of each stage; a stage ends in a 2x2 max pooling.
 const STAGES: [&[usize]; 5] = [&[64], &[128], &[256, 256], &[512, 512], &[512, 512]];
@@ -25,34 +25,19 @@ pub(super) fn build<B: Backend>(model: &Model, graph: &mut Graph<B>, classes: us
     }
     let value = graph.input();
     let mut features = Sequential::new(graph, "features", value);
-    let mut channels_in = input.channels;
-    for width in STAGES {
-        for &width in width {
-            let channels_out = model.width(width);
-            let weight = Init::Normal((2.0 / (9.0 * to_f64(channels_out))).sqrt());
-            let bias = Some(Init::Constant(0.0));
-            let (kernel, stride, padding) = (3, 1, 1);
-            features.push(Convolution {
-                channels_in,
-                channels_out,
-                kernel,
-                stride,
-                padding,
-                weight,
-                bias,
-            })?;
-            features.push_activation(model, channels_out)?;
-            channels_in = channels_out;
+    for stage in STAGES {
+        for (index, &width) in stage.iter().enumerate() {
+            let channels = model.width(width);
+            let weight = Init::Normal((2.0 / (9.0 * to_f64(channels))).sqrt());
+            let is_last = index + 1 == stage.len();
+            features.push_convolution(model, channels, (weight, Init::Constant(0.0)), is_last)?;
         }
-        features.push(MaxPool { kernel: 2, stride: 2 })?;
     }
     let value = features.value;
     let value = graph.push("flatten", Flatten, &[value])?;
-    let (flat, hidden) = (graph.shape(value).channels, model.width(FEATURES));
+    let hidden = model.width(FEATURES);
     let mut classifier = Sequential::new(graph, "classifier", value);
-    classifier.push(Linear::torch_default(flat, hidden))?;
-    classifier.push(model.activation.op())?;
-    classifier.push(Linear::torch_default(hidden, hidden))?;
-    classifier.push(model.activation.op())?;
+    classifier.push_hidden(model, hidden)?;
+    classifier.push_hidden(model, hidden)?;
     classifier.push(Linear::torch_default(hidden, classes))
 }

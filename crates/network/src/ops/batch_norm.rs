@@ -13,7 +13,9 @@
 
 use super::only;
 use crate::backend::{Accumulate, Backend, Shape, View};
-use crate::op::{BatchNorm, Context, Direction, Gradients, Init, Op, Point, Saved, Slots, TensorSpec};
+use crate::op::{
+    BatchNorm, Context, Direction, Gradients, Init, Op, Point, Saved, SavedSizes, Slots, TapeKind, TensorSpec,
+};
 
 /// Batch norm over the examples and pixels of each channel, with PyTorch's defaults.
 #[derive(Clone, Debug)]
@@ -106,13 +108,9 @@ impl<B: Backend> Op<B> for BatchNorm2d {
         ]
     }
 
-    fn allocate(&self, backend: &B, capacity: usize, inputs: &[Shape]) -> Saved<B> {
-        let normalised = backend.buffer(capacity * inputs[0].elements());
-        Saved { buffers: vec![normalised], ..Saved::wides(backend, WIDES, self.channels) }
-    }
-
-    fn saved_bytes(&self, element: usize, inputs: &[Shape]) -> usize {
-        element * inputs[0].elements()
+    fn saved(&self, _: &B, capacity: usize, inputs: &[Shape], _: TapeKind) -> SavedSizes {
+        let normalised = capacity * inputs[0].elements();
+        SavedSizes { buffers: vec![normalised], ..SavedSizes::wides(WIDES, self.channels) }
     }
 
     fn value(&self, cx: &Context<'_, B>, at: &Point<'_, B>, saved: &mut Saved<B>, y: &mut B::Buffer) {

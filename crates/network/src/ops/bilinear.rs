@@ -1,89 +1,131 @@
-//! Layers that are bilinear in an input and weights, with an optional bias per channel: `y = x · w + b`.
+//! Layers that are bilinear in an input and weights, with an optional bias per channel and an epilogue: `y = e(x · w + b)`.
 //!
-//! Three contractions give all four rules. With `·` the product, `·ₓ` its adjoint in `x` and `·w` its adjoint in `w`:
-//! `x̄ = ȳ ·ₓ w`, `w̄ = x ·w ȳ`, `ẏ = ẋ · w + x · ẇ + ḃ`, `d x̄ = dȳ ·ₓ w + ȳ ·ₓ ẇ`, `d w̄ = x ·w dȳ + ẋ ·w ȳ`, and `b̄ = Σ ȳ`.
-//! The contractions take sums of pairs, so that each of these is one call.
+//! The epilogue `e` is linear given the choices that it made at the primal point, so three contractions give all four rules.
+//! With `·` the product, `·ₓ` its adjoint in `x`, `·w` its adjoint in `w`, `E` the linear map of the choices and `z̄ = Eᵀ ȳ`:
+//! `x̄ = z̄ ·ₓ w`, `w̄ = x ·w z̄`, `ẏ = E (ẋ · w + x · ẇ + ḃ)`, `d x̄ = dz̄ ·ₓ w + z̄ ·ₓ ẇ`, `d w̄ = x ·w dz̄ + ẋ ·w z̄`, and
+//! `b̄ = Σ z̄`. The contractions take sums of pairs, so that each of these is one call.
+//!
+//! Contractions take operands that the backend prepared: `x` and `z̄` stay prepared where a later sweep needs them.
 
+use std::cell::{RefCell, RefMut};
 use std::fmt::Debug;
 
-use crate::backend::{Accumulate, Backend, Shape, View, ViewMut};
-use crate::op::{Context, Direction, Gradients, Init, Op, Point, Saved, TensorSpec};
+use smallvec::SmallVec;
+
+use crate::backend::{Backend, BilinearLayer, Choice, OperandSizes, Shape, View};
+use crate::op::{
+    Context, Direction, Gradients, Init, Op, Point, Saved, SavedSizes, Scratch, TapeKind, TensorSpec,
+};
 
 /// An activation and weights, or an activation's gradient and weights.
-pub(super) type WeightPair<'a, B> = (&'a <B as Backend>::Buffer, View<'a, <B as Backend>::Buffer>);
+type WeightPair<'a, B> = (&'a <B as Backend>::Buffer, View<'a, <B as Backend>::Buffer>);
 /// An input and an output's gradient.
-pub(super) type ActivationPair<'a, B> = (&'a <B as Backend>::Buffer, &'a <B as Backend>::Buffer);
+type ActivationPair<'a, B> = (&'a <B as Backend>::Buffer, &'a <B as Backend>::Buffer);
 
-/// What a bilinear layer is, and its three contractions.
+/// What a bilinear layer is.
 pub(super) trait Bilinear: Debug + Send {
-    /// As [`Op::kind`]; a constant, so that tests find it in the source.
-    const KIND: &'static str;
-
     /// As [`Op::output`].
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String>;
-    /// Channels or features of the output.
-    fn channels_out(&self) -> usize;
+    /// The layer on inputs of this shape.
+    fn layer(&self, input: Shape) -> BilinearLayer;
     /// The weights.
     fn weight(&self) -> TensorSpec;
     /// How the bias begins, or no bias.
     fn bias(&self) -> Option<Init>;
-    /// As [`Op::flops`].
+    /// The multiplications of one example's value.
     fn products(&self, input: Shape) -> u64;
-
-    /// `y = Σ_k x_k · w_k`.
-    fn forward<B: Backend>(&self, cx: &Context<'_, B>, pairs: &[WeightPair<'_, B>], y: &mut B::Buffer);
-    /// `x (+)= Σ_k y_k ·ₓ w_k`.
-    fn input_gradient<B: Backend>(
-        &self,
-        cx: &Context<'_, B>,
-        pairs: &[WeightPair<'_, B>],
-        accumulate: Accumulate,
-        x: &mut B::Buffer,
-    );
-    /// `w (+)= Σ_k x_k ·w y_k`.
-    fn weight_gradient<B: Backend>(
-        &self,
-        cx: &Context<'_, B>,
-        pairs: &[ActivationPair<'_, B>],
-        accumulate: Accumulate,
-        w: ViewMut<'_, B::Buffer>,
-    );
+    /// As [`Op::kind`].
+    fn kind(&self) -> &'static str;
 }
 
-/// `y += b[c]` where there is a bias; `scratch` has one wide number per channel.
-fn add_bias<B: Backend>(
-    cx: &Context<'_, B>,
-    bias: Option<&View<'_, B::Buffer>>,
-    scratch: &mut B::Wide,
-    y: &mut B::Buffer,
-) {
-    if let Some(bias) = bias {
-        cx.backend.widen(*bias, scratch);
-        cx.backend.channel_affine(cx.output, cx.n, &[], Some(scratch), Accumulate::Add, y);
+/// The kept by-products of a layer.
+struct Kept<'a, B: Backend> {
+    /// The prepared input.
+    input: &'a mut B::Buffer,
+    /// The prepared gradient before the epilogue.
+    output: &'a mut B::Buffer,
+    /// What the epilogue chose.
+    choice: &'a mut B::Bytes,
+    /// One wide number per channel.
+    sums: &'a mut B::Wide,
+}
+
+impl<'a, B: Backend> Kept<'a, B> {
+    fn of(saved: &'a mut Saved<B>) -> Self {
+        match (&mut saved.buffers[..], &mut saved.bytes[..], &mut saved.wides[..]) {
+            ([input, output], [choice], [sums]) => Self { input, output, choice, sums },
+            _ => unreachable!("`saved` names four by-products"),
+        }
     }
 }
 
-/// `x̄ (+)= Σ` of the input's pairs, `w̄ (+)= Σ` of the weights' pairs, `b̄[c] (+)= Σ bias`.
-fn contract<B: Backend, L: Bilinear>(
-    layer: &L,
-    cx: &Context<'_, B>,
-    saved: &mut Saved<B>,
-    (inputs, weights, bias): (&[WeightPair<'_, B>], &[ActivationPair<'_, B>], &B::Buffer),
-    out: &mut Gradients<'_, B>,
-) {
-    if let Some((dx, accumulate)) = &mut out.x[0] {
-        layer.input_gradient(cx, inputs, *accumulate, dx);
+/// One call of a rule: the layer, and what its operands take.
+struct Call<'a, B: Backend> {
+    cx: &'a Context<'a, B>,
+    layer: BilinearLayer,
+    sizes: OperandSizes,
+}
+
+impl<'a, B: Backend> Call<'a, B> {
+    fn new(layer: &impl Bilinear, cx: &'a Context<'a, B>) -> Self {
+        let layer = layer.layer(cx.inputs[0]);
+        Self { cx, layer, sizes: cx.backend.operand_sizes(&layer, cx.n) }
     }
-    layer.weight_gradient(cx, weights, out.accumulate, out.w.at(0));
-    if layer.bias().is_some() {
-        cx.backend.channel_sum(cx.output, cx.n, bias, &mut saved.wides[0]);
-        cx.backend.narrow(&saved.wides[0], out.accumulate, out.w.at(1));
+
+    fn scratch(&self) -> RefMut<'a, Scratch<B>> {
+        self.cx.scratch.expect("a sweep of tangents has scratch").borrow_mut()
+    }
+
+    /// `x`, prepared in `slot` where it has to be.
+    fn input<'b>(&self, x: &'b B::Buffer, slot: &'b mut B::Buffer) -> &'b B::Buffer {
+        if self.sizes.input == 0 {
+            return x;
+        }
+        self.cx.backend.prepare_input(&self.layer, self.cx.n, x, slot);
+        slot
+    }
+
+    /// `x`, as [`Self::input`] prepared it in `kept`.
+    const fn kept_input<'b>(&self, x: &'b B::Buffer, kept: &'b B::Buffer) -> &'b B::Buffer {
+        if self.sizes.input == 0 { x } else { kept }
+    }
+
+    /// `Eᵀ dy`, prepared in `slot` where it has to be.
+    fn output<'b>(&self, dy: &'b B::Buffer, choice: &B::Bytes, slot: &'b mut B::Buffer) -> &'b B::Buffer {
+        if self.sizes.output == 0 {
+            return dy;
+        }
+        self.cx.backend.prepare_output(&self.layer, self.cx.n, dy, choice, slot);
+        slot
+    }
+
+    /// `Eᵀ dy`, as [`Self::output`] prepared it in `kept`.
+    const fn kept_output<'b>(&self, dy: &'b B::Buffer, kept: &'b B::Buffer) -> &'b B::Buffer {
+        if self.sizes.output == 0 { dy } else { kept }
+    }
+
+    /// `x̄ (+)= Σ` of the input's pairs, `w̄ (+)= Σ` of the weights' pairs, and `b̄ (+)=` the gradient of the bias from `dy`.
+    fn contract(
+        &self,
+        (inputs, weights): (&[WeightPair<'_, B>], &[ActivationPair<'_, B>]),
+        (dy, choice, sums): (&B::Buffer, &B::Bytes, &mut B::Wide),
+        out: &mut Gradients<'_, B>,
+    ) {
+        let (backend, n) = (self.cx.backend, self.cx.n);
+        if let Some((dx, accumulate)) = &mut out.x[0] {
+            backend.bilinear_input_gradient(&self.layer, n, inputs, *accumulate, dx);
+        }
+        backend.bilinear_weight_gradient(&self.layer, n, weights, out.accumulate, out.w.at(0));
+        if out.w.ranges.len() > 1 {
+            backend.bilinear_bias_gradient(&self.layer, n, dy, choice, sums);
+            backend.narrow(sums, out.accumulate, out.w.at(1));
+        }
     }
 }
 
 impl<B: Backend, L: Bilinear> Op<B> for L {
     fn kind(&self) -> &'static str {
-        L::KIND
+        Bilinear::kind(self)
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
@@ -91,12 +133,23 @@ impl<B: Backend, L: Bilinear> Op<B> for L {
     }
 
     fn parameters(&self) -> Vec<TensorSpec> {
-        let bias = self.bias().map(|init| TensorSpec::new("bias", vec![self.channels_out()], init));
-        std::iter::once(self.weight()).chain(bias).collect()
+        let weight = self.weight();
+        let channels = weight.shape[0];
+        let bias = self.bias().map(|init| TensorSpec::new("bias", vec![channels], init));
+        std::iter::once(weight).chain(bias).collect()
     }
 
-    fn allocate(&self, backend: &B, _: usize, _: &[Shape]) -> Saved<B> {
-        Saved::wides(backend, 1, self.channels_out())
+    fn saved(&self, backend: &B, capacity: usize, inputs: &[Shape], kind: TapeKind) -> SavedSizes {
+        let sizes = self.operands(backend, capacity, inputs);
+        let kept = |len, is_kept| if is_kept { len } else { 0 };
+        let input = kept(sizes.input, kind != TapeKind::Values);
+        let output = kept(sizes.output, kind == TapeKind::Products);
+        let channels = self.weight().shape[0];
+        SavedSizes { buffers: vec![input, output], wides: vec![channels], bytes: vec![sizes.choice] }
+    }
+
+    fn operands(&self, backend: &B, capacity: usize, inputs: &[Shape]) -> OperandSizes {
+        backend.operand_sizes(&self.layer(inputs[0]), capacity)
     }
 
     fn flops(&self, inputs: &[Shape]) -> u64 {
@@ -104,8 +157,11 @@ impl<B: Backend, L: Bilinear> Op<B> for L {
     }
 
     fn value(&self, cx: &Context<'_, B>, at: &Point<'_, B>, saved: &mut Saved<B>, y: &mut B::Buffer) {
-        self.forward(cx, &[(at.x[0], at.w[0])], y);
-        add_bias(cx, at.w.get(1), &mut saved.wides[0], y);
+        let (call, kept) = (Call::new(self, cx), Kept::of(saved));
+        let mut scratch = cx.scratch.map(RefCell::borrow_mut);
+        let x = call.input(at.x[0], scratch.as_mut().map_or(kept.input, |scratch| &mut scratch.input));
+        let (bias, choice) = (at.w.get(1).copied(), Choice::Record(kept.choice));
+        cx.backend.bilinear_forward(&call.layer, cx.n, &[(x, at.w[0])], bias, choice, y);
     }
 
     fn gradient(
@@ -116,7 +172,11 @@ impl<B: Backend, L: Bilinear> Op<B> for L {
         dy: &B::Buffer,
         out: &mut Gradients<'_, B>,
     ) {
-        contract(self, cx, saved, (&[(dy, at.w[0])], &[(at.x[0], dy)], dy), out);
+        let (call, kept) = (Call::new(self, cx), Kept::of(saved));
+        let mut scratch = cx.scratch.map(RefCell::borrow_mut);
+        let slot = scratch.as_mut().map_or(kept.output, |scratch| &mut scratch.output);
+        let (x, dz) = (call.kept_input(at.x[0], kept.input), call.output(dy, kept.choice, slot));
+        call.contract((&[(dz, at.w[0])], &[(x, dz)]), (dy, kept.choice, kept.sums), out);
     }
 
     fn tangent(
@@ -127,10 +187,13 @@ impl<B: Backend, L: Bilinear> Op<B> for L {
         dot: &Direction<'_, B>,
         y_dot: &mut B::Buffer,
     ) {
-        let input = dot.x[0].map(|x_dot| (x_dot, at.w[0]));
-        let pairs: Vec<_> = std::iter::once((at.x[0], dot.w[0])).chain(input).collect();
-        self.forward(cx, &pairs, y_dot);
-        add_bias(cx, dot.w.get(1), &mut saved.wides[0], y_dot);
+        let (call, kept) = (Call::new(self, cx), Kept::of(saved));
+        let scratch = &mut *call.scratch();
+        let input = dot.x[0].map(|x_dot| (call.input(x_dot, &mut scratch.input), at.w[0]));
+        let own = (call.kept_input(at.x[0], kept.input), dot.w[0]);
+        let pairs: SmallVec<[WeightPair<'_, B>; 2]> = std::iter::once(own).chain(input).collect();
+        let (bias, choice) = (dot.w.get(1).copied(), Choice::Replay(&*kept.choice));
+        cx.backend.bilinear_forward(&call.layer, cx.n, &pairs, bias, choice, y_dot);
     }
 
     fn gradient_tangent(
@@ -142,8 +205,14 @@ impl<B: Backend, L: Bilinear> Op<B> for L {
         dot: &Direction<'_, B>,
         out: &mut Gradients<'_, B>,
     ) {
-        let input = dot.x[0].map(|x_dot| (x_dot, dy));
-        let weights: Vec<_> = std::iter::once((at.x[0], dy_dot)).chain(input).collect();
-        contract(self, cx, saved, (&[(dy_dot, at.w[0]), (dy, dot.w[0])], &weights, dy_dot), out);
+        let (call, kept) = (Call::new(self, cx), Kept::of(saved));
+        let Scratch { input, output } = &mut *call.scratch();
+        let (x, dz) = (call.kept_input(at.x[0], kept.input), call.kept_output(dy, kept.output));
+        let dz_dot = call.output(dy_dot, kept.choice, output);
+        let input = dot.x[0].map(|x_dot| (call.input(x_dot, input), dz));
+        let weights: SmallVec<[ActivationPair<'_, B>; 2]> =
+            std::iter::once((x, dz_dot)).chain(input).collect();
+        let inputs = [(dz_dot, at.w[0]), (dz, dot.w[0])];
+        call.contract((&inputs, &weights), (dy_dot, kept.choice, kept.sums), out);
     }
 }

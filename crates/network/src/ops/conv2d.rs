@@ -1,9 +1,9 @@
-//! Convolution with an optional bias: `y = x ∗ w + b`. Bilinear: `bilinear.rs` makes the four rules of its contractions.
+//! Convolution with an optional bias and an epilogue: `y = e(x ∗ w + b)`. Bilinear: `bilinear.rs` makes its four rules.
 
-use super::bilinear::{ActivationPair, Bilinear, WeightPair};
+use super::bilinear::Bilinear;
 use super::only;
-use crate::backend::{Accumulate, Backend, Conv2d, Shape, ViewMut};
-use crate::op::{Context, Init, TensorSpec};
+use crate::backend::{BilinearLayer, Contraction, Conv2d, Epilogue, Shape};
+use crate::op::{Init, TensorSpec};
 
 /// A square convolution with zero padding.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Convolution {
     pub weight: Init,
     /// How the bias begins, or no bias.
     pub bias: Option<Init>,
+    /// What follows in the same pass.
+    pub epilogue: Epilogue,
 }
 
 impl Convolution {
@@ -39,8 +41,6 @@ impl Convolution {
 }
 
 impl Bilinear for Convolution {
-    const KIND: &'static str = "conv2d";
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let input = only(inputs)?;
         if input.channels != self.channels_in {
@@ -50,11 +50,14 @@ impl Bilinear for Convolution {
             .geometry(input)
             .output()
             .ok_or_else(|| format!("a {0}x{0} kernel does not fit an image of {input}", self.kernel))?;
-        Ok(Shape::new(self.channels_out, height, width))
+        match self.epilogue.output((height, width)) {
+            (0, _) | (_, 0) => Err(format!("a 2x2 window does not fit an image of {height}x{width}")),
+            (height, width) => Ok(Shape::new(self.channels_out, height, width)),
+        }
     }
 
-    fn channels_out(&self) -> usize {
-        self.channels_out
+    fn layer(&self, input: Shape) -> BilinearLayer {
+        BilinearLayer { contraction: Contraction::Convolution(self.geometry(input)), epilogue: self.epilogue }
     }
 
     fn weight(&self) -> TensorSpec {
@@ -71,27 +74,11 @@ impl Bilinear for Convolution {
         (self.geometry(input).weights() * pixels) as u64
     }
 
-    fn forward<B: Backend>(&self, cx: &Context<'_, B>, pairs: &[WeightPair<'_, B>], y: &mut B::Buffer) {
-        cx.backend.conv_forward(&self.geometry(cx.inputs[0]), cx.n, pairs, y);
-    }
-
-    fn input_gradient<B: Backend>(
-        &self,
-        cx: &Context<'_, B>,
-        pairs: &[WeightPair<'_, B>],
-        accumulate: Accumulate,
-        x: &mut B::Buffer,
-    ) {
-        cx.backend.conv_input_gradient(&self.geometry(cx.inputs[0]), cx.n, pairs, accumulate, x);
-    }
-
-    fn weight_gradient<B: Backend>(
-        &self,
-        cx: &Context<'_, B>,
-        pairs: &[ActivationPair<'_, B>],
-        accumulate: Accumulate,
-        w: ViewMut<'_, B::Buffer>,
-    ) {
-        cx.backend.conv_weight_gradient(&self.geometry(cx.inputs[0]), cx.n, pairs, accumulate, w);
+    fn kind(&self) -> &'static str {
+        match self.epilogue {
+            Epilogue::None => "conv2d",
+            Epilogue::Relu => "conv2d+relu",
+            Epilogue::ReluMaxPool => "conv2d+relu+pool",
+        }
     }
 }

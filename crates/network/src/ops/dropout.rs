@@ -2,7 +2,7 @@
 
 use super::only;
 use crate::backend::{Accumulate, Backend, MaskKey, Shape, View, ViewMut};
-use crate::op::{Context, Direction, Gradients, Op, Point, Saved};
+use crate::op::{Context, Direction, Gradients, Op, Point, Saved, SavedSizes, TapeKind};
 
 /// Dropout with a mask from the counter-based stream of the [`Pass`](crate::op::Pass); the identity where that has none.
 #[derive(Clone, Debug)]
@@ -42,12 +42,8 @@ impl<B: Backend> Op<B> for DropoutOp {
         only(inputs)
     }
 
-    fn allocate(&self, backend: &B, capacity: usize, inputs: &[Shape]) -> Saved<B> {
-        Saved { buffers: vec![backend.buffer(capacity * inputs[0].elements())], ..Saved::default() }
-    }
-
-    fn saved_bytes(&self, element: usize, inputs: &[Shape]) -> usize {
-        element * inputs[0].elements()
+    fn saved(&self, _: &B, capacity: usize, inputs: &[Shape], _: TapeKind) -> SavedSizes {
+        SavedSizes { buffers: vec![capacity * inputs[0].elements()], ..SavedSizes::default() }
     }
 
     fn value(&self, cx: &Context<'_, B>, at: &Point<'_, B>, saved: &mut Saved<B>, y: &mut B::Buffer) {

@@ -1,9 +1,9 @@
-//! A linear layer: `y = w x + b`. Bilinear: `bilinear.rs` makes the four rules of its contractions.
+//! A linear layer with an epilogue: `y = e(w x + b)`. Bilinear: `bilinear.rs` makes its four rules.
 
-use super::bilinear::{ActivationPair, Bilinear, WeightPair};
+use super::bilinear::Bilinear;
 use super::only;
-use crate::backend::{Accumulate, Backend, Shape, ViewMut};
-use crate::op::{Context, Init, TensorSpec};
+use crate::backend::{BilinearLayer, Contraction, Epilogue, Shape};
+use crate::op::{Init, TensorSpec};
 
 /// A linear layer on flattened features, with a bias.
 #[derive(Clone, Debug)]
@@ -16,34 +16,37 @@ pub struct Linear {
     pub weight: Init,
     /// How the bias begins.
     pub bias: Init,
+    /// What follows in the same pass; features have no windows to pool.
+    pub epilogue: Epilogue,
 }
 
 impl Linear {
-    /// PyTorch's default beginning: weights and bias uniform within `1 / sqrt(features_in)`.
+    /// PyTorch's default beginning: weights and bias uniform within `1 / sqrt(features_in)`. Nothing follows.
     pub fn torch_default(features_in: usize, features_out: usize) -> Self {
         let fan_in = u32::try_from(features_in.max(1)).map_or(f64::INFINITY, f64::from);
         let init = Init::Uniform(1.0 / fan_in.sqrt());
-        Self { features_in, features_out, weight: init, bias: init }
-    }
-
-    const fn size(&self) -> (usize, usize) {
-        (self.features_in, self.features_out)
+        Self { features_in, features_out, weight: init, bias: init, epilogue: Epilogue::None }
     }
 }
 
 impl Bilinear for Linear {
-    const KIND: &'static str = "linear";
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let input = only(inputs)?;
         if input != Shape::features(self.features_in) {
             return Err(format!("expects {} flat features, got {input}", self.features_in));
         }
+        if self.epilogue == Epilogue::ReluMaxPool {
+            return Err("features have no windows to pool".to_owned());
+        }
         Ok(Shape::features(self.features_out))
     }
 
-    fn channels_out(&self) -> usize {
-        self.features_out
+    fn layer(&self, _: Shape) -> BilinearLayer {
+        let (features_in, features_out) = (self.features_in, self.features_out);
+        BilinearLayer {
+            contraction: Contraction::Linear { features_in, features_out },
+            epilogue: self.epilogue,
+        }
     }
 
     fn weight(&self) -> TensorSpec {
@@ -58,27 +61,7 @@ impl Bilinear for Linear {
         (self.features_in * self.features_out) as u64
     }
 
-    fn forward<B: Backend>(&self, cx: &Context<'_, B>, pairs: &[WeightPair<'_, B>], y: &mut B::Buffer) {
-        cx.backend.linear_forward(self.size(), cx.n, pairs, y);
-    }
-
-    fn input_gradient<B: Backend>(
-        &self,
-        cx: &Context<'_, B>,
-        pairs: &[WeightPair<'_, B>],
-        accumulate: Accumulate,
-        x: &mut B::Buffer,
-    ) {
-        cx.backend.linear_input_gradient(self.size(), cx.n, pairs, accumulate, x);
-    }
-
-    fn weight_gradient<B: Backend>(
-        &self,
-        cx: &Context<'_, B>,
-        pairs: &[ActivationPair<'_, B>],
-        accumulate: Accumulate,
-        w: ViewMut<'_, B::Buffer>,
-    ) {
-        cx.backend.linear_weight_gradient(self.size(), cx.n, pairs, accumulate, w);
+    fn kind(&self) -> &'static str {
+        if self.epilogue == Epilogue::None { "linear" } else { "linear+relu" }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::only;
 use crate::backend::{Backend, Pool2d, Shape};
-use crate::op::{Context, Direction, Gradients, Op, Point, Saved};
+use crate::op::{Context, Direction, Gradients, Op, Point, Saved, SavedSizes, TapeKind};
 
 /// The maximum of each `kernel x kernel` window.
 #[derive(Clone, Debug)]
@@ -46,13 +46,9 @@ impl<B: Backend> Op<B> for MaxPool {
         self.shape(inputs)
     }
 
-    fn allocate(&self, backend: &B, capacity: usize, inputs: &[Shape]) -> Saved<B> {
+    fn saved(&self, _: &B, capacity: usize, inputs: &[Shape], _: TapeKind) -> SavedSizes {
         let elements = self.shape(inputs).map_or(0, |shape| shape.elements());
-        Saved { bytes: vec![backend.bytes(capacity * elements)], ..Saved::default() }
-    }
-
-    fn saved_bytes(&self, _: usize, inputs: &[Shape]) -> usize {
-        self.shape(inputs).map_or(0, |shape| shape.elements())
+        SavedSizes { bytes: vec![capacity * elements], ..SavedSizes::default() }
     }
 
     fn value(&self, cx: &Context<'_, B>, at: &Point<'_, B>, saved: &mut Saved<B>, y: &mut B::Buffer) {

@@ -4,7 +4,7 @@
 
 use super::{only, whole};
 use crate::backend::{Accumulate, Backend, Shape, View, ViewMut};
-use crate::op::{Context, Direction, Gradients, Init, Op, Point, Saved, TensorSpec};
+use crate::op::{Context, Direction, Gradients, Init, Op, Point, Saved, SavedSizes, TapeKind, TensorSpec};
 
 /// A scalar bias that begins at zero.
 #[derive(Clone, Debug)]
@@ -20,6 +20,7 @@ impl ScalarBias {
         y: &mut B::Buffer,
     ) {
         let [one, bias] = saved.wides.as_mut_slice() else { return };
+        cx.backend.polynomial(&[(1.0, &[])], one);
         cx.backend.widen(b, bias);
         let terms: Vec<(&B::Wide, _)> = x.map(|x| (&*one, x)).into_iter().collect();
         cx.backend.channel_affine(whole(cx.output), cx.n, &terms, Some(bias), Accumulate::Set, y);
@@ -39,10 +40,8 @@ impl<B: Backend> Op<B> for ScalarBias {
         vec![TensorSpec::new("", vec![1], Init::Constant(0.0))]
     }
 
-    fn allocate(&self, backend: &B, _: usize, _: &[Shape]) -> Saved<B> {
-        let mut saved = Saved::wides(backend, 2, 1);
-        backend.upload_wide(&[1.0], &mut saved.wides[0]);
-        saved
+    fn saved(&self, _: &B, _: usize, _: &[Shape], _: TapeKind) -> SavedSizes {
+        SavedSizes::wides(2, 1)
     }
 
     fn value(&self, cx: &Context<'_, B>, at: &Point<'_, B>, saved: &mut Saved<B>, y: &mut B::Buffer) {

@@ -4,7 +4,7 @@
 
 use super::{only, whole};
 use crate::backend::{Accumulate, Backend, Shape};
-use crate::op::{Context, Direction, Gradients, Init, Op, Point, Saved, TensorSpec};
+use crate::op::{Context, Direction, Gradients, Init, Op, Point, Saved, SavedSizes, TapeKind, TensorSpec};
 
 /// A scalar factor that begins at one.
 #[derive(Clone, Debug)]
@@ -23,8 +23,8 @@ impl<B: Backend> Op<B> for ScalarScale {
         vec![TensorSpec::new("", vec![1], Init::Constant(1.0))]
     }
 
-    fn allocate(&self, backend: &B, _: usize, _: &[Shape]) -> Saved<B> {
-        Saved::wides(backend, 3, 1)
+    fn saved(&self, _: &B, _: usize, _: &[Shape], _: TapeKind) -> SavedSizes {
+        SavedSizes::wides(3, 1)
     }
 
     fn value(&self, cx: &Context<'_, B>, at: &Point<'_, B>, saved: &mut Saved<B>, y: &mut B::Buffer) {

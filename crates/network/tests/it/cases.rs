@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use sharpness_network::Cpu;
-use sharpness_network::backend::{Activation, Shape};
+use sharpness_network::backend::{Activation, Epilogue, Shape};
 use sharpness_network::op::{BatchNorm, Dropout, Init, Op, Pass};
 use sharpness_network::ops::{
     Add, AveragePool, BatchNorm2d, Convolution, DropoutOp, Elementwise, Flatten, Linear, MaxPool, ScalarBias,
@@ -52,8 +52,25 @@ impl Table {
             for (kernel, stride, padding) in [(1, 1, 0), (3, 1, 1), (3, 2, 1), (2, 3, 2), (5, 2, 2)] {
                 for bias in [None, Some(Init::Constant(0.0))] {
                     let weight = Init::Constant(0.0);
-                    let op = Convolution { channels_in, channels_out, kernel, stride, padding, weight, bias };
-                    self.add(&op, &[Shape::new(channels_in, image.0, image.1)], TRAINING);
+                    let input = [Shape::new(channels_in, image.0, image.1)];
+                    let epilogue = Epilogue::None;
+                    let op = Convolution {
+                        channels_in,
+                        channels_out,
+                        kernel,
+                        stride,
+                        padding,
+                        weight,
+                        bias,
+                        epilogue,
+                    };
+                    self.add(&op, &input, TRAINING);
+                    for epilogue in [Epilogue::Relu, Epilogue::ReluMaxPool] {
+                        let op = Convolution { epilogue, ..op.clone() };
+                        if Op::<Cpu<f64>>::output(&op, &input).is_ok() {
+                            self.add(&op, &input, TRAINING);
+                        }
+                    }
                 }
             }
         }
@@ -95,20 +112,24 @@ pub(crate) fn all() -> Vec<Case> {
     table.convolutions();
     for (features_in, features_out) in [(1, 1), (17, 1), (1, 17), (6, 5)] {
         let op = Linear::torch_default(features_in, features_out);
-        table.add(&op, &[Shape::features(features_in)], TRAINING);
+        for epilogue in [Epilogue::None, Epilogue::Relu] {
+            let op = Linear { epilogue, ..op.clone() };
+            table.add(&op, &[Shape::features(features_in)], TRAINING);
+        }
     }
     table.pools();
     table.on_any_shape();
     table.0
 }
 
-/// The kinds that an op's source names: the strings in its `fn kind` and its `const KIND`.
+/// The kinds that an op's source names: the strings in its `fn kind`.
 fn kinds_in(source: &str) -> Vec<String> {
     let mut kinds = Vec::new();
     let mut inside = false;
     for line in source.lines() {
-        inside = (inside || line.contains("fn kind(")) && line != "    }";
-        if inside || line.contains("const KIND: &'static str =") {
+        let begins = line.contains("fn kind(") && !line.ends_with(';');
+        inside = (inside || begins) && line != "    }";
+        if inside {
             kinds.extend(line.split('"').skip(1).step_by(2).map(str::to_owned));
         }
     }

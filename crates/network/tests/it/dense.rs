@@ -4,7 +4,7 @@ use sharpness_curvature::{DenseOperator, EigenParams, SymmetricOperator, Which, 
 use sharpness_network::Cpu;
 use sharpness_network::backend::{Accumulate, Backend, View};
 use sharpness_network::models::{Architecture, Model, Nonlinearity};
-use sharpness_network::op::BatchNorm;
+use sharpness_network::op::{BatchNorm, TapeKind};
 use sharpness_network::operators::Matrix;
 
 use crate::tiny::{ALL, SEED, Tiny, shrunk};
@@ -38,7 +38,7 @@ fn largest(columns: &[Vec<f64>]) -> f64 {
 /// The gradient of the mean loss as a function of the parameters.
 fn gradient_of(tiny: &F64) -> impl FnMut(&[f64]) -> Vec<f64> + '_ {
     let (network, labels) = (&tiny.network, tiny.data.labels());
-    let mut tape = network.tape(labels.len());
+    let mut tape = network.tape(labels.len(), TapeKind::Gradient);
     network.load(&mut tape, tiny.data.images(), labels, &vec![0; labels.len()]);
     let state = network.upload(&tiny.weights.state);
     let mut out = network.backend().buffer(network.parameters().len());
@@ -82,7 +82,7 @@ fn check(tiny: &F64) {
 
 fn check_all(arch: Architecture, batch_norm: BatchNorm, n: u64) {
     for activation in [Nonlinearity::Relu, Nonlinearity::Gelu] {
-        check(&Tiny::new(Cpu::new(), &shrunk(arch, activation), n, batch_norm, SEED));
+        check(&Tiny::new(Cpu::default(), &shrunk(arch, activation), n, batch_norm, SEED));
     }
 }
 
@@ -94,7 +94,7 @@ fn mlp() {
 #[test]
 fn mlp_tanh() {
     let model = shrunk(Architecture::Mlp, Nonlinearity::Tanh);
-    check(&Tiny::new(Cpu::new(), &model, 5, BatchNorm::Running, SEED));
+    check(&Tiny::new(Cpu::default(), &model, 5, BatchNorm::Running, SEED));
 }
 
 #[test]
@@ -132,14 +132,14 @@ fn fixup_resnets() {
     use Architecture::{FixupResnet20, FixupResnet32, FixupResnet44, FixupResnet56};
     check_all(FixupResnet20, BatchNorm::Running, 3);
     for arch in [FixupResnet32, FixupResnet44, FixupResnet56] {
-        check(&Tiny::new(Cpu::new(), &shrunk(arch, Nonlinearity::Relu), 3, BatchNorm::Running, SEED));
+        check(&Tiny::new(Cpu::default(), &shrunk(arch, Nonlinearity::Relu), 3, BatchNorm::Running, SEED));
     }
 }
 
 #[test]
 fn gauss_newton_is_the_hessian_of_a_linear_model() {
     let model = Model { hidden: Vec::new(), ..Model::new(Architecture::Mlp) };
-    let tiny = F64::new(Cpu::new(), &model, 5, BatchNorm::Running, SEED);
+    let tiny = F64::new(Cpu::default(), &model, 5, BatchNorm::Running, SEED);
     let hessian = columns(&mut tiny.curvature(Matrix::Hessian, ALL, ALL));
     let gauss_newton = columns(&mut tiny.curvature(Matrix::GaussNewton, ALL, ALL));
     let scale = largest(&hessian);
@@ -155,7 +155,7 @@ fn gauss_newton_has_no_negative_eigenvalue_where_the_hessian_has() {
         (Architecture::CnnBn, BatchNorm::Batch),
         (Architecture::FixupResnet20, BatchNorm::Running),
     ] {
-        let tiny = F64::new(Cpu::new(), &shrunk(arch, Nonlinearity::Gelu), 5, batch_norm, SEED);
+        let tiny = F64::new(Cpu::default(), &shrunk(arch, Nonlinearity::Gelu), 5, batch_norm, SEED);
         let ends = |matrix| {
             let columns = columns(&mut tiny.curvature(matrix, ALL, ALL));
             let mut operator = DenseOperator::new(columns.len(), columns.concat()).unwrap();

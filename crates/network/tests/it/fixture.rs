@@ -91,7 +91,7 @@ impl Golden {
         } else {
             Loss::SoftmaxCrossEntropy
         };
-        Network::new(Cpu::new(), graph.expect("the golden architecture builds"), loss)
+        Network::new(Cpu::default(), graph.expect("the golden architecture builds"), loss)
     }
 
     /// The weights and running statistics, in the network's layout.

@@ -1,7 +1,7 @@
 //! Loss, gradient, Hessian and Gauss-Newton products against PyTorch in double precision.
 
 use sharpness_network::backend::{Accumulate, Activation, Backend, View};
-use sharpness_network::op::{BatchNorm, Pass};
+use sharpness_network::op::{BatchNorm, Pass, TapeKind};
 use sharpness_network::{At, Linearization};
 
 use crate::fixture::{Golden, assert_close};
@@ -18,7 +18,7 @@ fn check(case: &str) {
     let batch_norm = if golden.running() { BatchNorm::Running } else { BatchNorm::Batch };
     let pass = Pass { batch_norm, dropout: None };
     let (parameters, state) = (network.upload(&weights.parameters), network.upload(&weights.state));
-    let mut tape = network.tape(labels.len());
+    let mut tape = network.tape(labels.len(), TapeKind::Products);
     network.load(&mut tape, &images, &labels, &numbers);
     let scale = 1.0 / labels.len() as f64;
     let at = At { network: &network, parameters: &parameters, state: &state, pass, scale };

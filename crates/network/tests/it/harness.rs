@@ -1,11 +1,12 @@
 //! Drives the rules of one op directly: buffers, slots and targets made by hand, with room that no rule may touch.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use sharpness_kernels::Real;
 use sharpness_network::Cpu;
-use sharpness_network::backend::{Accumulate, Shape, View};
-use sharpness_network::op::{Context, Direction, Gradients, Op, Point, Saved, Slots};
+use sharpness_network::backend::{Accumulate, Backend, Shape, View};
+use sharpness_network::op::{Context, Direction, Gradients, Op, Point, Saved, Scratch, Slots, TapeKind};
 
 use crate::cases::Case;
 
@@ -119,6 +120,7 @@ pub(crate) struct Rules<'a, R: Real> {
     output: Shape,
     examples: Vec<u32>,
     saved: Saved<Cpu<R>>,
+    scratch: RefCell<Scratch<Cpu<R>>>,
     ranges: Vec<Range<usize>>,
     state: Vec<R>,
     state_ranges: Vec<Range<usize>>,
@@ -151,16 +153,20 @@ fn unpadded<R: Real>(before: usize, x: &[R], after: usize, name: &str) -> Vec<f6
 
 impl<'a, R: Real> Rules<'a, R> {
     pub(crate) fn new(op: &'a dyn Op<Cpu<R>>, case: &'a Case) -> Self {
-        let backend = Cpu::new();
+        let backend = Cpu::default();
         let output = op.output(&case.inputs).expect("the cases are possible");
-        let saved = op.allocate(&backend, case.n + 1, &case.inputs);
+        let sizes = op.operands(&backend, case.n + 1, &case.inputs);
+        let scratch = Scratch { input: backend.buffer(sizes.input), output: backend.buffer(sizes.output) };
+        let saved = op.saved(&backend, case.n + 1, &case.inputs, TapeKind::Products);
+        let saved = Saved::new(&backend, &saved);
         let (ranges, state_ranges) = (ranges(&op.parameters()), ranges(&op.state()));
         let len = state_ranges.last().map_or(0, |r| r.end - MARGIN);
         // Running means and variances that are neither zero nor one.
         let state: Vec<f64> = Random(99).vector(len).iter().map(|u| 1.2 + 0.5 * u).collect();
         let state = padded(MARGIN, &state, MARGIN);
         let examples = (0..).map(|i| 7 * i + 2).take(case.n).collect();
-        Self { op, case, backend, output, examples, saved, ranges, state, state_ranges }
+        let scratch = RefCell::new(scratch);
+        Self { op, case, backend, output, examples, saved, scratch, ranges, state, state_ranges }
     }
 
     pub(crate) fn operands(&self, seed: u64) -> Operands {
@@ -191,10 +197,11 @@ impl<'a, R: Real> Rules<'a, R> {
         joint.x.iter().zip(&self.case.inputs).map(of).collect()
     }
 
-    /// Calls `f` with the op at the point `at`.
+    /// Calls `f` with the op at the point `at`, in a sweep that keeps its operands or one that does not.
     fn at<T>(
         &mut self,
         at: &Joint,
+        keeps: bool,
         f: impl FnOnce(&dyn Op<Cpu<R>>, &Context<'_, Cpu<R>>, &Point<'_, Cpu<R>>, &mut Saved<Cpu<R>>) -> T,
     ) -> T {
         let x = self.inputs(at);
@@ -208,13 +215,14 @@ impl<'a, R: Real> Rules<'a, R> {
             examples: &self.examples,
             inputs: &self.case.inputs,
             output: self.output,
+            scratch: (!keeps).then_some(&self.scratch),
         };
         f(self.op, &cx, &Point { x: &x, w: &w, state: &state }, &mut self.saved)
     }
 
     pub(crate) fn value(&mut self, at: &Joint) -> Vec<f64> {
         let mut y = self.blank();
-        self.at(at, |op, cx, at, saved| op.value(cx, at, saved, &mut y));
+        self.at(at, true, |op, cx, at, saved| op.value(cx, at, saved, &mut y));
         self.output_of(&y)
     }
 
@@ -231,7 +239,7 @@ impl<'a, R: Real> Rules<'a, R> {
         let ranges = self.ranges.clone();
         let direction = Direction { x: &x_dot, w: &views(&w_dot, &ranges) };
         let mut y_dot = self.blank();
-        self.at(at, |op, cx, at, saved| op.tangent(cx, at, saved, &direction, &mut y_dot));
+        self.at(at, false, |op, cx, at, saved| op.tangent(cx, at, saved, &direction, &mut y_dot));
         self.output_of(&y_dot)
     }
 
@@ -245,7 +253,7 @@ impl<'a, R: Real> Rules<'a, R> {
     ) -> Joint {
         self.value(at);
         let dy = self.activation(self.output, dy);
-        self.with_targets(at, before, accumulate, |op, cx, at, saved, out| {
+        self.with_targets(at, before, (true, accumulate), |op, cx, at, saved, out| {
             op.gradient(cx, at, saved, &dy, out)
         })
     }
@@ -266,7 +274,7 @@ impl<'a, R: Real> Rules<'a, R> {
         let ranges = self.ranges.clone();
         let direction = Direction { x: &x_dot, w: &views(&w_dot, &ranges) };
         let (dy, dy_dot) = (self.activation(self.output, dy), self.activation(self.output, dy_dot));
-        self.with_targets(at, before, accumulate, |op, cx, at, saved, out| {
+        self.with_targets(at, before, (false, accumulate), |op, cx, at, saved, out| {
             op.gradient_tangent(cx, at, saved, (&dy, &dy_dot), &direction, out);
         })
     }
@@ -275,7 +283,7 @@ impl<'a, R: Real> Rules<'a, R> {
         &mut self,
         at: &Joint,
         before: &Joint,
-        accumulate: Accumulate,
+        (keeps, accumulate): (bool, Accumulate),
         rule: impl FnOnce(
             &dyn Op<Cpu<R>>,
             &Context<'_, Cpu<R>>,
@@ -289,7 +297,8 @@ impl<'a, R: Real> Rules<'a, R> {
         let targets = x.iter_mut().map(|x| x.as_mut().map(|x| (x, accumulate))).collect();
         let slots = Slots { buffer: &mut w, ranges: &ranges };
         let mut out = Gradients { x: targets, w: slots, accumulate };
-        self.at(at, |op, cx, at, saved| rule(op, cx, at, saved, &mut out));
+        self.at(at, keeps, |op, cx, at, saved| rule(op, cx, at, saved, &mut out));
+        drop(out);
         let name = &self.case.name;
         let input = |(x, shape): (&Option<Vec<R>>, &Shape)| {
             x.as_ref().map(|x| unpadded(0, x, shape.elements(), name))

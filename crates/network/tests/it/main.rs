@@ -19,6 +19,7 @@ mod operators;
 mod precision;
 mod small_network;
 mod tangent;
+mod tapes;
 mod threads;
 mod tiny;
 mod weights;

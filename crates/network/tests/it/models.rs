@@ -8,7 +8,7 @@ const CIFAR: Shape = Shape::new(3, 32, 32);
 
 fn network(model: &Model, input: Shape) -> Network<Cpu<f32>> {
     let graph = model.graph(input, 10).expect("the architecture builds");
-    Network::new(Cpu::new(), graph, Loss::SoftmaxCrossEntropy)
+    Network::new(Cpu::default(), graph, Loss::SoftmaxCrossEntropy)
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn memory(tiny: &F64, chunk: usize, cached: usize) -> usize {
 #[test]
 fn neither_chunks_nor_memory_change_a_loss_without_batch_statistics() {
     for arch in [Architecture::Mlp, Architecture::CnnBn, Architecture::FixupResnet20] {
-        let tiny = F64::new(Cpu::new(), &shrunk(arch, Nonlinearity::Relu), 7, BatchNorm::Running, SEED);
+        let tiny = F64::new(Cpu::default(), &shrunk(arch, Nonlinearity::Relu), 7, BatchNorm::Running, SEED);
         for matrix in [Matrix::Hessian, Matrix::GaussNewton] {
             let mut whole = tiny.curvature(matrix, 7, ALL);
             let expected = vectors(&mut whole);
@@ -60,7 +60,7 @@ fn neither_chunks_nor_memory_change_a_loss_without_batch_statistics() {
 fn memory_decides_what_is_kept_and_changes_no_bit() {
     for batch_norm in [BatchNorm::Running, BatchNorm::Batch] {
         let tiny =
-            F64::new(Cpu::new(), &shrunk(Architecture::CnnBn, Nonlinearity::Relu), 7, batch_norm, SEED);
+            F64::new(Cpu::default(), &shrunk(Architecture::CnnBn, Nonlinearity::Relu), 7, batch_norm, SEED);
         let mut all = tiny.curvature(Matrix::Hessian, 2, ALL);
         assert_eq!(all.chunks(), (4, 4), "everything is kept");
         let expected = vectors(&mut all);
@@ -78,7 +78,7 @@ fn memory_decides_what_is_kept_and_changes_no_bit() {
 fn an_operator_is_the_mean_of_those_of_its_chunks() {
     for (chunk, batch_norm) in [(1, BatchNorm::Running), (3, BatchNorm::Batch)] {
         let tiny =
-            F64::new(Cpu::new(), &shrunk(Architecture::CnnBn, Nonlinearity::Gelu), 6, batch_norm, SEED);
+            F64::new(Cpu::default(), &shrunk(Architecture::CnnBn, Nonlinearity::Gelu), 6, batch_norm, SEED);
         let mut operator = tiny.curvature(Matrix::Hessian, chunk, ALL);
         let (mut mean, mut loss) = (vec![0.0; 2 * operator.dim()], 0.0);
         for start in (0..6).step_by(chunk) {
@@ -100,7 +100,7 @@ fn an_operator_is_the_mean_of_those_of_its_chunks() {
 #[test]
 fn batch_statistics_depend_on_the_chunk() {
     let model = shrunk(Architecture::CnnBn, Nonlinearity::Relu);
-    let tiny = F64::new(Cpu::new(), &model, 6, BatchNorm::Batch, SEED);
+    let tiny = F64::new(Cpu::default(), &model, 6, BatchNorm::Batch, SEED);
     let loss = |chunk| tiny.curvature(Matrix::Hessian, chunk, ALL).loss();
     assert!((loss(3) - loss(6)).abs() > 1e-3, "chunks of 3 and of 6 have other statistics");
 }
@@ -109,8 +109,8 @@ fn batch_statistics_depend_on_the_chunk() {
 fn single_precision_is_near_double_precision() {
     let model = shrunk(Architecture::CnnBn, Nonlinearity::Gelu);
     for batch_norm in [BatchNorm::Running, BatchNorm::Batch] {
-        let double = F64::new(Cpu::new(), &model, 5, batch_norm, SEED);
-        let single = Tiny::new(Cpu::<f32>::new(), &model, 5, batch_norm, SEED);
+        let double = F64::new(Cpu::default(), &model, 5, batch_norm, SEED);
+        let single = Tiny::new(Cpu::<f32>::default(), &model, 5, batch_norm, SEED);
         let expected = vectors(&mut double.curvature(Matrix::Hessian, 5, ALL));
         let own = vectors(&mut single.curvature(Matrix::Hessian, 5, ALL));
         assert_near("single precision", &own, &expected, 1e-5);
@@ -120,7 +120,7 @@ fn single_precision_is_near_double_precision() {
 #[test]
 fn lanczos_finds_the_ends_of_the_dense_spectrum() {
     let model = shrunk(Architecture::Cnn, Nonlinearity::Relu);
-    let tiny = F64::new(Cpu::new(), &model, 6, BatchNorm::Running, SEED);
+    let tiny = F64::new(Cpu::default(), &model, 6, BatchNorm::Running, SEED);
     let mut operator = tiny.curvature(Matrix::Hessian, 4, ALL);
     for which in [Which::LargestAlgebraic, Which::SmallestAlgebraic] {
         let mut solve = |method| {
@@ -138,7 +138,7 @@ fn lanczos_finds_the_ends_of_the_dense_spectrum() {
 #[test]
 fn a_stop_is_heard_before_the_next_chunk() {
     let model = shrunk(Architecture::Mlp, Nonlinearity::Relu);
-    let tiny = F64::new(Cpu::new(), &model, 6, BatchNorm::Running, SEED);
+    let tiny = F64::new(Cpu::default(), &model, 6, BatchNorm::Running, SEED);
     let questions = Cell::new(0);
     let stop = || {
         questions.set(questions.get() + 1);

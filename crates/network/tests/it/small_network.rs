@@ -1,8 +1,8 @@
 //! A small network of every kind of layer that a convolutional one has, on random data.
 
 use sharpness_kernels::Real;
-use sharpness_network::backend::{Accumulate, Activation, Backend, Loss, Shape, View};
-use sharpness_network::op::{BatchNorm, Init, Pass};
+use sharpness_network::backend::{Accumulate, Activation, Backend, Epilogue, Loss, Shape, View};
+use sharpness_network::op::{BatchNorm, Init, Pass, TapeKind};
 use sharpness_network::ops::{BatchNorm2d, Convolution, Elementwise, Flatten, Linear, MaxPool};
 use sharpness_network::{At, Cpu, Error, Graph, Linearization, Network};
 
@@ -25,7 +25,8 @@ pub(crate) struct Small<R: Real> {
 
 fn convolution(channels_in: usize, channels_out: usize) -> Convolution {
     let (weight, bias) = (Init::Normal(0.3), Some(Init::Normal(0.1)));
-    Convolution { channels_in, channels_out, kernel: 3, stride: 1, padding: 1, weight, bias }
+    let epilogue = Epilogue::None;
+    Convolution { channels_in, channels_out, kernel: 3, stride: 1, padding: 1, weight, bias, epilogue }
 }
 
 /// conv, batch norm, `activation`, max pool, conv, `activation`, flatten, linear.
@@ -48,7 +49,7 @@ impl<R: Real> Small<R> {
     /// The network on images of `2 x side x side`.
     pub(crate) fn new(loss: Loss, activation: Activation, channels: usize, side: usize) -> Self {
         let graph = graph(activation, channels, side).expect("the layers fit");
-        let network = Network::new(Cpu::new(), graph, loss);
+        let network = Network::new(Cpu::default(), graph, loss);
         let state = network.upload(&network.state().initial(0));
         Self { network, state, images: Random(20).vector(N * 2 * side * side) }
     }
@@ -65,7 +66,7 @@ impl<R: Real> Small<R> {
         f: impl FnOnce(At<'_, Cpu<R>>, &mut Linearization<Cpu<R>>, &[f64]) -> T,
     ) -> T {
         let (parameters, mut gradient) = (self.network.upload(parameters), self.network.upload(parameters));
-        let mut tape = self.network.tape(N);
+        let mut tape = self.network.tape(N, TapeKind::Products);
         let labels: Vec<u32> = (0..3).cycle().take(N).collect();
         let examples: Vec<u32> = (0..).take(N).collect();
         self.network.load(&mut tape, &self.images, &labels, &examples);

@@ -11,7 +11,7 @@ use sharpness_network::{Cpu, Match, Network, Weights};
 fn network() -> Network<Cpu<f32>> {
     let graph =
         Model::new(Architecture::CnnBn).graph(Shape::new(1, 8, 8), 10).expect("the architecture builds");
-    Network::new(Cpu::new(), graph, Loss::SoftmaxCrossEntropy)
+    Network::new(Cpu::default(), graph, Loss::SoftmaxCrossEntropy)
 }
 
 /// A file with the network's tensors under other names, in `f64`, with PyTorch's batch counter beside them.

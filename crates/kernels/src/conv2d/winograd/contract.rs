@@ -42,6 +42,21 @@ pub(super) fn scratch_len(g: &Conv2d, tiling: &Tiling) -> usize {
     STAGE + over_channels[0].max(over_channels[1]).max(gradient)
 }
 
+/// Elements of the parts of a gradient of weights.
+pub(super) fn partial_len(g: &Conv2d, tiling: &Tiling) -> usize {
+    match gradient_parts(g, tiling) {
+        1 => 0,
+        parts => parts * g.weights(),
+    }
+}
+
+/// Into how many parts the groups are cut where a gradient of weights has too few channels for as many tasks.
+fn gradient_parts(g: &Conv2d, tiling: &Tiling) -> usize {
+    let tasks = g.channels_in.div_ceil(GRADIENT_BLOCKS.0 * LANES)
+        * g.channels_out.div_ceil(GRADIENT_BLOCKS.1 * LANES);
+    TASKS.div_ceil(tasks).min(tiling.groups()).max(1)
+}
+
 /// Numbers between the points of a group's sums over channels.
 const fn sums_point(tiling: &Tiling) -> usize {
     tiling.group_tiles() * PANEL + LANES
@@ -201,10 +216,7 @@ pub(super) fn weight_gradient<V: Lanes, F: Form<I, P, O>, const I: usize, const 
     accumulate: Accumulate,
     w: &mut [V::Scalar],
 ) {
-    let g = call.g;
-    let tasks = g.channels_in.div_ceil(GRADIENT_BLOCKS.0 * LANES)
-        * g.channels_out.div_ceil(GRADIENT_BLOCKS.1 * LANES);
-    let parts = TASKS.div_ceil(tasks).min(call.tiling.groups());
+    let parts = gradient_parts(call.g, &call.tiling);
     if parts == 1 {
         return gradient_part::<V, P>(
             call,

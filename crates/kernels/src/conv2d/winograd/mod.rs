@@ -31,7 +31,7 @@ use crate::Real;
 use crate::disjoint::Disjoint;
 use crate::epilogue::{Choice, Epilogue};
 use crate::simd::{LANES, Lanes, Task};
-use crate::workspace::{SLACK, Workspace};
+use crate::workspace::{SLACK, Workspace, bytes};
 
 /// Which tiles an image is cut into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,9 +102,11 @@ impl Winograd {
         self.len(n, self.geometry.channels_out)
     }
 
-    /// Elements that the largest task of a contraction takes of the workspace.
-    pub(super) fn scratch_len(&self, n: usize) -> usize {
-        contract::scratch_len(&self.geometry, &self.tiling(n))
+    /// Bytes that the largest contraction takes of the workspace: its tasks on each thread, and parts of the weights' gradient.
+    pub(super) fn scratch_bytes<R: Real>(&self, n: usize) -> usize {
+        let (g, tiling) = (&self.geometry, self.tiling(n));
+        let tasks = rayon::current_num_threads() * bytes::<R>(contract::scratch_len(g, &tiling));
+        tasks + bytes::<R>(contract::partial_len(g, &tiling))
     }
 
     /// Height and width of an image after the epilogue.
