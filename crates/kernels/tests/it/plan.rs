@@ -196,7 +196,7 @@ fn a_linear_layer_is_a_convolution_of_single_pixels() {
         let (mut y, mut want, workspace) = (dy.clone(), dy.clone(), Workspace::new());
         let (mut choice, mut of_plan) = (vec![0; layer.choice_len(n)], vec![0; plan.choice_len(n)]);
         layer.forward(n, &[(&x, &w)], Some(&bias), Choice::Record(&mut choice), &mut y, &workspace);
-        assert!(workspace.bytes() <= layer.scratch_bytes::<R>(n), "scratch grows to what is stated");
+        assert!(workspace.bytes() <= layer.scratch_bytes::<f64>(n), "scratch grows to what is stated");
         plan.forward(n, &[(&x, &w)], Some(&bias), Choice::Record(&mut of_plan), &mut want, &workspace);
         assert_near(&y, &want, F64_ROUNDING, "value");
         assert_eq!(choice, of_plan, "choices");
