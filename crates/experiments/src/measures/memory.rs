@@ -1,5 +1,6 @@
 //! How much memory there is, and how a measurement shares it between the operator and the solver.
 
+use sharpness_curvature::{lanczos_bytes, smallest_lanczos_bytes};
 use sharpness_network::Network;
 use sharpness_network::backend::Backend;
 use sharpness_network::operators::{Chunks, Curvature};
@@ -46,20 +47,23 @@ impl Shares {
         k: usize,
         memory: usize,
     ) -> Result<Self> {
-        let vector = size_of::<f64>() * network.parameters().len();
-        // The smallest basis of the solver, and a start vector that is held besides.
-        let smallest = k.saturating_mul(3).saturating_add(6);
+        let (dim, single) =
+            (network.parameters().len(), network.backend().element_bytes() < size_of::<f64>());
+        // Start vectors and the results of an earlier solve are held besides.
+        let held = k.saturating_mul(size_of::<f64>()).saturating_mul(dim);
+        let smallest = smallest_lanczos_bytes(k, dim, single).saturating_add(held);
         let operator = Curvature::bytes(network, count, chunk, 0);
-        let needed = smallest.saturating_mul(vector).saturating_add(operator);
+        let needed = smallest.saturating_add(operator);
         if memory < needed {
             return Err(Error::MeasureMemory { needed_bytes: needed, available_bytes: memory, chunk });
         }
-        let wanted = (memory / 2 / vector.max(1)).clamp(FEW_VECTORS, VECTORS).max(smallest);
-        let solver = (wanted * vector).min(memory - operator);
-        let chunks = Chunks { examples: chunk, memory_bytes: memory - solver };
+        let with = |vectors: usize| lanczos_bytes(k, dim, vectors, single).saturating_add(held);
+        let vectors = (FEW_VECTORS..=VECTORS).rev().find(|vectors| with(*vectors) <= memory / 2);
+        let wanted = with(vectors.unwrap_or(FEW_VECTORS)).max(smallest);
+        let chunks = Chunks { examples: chunk, memory_bytes: memory - wanted.min(memory - operator) };
         let cached = Curvature::cached_chunks(network, count, chunks);
         let operator = Curvature::bytes(network, count, chunk, cached);
-        Ok(Self { operator, solver: memory - operator })
+        Ok(Self { operator, solver: memory - operator - held })
     }
 }
 
