@@ -28,7 +28,7 @@ fn measured(weights: &Path, more: &[&str]) -> Value {
 fn essence(measured: &Value) -> Value {
     let mut essence = measured.clone();
     let map = essence.as_object_mut().unwrap();
-    for key in ["seconds", "arch", "dataset", "standardize", "weights", "seed"] {
+    for key in ["seconds", "arch", "dataset", "standardize", "weights", "seed", "peak_bytes"] {
         map.remove(key);
     }
     essence

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sharpness_curvature::{Eigenpair, Eigenpairs, TraceEstimate};
 
 use super::between_iterates::BetweenIterates;
+use super::memory::Memory;
 use crate::data::Subset;
 
 /// What was measured at one point of the weights.
@@ -43,6 +44,9 @@ pub struct Measurement {
     pub chunks: usize,
     /// Chunks that stayed linearized between products; the others were recomputed in each.
     pub cached_chunks: usize,
+    /// The memory that was predicted.
+    #[serde(default)]
+    pub memory: Memory,
     /// Seconds that the measurement took.
     pub seconds: f64,
 }

@@ -25,7 +25,7 @@ use sharpness_network::{Network, Weights};
 
 pub use between_iterates::{BetweenIterates, Iterate, between_iterates, interpolate};
 pub use measurement::{Eigenvalue, Measurement, Trace};
-pub use memory::default_memory_bytes;
+pub use memory::{Memory, default_memory_bytes, peak_bytes};
 
 use crate::Result;
 use crate::config::MeasureConfig;
@@ -143,6 +143,7 @@ pub fn measure<B: Backend>(
         between_iterates: None,
         chunks,
         cached_chunks,
+        memory: problem.memory(),
         seconds: start.elapsed().as_secs_f64(),
     })
 }

@@ -8,7 +8,7 @@ use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Examples, Matrix};
 use sharpness_network::{Network, Weights};
 
-use super::memory::Shares;
+use super::memory::{Memory, Shares};
 use crate::config::{BnMode, MeasureConfig};
 use crate::data::{Part, Standardized};
 use crate::{Error, Result};
@@ -85,6 +85,11 @@ impl<'a, B: Backend> Problem<'a, B> {
     /// The number of measured examples.
     pub(super) fn count(&self) -> usize {
         self.examples.count()
+    }
+
+    /// The memory that it is predicted to take.
+    pub(super) fn memory(&self) -> Memory {
+        self.shares.prediction(self.network, self.examples.data.dataset(), self.config.top_k)
     }
 
     /// Which statistics batch norm uses.
