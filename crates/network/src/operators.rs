@@ -178,10 +178,10 @@ impl<'a, B: Backend> Curvature<'a, B> {
         let (element, wide) = (network.backend().element_bytes(), size_of::<f64>());
         let vectors = network.parameters().len() * (3 * element + 2 * wide);
         let example = network.tangent_bytes() + network.input().elements() * wide + size_of::<u32>();
-        let (chunk, chunks) = (chunk.min(count), count.div_ceil(chunk.max(1)));
-        let tapes = if cached < chunks { cached + 1 } else { chunks };
-        let per_chunk = network.tape_bytes().saturating_mul(tapes).saturating_add(example);
-        chunk.saturating_mul(per_chunk).saturating_add(vectors)
+        // The last chunk may be smaller.
+        let on_tapes = chunk.saturating_mul(cached.saturating_add(1)).min(count);
+        let tapes = network.tape_bytes().saturating_mul(on_tapes);
+        chunk.min(count).saturating_mul(example).saturating_add(tapes).saturating_add(vectors)
     }
 
     /// Bytes that products with `vectors` vectors at once add to [`Self::bytes`].
@@ -228,7 +228,7 @@ impl<'a, B: Backend> Curvature<'a, B> {
             if (self.stop)() {
                 return Err(Error::Stopped);
             }
-            let tape = self.spare.take().unwrap_or_else(|| self.fixed.network.tape(self.chunk));
+            let tape = self.spare.take().unwrap_or_else(|| self.fixed.network.tape(range.len()));
             let linearization =
                 self.fixed.linearize(tape, range, &mut self.host, &mut self.workspace.product);
             self.sums.loss += linearization.sums().loss;
@@ -262,7 +262,7 @@ impl<'a, B: Backend> Curvature<'a, B> {
             if let Some(kept) = self.cached.get_mut(index) {
                 self.workspace.add_products(point, kept, vs.len());
             } else {
-                let tape = self.spare.take().unwrap_or_else(|| network.tape(self.chunk));
+                let tape = self.spare.take().unwrap_or_else(|| network.tape(range.len()));
                 let product = &mut self.workspace.product;
                 let mut chunk = self.fixed.linearize(tape, range, &mut self.host, product);
                 self.workspace.add_products(point, &mut chunk, vs.len());
