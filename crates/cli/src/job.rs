@@ -7,8 +7,7 @@ use sharpness_experiments::data::Standardized;
 use sharpness_experiments::measures::{Measurement, default_memory_bytes};
 use sharpness_experiments::network::Cpu;
 use sharpness_experiments::network::backend::Backend;
-use sharpness_experiments::network::op::TapeKind;
-use sharpness_experiments::training::{Outcome, TrainState};
+use sharpness_experiments::training::{Outcome, TrainState, training_bytes};
 use sharpness_experiments::{Error, Run, RunOptions, TrainReport, Trained, network, next_weights, train_run};
 
 use crate::exit::Exit;
@@ -16,11 +15,6 @@ use crate::interrupt::Interrupt;
 use crate::measuring::measure_at;
 use crate::output::bytes;
 use crate::watch::Watch;
-
-/// Vectors of the parameters' length that training holds in the engine's precision: weights, gradient, momentum and two of SAM.
-const VECTORS: usize = 5;
-/// The same in f64, for initial weights and checkpoints.
-const WIDE_VECTORS: usize = 3;
 
 /// A run to make.
 pub(crate) struct Job<'a> {
@@ -128,18 +122,13 @@ impl Job<'_> {
 
     /// Refuses a network that cannot be trained in the memory that is available now.
     fn check_memory<B: Backend>(&self, network: &sharpness_experiments::network::Network<B>) -> Result<()> {
-        let parameters = network.parameters().len();
-        let of_parameter = VECTORS * network.backend().element_bytes() + WIDE_VECTORS * size_of::<f64>();
-        let micro_batch = self.config.training.micro_batch_size;
-        let of_batch = network.tape_bytes(micro_batch, TapeKind::Gradient);
-        let of_batch = of_batch.saturating_add(network.scratch_bytes(micro_batch));
-        let needed = parameters.saturating_mul(of_parameter).saturating_add(of_batch);
+        let (parameters, micro_batch) = (network.parameters().len(), self.config.training.micro_batch_size);
+        let needed = training_bytes(network, micro_batch);
         let available = 2 * default_memory_bytes();
         if needed > available {
             bail!(
-                "a network of {parameters} parameters in batches of {} needs about {} of memory to train, and {} are \
+                "a network of {parameters} parameters in batches of {micro_batch} needs about {} of memory to train, and {} are \
                  available; choose smaller widths (--hidden, --width-divisor) or a smaller --micro-batch-size",
-                self.config.training.micro_batch_size,
                 bytes(needed),
                 bytes(available),
             );

@@ -9,7 +9,7 @@ use sharpness_experiments::network::{Network, Weights};
 use sharpness_experiments::trained_examples;
 
 use crate::interrupt::Interrupt;
-use crate::output::{Progress, with_error};
+use crate::output::{Progress, plural, significant};
 
 /// What the bar shows.
 const TEMPLATE: &str = "{spinner} {msg} {elapsed}";
@@ -60,12 +60,11 @@ fn message(progress: &MeasureProgress) -> String {
         Phase::Gradient => return format!("measuring the loss and its gradient{place}"),
         Phase::LambdaMax => "λ_max",
         Phase::LambdaMin => "λ_min",
+        Phase::Trace => "the trace",
     };
-    let products = progress.products;
-    if progress.value.is_finite() {
-        let value = with_error(progress.value, progress.residual);
-        format!("measuring {name}{place}: {value} after {products} products")
-    } else {
-        format!("measuring {name}{place}: {products} products")
-    }
+    let products = plural(progress.products, "product");
+    // Both to their own digits: first estimates may be far smaller than their residuals.
+    let (value, residual) = (significant(progress.value, 5), significant(progress.residual, 2));
+    let error = if progress.phase == Phase::Trace { "standard error" } else { "residual" };
+    format!("measuring {name}{place}: {value}, {error} {residual}, after {products}")
 }

@@ -13,7 +13,7 @@ use crate::exit::Usage;
 use crate::output::count;
 
 /// The flags of the keys of a configuration.
-const FLAGS: [(&str, &str); 20] = [
+const FLAGS: [(&str, &str); 22] = [
     ("seed", "--seed"),
     ("data.train_examples", "--train-examples"),
     ("model", "--hidden"),
@@ -32,6 +32,8 @@ const FLAGS: [(&str, &str); 20] = [
     ("measure.top_k", "--top-k"),
     ("measure.rtol", "--rtol"),
     ("measure.max_products", "--max-products"),
+    ("measure.bound_rtol", "--bound-rtol"),
+    ("measure.trace", "--trace"),
     ("data.name", "--dataset"),
     ("model.arch", "--arch"),
 ];
@@ -98,6 +100,8 @@ impl MeasureArgs {
         set(&mut measure.lambda_min, self.lambda_min.as_ref());
         set(&mut measure.rtol, self.rtol.as_ref());
         set(&mut measure.max_products, self.max_products.as_ref());
+        measure.bound_rtol = self.bound_rtol.or(measure.bound_rtol);
+        measure.trace = self.trace.or(measure.trace);
     }
 }
 

@@ -11,6 +11,8 @@ use crate::vectors;
 
 /// The largest dimension of the dense method. There it takes 2,000 products, 130 MB and some seconds.
 pub const DENSE_LIMIT: usize = 2000;
+/// Products that are asked for at once.
+const BLOCK: usize = 16;
 
 /// The wanted eigenpairs from the decomposition of the whole matrix, which is symmetrized first.
 ///
@@ -64,14 +66,15 @@ pub fn dense(
 
 fn columns(operator: &mut Products) -> Result<Vec<Vec<f64>>, Error> {
     let dim = operator.dim();
-    let mut unit = vec![0.0; dim];
-    let mut columns = Vec::with_capacity(dim);
-    for j in 0..dim {
-        let mut column = vec![0.0; dim];
-        unit[j] = 1.0;
-        operator.apply(&unit, &mut column)?;
-        unit[j] = 0.0;
-        columns.push(column);
+    let mut columns = vec![vec![0.0; dim]; dim];
+    for (block, columns) in columns.chunks_mut(BLOCK).enumerate() {
+        let mut units = vec![vec![0.0; dim]; columns.len()];
+        for (i, unit) in units.iter_mut().enumerate() {
+            unit[block * BLOCK + i] = 1.0;
+        }
+        let units: Vec<&[f64]> = units.iter().map(Vec::as_slice).collect();
+        let mut columns: Vec<&mut [f64]> = columns.iter_mut().map(Vec::as_mut_slice).collect();
+        operator.apply_block(&units, &mut columns)?;
     }
     Ok(columns)
 }

@@ -51,13 +51,24 @@ pub enum Error {
         value: f64,
     },
 
-    /// The product limit does not allow a single step and the check of its result.
+    /// The product limit does not allow a single step.
     #[error("max_products = {max_products}: this method needs at least {needed} products here")]
     TooFewProducts {
         /// The limit given.
         max_products: usize,
         /// The smallest limit that works.
         needed: usize,
+    },
+
+    /// A trace is asked for from too few probes, or from none at once.
+    #[error(
+        "max_probes = {max_probes}, block = {block}: a trace needs at least 2 probes, and at least 1 at once"
+    )]
+    Probes {
+        /// The limit given.
+        max_probes: usize,
+        /// The products asked for at once.
+        block: usize,
     },
 
     /// The memory bound does not hold the smallest basis that can converge.

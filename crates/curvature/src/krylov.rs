@@ -14,14 +14,14 @@ use crate::error::Error;
 use crate::operator::Products;
 use crate::params::{Which, rounding};
 use crate::symmetric_eigen::symmetric_eigen;
-use crate::vectors;
+use crate::vectors::{self, Entry};
 
 /// The Gram-Schmidt passes of a step: two suffice unless the second cancels as well (Giraud, Langou and Rozložník 2005).
 const MIN_PASSES: usize = 2;
 const MAX_PASSES: usize = 5;
 
-pub(crate) struct KrylovSpace {
-    basis: Vec<Vec<f64>>,
+pub(crate) struct KrylovSpace<T> {
+    basis: Vec<Vec<T>>,
     /// The eigenvalues of the locked vectors.
     locked: Vec<f64>,
     /// Active vectors at the head that a restart has kept: the arrow.
@@ -32,6 +32,9 @@ pub(crate) struct KrylovSpace {
     couplings: Vec<f64>,
     /// The largest norm of a product so far: a lower bound of `‖A‖`, usually within a small factor.
     norm: f64,
+    /// For each active vector `j`, what `A v_j` has on the older ones beyond what `T` says: zero but for rounding if `A` is
+    /// symmetric. Known until the first restart.
+    departures: Vec<Vec<f64>>,
     /// See [`crate::Eigenpairs::asymmetry`].
     asymmetry: f64,
 }
@@ -52,17 +55,23 @@ enum Source {
     Active(Vec<f64>),
 }
 
-impl KrylovSpace {
+impl<T: Entry> KrylovSpace<T> {
     pub(crate) fn new(start: Vec<f64>) -> Self {
         Self {
-            basis: vec![start],
+            basis: vec![T::narrow(start)],
             locked: Vec::new(),
             kept: 0,
             diagonal: Vec::new(),
             couplings: Vec::new(),
             norm: 0.0,
+            departures: Vec::new(),
             asymmetry: 0.0,
         }
+    }
+
+    /// Whether the space has grown from its start vector alone, without restart or locked vectors.
+    pub(crate) fn is_first(&self) -> bool {
+        self.kept == 0 && self.locked.is_empty()
     }
 
     pub(crate) fn active(&self) -> usize {
@@ -106,7 +115,7 @@ impl KrylovSpace {
         let next = &self.basis[self.locked.len() + step];
         let dim = next.len();
         let mut w = vec![0.0; dim];
-        self.norm = self.norm.max(operator.apply(next, &mut w)?);
+        self.norm = self.norm.max(operator.apply(&T::widen(next), &mut w)?);
 
         let (coefficients, coupling) = orthogonalize(&mut w, &self.basis, rounding(self.norm, dim));
         self.note_asymmetry(&coefficients[self.locked.len()..]);
@@ -114,12 +123,12 @@ impl KrylovSpace {
         self.couplings.push(coupling);
         if coupling > 0.0 {
             vectors::scale(&mut w, 1.0 / coupling);
-            self.basis.push(w);
+            self.basis.push(T::narrow(w));
         }
         Ok(coupling > 0.0)
     }
 
-    /// Symmetry says what the coefficients on the older vectors must be; keeps the largest departure from it.
+    /// Symmetry says what the coefficients on the older vectors must be; keeps the departures from it.
     fn note_asymmetry(&mut self, coefficients: &[f64]) {
         let step = self.active();
         let departure = |i: usize| {
@@ -128,6 +137,9 @@ impl KrylovSpace {
         };
         let departures: Vec<f64> = (0..step).map(departure).collect();
         self.asymmetry = self.asymmetry.max(vectors::norm(&departures));
+        if self.is_first() {
+            self.departures.push(departures);
+        }
     }
 
     /// The Ritz pairs of the active part, the most wanted one first. The cost is `O(m³)`.
@@ -173,18 +185,31 @@ impl KrylovSpace {
     /// The Ritz vector `[dim]` of a candidate, of length 1.
     pub(crate) fn vector(&self, candidate: &Candidate) -> Vec<f64> {
         let mut vector = match &candidate.source {
-            Source::Locked(i) => self.basis[*i].clone(),
-            Source::Active(column) => {
-                let mut sum = vec![0.0; self.basis[0].len()];
-                for (s, v) in column.iter().zip(&self.basis[self.locked.len()..]) {
-                    vectors::add_scaled(&mut sum, *s, v);
-                }
-                sum
-            }
+            Source::Locked(i) => T::widen(&self.basis[*i]).into_owned(),
+            Source::Active(column) => vectors::combine(&self.basis[self.locked.len()..], column),
         };
         let norm = vectors::norm(&vector);
         vectors::scale(&mut vector, 1.0 / norm);
         vector
+    }
+
+    /// The Rayleigh quotient `uᵀ A u` and the residual `‖A u - θ u‖` of a candidate's vector, from the products that built
+    /// the [first](Self::is_first) space: `A V s = V (T + E) s + r cᵀs`, with `E` the departures. It costs no product.
+    pub(crate) fn quotient_and_residual(&self, candidate: &Candidate) -> (f64, f64) {
+        debug_assert!(self.is_first(), "the departures of other spaces are not known");
+        let Source::Active(s) = &candidate.source else { return (candidate.value, candidate.residual) };
+        let mut product = vec![0.0; s.len()];
+        for (j, departures) in self.departures.iter().enumerate() {
+            vectors::add_scaled(&mut product[..j], s[j], departures);
+            product[j] += self.diagonal[j] * s[j];
+            if j + 1 < s.len() {
+                product[j + 1] += self.couplings[j] * s[j];
+                product[j] += self.couplings[j] * s[j + 1];
+            }
+        }
+        let value = vectors::dot(s, &product);
+        vectors::add_scaled(&mut product, -value, s);
+        (value, vectors::norm(&product).hypot(self.residual_coefficient(s)))
     }
 
     /// Thick restart: keeps the Ritz vectors of these pairs (all of the active part) and the next vector.
@@ -199,6 +224,7 @@ impl KrylovSpace {
         self.kept = columns.len();
         self.diagonal = pairs.iter().map(|pair| pair.value).collect();
         self.couplings = couplings;
+        self.departures.clear();
     }
 
     /// After a breakdown: locks the Ritz vectors of these pairs (all of the active part), keeps the `k` most wanted of
@@ -221,6 +247,7 @@ impl KrylovSpace {
         self.kept = 0;
         self.diagonal.clear();
         self.couplings.clear();
+        self.departures.clear();
         self.push_random(rng);
     }
 
@@ -232,7 +259,7 @@ impl KrylovSpace {
             norm = orthogonalize(&mut w, &self.basis, rounding(1.0, dim)).1;
         }
         vectors::scale(&mut w, 1.0 / norm);
-        self.basis.push(w);
+        self.basis.push(T::narrow(w));
     }
 }
 
@@ -248,20 +275,20 @@ fn sort_by_rank(pairs: &mut [Candidate], which: Which) {
     pairs.sort_by(|a, b| which.rank(b.value).total_cmp(&which.rank(a.value)));
 }
 
-/// Makes `w` orthogonal to the basis. Returns its coefficients on the basis and the norm of what is left, which is zero
-/// when no more than `noise` is left.
-fn orthogonalize(w: &mut [f64], basis: &[Vec<f64>], noise: f64) -> (Vec<f64>, f64) {
+/// Makes `w` orthogonal to the basis by classical Gram-Schmidt passes, each of which reads the basis once: it subtracts
+/// what the pass before has found, and finds what is left. Returns the coefficients of `w` on the basis and the norm of
+/// what is left, which is zero when no more than `noise` is left.
+fn orthogonalize<T: Entry>(w: &mut [f64], basis: &[Vec<T>], noise: f64) -> (Vec<f64>, f64) {
     let mut coefficients = vec![0.0; basis.len()];
-    let mut before = vectors::norm(w);
+    let mut before = vectors::project(w, basis, None);
     for pass in 1..=MAX_PASSES {
-        let correction = vectors::project_out(w, basis);
-        vectors::add_scaled(&mut coefficients, 1.0, &correction);
-        let after = vectors::norm(w);
-        if after <= noise {
+        let after = vectors::project(w, basis, Some(&before.coefficients));
+        vectors::add_scaled(&mut coefficients, 1.0, &before.coefficients);
+        if after.norm <= noise {
             break;
         }
-        if pass >= MIN_PASSES && after > 0.5 * before {
-            return (coefficients, after);
+        if pass >= MIN_PASSES && after.norm > 0.5 * before.norm {
+            return (coefficients, after.norm);
         }
         before = after;
     }

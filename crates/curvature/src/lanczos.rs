@@ -9,18 +9,24 @@ use crate::operator::{Products, SymmetricOperator};
 use crate::params::{EigenParams, Eigenpair, Eigenpairs, Progress, Stop, Which, rounding};
 use crate::spectrum_bounds::{self, KrylovRecord, SpectrumBounds};
 use crate::start::start;
-use crate::vectors;
+use crate::vectors::{self, Entry};
 
 /// How much smaller than the tolerance the estimated residual must be before a second failed check means that the
 /// products are too inexact.
 const SECOND_CHECK: f64 = 0.1;
+/// Up to so many active vectors every product is followed by a look at the Ritz values; then each time that their
+/// number has grown by this part of itself, since a look costs the cube of it.
+const LOOK_PART: usize = 40;
 
 /// The `k` eigenpairs at the wanted end of the spectrum.
 ///
 /// Each step costs one product and `O(m dim)` work on the basis of `m` vectors, which is kept orthonormal to working
-/// precision by at least two Gram-Schmidt passes. When the estimated residuals reach the tolerance, one product per pair
-/// computes the true ones; these are returned. If the true ones miss it, the solver goes on to a tenth of the
-/// tolerance and checks once more; a second miss ends with [`Stop::Stagnated`].
+/// precision by at least two Gram-Schmidt passes. The solver stops at the first product after which the estimated residuals
+/// reach the tolerance and the true ones do too. Until the first restart or breakdown the true ones follow from the products
+/// already made; later they cost one product per pair. If they miss the tolerance, the solver goes on to a tenth of it
+/// and checks once more; a second miss ends with [`Stop::Stagnated`].
+///
+/// The basis is held in `f32` if the operator [is single](SymmetricOperator::is_single). Memory is as [`lanczos_bytes`] says.
 ///
 /// When the space breaks down (it is invariant, by a test at `O(ε) ‖A‖`) and more pairs are needed, its wanted
 /// Ritz vectors are locked and a new random vector orthogonal to them starts another Krylov space, until that one holds
@@ -35,10 +41,18 @@ pub fn lanczos(
     params: &EigenParams,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Eigenpairs, Error> {
+    params.check(op.dim())?;
+    params.require_products(1)?;
+    if op.is_single() { solve::<f32>(op, params, progress) } else { solve::<f64>(op, params, progress) }
+}
+
+fn solve<T: Entry>(
+    op: &mut dyn SymmetricOperator,
+    params: &EigenParams,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<Eigenpairs, Error> {
     let dim = op.dim();
-    params.check(dim)?;
-    params.require_products(params.k + 1)?;
-    let capacity = capacity(params, dim)?;
+    let capacity = capacity(params, dim, op.is_single())?;
     let mut rng = ChaCha8Rng::seed_from_u64(params.seed);
     let (first, random_share) = start(params, dim, &mut rng);
     let solver = Lanczos {
@@ -47,38 +61,47 @@ pub fn lanczos(
         capacity,
         overlap: spectrum_bounds::overlap(dim, params.failure_probability, random_share),
         rng,
-        space: KrylovSpace::new(first),
-        first_space: true,
+        space: KrylovSpace::<T>::new(first),
         bounds: None,
         operator: Products::new(op),
     };
     solver.run(progress)
 }
 
-/// The vectors that the basis may hold, the next one included: the bound less one for the product and `k` for results.
-fn capacity(params: &EigenParams, dim: usize) -> Result<usize, Error> {
-    let k = params.k;
-    let vector_bytes = dim.saturating_mul(size_of::<f64>());
-    let capacity = (params.memory_bytes / vector_bytes).saturating_sub(k + 1);
-    // Locked vectors take up to k places; k + 3 active ones leave two new directions for each restart.
-    let smallest = 2 * k + 4;
-    if capacity < smallest.min(dim + 1) {
-        let needed_bytes = (smallest.min(dim + 1) + k + 1).saturating_mul(vector_bytes);
-        return Err(Error::Memory { memory_bytes: params.memory_bytes, needed_bytes, k, dim });
-    }
-    Ok(capacity)
+/// Bytes of the vectors that [`lanczos()`] holds for `k` pairs in dimension `dim` while its basis has `vectors` vectors:
+/// those in `f32` for an operator that is `single`, and in `f64` the operands of a product or the results.
+pub fn lanczos_bytes(k: usize, dim: usize, vectors: usize, single: bool) -> usize {
+    let entry = if single { size_of::<f32>() } else { size_of::<f64>() };
+    let wide = k.saturating_add(1).saturating_mul(size_of::<f64>());
+    vectors.saturating_mul(entry).saturating_add(wide).saturating_mul(dim)
 }
 
-struct Lanczos<'a> {
+/// The smallest `memory_bytes` with which [`lanczos()`] finds `k` pairs in dimension `dim`.
+pub fn smallest_lanczos_bytes(k: usize, dim: usize, single: bool) -> usize {
+    // Locked vectors take up to k places; k + 3 active ones leave two new directions for each restart.
+    let vectors = k.saturating_mul(2).saturating_add(4).min(dim.saturating_add(1));
+    lanczos_bytes(k, dim, vectors, single)
+}
+
+/// The vectors that the basis may hold, the next one included.
+fn capacity(params: &EigenParams, dim: usize, single: bool) -> Result<usize, Error> {
+    let (k, memory_bytes) = (params.k, params.memory_bytes);
+    let needed_bytes = smallest_lanczos_bytes(k, dim, single);
+    if memory_bytes < needed_bytes {
+        return Err(Error::Memory { memory_bytes, needed_bytes, k, dim });
+    }
+    let without_basis = lanczos_bytes(k, dim, 0, single);
+    Ok((memory_bytes - without_basis) / (lanczos_bytes(k, dim, 1, single) - without_basis))
+}
+
+struct Lanczos<'a, T> {
     params: &'a EigenParams,
     dim: usize,
     capacity: usize,
     /// See [`spectrum_bounds::overlap`].
     overlap: Option<f64>,
     rng: ChaCha8Rng,
-    space: KrylovSpace,
-    /// Whether the space has grown from the start vector without restart or breakdown.
-    first_space: bool,
+    space: KrylovSpace<T>,
     bounds: Option<SpectrumBounds>,
     operator: Products<'a>,
 }
@@ -91,7 +114,7 @@ struct Look {
     wanted: Vec<Candidate>,
 }
 
-impl Lanczos<'_> {
+impl<T: Entry> Lanczos<'_, T> {
     fn run(mut self, progress: &mut dyn FnMut(&Progress)) -> Result<Eigenpairs, Error> {
         let mut fraction = 1.0;
         let mut looked_at = 0;
@@ -101,8 +124,8 @@ impl Lanczos<'_> {
                 looked_at = self.space.active();
             }
             let broken = !self.space.extend(&mut self.operator)?;
-            let spent = self.operator.count() + self.params.k >= self.params.max_products;
-            let due = self.space.active() > looked_at + looked_at / 20;
+            let spent = !self.may_go_on(broken);
+            let due = self.space.active() > looked_at + looked_at / LOOK_PART;
             if !(broken || spent || due) {
                 continue;
             }
@@ -113,12 +136,11 @@ impl Lanczos<'_> {
             if done || spent {
                 let pairs = self.verify(&look.wanted)?;
                 let last_chance = broken || fraction < 1.0;
-                let more = self.operator.count() + self.params.k < self.params.max_products;
                 if done && self.accepts(&pairs) {
                     return Ok(self.finish(pairs, Stop::Converged));
                 } else if done && last_chance {
                     return Ok(self.finish(pairs, Stop::Stagnated));
-                } else if !more {
+                } else if !self.may_go_on(broken) {
                     return Ok(self.finish(pairs, Stop::ProductLimit));
                 }
                 fraction = SECOND_CHECK;
@@ -126,24 +148,32 @@ impl Lanczos<'_> {
             if broken {
                 let best = &look.active[..look.active.len().min(self.params.k)];
                 self.space.lock(best, self.params.k, self.params.which, &mut self.rng);
-                self.first_space = false;
                 looked_at = 0;
             }
         }
+    }
+
+    /// Whether the product limit leaves a further step and the check of what it finds.
+    fn may_go_on(&self, broken: bool) -> bool {
+        let stays_first = self.space.is_first() && !broken && self.space.vectors() < self.capacity;
+        let check = if stays_first { 0 } else { self.params.k };
+        self.operator.count() + check < self.params.max_products
     }
 
     /// Computes the Ritz pairs, and the bounds while they can still improve.
     fn look(&mut self) -> Result<Look, Error> {
         let which = self.params.which;
         let active = self.space.ritz_pairs(which)?;
-        if self.first_space {
+        if self.space.is_first() {
             let mut ritz_values: Vec<f64> = active.iter().map(|pair| pair.value).collect();
             ritz_values.sort_by(f64::total_cmp);
             let steps = ritz_values.len() as f64;
             let record = KrylovRecord {
                 ritz_values: &ritz_values,
                 couplings: self.space.couplings(),
-                allowance: rounding(self.space.norm(), self.dim) * steps.sqrt() + self.space.asymmetry(),
+                allowance: (rounding(self.space.norm(), self.dim) + T::ROUNDING * self.space.norm())
+                    * steps.sqrt()
+                    + self.space.asymmetry(),
                 dim: self.dim,
             };
             self.bounds = spectrum_bounds::bounds(&record, self.overlap, self.params.failure_probability);
@@ -180,7 +210,8 @@ impl Lanczos<'_> {
 
     /// Whether the bound on the wanted end is as close as `bound_rtol` asks, or cannot improve.
     fn is_bounded(&self, look: &Look) -> bool {
-        let (Some(rtol), true, Some(bounds)) = (self.params.bound_rtol, self.first_space, self.bounds) else {
+        let (Some(rtol), true, Some(bounds)) = (self.params.bound_rtol, self.space.is_first(), self.bounds)
+        else {
             return true;
         };
         let value = look.wanted[0].value;
@@ -192,14 +223,19 @@ impl Lanczos<'_> {
         excess <= rtol * value.abs()
     }
 
-    /// The pairs with their true residuals: one product each.
+    /// The pairs with their true residuals, by products made before where those suffice, else by one product each.
     fn verify(&mut self, wanted: &[Candidate]) -> Result<Vec<Eigenpair>, Error> {
-        let mut product = vec![0.0; self.dim];
         let mut pairs = Vec::with_capacity(wanted.len());
         for candidate in wanted {
             let vector = self.space.vector(candidate);
-            self.operator.apply(&vector, &mut product)?;
-            pairs.push(Eigenpair::from_product(vector, &mut product));
+            if self.space.is_first() {
+                let (value, residual) = self.space.quotient_and_residual(candidate);
+                pairs.push(Eigenpair { value, vector, residual });
+            } else {
+                let mut product = vec![0.0; self.dim];
+                self.operator.apply(&vector, &mut product)?;
+                pairs.push(Eigenpair::from_product(vector, &mut product));
+            }
         }
         let which = self.params.which;
         pairs.sort_by(|a, b| which.rank(b.value).total_cmp(&which.rank(a.value)));
@@ -212,7 +248,6 @@ impl Lanczos<'_> {
 
     fn restart(&mut self) -> Result<(), Error> {
         let Look { active, .. } = self.look()?;
-        self.first_space = false;
         let k = self.params.k;
         // The wanted pairs and the better half of the others: the usual compromise between what is kept of the old
         // space and the room for the new one (Wu and Simon 2000, section 5).

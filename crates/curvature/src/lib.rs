@@ -1,6 +1,6 @@
-//! Eigenvalues of a symmetric operator that is known only by `v -> A v`. Knows nothing of networks.
+//! Eigenvalues and trace of a symmetric operator that is known only by `v -> A v`. Knows nothing of networks.
 //!
-//! [`eigenpairs()`] is the front door. It answers with vectors, residuals that were computed and not estimated, and an
+//! [`eigenpairs()`] is the front door. It answers with vectors, their residuals, and an
 //! interval that holds the whole spectrum with a stated probability:
 //!
 //! ```
@@ -45,13 +45,15 @@ pub mod spectra;
 mod spectrum_bounds;
 mod start;
 mod symmetric_eigen;
+mod trace;
 mod vectors;
 
 pub use dense::{DENSE_LIMIT, dense};
 pub use eigenpairs::eigenpairs;
 pub use error::{ApplyError, Error};
-pub use lanczos::lanczos;
+pub use lanczos::{lanczos, lanczos_bytes, smallest_lanczos_bytes};
 pub use operator::{DenseOperator, SymmetricOperator};
 pub use params::{EigenParams, Eigenpair, Eigenpairs, Method, Progress, Stop, Which};
 pub use power_iteration::power_iteration;
 pub use spectrum_bounds::SpectrumBounds;
+pub use trace::{TraceEstimate, TraceParams, trace};

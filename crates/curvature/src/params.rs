@@ -60,10 +60,10 @@ pub struct EigenParams {
     /// within `t |θ|` of the leading value `θ` too. After a restart the bound cannot improve any more and this is
     /// not waited for.
     pub bound_rtol: Option<f64>,
-    /// The largest number of products, the ones that check the result included.
+    /// The largest number of products, any that check the result included.
     pub max_products: usize,
-    /// The memory for Lanczos' vectors, in bytes (a vector takes `8 dim`). A basis that would outgrow it is
-    /// restarted. The smallest bound that works is `(3 k + 5) * 8 * dim`.
+    /// The memory for Lanczos' vectors, in bytes (see [`lanczos_bytes`](crate::lanczos_bytes)). A basis that would outgrow
+    /// it is restarted. [`smallest_lanczos_bytes`](crate::smallest_lanczos_bytes) is the smallest bound that works.
     pub memory_bytes: usize,
     /// Vectors `[dim]` near the wanted eigenvectors, for instance those of an earlier solve. Lanczos and power
     /// iteration start from the sum of their directions plus a random vector of one hundredth of its length,
@@ -103,11 +103,8 @@ impl EigenParams {
         if self.k == 0 || self.k > dim {
             return Err(Error::PairCount { k: self.k, dim });
         }
-        for (name, value) in [("rtol", self.rtol), ("bound_rtol", self.bound_rtol.unwrap_or(0.0))] {
-            if !(value.is_finite() && value >= 0.0) {
-                return Err(Error::Tolerance { name, value });
-            }
-        }
+        check_tolerance("rtol", self.rtol)?;
+        check_tolerance("bound_rtol", self.bound_rtol.unwrap_or(0.0))?;
         if !(self.failure_probability > 0.0 && self.failure_probability < 1.0) {
             return Err(Error::FailureProbability { value: self.failure_probability });
         }
@@ -135,6 +132,11 @@ impl EigenParams {
     pub(crate) fn tolerance(&self, value: f64, norm: f64, dim: usize) -> f64 {
         (self.rtol * value.abs()).max(rounding(norm, dim))
     }
+}
+
+/// Checks the tolerance of this name.
+pub(crate) fn check_tolerance(name: &'static str, value: f64) -> Result<(), Error> {
+    if value.is_finite() && value >= 0.0 { Ok(()) } else { Err(Error::Tolerance { name, value }) }
 }
 
 /// What rounding contributes to the norm of one product with a unit vector, in f64: `O(ε) ‖A‖`, where the square
@@ -174,7 +176,8 @@ pub struct Eigenpair {
     pub value: f64,
     /// `u: [dim]`, of length 1.
     pub vector: Vec<f64>,
-    /// `‖A u - θ u‖`, computed with a product of its own, not estimated.
+    /// `‖A u - θ u‖`, computed from products: one of its own, or those that span the space of `u`, with all that they
+    /// have outside of what symmetry allows. Either way it carries the rounding of one product.
     pub residual: f64,
 }
 
@@ -184,7 +187,7 @@ pub struct Eigenpairs {
     /// The pairs, the most wanted one first. There are `k`, unless the products ran out before `k` candidates
     /// existed.
     pub pairs: Vec<Eigenpair>,
-    /// Products with the operator, the ones that computed the residuals included.
+    /// Products with the operator, any that computed residuals included.
     pub products: usize,
     /// Why the solver stopped.
     pub stop: Stop,

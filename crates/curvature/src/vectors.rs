@@ -1,26 +1,96 @@
-//! Arithmetic on long vectors, in a fixed order of summation so that results do not vary between runs.
+//! Arithmetic on long vectors, on all cores. Every sum has an order that the length alone decides, so that results do
+//! not depend on the number of threads.
+//!
+//! A basis may hold its vectors in `f32` ([`Entry`]); all arithmetic is in `f64`.
+
+use std::borrow::Cow;
 
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use rayon::prelude::*;
 
-/// Entries that are summed before their sum joins the total; also the rows that stay in cache between two passes
-/// over a basis (32 KiB a vector).
+/// Entries that are summed before their sum joins the total; also the rows that stay in cache between two uses of a
+/// basis (32 KiB a vector in `f64`).
 const BLOCK: usize = 4096;
+/// Blocks below which a loop stays on the calling thread: waking a thread costs more than they do.
+const SERIAL: usize = 4;
 const LANES: usize = 8;
+
+/// A number as a basis holds it.
+pub(crate) trait Entry: Copy + Send + Sync {
+    /// How much of its length a unit vector may lose when it is put into the basis.
+    const ROUNDING: f64;
+
+    fn from_wide(x: f64) -> Self;
+
+    fn wide(self) -> f64;
+
+    /// A vector of the basis in `f64`.
+    fn widen(v: &[Self]) -> Cow<'_, [f64]>;
+
+    /// A vector as the basis holds it.
+    fn narrow(w: Vec<f64>) -> Vec<Self>;
+}
+
+impl Entry for f64 {
+    const ROUNDING: Self = 0.0;
+
+    fn from_wide(x: Self) -> Self {
+        x
+    }
+
+    fn wide(self) -> Self {
+        self
+    }
+
+    fn widen(v: &[Self]) -> Cow<'_, [Self]> {
+        Cow::Borrowed(v)
+    }
+
+    fn narrow(w: Vec<Self>) -> Vec<Self> {
+        w
+    }
+}
+
+impl Entry for f32 {
+    const ROUNDING: f64 = 0.5 * Self::EPSILON as f64;
+
+    #[expect(clippy::cast_possible_truncation, reason = "rounding is the purpose")]
+    fn from_wide(x: f64) -> Self {
+        x as Self
+    }
+
+    fn wide(self) -> f64 {
+        f64::from(self)
+    }
+
+    fn widen(v: &[Self]) -> Cow<'_, [f64]> {
+        Cow::Owned(v.par_iter().with_min_len(SERIAL * BLOCK).map(|x| x.wide()).collect())
+    }
+
+    fn narrow(w: Vec<f64>) -> Vec<Self> {
+        w.par_iter().with_min_len(SERIAL * BLOCK).map(|x| Self::from_wide(*x)).collect()
+    }
+}
 
 /// `xᵀ y`, summed in blocks, so that the rounding error grows with the square root of the length at most.
 pub(crate) fn dot(x: &[f64], y: &[f64]) -> f64 {
     debug_assert_eq!(x.len(), y.len(), "vectors of one space");
-    x.chunks(BLOCK).zip(y.chunks(BLOCK)).map(|(x, y)| dot_block(x, y)).sum()
+    if x.len() <= BLOCK {
+        return dot_block(x, y);
+    }
+    let blocks = x.par_chunks(BLOCK).zip(y.par_chunks(BLOCK)).with_min_len(SERIAL);
+    let sums: Vec<f64> = blocks.map(|(x, y)| dot_block(x, y)).collect();
+    sums.iter().sum()
 }
 
-fn dot_block(x: &[f64], y: &[f64]) -> f64 {
+fn dot_block<T: Entry>(x: &[T], y: &[f64]) -> f64 {
     let mut lanes = [0.0; LANES];
     let (x_chunks, y_chunks) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-    let rest: f64 = x_chunks.remainder().iter().zip(y_chunks.remainder()).map(|(x, y)| x * y).sum();
+    let rest: f64 = x_chunks.remainder().iter().zip(y_chunks.remainder()).map(|(x, y)| x.wide() * y).sum();
     for (x, y) in x_chunks.zip(y_chunks) {
         for lane in 0..LANES {
-            lanes[lane] += x[lane] * y[lane];
+            lanes[lane] += x[lane].wide() * y[lane];
         }
     }
     lanes.iter().sum::<f64>() + rest
@@ -28,7 +98,11 @@ fn dot_block(x: &[f64], y: &[f64]) -> f64 {
 
 /// The Euclidean norm, also where the squares would overflow or underflow. Not finite exactly when an entry is not.
 pub(crate) fn norm(x: &[f64]) -> f64 {
-    let square = dot(x, x);
+    norm_of_square(x, dot(x, x))
+}
+
+/// The norm of `x`, whose squares have the sum `square` as far as it is representable.
+fn norm_of_square(x: &[f64], square: f64) -> f64 {
     if square.is_nan() || (1e-280..=1e280).contains(&square) {
         return square.sqrt();
     }
@@ -41,15 +115,19 @@ pub(crate) fn norm(x: &[f64]) -> f64 {
 
 /// `y += a x`.
 pub(crate) fn add_scaled(y: &mut [f64], a: f64, x: &[f64]) {
+    let blocks = y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).with_min_len(SERIAL);
+    blocks.for_each(|(y, x)| add_scaled_block(y, a, x));
+}
+
+fn add_scaled_block<T: Entry>(y: &mut [f64], a: f64, x: &[T]) {
     for (y, x) in y.iter_mut().zip(x) {
-        *y += a * x;
+        *y += a * x.wide();
     }
 }
 
 pub(crate) fn scale(x: &mut [f64], factor: f64) {
-    for x in x {
-        *x *= factor;
-    }
+    let blocks = x.par_chunks_mut(BLOCK).with_min_len(SERIAL);
+    blocks.for_each(|x| x.iter_mut().for_each(|x| *x *= factor));
 }
 
 /// A vector of length 1, uniform on the sphere.
@@ -64,40 +142,66 @@ pub(crate) fn random_unit(dim: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
     }
 }
 
-/// One classical Gram-Schmidt pass: `c = Vᵀ w`, then `w -= V c`. Returns `c`.
-pub(crate) fn project_out(w: &mut [f64], basis: &[Vec<f64>]) -> Vec<f64> {
-    let mut coefficients = vec![0.0; basis.len()];
-    for (block, w) in w.chunks(BLOCK).enumerate() {
+/// Where a vector stands against a basis.
+pub(crate) struct Projection {
+    /// `Vᵀ w`.
+    pub(crate) coefficients: Vec<f64>,
+    /// `‖w‖`.
+    pub(crate) norm: f64,
+}
+
+/// `w -= V c` if there is a `c`; then `Vᵀ w` and `‖w‖`. Reads the basis once.
+pub(crate) fn project<T: Entry>(w: &mut [f64], basis: &[Vec<T>], subtract: Option<&[f64]>) -> Projection {
+    let width = basis.len() + 1;
+    let mut sums = vec![0.0; w.len().div_ceil(BLOCK) * width];
+    let blocks = w.par_chunks_mut(BLOCK).zip(sums.par_chunks_mut(width)).enumerate().with_min_len(SERIAL);
+    blocks.for_each(|(block, (w, sums))| {
         let rows = block * BLOCK..block * BLOCK + w.len();
-        for (c, v) in coefficients.iter_mut().zip(basis) {
-            *c += dot_block(&v[rows.clone()], w);
+        for (c, v) in subtract.unwrap_or_default().iter().zip(basis) {
+            add_scaled_block(w, -c, &v[rows.clone()]);
         }
-    }
-    for (block, w) in w.chunks_mut(BLOCK).enumerate() {
-        let rows = block * BLOCK..block * BLOCK + w.len();
-        for (c, v) in coefficients.iter().zip(basis) {
-            add_scaled(w, -c, &v[rows.clone()]);
+        for (sum, v) in sums.iter_mut().zip(basis) {
+            *sum = dot_block(&v[rows.clone()], w);
         }
+        sums[width - 1] = dot_block(w, w);
+    });
+    let mut coefficients = vec![0.0; width];
+    for sums in sums.chunks(width) {
+        add_scaled_block(&mut coefficients, 1.0, sums);
     }
-    coefficients
+    let square = coefficients.pop().unwrap_or(0.0);
+    Projection { coefficients, norm: norm_of_square(w, square) }
+}
+
+/// `V s`, where `column` is `s` and the basis may have vectors beyond its length.
+pub(crate) fn combine<T: Entry>(basis: &[Vec<T>], column: &[f64]) -> Vec<f64> {
+    let mut sum = vec![0.0; basis.first().map_or(0, Vec::len)];
+    let blocks = sum.par_chunks_mut(BLOCK).enumerate().with_min_len(SERIAL);
+    blocks.for_each(|(block, sum)| {
+        let rows = block * BLOCK..block * BLOCK + sum.len();
+        for (s, v) in column.iter().zip(basis) {
+            add_scaled_block(sum, *s, &v[rows.clone()]);
+        }
+    });
+    sum
 }
 
 /// Replaces the first vectors of `basis` by `V S`, where `columns` are the columns of `S`, in blocks of rows, so
 /// that no second basis is needed. The vectors after them are left over and have no meaning.
-pub(crate) fn rotate(basis: &mut [Vec<f64>], columns: &[Vec<f64>]) {
+pub(crate) fn rotate<T: Entry>(basis: &mut [Vec<T>], columns: &[Vec<f64>]) {
     let dim = basis.first().map_or(0, Vec::len);
-    let mut old: Vec<Vec<f64>> = vec![Vec::new(); basis.len()];
-    for first in (0..dim).step_by(BLOCK) {
-        let rows = first..dim.min(first + BLOCK);
-        for (old, v) in old.iter_mut().zip(&*basis) {
-            old.clear();
-            old.extend_from_slice(&v[rows.clone()]);
-        }
-        for (column, v) in columns.iter().zip(basis.iter_mut()) {
-            v[rows.clone()].fill(0.0);
-            for (s, old) in column.iter().zip(&old) {
-                add_scaled(&mut v[rows.clone()], *s, old);
-            }
+    let mut blocks: Vec<Vec<&mut [T]>> = (0..dim.div_ceil(BLOCK)).map(|_| Vec::new()).collect();
+    for v in basis {
+        for (block, part) in blocks.iter_mut().zip(v.chunks_mut(BLOCK)) {
+            block.push(part);
         }
     }
+    blocks.par_iter_mut().with_min_len(SERIAL).for_each(|block| {
+        let old: Vec<Vec<T>> = block.iter().map(|part| part.to_vec()).collect();
+        for (column, v) in columns.iter().zip(block) {
+            for (x, sum) in v.iter_mut().zip(combine(&old, column)) {
+                *x = T::from_wide(sum);
+            }
+        }
+    });
 }

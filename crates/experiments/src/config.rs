@@ -178,8 +178,15 @@ pub struct MeasureConfig {
     pub between_iterates: bool,
     /// A pair counts as found when its residual is at most this fraction of the eigenvalue.
     pub rtol: f64,
+    /// How far the upper bound of λ_max (the lower one of λ_min) may lie from the eigenvalue, as a fraction of it; the solver
+    /// goes on until it is as near, where memory lets it. It is wherever it is where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound_rtol: Option<f64>,
     /// Hessian-vector products after which the solver gives up.
     pub max_products: usize,
+    /// The most probes from which the trace of the Hessian is estimated; it is not where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<usize>,
 }
 
 impl MeasureConfig {
@@ -194,7 +201,9 @@ impl MeasureConfig {
             lambda_min: false,
             between_iterates: false,
             rtol: 1e-3,
+            bound_rtol: None,
             max_products: 500,
+            trace: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use sharpness_curvature::SymmetricOperator;
+use sharpness_curvature::{ApplyError, SymmetricOperator};
 
 use crate::Error;
 use crate::backend::{Accumulate, Backend, View};
@@ -74,6 +74,50 @@ impl<B: Backend> Fixed<'_, B> {
     }
 }
 
+/// What products need besides linearizations.
+struct Workspace<B: Backend> {
+    tangents: Tangents<B>,
+    product: B::Buffer,
+    /// As many as the largest block of vectors so far has; the same below.
+    directions: Vec<B::Buffer>,
+    totals: Vec<B::Wide>,
+}
+
+impl<B: Backend> Workspace<B> {
+    fn new(network: &Network<B>, chunk: usize) -> Self {
+        let product = network.backend().buffer(network.parameters().len());
+        let mut workspace =
+            Self { tangents: network.tangents(chunk), product, directions: Vec::new(), totals: Vec::new() };
+        workspace.make_room(network, 1);
+        workspace
+    }
+
+    fn make_room(&mut self, network: &Network<B>, vectors: usize) {
+        let (backend, dim) = (network.backend(), network.parameters().len());
+        let length = self.totals.len().max(vectors);
+        self.directions.resize_with(length, || backend.buffer(dim));
+        self.totals.resize_with(length, || backend.wide(dim));
+    }
+
+    /// Adds the part of one chunk in the products with the first `vectors` directions to their totals.
+    fn add_products(
+        &mut self,
+        (fixed, matrix): (&Fixed<'_, B>, Matrix),
+        chunk: &mut Linearization<B>,
+        vectors: usize,
+    ) {
+        let (at, dim) = (fixed.at(), fixed.network.parameters().len());
+        let (tangents, product) = (&mut self.tangents, &mut self.product);
+        for (v, total) in self.directions.iter().zip(&mut self.totals).take(vectors) {
+            match matrix {
+                Matrix::Hessian => chunk.hvp(at, v, tangents, Accumulate::Set, product),
+                Matrix::GaussNewton => chunk.gauss_newton_product(at, v, tangents, Accumulate::Set, product),
+            }
+            fixed.network.backend().add_to_wide(View::new(product, 0, dim), total);
+        }
+    }
+}
+
 /// The mean loss over a data set around one point, as a symmetric operator on the parameters.
 ///
 /// Products are exact up to rounding. Chunks are summed in double precision in the order of the data.
@@ -84,10 +128,7 @@ pub struct Curvature<'a, B: Backend> {
     stop: &'a dyn Fn() -> bool,
     cached: Vec<Linearization<B>>,
     spare: Option<Tape<B>>,
-    tangents: Tangents<B>,
-    direction: B::Buffer,
-    product: B::Buffer,
-    total: B::Wide,
+    workspace: Workspace<B>,
     host: (Vec<f64>, Vec<u32>),
     sums: Sums,
     gradient: Vec<f64>,
@@ -114,7 +155,6 @@ impl<'a, B: Backend> Curvature<'a, B> {
         let count = examples.count();
         assert!(count > 0 && chunks.examples > 0, "curvature needs at least one example and one in a chunk");
         let chunk = chunks.examples.min(count);
-        let (backend, dim) = (network.backend(), network.parameters().len());
         let (parameters, state) = (network.upload(&weights.parameters), network.upload(&weights.state));
         let mut operator = Self {
             fixed: Fixed { network, examples, pass, parameters, state },
@@ -123,13 +163,10 @@ impl<'a, B: Backend> Curvature<'a, B> {
             stop,
             cached: Vec::new(),
             spare: None,
-            tangents: network.tangents(chunk),
-            direction: backend.buffer(dim),
-            product: backend.buffer(dim),
-            total: backend.wide(dim),
+            workspace: Workspace::new(network, chunk),
             host: (Vec::new(), Vec::new()),
             sums: Sums::default(),
-            gradient: vec![0.0; dim],
+            gradient: vec![0.0; network.parameters().len()],
         };
         operator.linearize(Self::cached_chunks(network, count, chunks))?;
         Ok(operator)
@@ -140,12 +177,22 @@ impl<'a, B: Backend> Curvature<'a, B> {
     pub fn bytes(network: &Network<B>, count: usize, chunk: usize, cached: usize) -> usize {
         let (element, wide) = (network.backend().element_bytes(), size_of::<f64>());
         let vectors = network.parameters().len() * (3 * element + 2 * wide);
-        let (chunk, chunks) = (chunk.min(count), count.div_ceil(chunk.max(1)));
-        let host = chunk.saturating_mul(network.input().elements() * wide + 2 * size_of::<u32>());
-        let shared = network.tangent_bytes(chunk).saturating_add(network.scratch_bytes(chunk));
-        let tapes = if cached < chunks { cached + 1 } else { chunks };
-        let tapes = network.tape_bytes(chunk, TapeKind::Products).saturating_mul(tapes);
+        let host = chunk.min(count).saturating_mul(network.input().elements() * wide + 2 * size_of::<u32>());
+        let shared =
+            network.tangent_bytes(chunk.min(count)).saturating_add(network.scratch_bytes(chunk.min(count)));
+        // The last chunk may be smaller.
+        let on_tapes = chunk.saturating_mul(cached.saturating_add(1)).min(count);
+        let tape =
+            |examples| if examples == 0 { 0 } else { network.tape_bytes(examples, TapeKind::Products) };
+        let (full, rest) = (on_tapes / chunk.max(1), on_tapes % chunk.max(1));
+        let tapes = tape(chunk.min(count)).saturating_mul(full).saturating_add(tape(rest));
         vectors.saturating_add(host).saturating_add(shared).saturating_add(tapes)
+    }
+
+    /// Bytes that products with `vectors` vectors at once add to [`Self::bytes`].
+    pub fn block_bytes(network: &Network<B>, vectors: usize) -> usize {
+        let further = vectors.saturating_sub(1).saturating_mul(network.parameters().len());
+        further.saturating_mul(network.backend().element_bytes() + size_of::<f64>())
     }
 
     /// How many chunks of a data set of `count` examples stay linearized within the budget.
@@ -180,77 +227,58 @@ impl<'a, B: Backend> Curvature<'a, B> {
         (0..count).step_by(chunk).map(move |start| start..(start + chunk).min(count))
     }
 
-    fn free_tape(&mut self) -> Tape<B> {
-        self.spare.take().unwrap_or_else(|| self.fixed.network.tape(self.chunk, TapeKind::Products))
-    }
-
     fn linearize(&mut self, keep: usize) -> Result<(), Error> {
         let backend = self.fixed.network.backend();
         for (index, range) in self.ranges().enumerate() {
             if (self.stop)() {
                 return Err(Error::Stopped);
             }
-            let tape = self.free_tape();
-            let linearization = self.fixed.linearize(tape, range, &mut self.host, &mut self.product);
+            let tape =
+                self.spare.take().unwrap_or_else(|| self.fixed.network.tape(range.len(), TapeKind::Products));
+            let linearization =
+                self.fixed.linearize(tape, range, &mut self.host, &mut self.workspace.product);
             self.sums.loss += linearization.sums().loss;
             self.sums.correct += linearization.sums().correct;
-            backend.add_to_wide(View::new(&self.product, 0, self.gradient.len()), &mut self.total);
+            let product = View::new(&self.workspace.product, 0, self.gradient.len());
+            backend.add_to_wide(product, &mut self.workspace.totals[0]);
             if index < keep {
                 self.cached.push(linearization);
             } else {
                 self.spare = Some(linearization.into_tape());
             }
         }
-        backend.read_into(&self.total, &mut self.gradient);
+        backend.read_into(&self.workspace.totals[0], &mut self.gradient);
         Ok(())
     }
 
-    fn multiply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), Error> {
-        let backend = self.fixed.network.backend();
-        backend.upload(v, &mut self.direction);
-        backend.clear(&mut self.total);
+    /// A chunk that is not kept is linearized once for all vectors.
+    fn multiply(&mut self, vs: &[&[f64]], outs: &mut [&mut [f64]]) -> Result<(), Error> {
+        let Fixed { network, .. } = self.fixed;
+        self.workspace.make_room(network, vs.len());
+        let places = self.workspace.directions.iter_mut().zip(&mut self.workspace.totals);
+        for (v, (direction, total)) in vs.iter().zip(places) {
+            network.backend().upload(v, direction);
+            network.backend().clear(total);
+        }
         for (index, range) in self.ranges().enumerate() {
             if (self.stop)() {
                 return Err(Error::Stopped);
             }
-            if index < self.cached.len() {
-                let linearization = &mut self.cached[index];
-                product(
-                    self.matrix,
-                    &self.fixed,
-                    linearization,
-                    &self.direction,
-                    &mut self.tangents,
-                    &mut self.product,
-                );
+            let point = (&self.fixed, self.matrix);
+            if let Some(kept) = self.cached.get_mut(index) {
+                self.workspace.add_products(point, kept, vs.len());
             } else {
-                let tape = self.free_tape();
-                let mut linearization = self.fixed.linearize(tape, range, &mut self.host, &mut self.product);
-                let l = &mut linearization;
-                product(self.matrix, &self.fixed, l, &self.direction, &mut self.tangents, &mut self.product);
-                self.spare = Some(linearization.into_tape());
+                let tape = self.spare.take().unwrap_or_else(|| network.tape(range.len(), TapeKind::Products));
+                let product = &mut self.workspace.product;
+                let mut chunk = self.fixed.linearize(tape, range, &mut self.host, product);
+                self.workspace.add_products(point, &mut chunk, vs.len());
+                self.spare = Some(chunk.into_tape());
             }
-            backend.add_to_wide(View::new(&self.product, 0, v.len()), &mut self.total);
         }
-        backend.read_into(&self.total, out);
+        for (total, out) in self.workspace.totals.iter().zip(outs) {
+            network.backend().read_into(total, out);
+        }
         Ok(())
-    }
-}
-
-/// `out` = the part of one chunk in the product with `v`.
-fn product<B: Backend>(
-    matrix: Matrix,
-    fixed: &Fixed<'_, B>,
-    linearization: &mut Linearization<B>,
-    v: &B::Buffer,
-    tangents: &mut Tangents<B>,
-    out: &mut B::Buffer,
-) {
-    match matrix {
-        Matrix::Hessian => linearization.hvp(fixed.at(), v, tangents, Accumulate::Set, out),
-        Matrix::GaussNewton => {
-            linearization.gauss_newton_product(fixed.at(), v, tangents, Accumulate::Set, out)
-        }
     }
 }
 
@@ -259,7 +287,15 @@ impl<B: Backend> SymmetricOperator for Curvature<'_, B> {
         self.fixed.network.parameters().len()
     }
 
-    fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), sharpness_curvature::ApplyError> {
-        self.multiply(v, out).map_err(Into::into)
+    fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), ApplyError> {
+        self.apply_block(&[v], &mut [out])
+    }
+
+    fn apply_block(&mut self, vs: &[&[f64]], outs: &mut [&mut [f64]]) -> Result<(), ApplyError> {
+        self.multiply(vs, outs).map_err(Into::into)
+    }
+
+    fn is_single(&self) -> bool {
+        self.fixed.network.backend().element_bytes() < size_of::<f64>()
     }
 }

@@ -40,9 +40,18 @@ pub(crate) struct MeasureArgs {
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     pub(crate) rtol: Option<f64>,
 
+    /// Go on until the upper bound of λ_max lies at most this fraction of it above it; the bound holds with the probability that
+    /// the report states [default: wherever it lies when the eigenvalue is found]
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub(crate) bound_rtol: Option<f64>,
+
     /// Give up after this many Hessian-vector products [default: 500]
     #[arg(long, value_name = "N")]
     pub(crate) max_products: Option<usize>,
+
+    /// Estimate the trace of the Hessian too, to 1 % or from this many probes [default of PROBES: 100]
+    #[arg(long, value_name = "PROBES", num_args = 0..=1, require_equals = true, default_missing_value = "100")]
+    pub(crate) trace: Option<usize>,
 }
 
 /// Accepts the ways to pair tensors of a file with layers.

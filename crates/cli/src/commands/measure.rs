@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use sharpness_experiments::config::{LossName, Precision, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardization, Standardized};
-use sharpness_experiments::measures::{Measurement, default_memory_bytes};
+use sharpness_experiments::measures::{Measurement, default_memory_bytes, peak_bytes};
 use sharpness_experiments::network::backend::Backend;
 use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::network::{Cpu, Match, Weights};
@@ -20,7 +20,7 @@ use crate::exit::{EXIT_CODES, Exit, Usage};
 use crate::interrupt::Interrupt;
 use crate::job::is_converged;
 use crate::measuring::measure_at;
-use crate::output::{line, measurement, note, print, print_json};
+use crate::output::{bytes, line, measurement, note, print, print_json};
 use crate::settings::{check, fit_examples};
 
 /// Weights, the network that they are of, and the examples.
@@ -74,6 +74,8 @@ struct Document {
     standardize: Standardization,
     weights: PathBuf,
     seed: u64,
+    /// The most memory that the process has had, where the system tells it.
+    peak_bytes: Option<usize>,
     #[serde(flatten)]
     measurement: Measurement,
 }
@@ -112,6 +114,7 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
         standardize: config.data.standardize,
         weights,
         seed: config.seed,
+        peak_bytes: peak_bytes(),
         measurement,
     };
     if command.json {
@@ -177,5 +180,8 @@ fn text(document: &Document) -> String {
     line(&mut text, "network", &format!("{arch} on {dataset} (standardize {})", document.standardize));
     line(&mut text, "weights", &document.weights.display().to_string());
     measurement(&mut text, &document.measurement);
+    let peak = document.peak_bytes.map_or_else(String::new, |peak| format!("{} at most, ", bytes(peak)));
+    let predicted = bytes(document.measurement.memory.predicted_bytes);
+    line(&mut text, "memory", &format!("{peak}{predicted} predicted"));
     text
 }

@@ -10,7 +10,9 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-pub(crate) use number::{bytes, count, duration, duration_secs, interval, percent, significant, with_error};
+pub(crate) use number::{
+    bytes, count, duration, duration_secs, interval, percent, plural, significant, with_error,
+};
 pub(crate) use progress::Progress;
 pub(crate) use report::{line, measurement};
 pub(crate) use table::{Align, Table};

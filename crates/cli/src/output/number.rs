@@ -18,6 +18,11 @@ pub(crate) fn count(number: usize) -> String {
     text
 }
 
+/// A count of things: `1 product`, `2,000 products`.
+pub(crate) fn plural(number: usize, thing: &str) -> String {
+    format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 /// A size in bytes with a unit of powers of 1024.
 pub(crate) fn bytes(number: usize) -> String {
     indicatif::BinaryBytes(number as u64).to_string()

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use sharpness_experiments::data::Subset;
 use sharpness_experiments::measures::{Eigenvalue, Measurement};
 
-use super::{count, interval, percent, significant, with_error};
+use super::{count, interval, percent, plural, significant, with_error};
 
 /// Width of the names in front of values.
 const NAME_WIDTH: usize = 15;
@@ -28,6 +28,10 @@ pub(crate) fn measurement(text: &mut String, measured: &Measurement) {
     if let Some(smallest) = &measured.lambda_min {
         line(text, "λ_min", &eigenvalue(smallest));
         line(text, "", &bounds(smallest));
+    }
+    if let Some(trace) = &measured.trace {
+        let value = with_error(trace.value, trace.standard_error);
+        line(text, "trace", &format!("{value} (standard error)  ({})", plural(trace.probes, "probe")));
     }
     if let Some(between) = &measured.between_iterates {
         let points = between.points.len();
@@ -54,7 +58,7 @@ pub(crate) fn measurement(text: &mut String, measured: &Measurement) {
 
 /// The value with the bound of its error, and what it took.
 fn eigenvalue(eigenvalue: &Eigenvalue) -> String {
-    let work = format!("({} Hessian-vector products)", eigenvalue.products);
+    let work = format!("({})", plural(eigenvalue.products, "Hessian-vector product"));
     let missed = if eigenvalue.converged {
         ""
     } else {

@@ -28,7 +28,7 @@ fn measured(weights: &Path, more: &[&str]) -> Value {
 fn essence(measured: &Value) -> Value {
     let mut essence = measured.clone();
     let map = essence.as_object_mut().unwrap();
-    for key in ["seconds", "arch", "dataset", "standardize", "weights", "seed"] {
+    for key in ["seconds", "arch", "dataset", "standardize", "weights", "seed", "peak_bytes"] {
         map.remove(key);
     }
     essence
@@ -108,5 +108,67 @@ fn cut_weights_and_weights_of_another_network_are_refused() {
         run(&arguments).refuses(1, &["cut.safetensors"]);
     }
     let other = ["measure", "--arch", "mlp", "--dataset", "digits", "--weights", text(&weights)];
-    run(&other).refuses(1, &["does not fit mlp", "fc1.weight", "features.5.weight"]);
+    run(&other).refuses(1, &["does not fit mlp", "fc1.weight", "features.4.weight"]);
+}
+
+#[test]
+fn the_upper_bound_comes_as_near_as_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = trained(folder.path()).join("weights.safetensors");
+    let excess = |measured: &Value| {
+        let number = |key: &str| measured["lambda_max"][key].as_f64().unwrap();
+        (number("upper") - number("value")) / number("value")
+    };
+    let free = measured(&weights, &[]);
+    let near = measured(&weights, &["--bound-rtol", "1e-3"]);
+    assert!(excess(&free) > 1e-3, "else this test tests nothing: {free}");
+    assert!(excess(&near) <= 1e-3, "{near}");
+    assert!(near["lambda_max"]["products"].as_u64() > free["lambda_max"]["products"].as_u64(), "at a price");
+}
+
+#[test]
+fn the_trace_is_reported_where_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = trained(folder.path()).join("weights.safetensors");
+    assert!(measured(&weights, &[]).get("trace").is_none(), "not asked for");
+    let few = measured(&weights, &["--trace=5"]);
+    assert_eq!(few["trace"]["probes"], 5, "the most probes: {few}");
+    let (value, error) =
+        (few["trace"]["value"].as_f64().unwrap(), few["trace"]["standard_error"].as_f64().unwrap());
+    assert!(value > 0.0 && error > 0.0 && error < value, "{few}");
+    let tight = measured(&weights, &["--trace=5", "--bn-chunk", "100", "--memory", "2.4MB"]);
+    assert_eq!(tight["cached_chunks"], 0, "little memory: {tight}");
+    let whole = measured(&weights, &["--trace=5", "--bn-chunk", "100"]);
+    assert_eq!(tight["trace"], whole["trace"], "memory changes no trace");
+    let arguments = [&["measure"], &MODEL[..], &["--weights", text(&weights), "--trace"]].concat();
+    let table = run(&arguments).out_with(0);
+    assert!(table.contains("trace") && table.contains("probes)"), "the report has a line of it:\n{table}");
+}
+
+/// Buffers dominate here, so that this compares what is said of them with what they take.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_peak_of_the_memory_is_as_predicted() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    for (arch, settings) in [
+        ("cnn-bn", [["--bn-chunk", "1442"], ["--memory", "1GB"], ["--precision", "f64"]]),
+        ("cnn-bn", [["--bn-chunk", "1000"], ["--memory", "1GB"], ["--precision", "f32"]]),
+        ("fixup-resnet20", [["--examples", "200"], ["--memory", "100MB"], ["--bn-chunk", "50"]]),
+        ("fixup-resnet20", [["--examples", "200"], ["--memory", "1GB"], ["--precision", "f32"]]),
+    ] {
+        let model = ["--arch", arch, "--dataset", "digits"];
+        let train = ["train", "--max-epochs", "1", "--no-measure", "--train-examples", "200"];
+        run(&[&train[..], &model, &["--out", text(&out)]].concat());
+        let weights = out.join("weights.safetensors");
+        let measure = ["measure", "--weights", text(&weights), "--rtol", "0.1", "--json"];
+        let measured = run(&[&measure[..], &model, settings.as_flattened()].concat()).json_with(0);
+        let predicted = measured["memory"]["predicted_bytes"].as_f64().unwrap();
+        let ratio = measured["peak_bytes"].as_f64().unwrap() / predicted;
+        assert!(
+            (0.9..=1.1).contains(&ratio),
+            "{arch}, {settings:?}: {ratio} times the prediction, {measured}"
+        );
+        std::fs::remove_dir_all(&out).unwrap();
+    }
 }

@@ -54,7 +54,7 @@ fn they_fail_about_as_often_as_stated() {
     let mut failures = 0;
     for seed in 0..seeds {
         // One step: the bound is nearly an equality for an eigenvalue that dwarfs the others.
-        let params = EigenParams { seed, max_products: 2, failure_probability, ..EigenParams::default() };
+        let params = EigenParams { seed, max_products: 1, failure_probability, ..EigenParams::default() };
         let answer = lanczos(&mut Diagonal(eigenvalues.clone()), &params, &mut |_| ()).unwrap();
         failures += u32::from(answer.spectrum_bounds.unwrap().upper < eigenvalues[0]);
     }

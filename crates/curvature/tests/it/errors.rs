@@ -65,8 +65,8 @@ fn impossible_requests_name_their_cause() {
         let error = solve(5, &EigenParams { failure_probability, ..default() });
         assert!(matches!(error, Error::FailureProbability { .. }), "{failure_probability}: {error}");
     }
-    let error = solve(500, &EigenParams { max_products: 1, ..default() });
-    assert!(matches!(error, Error::TooFewProducts { needed: 2, .. }), "{error}");
+    let error = solve(500, &EigenParams { max_products: 0, ..default() });
+    assert!(matches!(error, Error::TooFewProducts { needed: 1, .. }), "{error}");
     let error = solve(2001, &EigenParams { method: Method::Dense, ..default() });
     assert!(error.to_string().contains("use Lanczos"), "{error}");
     let error = solve(500, &EigenParams { method: Method::PowerIteration, ..default() });

@@ -1,14 +1,18 @@
 //! Operators whose products carry the rounding of `f32`.
 
 use sharpness_curvature::{
-    ApplyError, DenseOperator, EigenParams, Stop, SymmetricOperator, dense, lanczos,
-    spectra::with_eigenvalues,
+    ApplyError, DenseOperator, EigenParams, Error, Stop, SymmetricOperator, dense, lanczos,
+    smallest_lanczos_bytes, spectra::with_eigenvalues,
 };
+
+use crate::accuracy::check_claims;
 
 /// Multiplies in `f32`, with a matrix that was rounded entry by entry and so is not quite symmetric.
 struct Single {
     dim: usize,
     entries: Vec<f32>,
+    /// Whether it says so.
+    is_single: bool,
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the operator is inexact by design")]
@@ -17,7 +21,7 @@ fn single(operator: &DenseOperator) -> Single {
     let skewed = |at: usize| 1.0 + 1e-7 * f64::from(u8::from(at / dim > at % dim));
     let entries =
         operator.entries().iter().enumerate().map(|(at, entry)| (entry * skewed(at)) as f32).collect();
-    Single { dim, entries }
+    Single { dim, entries, is_single: false }
 }
 
 impl SymmetricOperator for Single {
@@ -31,6 +35,10 @@ impl SymmetricOperator for Single {
             *out = f64::from(row.iter().zip(v).map(|(a, v)| a * *v as f32).sum::<f32>());
         }
         Ok(())
+    }
+
+    fn is_single(&self) -> bool {
+        self.is_single
     }
 }
 
@@ -61,6 +69,54 @@ fn what_it_cannot_give_ends_as_stagnated_with_the_residual_reached() {
     assert!(answer.products < 150, "{} products", answer.products);
     let pair = &answer.pairs[0];
     assert!(pair.residual > 1e-11 * 12.0 && pair.residual < 1e-5 * 12.0, "residual {}", pair.residual);
+}
+
+/// An operator in single precision whose basis is held in single precision: as many products, and the same values as far as
+/// its own rounding lets them be known.
+#[test]
+fn a_basis_in_single_precision_costs_no_product() {
+    let mut op = single(&with_eigenvalues(&spectrum(), 3).unwrap());
+    let dim = op.dim;
+    for (k, memory_bytes) in [(1, 1 << 20), (3, 1 << 20), (3, smallest_lanczos_bytes(3, dim, false))] {
+        let params = EigenParams { k, rtol: 1e-5, memory_bytes, ..EigenParams::default() };
+        let mut solve = |is_single| {
+            op.is_single = is_single;
+            lanczos(&mut op, &params, &mut |_| ()).unwrap()
+        };
+        let (double, single) = (solve(false), solve(true));
+        assert!(single.converged(), "k = {k}: {:?}", single.stop);
+        assert!(single.products <= double.products, "{} and {} products", single.products, double.products);
+        for (own, other) in single.pairs.iter().zip(&double.pairs) {
+            assert!((own.value - other.value).abs() < 1e-6 * 12.0, "{} and {}", own.value, other.value);
+            let mut product = vec![0.0; dim];
+            op.apply(&own.vector, &mut product).unwrap();
+            let squares = product.iter().zip(&own.vector).map(|(p, u)| (p - own.value * u).powi(2));
+            let residual = squares.sum::<f64>().sqrt();
+            assert!((residual - own.residual).abs() < 1e-6 * 12.0, "{residual} and {}", own.residual);
+        }
+        let (own, other) = (single.spectrum_bounds.unwrap(), double.spectrum_bounds.unwrap());
+        assert!(own.upper >= 12.0 && (own.upper - other.upper).abs() < 1e-3 * 12.0, "{own:?} and {other:?}");
+    }
+    let params = EigenParams { memory_bytes: smallest_lanczos_bytes(1, dim, true), ..EigenParams::default() };
+    assert!(lanczos(&mut op, &params, &mut |_| ()).unwrap().converged(), "the smallest memory suffices");
+    op.is_single = false;
+    let error = lanczos(&mut op, &params, &mut |_| ()).unwrap_err();
+    assert!(matches!(error, Error::Memory { .. }), "it does not for double precision: {error}");
+}
+
+/// The residual is that of the products and not of the symmetric part of what they say.
+#[test]
+fn the_residual_counts_what_is_not_symmetric() {
+    let symmetric = with_eigenvalues(&spectrum(), 3).unwrap();
+    let dim = symmetric.dim();
+    let skewed = |at: usize| f64::from(u8::from(at / dim > at % dim)) * 1e-4 * (at as f64).sin();
+    let entries = symmetric.entries().iter().enumerate().map(|(at, entry)| entry + skewed(at)).collect();
+    let mut op = DenseOperator::new(dim, entries).unwrap();
+    let answer =
+        lanczos(&mut op, &EigenParams { rtol: 1e-9, ..EigenParams::default() }, &mut |_| ()).unwrap();
+    assert_eq!(answer.stop, Stop::Stagnated, "after {} products", answer.products);
+    assert!(answer.pairs[0].residual > 1e-5, "residual {}", answer.pairs[0].residual);
+    check_claims("not symmetric", &mut op, 12.0, &answer);
 }
 
 #[test]

@@ -8,3 +8,5 @@ mod errors;
 mod inexact;
 mod restart;
 mod start;
+mod threads;
+mod trace;

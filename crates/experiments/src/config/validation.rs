@@ -98,7 +98,10 @@ impl MeasureConfig {
         at_least_one(self.chunk, "measure.chunk")?;
         at_least_one(self.top_k, "measure.top_k")?;
         positive(self.rtol, "measure.rtol")?;
-        at_least_one(self.max_products, "measure.max_products")
+        self.bound_rtol.map_or(Ok(()), |rtol| positive(rtol, "measure.bound_rtol"))?;
+        at_least_one(self.max_products, "measure.max_products")?;
+        let probes = self.trace.unwrap_or(2);
+        require(probes >= 2, "measure.trace", || format!("must be at least 2 probes, got {probes}"))
     }
 }
 

@@ -1,9 +1,10 @@
 //! The report of a measurement. Its field names are those of the JSON that programs read.
 
 use serde::{Deserialize, Serialize};
-use sharpness_curvature::{Eigenpair, Eigenpairs};
+use sharpness_curvature::{Eigenpair, Eigenpairs, TraceEstimate};
 
 use super::between_iterates::BetweenIterates;
+use super::memory::Memory;
 use crate::data::Subset;
 
 /// What was measured at one point of the weights.
@@ -34,12 +35,18 @@ pub struct Measurement {
     pub top: Vec<Eigenvalue>,
     /// The smallest (most negative) eigenvalue, where asked for.
     pub lambda_min: Option<Eigenvalue>,
+    /// The trace of the Hessian, where asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
     /// λ_max between the final iterate and the next one, where asked for.
     pub between_iterates: Option<BetweenIterates>,
     /// Chunks of the measured examples.
     pub chunks: usize,
     /// Chunks that stayed linearized between products; the others were recomputed in each.
     pub cached_chunks: usize,
+    /// The memory that was predicted.
+    #[serde(default)]
+    pub memory: Memory,
     /// Seconds that the measurement took.
     pub seconds: f64,
 }
@@ -51,7 +58,7 @@ pub struct Measurement {
 pub struct Eigenvalue {
     /// The Rayleigh quotient `θ = uᵀ H u` of the unit vector `u` found. It never lies outside of the spectrum.
     pub value: f64,
-    /// `‖H u - θ u‖`, computed with a product of its own.
+    /// `‖H u - θ u‖`, computed from products and not estimated; it carries the rounding of one product.
     pub residual: f64,
     /// The true value is at least this. For the largest ones: `value - residual`, which is certain (so is
     /// `value` itself, but for rounding). For λ_min: the solver's probabilistic bound, or null if there is none.
@@ -69,6 +76,23 @@ pub struct Eigenvalue {
     pub products: usize,
     /// Whether the residual reached the tolerance that was asked for.
     pub converged: bool,
+}
+
+/// The trace of the Hessian by Hutchinson's estimator: the mean of `vᵀ H v` over vectors `v` of random signs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// The mean.
+    pub value: f64,
+    /// Its standard error over the probes.
+    pub standard_error: f64,
+    /// The number of probes; each took one Hessian-vector product.
+    pub probes: usize,
+}
+
+impl From<TraceEstimate> for Trace {
+    fn from(found: TraceEstimate) -> Self {
+        Self { value: found.value, standard_error: found.standard_error, probes: found.probes }
+    }
 }
 
 impl Eigenvalue {

@@ -1,28 +1,56 @@
-//! How much memory there is, and how a measurement shares it between the operator and the solver.
+//! How much memory there is, how a measurement shares it between the operator and the solver, and what it will take.
 
+use serde::{Deserialize, Serialize};
+use sharpness_curvature::{lanczos_bytes, smallest_lanczos_bytes};
 use sharpness_network::Network;
 use sharpness_network::backend::Backend;
 use sharpness_network::operators::{Chunks, Curvature};
 
+use crate::data::Dataset;
 use crate::{Error, Result};
 
 /// The solver's vectors that are set aside before chunks are cached, where there is room: most solves then need no restart.
 const VECTORS: usize = 40;
 /// The same where half of the memory does not hold them.
 const FEW_VECTORS: usize = 20;
+/// The solver's vectors that a prediction counts: λ_max of a trained network takes about so many products at the default
+/// tolerance.
+const EXPECTED_VECTORS: usize = 12;
+/// The program itself and what it holds besides numbers.
+const PROCESS_BYTES: usize = 8 << 20;
 /// What is assumed to be available where the system does not say.
 const FALLBACK_BYTES: usize = 4 << 30;
 
 /// Half of the memory that is available now, as Linux tells it; 2 GiB elsewhere.
 pub fn default_memory_bytes() -> usize {
-    let available = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| available_bytes(&text));
-    available.unwrap_or(FALLBACK_BYTES) / 2
+    system_bytes("/proc/meminfo", "MemAvailable:").unwrap_or(FALLBACK_BYTES) / 2
 }
 
-fn available_bytes(meminfo: &str) -> Option<usize> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+/// The most memory that this process has had so far (its peak resident set), as Linux tells it; none elsewhere.
+pub fn peak_bytes() -> Option<usize> {
+    system_bytes("/proc/self/status", "VmHWM:")
+}
+
+fn system_bytes(file: &str, name: &str) -> Option<usize> {
+    named_bytes(&std::fs::read_to_string(file).ok()?, name)
+}
+
+fn named_bytes(text: &str, name: &str) -> Option<usize> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
+}
+
+/// The memory that a measurement was predicted to take before it began, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Memory {
+    /// The peak of the whole process: the two below, the weights, the data set and the program. A solve of more than 12 products takes
+    /// a vector more for each, within the bound that was given.
+    pub predicted_bytes: usize,
+    /// Linearizations and what products need.
+    pub operator_bytes: usize,
+    /// The solver's vectors.
+    pub solver_bytes: usize,
 }
 
 /// The two parts of the memory.
@@ -46,20 +74,37 @@ impl Shares {
         k: usize,
         memory: usize,
     ) -> Result<Self> {
-        let vector = size_of::<f64>() * network.parameters().len();
-        // The smallest basis of the solver, and a start vector that is held besides.
-        let smallest = k.saturating_mul(3).saturating_add(6);
+        let (dim, single) =
+            (network.parameters().len(), network.backend().element_bytes() < size_of::<f64>());
+        // Start vectors and the results of an earlier solve are held besides.
+        let held = k.saturating_mul(size_of::<f64>()).saturating_mul(dim);
+        let smallest = smallest_lanczos_bytes(k, dim, single).saturating_add(held);
         let operator = Curvature::bytes(network, count, chunk, 0);
-        let needed = smallest.saturating_mul(vector).saturating_add(operator);
+        let needed = smallest.saturating_add(operator);
         if memory < needed {
             return Err(Error::MeasureMemory { needed_bytes: needed, available_bytes: memory, chunk });
         }
-        let wanted = (memory / 2 / vector.max(1)).clamp(FEW_VECTORS, VECTORS).max(smallest);
-        let solver = (wanted * vector).min(memory - operator);
-        let chunks = Chunks { examples: chunk, memory_bytes: memory - solver };
+        let with = |vectors: usize| lanczos_bytes(k, dim, vectors, single).saturating_add(held);
+        let vectors = (FEW_VECTORS..=VECTORS).rev().find(|vectors| with(*vectors) <= memory / 2);
+        let wanted = with(vectors.unwrap_or(FEW_VECTORS)).max(smallest);
+        let chunks = Chunks { examples: chunk, memory_bytes: memory - wanted.min(memory - operator) };
         let cached = Curvature::cached_chunks(network, count, chunks);
         let operator = Curvature::bytes(network, count, chunk, cached);
-        Ok(Self { operator, solver: memory - operator })
+        Ok(Self { operator, solver: memory - operator - held })
+    }
+
+    /// What a measurement of `network` on `dataset` will take with these shares.
+    pub(super) fn prediction<B: Backend>(&self, network: &Network<B>, dataset: &Dataset, k: usize) -> Memory {
+        let (dim, single) =
+            (network.parameters().len(), network.backend().element_bytes() < size_of::<f64>());
+        let solver = lanczos_bytes(k, dim, EXPECTED_VECTORS.max(2 * k + 4), single).min(self.solver);
+        let weights = (dim + network.state().len()) * size_of::<f64>();
+        let data: usize = [dataset.train(), dataset.test()]
+            .map(|split| split.pixels().len() + split.labels().len())
+            .into_iter()
+            .sum();
+        let predicted_bytes = self.operator.saturating_add(solver + weights + data + PROCESS_BYTES);
+        Memory { predicted_bytes, operator_bytes: self.operator, solver_bytes: solver }
     }
 }
 
@@ -70,8 +115,8 @@ mod tests {
     #[test]
     fn available_memory_is_read_in_kib() {
         let meminfo = "MemTotal:  2000 kB\nMemFree:  10 kB\nMemAvailable:    1000 kB\nBuffers: 1 kB\n";
-        assert_eq!(available_bytes(meminfo), Some(1_024_000), "1000 KiB");
-        assert_eq!(available_bytes("MemTotal: 2000 kB\n"), None, "an old kernel does not say");
-        assert_eq!(available_bytes("MemAvailable: many kB\n"), None, "not a number");
+        assert_eq!(named_bytes(meminfo, "MemAvailable:"), Some(1_024_000), "1000 KiB");
+        assert_eq!(named_bytes("MemTotal: 2000 kB\n", "MemAvailable:"), None, "an old kernel does not say");
+        assert_eq!(named_bytes("MemAvailable: many kB\n", "MemAvailable:"), None, "not a number");
     }
 }

@@ -1,5 +1,5 @@
-//! What is measured at given weights: the loss on examples of the training set, its gradient, and the extreme eigenvalues of its
-//! Hessian.
+//! What is measured at given weights: the loss on examples of the training set, its gradient, and the extreme eigenvalues and
+//! the trace of its Hessian.
 //!
 //! λ_max is the algebraically largest eigenvalue of the Hessian of the **mean** loss over the measured examples, with
 //! dropout off. Batch norm uses either the statistics of each chunk, as the training objective has them, and is
@@ -19,13 +19,13 @@ mod problem;
 
 use std::time::Instant;
 
-use sharpness_curvature::{Which, eigenpairs};
+use sharpness_curvature::{Which, eigenpairs, trace};
 use sharpness_network::backend::Backend;
 use sharpness_network::{Network, Weights};
 
 pub use between_iterates::{BetweenIterates, Iterate, between_iterates, interpolate};
-pub use measurement::{Eigenvalue, Measurement};
-pub use memory::default_memory_bytes;
+pub use measurement::{Eigenvalue, Measurement, Trace};
+pub use memory::{Memory, default_memory_bytes, peak_bytes};
 
 use crate::Result;
 use crate::config::MeasureConfig;
@@ -41,6 +41,8 @@ pub enum Phase {
     LambdaMax,
     /// The smallest eigenvalue.
     LambdaMin,
+    /// The trace; its products are counted as probes, and its residual is the standard error.
+    Trace,
 }
 
 /// Where a measurement is.
@@ -111,6 +113,17 @@ pub fn measure<B: Backend>(
         None
     };
 
+    let trace = match config.trace {
+        Some(probes) => {
+            let params = problem.trace_params(&operator, probes);
+            let found = trace(&mut operator, &params, &mut |p| {
+                report(Phase::Trace, p.probes, p.value, p.standard_error);
+            });
+            Some(Trace::from(found.map_err(solver_error)?))
+        }
+        None => None,
+    };
+
     let top = Eigenvalue::largest(&largest, config.rtol);
     let (chunks, cached_chunks) = operator.chunks();
     Ok(Measurement {
@@ -126,9 +139,11 @@ pub fn measure<B: Backend>(
         lambda_max: top[0].clone(),
         top: if config.top_k > 1 { top } else { Vec::new() },
         lambda_min,
+        trace,
         between_iterates: None,
         chunks,
         cached_chunks,
+        memory: problem.memory(),
         seconds: start.elapsed().as_secs_f64(),
     })
 }

@@ -2,19 +2,24 @@
 
 use std::ops::Range;
 
-use sharpness_curvature::{EigenParams, Which};
+use sharpness_curvature::{EigenParams, TraceParams, Which};
 use sharpness_network::backend::Backend;
 use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Examples, Matrix};
 use sharpness_network::{Network, Weights};
 
-use super::memory::Shares;
+use super::memory::{Memory, Shares};
 use crate::config::{BnMode, MeasureConfig};
 use crate::data::{Part, Standardized};
 use crate::{Error, Result};
 
 /// Without batch statistics chunks change nothing but rounding, and larger ones make products no faster.
 const LARGEST_FREE_CHUNK: usize = 250;
+
+/// The standard error of a trace, as a fraction of it, at which no further probe is taken.
+const TRACE_RTOL: f64 = 0.01;
+/// The most probes of a trace at once: a linearization costs half of a product, so that more would save little.
+const TRACE_BLOCK: usize = 8;
 
 /// The measured examples: some of the training split.
 struct Measured<'a> {
@@ -82,6 +87,11 @@ impl<'a, B: Backend> Problem<'a, B> {
         self.examples.count()
     }
 
+    /// The memory that it is predicted to take.
+    pub(super) fn memory(&self) -> Memory {
+        self.shares.prediction(self.network, self.examples.data.dataset(), self.config.top_k)
+    }
+
     /// Which statistics batch norm uses.
     pub(super) fn batch_norm(&self) -> &'static str {
         match self.pass.batch_norm {
@@ -123,11 +133,25 @@ impl<'a, B: Backend> Problem<'a, B> {
             k,
             which,
             rtol: self.config.rtol,
+            bound_rtol: self.config.bound_rtol,
             max_products: self.config.max_products,
             memory_bytes: self.shares.solver,
             seed: self.seed,
             ..EigenParams::default()
         }
+    }
+
+    /// What is asked of the estimator of the trace.
+    ///
+    /// Products come in blocks where chunks are linearized anew for each product, as far as the solver's memory holds the block.
+    pub(super) fn trace_params(&self, operator: &Curvature<'_, B>, max_probes: usize) -> TraceParams {
+        let (chunks, cached) = operator.chunks();
+        let vectors = |block: &usize| 2 * block * size_of::<f64>() * self.network.parameters().len();
+        let bytes =
+            |block: &usize| Curvature::block_bytes(self.network, *block).saturating_add(vectors(block));
+        let fits = (1..=TRACE_BLOCK).rev().find(|block| bytes(block) <= self.shares.solver);
+        let block = if cached < chunks { fits.unwrap_or(1) } else { 1 };
+        TraceParams { rtol: TRACE_RTOL, max_probes, block, seed: self.seed }
     }
 }
 

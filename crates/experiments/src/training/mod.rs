@@ -4,14 +4,17 @@
 //! | --- | --- |
 //! | `trainer.rs` | the loop over epochs and steps |
 //! | `evaluation.rs` | loss and accuracy over a whole set of examples |
+//! | `memory.rs` | the memory that it takes |
 
 mod evaluation;
+mod memory;
 mod trainer;
 
 use serde::{Deserialize, Serialize};
 use sharpness_network::Weights;
 use sharpness_network::op::{BatchNorm, Dropout, Pass};
 
+pub use self::memory::training_bytes;
 pub(crate) use self::trainer::Trainer;
 use crate::config::RunConfig;
 use crate::data::{Part, Standardized};

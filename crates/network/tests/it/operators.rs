@@ -2,11 +2,11 @@
 
 use std::cell::Cell;
 
-use sharpness_curvature::{EigenParams, Method, SymmetricOperator, Which, eigenpairs};
+use sharpness_curvature::{EigenParams, Method, SymmetricOperator, TraceParams, Which, eigenpairs, trace};
 use sharpness_network::backend::Backend;
 use sharpness_network::models::{Architecture, Nonlinearity};
 use sharpness_network::op::{BatchNorm, Pass};
-use sharpness_network::operators::{Chunks, Curvature, Matrix};
+use sharpness_network::operators::{Chunks, Curvature, Examples, Matrix};
 use sharpness_network::{Cpu, Error};
 
 use crate::fixture::{Golden, assert_close, signed};
@@ -71,6 +71,71 @@ fn memory_decides_what_is_kept_and_changes_no_bit() {
             assert_eq!(vectors(&mut operator), expected, "{cached} chunks kept");
             assert_eq!(vectors(&mut operator), expected, "the second product");
         }
+    }
+}
+
+#[test]
+fn a_block_of_vectors_has_the_products_of_each_and_linearizes_once() {
+    let model = shrunk(Architecture::CnnBn, Nonlinearity::Relu);
+    let tiny = F64::new(Cpu::default(), &model, 7, BatchNorm::Batch, SEED);
+    for matrix in [Matrix::Hessian, Matrix::GaussNewton] {
+        for cached in [0, 2, 4] {
+            let reads = Cell::new(0);
+            let data = Counted { data: &tiny.data, reads: &reads };
+            let chunks = Chunks { examples: 2, memory_bytes: memory(&tiny, 2, cached) };
+            let (network, weights) = (&tiny.network, &tiny.weights);
+            let mut operator =
+                Curvature::new(network, matrix, weights, tiny.pass, &data, chunks, &|| false).unwrap();
+            assert_eq!(operator.chunks(), (4, cached), "kept chunks");
+            let dim = operator.dim();
+            let vectors: Vec<Vec<f64>> =
+                (0..3).map(|seed| (0..dim as u64).map(|i| signed(seed, i)).collect()).collect();
+            let mut block = vec![vec![f64::NAN; dim]; 3];
+            reads.set(0);
+            let inputs: Vec<&[f64]> = vectors.iter().map(Vec::as_slice).collect();
+            let mut outputs: Vec<&mut [f64]> = block.iter_mut().map(Vec::as_mut_slice).collect();
+            operator.apply_block(&inputs, &mut outputs).unwrap();
+            assert_eq!(reads.get(), 4 - cached, "each chunk that is not kept is read once for the block");
+            for (vector, own) in vectors.iter().zip(&block) {
+                let mut alone = vec![f64::NAN; dim];
+                operator.apply(vector, &mut alone).unwrap();
+                assert_eq!(own, &alone, "{matrix:?}, {cached} chunks kept");
+            }
+        }
+    }
+}
+
+/// Counts how often chunks are read.
+struct Counted<'a> {
+    data: &'a Batch,
+    reads: &'a Cell<usize>,
+}
+
+impl Examples for Counted<'_> {
+    fn count(&self) -> usize {
+        self.data.count()
+    }
+
+    fn read(&self, range: std::ops::Range<usize>, images: &mut Vec<f64>, labels: &mut Vec<u32>) {
+        self.reads.set(self.reads.get() + 1);
+        self.data.read(range, images, labels);
+    }
+}
+
+#[test]
+fn the_trace_is_near_that_of_the_dense_matrix() {
+    let model = shrunk(Architecture::Mlp, Nonlinearity::Gelu);
+    let tiny = F64::new(Cpu::default(), &model, 7, BatchNorm::Running, SEED);
+    for matrix in [Matrix::Hessian, Matrix::GaussNewton] {
+        let mut operator = tiny.curvature(matrix, 3, 0);
+        let k = operator.dim();
+        let params = EigenParams { k, method: Method::Dense, max_products: k, ..EigenParams::default() };
+        let all = eigenpairs(&mut operator, &params, &mut |_| ()).unwrap().pairs;
+        let expected: f64 = all.iter().map(|pair| pair.value).sum();
+        let params = TraceParams { rtol: 0.15, max_probes: 1000, block: 4, seed: 1 };
+        let own = trace(&mut operator, &params, &mut |_| ()).unwrap();
+        assert!(own.converged, "{matrix:?}: {own:?}");
+        assert_close(&format!("{matrix:?}"), own.value, expected, 3.0 * own.standard_error);
     }
 }
 

@@ -1,0 +1,121 @@
+//! The trace by Hutchinson's estimator (1990, *A stochastic estimator of the trace of the influence matrix for Laplacian
+//! smoothing splines*, Commun. Stat. Simul. Comput. 19(2)): the mean of `vᵀ A v` over random signs `v`.
+//!
+//! Each `vᵀ A v` has the mean `tr A` and the variance `2 (‖A‖_F² - Σ a_ii²)`, so that no distribution of unit variance does
+//! better. The spread of the probes themselves gives the standard error of their mean.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::error::Error;
+use crate::operator::{Products, SymmetricOperator};
+use crate::params::check_tolerance;
+use crate::vectors;
+
+/// Probes before the standard error is believed: fewer can agree by chance.
+const FEWEST_PROBES: usize = 8;
+
+/// What is asked of [`trace()`].
+#[derive(Debug, Clone, Copy)]
+pub struct TraceParams {
+    /// Stop when the standard error is at most this fraction of the estimate's magnitude, after at least 8 probes.
+    pub rtol: f64,
+    /// The largest number of probes, at least 2.
+    pub max_probes: usize,
+    /// Products that are asked for at once, at least 1. It changes no result; an operator may be faster with more. Each takes
+    /// `16 dim` bytes, and what the operator needs.
+    pub block: usize,
+    /// The seed of the probes. Equal seeds give equal bits.
+    pub seed: u64,
+}
+
+/// The trace as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TraceEstimate {
+    /// The mean of `vᵀ A v` over the probes.
+    pub value: f64,
+    /// The standard error of the mean; infinite after one probe.
+    pub standard_error: f64,
+    /// The probes that the mean is over.
+    pub probes: usize,
+    /// Whether the standard error reached the tolerance.
+    pub converged: bool,
+}
+
+/// The trace of `op`. `progress` is called with the estimate after each block.
+///
+/// # Errors
+/// Parameters out of range, a product that fails or is not finite. Reaching `max_probes` is none.
+pub fn trace(
+    op: &mut dyn SymmetricOperator,
+    params: &TraceParams,
+    progress: &mut dyn FnMut(&TraceEstimate),
+) -> Result<TraceEstimate, Error> {
+    let dim = op.dim();
+    if dim == 0 {
+        return Err(Error::NoDimension);
+    }
+    check_tolerance("rtol", params.rtol)?;
+    if params.max_probes < 2 || params.block == 0 {
+        return Err(Error::Probes { max_probes: params.max_probes, block: params.block });
+    }
+    let mut operator = Products::new(op);
+    let mut rng = ChaCha8Rng::seed_from_u64(params.seed);
+    let block = params.block.min(params.max_probes);
+    let (mut probes, mut products) = (vec![vec![0.0; dim]; block], vec![vec![0.0; dim]; block]);
+    let mut sample = Sample::default();
+    loop {
+        let size = block.min(params.max_probes - sample.count);
+        probes[..size].iter_mut().for_each(|probe| fill_with_signs(probe, &mut rng));
+        let inputs: Vec<&[f64]> = probes[..size].iter().map(Vec::as_slice).collect();
+        let mut outputs: Vec<&mut [f64]> = products[..size].iter_mut().map(Vec::as_mut_slice).collect();
+        operator.apply_block(&inputs, &mut outputs)?;
+        // The estimate is looked at after each probe, so that the block's size does not change it.
+        let mut estimates = probes.iter().zip(&products).take(size).map(|(probe, product)| {
+            sample.add(vectors::dot(probe, product));
+            sample.estimate(params.rtol)
+        });
+        let converged = estimates.find(|estimate| estimate.converged);
+        let estimate = converged.unwrap_or_else(|| sample.estimate(params.rtol));
+        progress(&estimate);
+        if estimate.converged || sample.count == params.max_probes {
+            return Ok(estimate);
+        }
+    }
+}
+
+fn fill_with_signs(probe: &mut [f64], rng: &mut ChaCha8Rng) {
+    for part in probe.chunks_mut(64) {
+        let bits = rng.next_u64();
+        for (i, x) in part.iter_mut().enumerate() {
+            *x = if bits >> i & 1 == 1 { 1.0 } else { -1.0 };
+        }
+    }
+}
+
+/// Mean and spread of numbers that come one by one (Welford 1962, *Note on a method for calculating corrected sums of squares
+/// and products*, Technometrics 4(3)).
+#[derive(Default)]
+struct Sample {
+    count: usize,
+    mean: f64,
+    /// The sum of the squared distances to the mean.
+    squares: f64,
+}
+
+impl Sample {
+    fn add(&mut self, x: f64) {
+        self.count += 1;
+        let distance = x - self.mean;
+        self.mean += distance / self.count as f64;
+        self.squares += distance * (x - self.mean);
+    }
+
+    fn estimate(&self, rtol: f64) -> TraceEstimate {
+        let count = self.count as f64;
+        let standard_error =
+            if self.count < 2 { f64::INFINITY } else { (self.squares / (count - 1.0) / count).sqrt() };
+        let converged = self.count >= FEWEST_PROBES && standard_error <= rtol * self.mean.abs();
+        TraceEstimate { value: self.mean, standard_error, probes: self.count, converged }
+    }
+}

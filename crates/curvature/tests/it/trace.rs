@@ -1,0 +1,77 @@
+//! The estimated trace.
+
+use sharpness_curvature::{
+    Error, SymmetricOperator, TraceEstimate, TraceParams, spectra::Diagonal, spectra::with_eigenvalues, trace,
+};
+
+const PARAMS: TraceParams = TraceParams { rtol: 1e-2, max_probes: 100, block: 1, seed: 0 };
+
+fn estimate(op: &mut dyn SymmetricOperator, params: &TraceParams) -> TraceEstimate {
+    trace(op, params, &mut |_| ()).expect("a trace of a test")
+}
+
+fn eigenvalues() -> Vec<f64> {
+    [vec![90.0, 50.0, -30.0], (0..197).map(|i| (0.1 * f64::from(i)).sin()).collect()].concat()
+}
+
+#[test]
+fn a_diagonal_has_no_spread() {
+    let mut op = Diagonal(eigenvalues());
+    let expected: f64 = eigenvalues().iter().sum();
+    let found = estimate(&mut op, &PARAMS);
+    assert!((found.value - expected).abs() < 1e-10 * expected, "{found:?} instead of {expected}");
+    assert!(found.converged && found.probes == 8, "{found:?}");
+    assert!(found.standard_error < 1e-10 * expected, "{found:?}");
+}
+
+#[test]
+fn the_error_is_as_large_as_stated() {
+    let mut op = with_eigenvalues(&eigenvalues(), 4).unwrap();
+    let expected: f64 = eigenvalues().iter().sum();
+    let (mut near, mut sum, mut squares) = (0, 0.0, 0.0);
+    let seeds = 200;
+    for seed in 0..seeds {
+        let found = estimate(&mut op, &TraceParams { rtol: 0.0, max_probes: 30, seed, ..PARAMS });
+        assert!(!found.converged && found.probes == 30, "{found:?}");
+        let errors = (found.value - expected) / found.standard_error;
+        near += u32::from(errors.abs() < 2.0);
+        sum += found.value - expected;
+        squares += (found.value - expected).powi(2);
+    }
+    // 95 % of a normal variable lie within two standard deviations, a little less of Student's with 29 degrees of freedom.
+    assert!((0.88..0.99).contains(&(f64::from(near) / seeds as f64)), "{near} of {seeds} are near");
+    // The variance of a probe is 2 (‖A‖_F² - Σ a_ii²).
+    let (dim, entries) = (op.dim(), op.entries());
+    let diagonal: f64 = (0..dim).map(|i| entries[i * dim + i].powi(2)).sum();
+    let variance = 2.0 * (entries.iter().map(|a| a * a).sum::<f64>() - diagonal) / 30.0;
+    let ratio = squares / seeds as f64 / variance;
+    assert!((0.7..1.35).contains(&ratio), "the variance is {ratio} times the expected one");
+    assert!((sum / seeds as f64).abs() < 4.0 * (variance / seeds as f64).sqrt(), "a bias of {sum}");
+}
+
+#[test]
+fn it_stops_at_the_tolerance_and_the_block_changes_nothing() {
+    let mut op = with_eigenvalues(&eigenvalues(), 4).unwrap();
+    let loose = TraceParams { rtol: 0.2, max_probes: 1000, ..PARAMS };
+    let one = estimate(&mut op, &loose);
+    assert!(one.converged && one.standard_error <= 0.2 * one.value, "{one:?}");
+    for block in [2, 7, 64, 5000] {
+        assert_eq!(estimate(&mut op, &TraceParams { block, ..loose }), one, "blocks of {block}");
+    }
+    let negative: Vec<f64> = eigenvalues().iter().map(|x| -x).collect();
+    let other = estimate(&mut with_eigenvalues(&negative, 4).unwrap(), &loose);
+    assert!(other.converged && other.value < 0.0, "a negative trace converges too: {other:?}");
+}
+
+#[test]
+fn impossible_requests_are_errors() {
+    let mut op = Diagonal(eigenvalues());
+    let mut error = |params| trace(&mut op, &params, &mut |_| ()).unwrap_err();
+    assert!(matches!(error(TraceParams { max_probes: 1, ..PARAMS }), Error::Probes { .. }), "one probe");
+    assert!(matches!(error(TraceParams { block: 0, ..PARAMS }), Error::Probes { .. }), "no block");
+    assert!(matches!(error(TraceParams { rtol: f64::NAN, ..PARAMS }), Error::Tolerance { .. }), "tolerance");
+    let error = trace(&mut Diagonal(Vec::new()), &PARAMS, &mut |_| ()).unwrap_err();
+    assert!(matches!(error, Error::NoDimension), "{error}");
+    let error = trace(&mut Diagonal(vec![f64::NAN; 3]), &PARAMS, &mut |_| ()).unwrap_err();
+    assert!(matches!(error, Error::NonFinite { product: 1 }), "{error}");
+}
