@@ -75,7 +75,7 @@ impl Job<'_> {
 
     fn run_on<B: Backend>(&self, backend: B) -> Result<Option<Report>> {
         let network = network(self.config, backend)?;
-        self.check_memory(&network)?;
+        check_training_memory(&network, self.config)?;
         let mut watch = Watch::new(self.interrupt, self.config.training.target_accuracy);
         let trained = match train_run(self.config, self.data, &self.options, &mut watch)? {
             Run::Trained(trained) => *trained,
@@ -119,20 +119,26 @@ impl Job<'_> {
         let job = (self.config, self.data);
         measure_at(network, job, &state.weights, next.as_ref(), self.memory_bytes, self.interrupt).map(Some)
     }
+}
 
-    /// Refuses a network that cannot be trained in the memory that is available now.
-    fn check_memory<B: Backend>(&self, network: &sharpness_experiments::network::Network<B>) -> Result<()> {
-        let (parameters, micro_batch) = (network.parameters().len(), self.config.training.micro_batch_size);
-        let needed = training_bytes(network, micro_batch);
-        let available = 2 * default_memory_bytes();
-        if needed > available {
-            bail!(
-                "a network of {parameters} parameters in batches of {micro_batch} needs about {} of memory to train, and {} are \
-                 available; choose smaller widths (--hidden, --width-divisor) or a smaller --micro-batch-size",
-                bytes(needed),
-                bytes(available),
-            );
-        }
-        Ok(())
+/// Refuses a network that cannot be trained in the memory that is available now.
+///
+/// # Errors
+/// One that says how much is missing.
+pub(crate) fn check_training_memory<B: Backend>(
+    network: &sharpness_experiments::network::Network<B>,
+    config: &RunConfig,
+) -> Result<()> {
+    let (parameters, micro_batch) = (network.parameters().len(), config.training.micro_batch_size);
+    let needed = training_bytes(network, micro_batch);
+    let available = 2 * default_memory_bytes();
+    if needed > available {
+        bail!(
+            "a network of {parameters} parameters in batches of {micro_batch} needs about {} of memory to train, and {} are \
+             available; choose smaller widths (--hidden, --width-divisor) or a smaller --micro-batch-size",
+            bytes(needed),
+            bytes(available),
+        );
     }
+    Ok(())
 }

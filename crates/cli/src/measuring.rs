@@ -53,7 +53,8 @@ pub(crate) fn measure_at<B: Backend>(
     Ok(measured)
 }
 
-fn message(progress: &MeasureProgress) -> String {
+/// What a measurement is doing, for a bar.
+pub(crate) fn message(progress: &MeasureProgress) -> String {
     let place =
         progress.point.map_or_else(String::new, |(point, points)| format!(" at point {point} of {points}"));
     let name = match progress.phase {

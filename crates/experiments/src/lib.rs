@@ -1,5 +1,6 @@
 //! Data sets, optimizers, training, measures and runs.
 
+pub mod bench;
 pub mod config;
 pub mod data;
 mod error;

@@ -3,6 +3,7 @@
 //! Every flag of a setting is optional, so that a default, a file and a flag can be laid over each other: see
 //! [`crate::settings`].
 
+mod bench;
 mod data;
 mod engine;
 mod measure;
@@ -13,6 +14,7 @@ use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+pub(crate) use bench::task_parser;
 pub(crate) use data::{DataArgs, dataset_parser};
 pub(crate) use engine::EngineArgs;
 pub(crate) use measure::{MeasureArgs, match_parser};

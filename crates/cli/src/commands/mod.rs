@@ -1,5 +1,6 @@
 //! The subcommands, one file each: flags in, exit code out.
 
+mod bench;
 mod completions;
 mod data;
 mod info;
@@ -28,6 +29,8 @@ enum Command {
     Train(train::TrainCommand),
     /// Measure the sharpness at weights that exist, also PyTorch's
     Measure(measure::MeasureCommand),
+    /// Time a training step, a Hessian-vector product and λ_max on this machine
+    Bench(bench::BenchCommand),
     /// Find, download and check data sets
     Data(data::DataCommand),
     /// Show the layers, parameters and cost of an architecture
@@ -45,6 +48,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         None => quickstart::run(),
         Some(Command::Train(command)) => train::run(&command),
         Some(Command::Measure(command)) => measure::run(&command),
+        Some(Command::Bench(command)) => bench::run(&command),
         Some(Command::Data(command)) => data::run(command),
         Some(Command::Info(command)) => info::run(&command),
         Some(Command::Completions(command)) => completions::run(&command),

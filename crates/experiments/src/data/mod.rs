@@ -7,6 +7,7 @@
 //! | `locate.rs` | where the files may be |
 //! | `digits.rs`, `idx.rs`, `cifar10.rs` | one format each |
 //! | `input.rs` | bytes of a file, packed or not, with the offset for errors |
+//! | `random.rs` | images that show nothing |
 //! | `standardize.rs` | means, deviations and the images that a network sees |
 //! | `subset.rs` | which examples to take |
 //! | `fetch.rs` | downloads |
@@ -18,6 +19,7 @@ pub mod idx;
 mod input;
 mod locate;
 mod name;
+mod random;
 mod standardize;
 mod subset;
 
@@ -89,6 +91,11 @@ impl Dataset {
             Found::Cifar10Archive(archive) => cifar10::read_archive(&archive, cifar10::RECORDS_PER_FILE)?,
         };
         Ok(Self { name, train, test })
+    }
+
+    /// `examples` random training examples of the size and the classes of `name`, and no test examples.
+    pub fn random(name: DatasetName, examples: usize, seed: u64) -> Self {
+        Self { name, train: random::split(name, examples, seed), test: random::split(name, 0, seed) }
     }
 
     /// The name.

@@ -127,7 +127,7 @@ impl FromStr for Subset {
     }
 }
 
-fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
+pub(super) fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(stream);
     random

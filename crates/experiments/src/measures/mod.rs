@@ -30,7 +30,7 @@ pub use memory::{Memory, default_memory_bytes, peak_bytes};
 use crate::Result;
 use crate::config::MeasureConfig;
 use crate::data::Standardized;
-use problem::{Problem, solver_error};
+pub(crate) use problem::{Problem, norm, solver_error};
 
 /// What a measurement is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,7 @@ pub fn measure<B: Backend>(
     Ok(Measurement {
         loss: operator.loss(),
         accuracy: operator.accuracy(),
-        gradient_norm: problem::norm(operator.gradient()),
+        gradient_norm: norm(operator.gradient()),
         examples: problem.count(),
         subset: config.subset,
         batch_norm: problem.batch_norm().to_owned(),

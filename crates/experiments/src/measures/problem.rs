@@ -42,7 +42,7 @@ impl Examples for Measured<'_> {
 }
 
 /// Everything that a measurement depends on but the weights.
-pub(super) struct Problem<'a, B: Backend> {
+pub(crate) struct Problem<'a, B: Backend> {
     network: &'a Network<B>,
     examples: Measured<'a>,
     config: &'a MeasureConfig,
@@ -53,7 +53,7 @@ pub(super) struct Problem<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Problem<'a, B> {
-    pub(super) fn new(
+    pub(crate) fn new(
         network: &'a Network<B>,
         data: &'a Standardized,
         train_indices: &[u32],
@@ -83,7 +83,7 @@ impl<'a, B: Backend> Problem<'a, B> {
     }
 
     /// The number of measured examples.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.examples.count()
     }
 
@@ -93,7 +93,7 @@ impl<'a, B: Backend> Problem<'a, B> {
     }
 
     /// Which statistics batch norm uses.
-    pub(super) fn batch_norm(&self) -> &'static str {
+    pub(crate) fn batch_norm(&self) -> &'static str {
         match self.pass.batch_norm {
             _ if self.network.state().is_empty() => "none",
             BatchNorm::Batch => "batch",
@@ -102,12 +102,12 @@ impl<'a, B: Backend> Problem<'a, B> {
     }
 
     /// Examples that share batch statistics.
-    pub(super) fn batch_norm_chunk(&self) -> Option<usize> {
+    pub(crate) fn batch_norm_chunk(&self) -> Option<usize> {
         (self.pass.batch_norm == BatchNorm::Batch).then_some(self.chunk)
     }
 
     /// The Hessian at `weights`, with a finite loss and gradient. `place` says in errors where that is.
-    pub(super) fn linearize<'b>(
+    pub(crate) fn linearize<'b>(
         &'b self,
         weights: &Weights,
         place: &str,
@@ -128,7 +128,7 @@ impl<'a, B: Backend> Problem<'a, B> {
     }
 
     /// What is asked of the solver.
-    pub(super) fn params(&self, which: Which, k: usize) -> EigenParams {
+    pub(crate) fn params(&self, which: Which, k: usize) -> EigenParams {
         EigenParams {
             k,
             which,
@@ -156,7 +156,7 @@ impl<'a, B: Backend> Problem<'a, B> {
 }
 
 /// The error of the operator or the solver as one of this crate.
-pub(super) fn solver_error(error: sharpness_curvature::Error) -> Error {
+pub(crate) fn solver_error(error: sharpness_curvature::Error) -> Error {
     match error {
         sharpness_curvature::Error::Operator(source)
             if matches!(source.downcast_ref(), Some(sharpness_network::Error::Stopped)) =>
@@ -168,6 +168,6 @@ pub(super) fn solver_error(error: sharpness_curvature::Error) -> Error {
 }
 
 /// The Euclidean norm.
-pub(super) fn norm(x: &[f64]) -> f64 {
+pub(crate) fn norm(x: &[f64]) -> f64 {
     x.iter().map(|x| x * x).sum::<f64>().sqrt()
 }

@@ -1,0 +1,322 @@
+//! `sharpness bench`: how long training and measuring take on this machine.
+
+use std::cell::RefCell;
+use std::io::{BufRead as _, stdin};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use serde::Serialize;
+use sharpness_experiments::Error;
+use sharpness_experiments::bench::{Again, Outcome, Repetition, Subject, Task};
+use sharpness_experiments::config::{Precision, RunConfig};
+use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
+use sharpness_experiments::measures::{MeasureProgress, default_memory_bytes};
+use sharpness_experiments::network;
+use sharpness_experiments::network::backend::Backend;
+use sharpness_experiments::network::models::Architecture;
+use sharpness_experiments::network::{Cpu, Match, Weights};
+
+use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, TrainingArgs, task_parser};
+use crate::exit::{EXIT_CODES, Exit, Usage};
+use crate::interrupt::Interrupt;
+use crate::job::check_training_memory;
+use crate::measuring::message;
+use crate::output::{Align, Progress, Table, count, line, note, print, print_json, significant, with_error};
+use crate::settings::{check, fit_examples, fit_micro_batch};
+
+/// What the bar shows.
+const TEMPLATE: &str = "{spinner} {msg} {elapsed}";
+
+/// What is timed, with the flags of `train` and `measure`.
+#[derive(Args, Debug)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct BenchCommand {
+    #[command(flatten)]
+    bench: BenchArgs,
+    #[command(flatten)]
+    arch: ArchArg,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    training: TrainingArgs,
+    #[command(flatten)]
+    measure: MeasureArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
+
+    /// Print one JSON document
+    #[arg(long, conflicts_with = "interactive")]
+    json: bool,
+}
+
+/// What is timed, and how often.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Bench")]
+struct BenchArgs {
+    /// What to time [default: step,hvp,lambda-max]
+    #[arg(long, value_name = "TASK,TASK,...", value_delimiter = ',', value_parser = task_parser())]
+    only: Vec<Task>,
+
+    /// Repetitions of each task, after one that does not count
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    repetitions: u32,
+
+    /// Use random images of the data set's size, so that its files are not needed
+    #[arg(long)]
+    random: bool,
+
+    /// A safetensors file with PyTorch's names [default: a new network's weights]
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+
+    /// Do the one task of --only once for each line on standard input, and print a line of JSON for it
+    #[arg(long)]
+    interactive: bool,
+}
+
+/// Everything that was timed; what `--json` prints.
+#[derive(Serialize)]
+struct Document {
+    arch: Architecture,
+    dataset: DatasetName,
+    random: bool,
+    parameters: usize,
+    precision: String,
+    threads: usize,
+    batch_size: usize,
+    tasks: Vec<Timed>,
+}
+
+/// One task.
+#[derive(Serialize)]
+struct Timed {
+    task: Task,
+    repetitions: usize,
+    median_seconds: f64,
+    lowest_seconds: f64,
+    highest_seconds: f64,
+    /// Of the last repetition.
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+/// Times and reports.
+pub(super) fn run(command: &BenchCommand) -> Result<Exit> {
+    let interrupt = Interrupt::listen()?;
+    command.engine.start_threads()?;
+    let tasks = command.tasks()?;
+    let mut config = command.config()?;
+    let dataset = command.dataset(&config)?;
+    check(&config, dataset.train().len(), None)?;
+    let available = config.data.train_examples.unwrap_or(dataset.train().len());
+    if let Some(text) = fit_examples(&mut config.measure, available, command.measure.examples.is_some())? {
+        note(&text);
+    }
+    let data = Standardized::new(dataset, config.data.standardize);
+    let method = config.convolution.method();
+    let done = match config.precision {
+        Precision::F32 => command.run_on(Cpu::<f32>::new(method), (&config, &data), &tasks, &interrupt),
+        Precision::F64 => command.run_on(Cpu::<f64>::new(method), (&config, &data), &tasks, &interrupt),
+    };
+    match done {
+        Err(error) if matches!(error.downcast_ref(), Some(Error::MeasureStopped)) => {
+            note("stopped; there is no result");
+            Ok(Exit::Interrupted)
+        }
+        done => done.map(|()| Exit::Done),
+    }
+}
+
+impl BenchCommand {
+    /// The tasks, each once, the shortest first.
+    fn tasks(&self) -> Result<Vec<Task>> {
+        let mut tasks = match self.bench.only.as_slice() {
+            [] => vec![Task::Step, Task::Hvp, Task::LambdaMax],
+            asked => asked.to_vec(),
+        };
+        tasks.sort_unstable();
+        tasks.dedup();
+        if self.bench.interactive && tasks.len() > 1 {
+            let names = Task::ALL.map(Task::as_str).join(", ");
+            let message = format!("--interactive does one task; name it with --only: {names}");
+            return Err(Usage::new(message).into());
+        }
+        Ok(tasks)
+    }
+
+    /// Defaults and flags in one.
+    fn config(&self) -> Result<RunConfig> {
+        let Some(arch) = self.arch.arch else {
+            let names = Architecture::ALL.map(Architecture::name).join(", ");
+            return Err(Usage::new(format!("name the network with --arch; there are {names}")).into());
+        };
+        let Some(dataset) = self.data.dataset else {
+            let names = DatasetName::ALL.map(DatasetName::as_str).join(", ");
+            let message = format!(
+                "name the data set with --dataset; there are {names}; with --random only its size counts"
+            );
+            return Err(Usage::new(message).into());
+        };
+        let mut config = RunConfig::new(dataset, arch);
+        self.model.apply(&mut config.model);
+        self.data.apply(&mut config.data);
+        self.training.apply(&mut config.training)?;
+        fit_micro_batch(&mut config.training, self.training.micro_batch_size)?;
+        self.measure.apply(&mut config.measure);
+        self.engine.apply(&mut config);
+        Ok(config)
+    }
+
+    /// The examples: random ones as many as the tasks need.
+    fn dataset(&self, config: &RunConfig) -> Result<Dataset> {
+        if self.bench.random {
+            let needed = config.training.batch_size.max(config.measure.examples);
+            let examples = config.data.train_examples.unwrap_or(needed);
+            return Ok(Dataset::random(config.data.name, examples, config.seed));
+        }
+        Ok(Dataset::load(config.data.name, &Locations::of_process(self.data.data_dir.clone()))?)
+    }
+
+    fn run_on<B: Backend>(
+        &self,
+        backend: B,
+        (config, data): (&RunConfig, &Standardized),
+        tasks: &[Task],
+        interrupt: &Interrupt,
+    ) -> Result<()> {
+        let network = network(config, backend)?;
+        check_training_memory(&network, config)?;
+        let weights = match &self.bench.weights {
+            Some(path) => Weights::read(path, &network, Match::Name, config.model.arch.name())?,
+            None => Weights::initial(&network, config.seed),
+        };
+        let bar = RefCell::new(Progress::new(TEMPLATE));
+        let observer = |progress: &MeasureProgress| bar.borrow_mut().update(0, 0, || message(progress));
+        let subject = Subject {
+            network: &network,
+            data,
+            weights: &weights,
+            config,
+            memory_bytes: self.engine.memory.unwrap_or_else(default_memory_bytes),
+            observer: &observer,
+            stop: &|| interrupt.is_raised(),
+        };
+        if let (true, &[task]) = (self.bench.interactive, tasks) {
+            return subject.prepare(task, |again| converse(task, again));
+        }
+        let timed = |&task: &Task| subject.prepare(task, |again| self.repeat(task, again, &bar, interrupt));
+        let document = Document {
+            arch: config.model.arch,
+            dataset: config.data.name,
+            random: self.bench.random,
+            parameters: network.parameters().len(),
+            precision: network.backend().precision().to_owned(),
+            threads: rayon::current_num_threads(),
+            batch_size: config.training.batch_size,
+            tasks: tasks.iter().map(timed).collect::<Result<_>>()?,
+        };
+        drop(bar);
+        if self.json { print_json(&document) } else { print(&text(&document)) }
+    }
+
+    /// All repetitions of a task, after one that fills caches and buffers.
+    fn repeat(
+        &self,
+        task: Task,
+        again: &mut Again<'_>,
+        bar: &RefCell<Progress>,
+        interrupt: &Interrupt,
+    ) -> Result<Timed> {
+        let total = self.bench.repetitions;
+        let mut seconds = Vec::new();
+        let mut last = again()?.outcome;
+        for repetition in 1..=total {
+            if interrupt.is_raised() {
+                return Err(Error::MeasureStopped.into());
+            }
+            bar.borrow_mut().update(u64::from(repetition), u64::from(total), || {
+                format!("timing {}: repetition {repetition} of {total}", task.as_str())
+            });
+            let Repetition { seconds: time, outcome } = again()?;
+            seconds.push(time);
+            last = outcome;
+        }
+        seconds.sort_unstable_by(f64::total_cmp);
+        Ok(Timed {
+            task,
+            repetitions: seconds.len(),
+            median_seconds: f64::midpoint(seconds[(seconds.len() - 1) / 2], seconds[seconds.len() / 2]),
+            lowest_seconds: seconds[0],
+            highest_seconds: seconds[seconds.len() - 1],
+            outcome: last,
+        })
+    }
+}
+
+/// Says that all is prepared, and does the task once for each line on standard input.
+fn converse(task: Task, again: &mut Again<'_>) -> Result<()> {
+    /// The first line.
+    #[derive(Serialize)]
+    struct Ready {
+        ready: Task,
+    }
+    let line = |json: serde_json::Result<String>| -> Result<()> {
+        print(&format!("{}\n", json.context("cannot write the result as JSON")?))
+    };
+    line(serde_json::to_string(&Ready { ready: task }))?;
+    for request in stdin().lock().lines() {
+        request.context("cannot read from standard input")?;
+        line(serde_json::to_string(&again()?))?;
+    }
+    Ok(())
+}
+
+fn text(document: &Document) -> String {
+    let mut text = String::new();
+    let images = if document.random { "random images like those of" } else { "the images of" };
+    line(&mut text, "network", &format!("{} on {images} {}", document.arch.name(), document.dataset));
+    let (threads, parameters) = (document.threads, count(document.parameters));
+    let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
+    line(&mut text, "engine", &format!("{parameters} parameters in {}, {threads}", document.precision));
+    text.push('\n');
+    let columns = [
+        ("task", Align::Left),
+        ("examples", Align::Right),
+        ("median ms", Align::Right),
+        ("lowest", Align::Right),
+        ("highest", Align::Right),
+        ("result", Align::Left),
+    ];
+    let mut table = Table::new(columns);
+    for timed in &document.tasks {
+        let ms = |seconds: f64| significant(1e3 * seconds, 4);
+        let (examples, result) = result(&timed.outcome);
+        let times = [timed.median_seconds, timed.lowest_seconds, timed.highest_seconds].map(ms);
+        let [median, lowest, highest] = times;
+        table.push([timed.task.as_str().to_owned(), count(examples), median, lowest, highest, result]);
+    }
+    text.push_str(&table.render());
+    text
+}
+
+/// How many examples a task saw, and what it found.
+fn result(outcome: &Outcome) -> (usize, String) {
+    let linearized = |chunks: usize, cached: usize| format!("{cached} of {chunks} chunks linearized");
+    match *outcome {
+        Outcome::Training { examples, loss } => (examples, format!("loss {}", significant(loss, 4))),
+        Outcome::Product { examples, curvature, chunks, cached_chunks, .. } => {
+            let curvature = significant(curvature, 4);
+            (
+                examples,
+                format!("curvature along the gradient {curvature}, {}", linearized(chunks, cached_chunks)),
+            )
+        }
+        Outcome::LambdaMax { examples, value, residual, products, chunks, cached_chunks, .. } => {
+            let value = with_error(value, residual);
+            (examples, format!("{value}, {products} products, {}", linearized(chunks, cached_chunks)))
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Times what a user waits for: a training step, an epoch, a Hessian-vector product, λ_max.
+//!
+//! A repetition does what `train` and `measure` do with the same settings, on weights and buffers that were made before. It
+//! gives its numbers with its time, so that they can be held against those of another program.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use sharpness_curvature::SymmetricOperator as _;
+use sharpness_network::backend::Backend;
+use sharpness_network::{Network, Weights};
+
+use crate::config::RunConfig;
+use crate::data::{Part, Standardized};
+use crate::measures::{MeasureProgress, Problem, measure, norm, solver_error};
+use crate::optimizers::Optimizer;
+use crate::run::trained_examples;
+use crate::training::{PartExamples, training_pass};
+use crate::{Error, Result};
+
+/// What is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// One step of training on one batch, with the loading of its images.
+    Step,
+    /// All steps of an epoch, without an evaluation.
+    Epoch,
+    /// One Hessian-vector product over the measured examples. As many chunks as the memory holds are linearized before.
+    Hvp,
+    /// A whole measurement of λ_max: the linearization and all products.
+    LambdaMax,
+}
+
+impl Task {
+    /// All of them, the shortest first.
+    pub const ALL: [Self; 4] = [Self::Step, Self::Epoch, Self::Hvp, Self::LambdaMax];
+
+    /// The name as users write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Step => "step",
+            Self::Epoch => "epoch",
+            Self::Hvp => "hvp",
+            Self::LambdaMax => "lambda-max",
+        }
+    }
+}
+
+/// One repetition of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Repetition {
+    /// How long it took.
+    pub seconds: f64,
+    /// What it computed.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// The numbers that a task computes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Outcome {
+    /// Of [`Task::Step`] and [`Task::Epoch`].
+    Training {
+        /// Examples of the step or epoch.
+        examples: usize,
+        /// Their mean loss, each before its step.
+        loss: f64,
+    },
+    /// Of [`Task::Hvp`]: the product of the Hessian `H` with the unit vector `u` along the gradient `g`.
+    Product {
+        /// Measured examples.
+        examples: usize,
+        /// Their mean loss.
+        loss: f64,
+        /// `‖g‖`.
+        gradient_norm: f64,
+        /// `‖H u‖`.
+        product_norm: f64,
+        /// `uᵀ H u`.
+        curvature: f64,
+        /// Chunks of the measured examples.
+        chunks: usize,
+        /// Chunks that stay linearized between products.
+        cached_chunks: usize,
+    },
+    /// Of [`Task::LambdaMax`].
+    LambdaMax {
+        /// Measured examples.
+        examples: usize,
+        /// The eigenvalue.
+        value: f64,
+        /// Its residual.
+        residual: f64,
+        /// Hessian-vector products that it took.
+        products: usize,
+        /// Whether the residual reached the tolerance.
+        converged: bool,
+        /// Chunks of the measured examples.
+        chunks: usize,
+        /// Chunks that stay linearized between products.
+        cached_chunks: usize,
+    },
+}
+
+/// What the tasks are done on.
+pub struct Subject<'a, B: Backend> {
+    /// The network.
+    pub network: &'a Network<B>,
+    /// The examples.
+    pub data: &'a Standardized,
+    /// The weights at which training starts and curvature is measured.
+    pub weights: &'a Weights,
+    /// The settings of training and of the measurement.
+    pub config: &'a RunConfig,
+    /// Bytes that a measurement may use.
+    pub memory_bytes: usize,
+    /// Hears how a measurement goes on.
+    pub observer: &'a dyn Fn(&MeasureProgress),
+    /// Says whether to stop a measurement.
+    pub stop: &'a dyn Fn() -> bool,
+}
+
+/// Does a task once more.
+pub type Again<'a> = dyn FnMut() -> Result<Repetition> + 'a;
+
+impl<B: Backend> Subject<'_, B> {
+    /// Prepares `task` and calls `run` with the function that does it once more. Training goes on from repetition to repetition:
+    /// batch `k` is the next `batch_size` examples in the order of the data, starting over at their end.
+    ///
+    /// # Errors
+    /// Those of `run`; those of [`measure`] and [`trained_examples`].
+    pub fn prepare<T, E: From<Error>>(
+        &self,
+        task: Task,
+        run: impl FnOnce(&mut Again<'_>) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        let examples = trained_examples(self.config, self.data.dataset())?;
+        match task {
+            Task::Step => run(&mut self.training(&examples, 1)),
+            Task::Epoch => {
+                let steps = examples.len().div_ceil(self.config.training.batch_size);
+                run(&mut self.training(&examples, steps))
+            }
+            Task::Hvp => self.products(&examples, run),
+            Task::LambdaMax => run(&mut || self.lambda_max(&examples)),
+        }
+    }
+
+    /// A function that makes the next `steps` steps. The last batch before the end of the examples may be smaller.
+    fn training(&self, examples: &[u32], steps: usize) -> impl FnMut() -> Result<Repetition> {
+        let mut optimizer = Optimizer::new(self.network, &self.config.training, self.weights, None);
+        let source = PartExamples::new(self.data, Part::Train);
+        let batch_size = self.config.training.batch_size;
+        let mut batches = examples.chunks(batch_size).cycle().zip(0_u32..);
+        move || {
+            let (mut sum, mut count) = (0.0, 0);
+            let start = Instant::now();
+            for (batch, step) in batches.by_ref().take(steps) {
+                sum += optimizer.step(&source, batch, &training_pass(self.config, step)).loss;
+                count += batch.len();
+            }
+            let seconds = start.elapsed().as_secs_f64();
+            let outcome = Outcome::Training { examples: count, loss: sum / count as f64 };
+            Ok(Repetition { seconds, outcome })
+        }
+    }
+
+    fn products<T, E: From<Error>>(
+        &self,
+        examples: &[u32],
+        run: impl FnOnce(&mut Again<'_>) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        let Self { network, data, config, .. } = *self;
+        let problem = Problem::new(network, data, examples, &config.measure, config.seed, self.memory_bytes)?;
+        let mut operator = problem.linearize(self.weights, "the given weights", self.stop)?;
+        let gradient_norm = norm(operator.gradient());
+        // A gradient of zeros has no direction; its product is zero.
+        let scale = if gradient_norm > 0.0 { 1.0 / gradient_norm } else { 0.0 };
+        let along: Vec<f64> = operator.gradient().iter().map(|x| x * scale).collect();
+        let mut product = vec![0.0; along.len()];
+        let (chunks, cached_chunks) = operator.chunks();
+        run(&mut || {
+            let start = Instant::now();
+            operator
+                .apply(&along, &mut product)
+                .map_err(|error| solver_error(sharpness_curvature::Error::Operator(error)))?;
+            let seconds = start.elapsed().as_secs_f64();
+            let outcome = Outcome::Product {
+                examples: problem.count(),
+                loss: operator.loss(),
+                gradient_norm,
+                product_norm: norm(&product),
+                curvature: along.iter().zip(&product).map(|(u, p)| u * p).sum(),
+                chunks,
+                cached_chunks,
+            };
+            Ok(Repetition { seconds, outcome })
+        })
+    }
+
+    fn lambda_max(&self, examples: &[u32]) -> Result<Repetition> {
+        let Self { network, data, weights, config, memory_bytes, observer, stop } = *self;
+        let start = Instant::now();
+        let measured = measure(
+            network,
+            data,
+            examples,
+            weights,
+            &config.measure,
+            config.seed,
+            memory_bytes,
+            &mut |progress| observer(progress),
+            stop,
+        )?;
+        let seconds = start.elapsed().as_secs_f64();
+        let found = measured.lambda_max;
+        let outcome = Outcome::LambdaMax {
+            examples: measured.examples,
+            value: found.value,
+            residual: found.residual,
+            products: found.products,
+            converged: found.converged,
+            chunks: measured.chunks,
+            cached_chunks: measured.cached_chunks,
+        };
+        Ok(Repetition { seconds, outcome })
+    }
+}
