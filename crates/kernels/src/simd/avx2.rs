@@ -31,10 +31,13 @@ unsafe fn lanes_of(mask: u16) -> [__m256; 2] {
     // SAFETY: the caller promises the instruction set.
     unsafe {
         let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-        mask.to_le_bytes().map(|byte| {
-            let set = _mm256_and_si256(_mm256_set1_epi32(i32::from(byte)), bits);
-            _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, bits))
-        })
+        let [low, high] = mask.to_le_bytes();
+        let low = _mm256_and_si256(_mm256_set1_epi32(i32::from(low)), bits);
+        let high = _mm256_and_si256(_mm256_set1_epi32(i32::from(high)), bits);
+        [
+            _mm256_castsi256_ps(_mm256_cmpeq_epi32(low, bits)),
+            _mm256_castsi256_ps(_mm256_cmpeq_epi32(high, bits)),
+        ]
     }
 }
 
@@ -45,8 +48,8 @@ unsafe fn lanes_of(mask: u16) -> [__m256; 2] {
 #[inline(always)]
 unsafe fn bits_of(lanes: [__m256; 2]) -> u16 {
     // SAFETY: the caller promises the instruction set.
-    let [low, high] = lanes.map(|x| unsafe { _mm256_movemask_ps(x) }.to_le_bytes()[0]);
-    u16::from_le_bytes([low, high])
+    let (low, high) = unsafe { (_mm256_movemask_ps(lanes[0]), _mm256_movemask_ps(lanes[1])) };
+    u16::from_le_bytes([low.to_le_bytes()[0], high.to_le_bytes()[0]])
 }
 
 impl Lanes for Avx2 {
@@ -102,10 +105,14 @@ impl Lanes for Avx2 {
     fn transpose(rows: &mut [Self; LANES]) {
         let old = *rows;
         for (i, j) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let mut block = [old[0].0[0]; 8];
+            for k in 0..8 {
+                block[k] = old[8 * i + k].0[j];
+            }
             // SAFETY: as in `splat`.
-            let block = unsafe { transposed(std::array::from_fn(|k| old[8 * i + k].0[j])) };
-            for (k, row) in block.into_iter().enumerate() {
-                rows[8 * j + k].0[i] = row;
+            let block = unsafe { transposed(block) };
+            for k in 0..8 {
+                rows[8 * j + k].0[i] = block[k];
             }
         }
     }
@@ -117,8 +124,9 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn nan(self) -> u16 {
+        let [a, b] = self.0;
         // SAFETY: as in `splat`.
-        unsafe { bits_of(self.0.map(|x| _mm256_cmp_ps::<_CMP_UNORD_Q>(x, x))) }
+        unsafe { bits_of([_mm256_cmp_ps::<_CMP_UNORD_Q>(a, a), _mm256_cmp_ps::<_CMP_UNORD_Q>(b, b)]) }
     }
     #[inline(always)]
     fn keep(self, mask: u16) -> Self {
@@ -168,7 +176,7 @@ unsafe fn transposed(r: [__m256; 8]) -> [__m256; 8] {
         }
         let mut quads = pairs;
         for i in 0..2 {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|j| pairs[4 * i + j]);
+            let [a, b, c, d] = [pairs[4 * i], pairs[4 * i + 1], pairs[4 * i + 2], pairs[4 * i + 3]];
             quads[4 * i] = _mm256_shuffle_ps::<0x44>(a, c);
             quads[4 * i + 1] = _mm256_shuffle_ps::<0xee>(a, c);
             quads[4 * i + 2] = _mm256_shuffle_ps::<0x44>(b, d);

@@ -69,7 +69,7 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn transpose(rows: &mut [Self; LANES]) {
         // SAFETY: as in `splat`.
-        *rows = unsafe { transposed(&rows.map(|row| row.0)) }.map(Self);
+        unsafe { transposed(rows) };
     }
     #[inline(always)]
     fn greater(self, x: Self) -> u16 {
@@ -113,34 +113,28 @@ impl Lanes for Avx512 {
 /// # Safety
 /// The processor has AVX-512 F.
 #[inline(always)]
-unsafe fn transposed(r: &[__m512; LANES]) -> [__m512; LANES] {
+unsafe fn transposed(rows: &mut [Avx512; LANES]) {
     // SAFETY: the caller promises the instruction set.
     unsafe {
-        let mut pairs = *r;
-        for i in 0..8 {
-            pairs[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-            pairs[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-        }
-        let double = |x| _mm512_castps_pd(x);
-        let mut quads = pairs;
-        for i in 0..4 {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|j| double(pairs[4 * i + j]));
-            quads[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
-            quads[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
-            quads[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
-            quads[4 * i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+        let mut quads = [_mm512_setzero_ps(); LANES];
+        for i in (0..LANES).step_by(4) {
+            let [a, b, c, d] = [rows[i].0, rows[i + 1].0, rows[i + 2].0, rows[i + 3].0];
+            let (ab_low, ab_high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            let (cd_low, cd_high) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+            quads[i] = _mm512_shuffle_ps::<0x44>(ab_low, cd_low);
+            quads[i + 1] = _mm512_shuffle_ps::<0xee>(ab_low, cd_low);
+            quads[i + 2] = _mm512_shuffle_ps::<0x44>(ab_high, cd_high);
+            quads[i + 3] = _mm512_shuffle_ps::<0xee>(ab_high, cd_high);
         }
         // Part k of quads[4 i + j] holds column 4 k + j of rows 4 i .. 4 i + 4.
-        let mut out = quads;
         for j in 0..4 {
             let [a, b, c, d] = [quads[j], quads[4 + j], quads[8 + j], quads[12 + j]];
             let (ab_low, ab_high) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
             let (cd_low, cd_high) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xdd>(c, d));
-            out[j] = _mm512_shuffle_f32x4::<0x88>(ab_low, cd_low);
-            out[4 + j] = _mm512_shuffle_f32x4::<0x88>(ab_high, cd_high);
-            out[8 + j] = _mm512_shuffle_f32x4::<0xdd>(ab_low, cd_low);
-            out[12 + j] = _mm512_shuffle_f32x4::<0xdd>(ab_high, cd_high);
+            rows[j].0 = _mm512_shuffle_f32x4::<0x88>(ab_low, cd_low);
+            rows[4 + j].0 = _mm512_shuffle_f32x4::<0x88>(ab_high, cd_high);
+            rows[8 + j].0 = _mm512_shuffle_f32x4::<0xdd>(ab_low, cd_low);
+            rows[12 + j].0 = _mm512_shuffle_f32x4::<0xdd>(ab_high, cd_high);
         }
-        out
     }
 }

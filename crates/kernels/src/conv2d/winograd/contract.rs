@@ -1,8 +1,10 @@
 //! The three contractions over transformed operands. Tasks depend on sizes alone, and each sums in a fixed order.
 
+use std::marker::PhantomData;
+
 use rayon::prelude::*;
 
-use super::forms::Form;
+use super::forms::{Form, InputAdjoint, Matrix, Output, Weight, WeightAdjoint};
 use super::output::{self, Sums, Target};
 use super::product::{Product, cut};
 use super::tiling::{Canvas, Group, Tiling};
@@ -90,7 +92,7 @@ pub(super) fn forward<V: Lanes, F: Form<I, P, O>, const I: usize, const P: usize
 ) {
     let canvas = call.tiling.output_canvas();
     OverChannels::new(call, Sum::Inputs, pairs, target, canvas)
-        .run::<V, P, O>(F::weight::<V>, F::output::<V>);
+        .run::<V, P, O>(Weight::<F, I, P, O>(PhantomData), Output::<F, I, P, O>(PhantomData));
 }
 
 /// `x (+)= Σ_k convᵀ(ȳ_k, w_k)` of transformed output gradients.
@@ -101,7 +103,7 @@ pub(super) fn input_gradient<V: Lanes, F: Form<I, P, O>, const I: usize, const P
 ) {
     let canvas = call.tiling.input_canvas();
     OverChannels::new(call, Sum::Outputs, pairs, target, canvas)
-        .run::<V, P, I>(F::weight::<V>, F::input_adjoint::<V>);
+        .run::<V, P, I>(Weight::<F, I, P, O>(PhantomData), InputAdjoint::<F, I, P, O>(PhantomData));
 }
 
 impl<'a, S: Real> OverChannels<'a, S> {
@@ -120,8 +122,8 @@ impl<'a, S: Real> OverChannels<'a, S> {
 
     fn run<V: Lanes<Scalar = S>, const P: usize, const O: usize>(
         &self,
-        weight: impl Fn([V; 3]) -> [V; P] + Copy + Sync,
-        output: impl Fn([V; P]) -> [V; O] + Copy + Sync,
+        weight: impl Matrix<3, P>,
+        output: impl Matrix<P, O>,
     ) {
         let Call { g, tiling, workspace } = self.call;
         let panels = self.target.channels.div_ceil(PANEL);
@@ -191,7 +193,7 @@ impl<'a, S: Real> OverChannels<'a, S> {
         &self,
         group: Group,
         first: usize,
-        f: impl Fn([V; P]) -> [V; O] + Copy,
+        f: impl Matrix<P, O>,
         sums: &[S],
         pixels: &mut [S],
     ) {
@@ -222,7 +224,7 @@ pub(super) fn weight_gradient<V: Lanes, F: Form<I, P, O>, const I: usize, const 
             call,
             pairs,
             (0, 1),
-            F::weight_adjoint::<V>,
+            WeightAdjoint::<F, I, P, O>(PhantomData),
             accumulate,
             &Disjoint::new(w),
         );
@@ -231,7 +233,7 @@ pub(super) fn weight_gradient<V: Lanes, F: Form<I, P, O>, const I: usize, const 
         let len = w.len();
         partial.par_chunks_mut(len).with_max_len(1).enumerate().for_each(|(part, partial)| {
             let to = Disjoint::new(partial);
-            gradient_part::<V, P>(call, pairs, (part, parts), F::weight_adjoint::<V>, Accumulate::Set, &to);
+            gradient_part::<V, P>(call, pairs, (part, parts), WeightAdjoint::<F, I, P, O>(PhantomData), Accumulate::Set, &to);
         });
         crate::parallel::chunks(w, REDUCED, |index, w| {
             if accumulate == Accumulate::Set {
@@ -253,7 +255,7 @@ fn gradient_part<V: Lanes, const P: usize>(
     call: &Call<'_, V::Scalar>,
     pairs: Pairs<'_, V::Scalar>,
     (part, parts): (usize, usize),
-    f: impl Fn([V; P]) -> [V; 3] + Copy + Sync,
+    f: impl Matrix<P, 3>,
     accumulate: Accumulate,
     w: &Disjoint<'_, V::Scalar>,
 ) {

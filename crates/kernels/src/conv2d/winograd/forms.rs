@@ -3,6 +3,8 @@
 //! In two dimensions each matrix acts on both axes (Lavin and Gray 2016, equation 8). The adjoints of the same form give the
 //! gradients: `x̄ = B [(G w) ⊙ (A ȳ)]` and `w̄ = Gᵀ [(Bᵀ x) ⊙ (A ȳ)]`, so that all three contractions share transformed operands.
 
+use std::marker::PhantomData;
+
 use crate::Real;
 use crate::simd::Lanes;
 
@@ -20,6 +22,45 @@ pub(super) trait Form<const IN: usize, const POINTS: usize, const OUT: usize>: '
     fn output<V: Lanes>(m: [V; POINTS]) -> [V; OUT];
     /// `A y`.
     fn output_adjoint<V: Lanes>(y: [V; OUT]) -> [V; POINTS];
+}
+
+/// A matrix that multiplies `I` vectors.
+///
+/// A type rather than a closure, so that it is always compiled into the loop that uses it.
+pub(super) trait Matrix<const I: usize, const O: usize>: Copy + Sync {
+    /// The product with `x`.
+    fn apply<V: Lanes>(self, x: [V; I]) -> [V; O];
+}
+
+/// The matrices of a form as values.
+macro_rules! matrices {
+    ($($name:ident = $method:ident: $from:tt -> $to:tt;)*) => {$(
+        #[doc = concat!("[`Form::", stringify!($method), "`].")]
+        pub(super) struct $name<F, const I: usize, const P: usize, const O: usize>(pub(super) PhantomData<fn(F)>);
+
+        impl<F, const I: usize, const P: usize, const O: usize> Clone for $name<F, I, P, O> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+        impl<F, const I: usize, const P: usize, const O: usize> Copy for $name<F, I, P, O> {}
+
+        impl<F: Form<I, P, O>, const I: usize, const P: usize, const O: usize> Matrix<$from, $to> for $name<F, I, P, O> {
+            #[inline(always)]
+            fn apply<V: Lanes>(self, x: [V; $from]) -> [V; $to] {
+                F::$method(x)
+            }
+        }
+    )*};
+}
+
+matrices! {
+    Input = input: I -> P;
+    InputAdjoint = input_adjoint: P -> I;
+    Weight = weight: 3 -> P;
+    WeightAdjoint = weight_adjoint: P -> 3;
+    Output = output: P -> O;
+    OutputAdjoint = output_adjoint: O -> P;
 }
 
 /// All lanes the constant `c`.

@@ -19,8 +19,10 @@ mod sandwich;
 mod tiling;
 mod weights;
 
+use std::marker::PhantomData;
+
 use contract::Call;
-use forms::{F2, F4, Form as Matrices, Toeplitz2};
+use forms::{F2, F4, Form as Matrices, Input, OutputAdjoint, Toeplitz2};
 use operands::Source;
 use output::{Choices, Target};
 use tiling::{Size, Tiling};
@@ -246,7 +248,7 @@ impl<R: Real> Run<'_, R> {
                     &tiling,
                     tiling.input_canvas(),
                     source,
-                    F::input::<V>,
+                    Input::<F, I, P, O>(PhantomData),
                     to,
                     workspace,
                 );
@@ -259,7 +261,7 @@ impl<R: Real> Run<'_, R> {
                     &tiling,
                     canvas,
                     source,
-                    F::output_adjoint::<V>,
+                    OutputAdjoint::<F, I, P, O>(PhantomData),
                     to,
                     workspace,
                 );

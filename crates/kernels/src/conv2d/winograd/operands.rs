@@ -6,6 +6,7 @@
 
 use rayon::prelude::*;
 
+use super::forms::Matrix;
 use super::rows::{self, Rows};
 use super::sandwich::sandwich;
 use super::tiling::{Canvas, Group, Tiling};
@@ -31,7 +32,7 @@ pub(super) fn transform<V: Lanes, const I: usize, const P: usize>(
     tiling: &Tiling,
     canvas: Canvas,
     source: Source<'_, V::Scalar>,
-    f: impl Fn([V; I]) -> [V; P] + Copy + Sync,
+    f: impl Matrix<I, P>,
     to: &mut [V::Scalar],
     workspace: &Workspace<V::Scalar>,
 ) {
@@ -118,7 +119,7 @@ type Tiles<'a, S, F> = (&'a Tiling, Group, Canvas, &'a [S], F, &'a mut [S]);
 /// `M x Mᵀ` of all tiles of a block.
 #[inline(always)]
 fn tiles<V: Lanes, const I: usize, const P: usize>(
-    (tiling, group, canvas, pixels, f, to): Tiles<'_, V::Scalar, impl Fn([V; I]) -> [V; P] + Copy>,
+    (tiling, group, canvas, pixels, f, to): Tiles<'_, V::Scalar, impl Matrix<I, P>>,
 ) {
     let point = group.tiles * LANES;
     let mut tile = 0;

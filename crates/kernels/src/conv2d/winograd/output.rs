@@ -4,6 +4,7 @@
     reason = "the innermost loops load and store through pointers; tasks write interleaved ranges"
 )]
 
+use super::forms::Matrix;
 use super::operands::{mask, window};
 use super::rows::{self, Rows};
 use super::sandwich::sandwich;
@@ -48,7 +49,7 @@ pub(super) type Tiles<'a, S, F> = (&'a Tiling, Group, Sums<'a, S>, F, Canvas, &'
 /// `M m Mᵀ` of all tiles of 16 channels, onto the canvas. Tiles that overlap are added.
 #[inline(always)]
 pub(super) fn untransform<V: Lanes, const P: usize, const O: usize>(
-    (tiling, group, sums, f, canvas, pixels, overlap): Tiles<'_, V::Scalar, impl Fn([V; P]) -> [V; O] + Copy>,
+    (tiling, group, sums, f, canvas, pixels, overlap): Tiles<'_, V::Scalar, impl Matrix<P, O>>,
 ) {
     let mut tile = 0;
     for image in 0..group.images {
@@ -129,7 +130,10 @@ fn value<V: Lanes>(
             }
         }
         Epilogue::ReluMaxPool => {
-            let window_of = [0, LANES, row, row + LANES].map(|offset| get::<V>(x, offset).add(bias));
+            let mut window_of = [V::zero(); 4];
+            for (z, offset) in window_of.iter_mut().zip([0, LANES, row, row + LANES]) {
+                *z = get::<V>(x, offset).add(bias);
+            }
             match &target.choices {
                 Choices::Replay(choice) => chosen(window_of, window(choice, pixel)),
                 Choices::Record(choice) => {
@@ -147,8 +151,11 @@ fn value<V: Lanes>(
 /// The elements that `bytes` names, and zero where it names none.
 #[inline(always)]
 fn chosen<V: Lanes>(window: [V; 4], bytes: u128) -> V {
-    let pick = |sum: V, (element, z): (u8, &V)| sum.blend(V::bytes_equal(bytes, element), *z);
-    (0..).zip(&window).fold(V::zero(), pick)
+    let mut sum = V::zero();
+    for (element, &z) in (0..).zip(&window) {
+        sum = sum.blend(V::bytes_equal(bytes, element), z);
+    }
+    sum
 }
 
 /// The first maximum in each of the first `lanes` lanes, where it is positive or not a number, and its element; else zero and 255.

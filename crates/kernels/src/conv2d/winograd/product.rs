@@ -82,13 +82,19 @@ fn tile<V: Lanes, const R: usize, const N: usize, const STEP: usize, const ROW: 
     p: Product<'_, V::Scalar>,
 ) {
     let mut sums = [[V::zero(); N]; R];
-    let mut b: [*const V::Scalar; N] = std::array::from_fn(|v| p.b[v].as_ptr());
+    let mut b = [p.b[0].as_ptr(); N];
+    for v in 0..N {
+        b[v] = p.b[v].as_ptr();
+    }
     for block in 0..p.blocks {
         let mut a = p.a[block * p.a_block..].as_ptr();
         for _ in 0..p.inner {
             // SAFETY: `Product::check` has shown that both factors hold all steps of all rows and vectors.
             unsafe {
-                let row: [V; N] = std::array::from_fn(|v| V::load(b[v]));
+                let mut row = [V::zero(); N];
+                for v in 0..N {
+                    row[v] = V::load(b[v]);
+                }
                 for r in 0..R {
                     let x = V::splat(*a.add(r * ROW));
                     for v in 0..N {
@@ -97,7 +103,9 @@ fn tile<V: Lanes, const R: usize, const N: usize, const STEP: usize, const ROW: 
                 }
             }
             a = a.wrapping_add(STEP);
-            b = b.map(|b| b.wrapping_add(p.b_step));
+            for b in &mut b {
+                *b = b.wrapping_add(p.b_step);
+            }
         }
     }
     for (r, sums) in sums.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! A small matrix on both axes of a tile.
 #![expect(unsafe_code, reason = "the innermost loops load and store through pointers")]
 
+use super::forms::Matrix;
 use crate::simd::Lanes;
 
 /// Distances between rows and columns of a matrix of vectors, in numbers.
@@ -12,7 +13,7 @@ pub(super) type Strides = (usize, usize);
 /// If a tile does not fit its slice.
 #[inline(always)]
 pub(super) fn sandwich<V: Lanes, const I: usize, const O: usize>(
-    f: impl Fn([V; I]) -> [V; O],
+    f: impl Matrix<I, O>,
     (x, x_strides): (&[V::Scalar], Strides),
     (y, y_strides): (&mut [V::Scalar], Strides),
     add: bool,
@@ -21,15 +22,17 @@ pub(super) fn sandwich<V: Lanes, const I: usize, const O: usize>(
     assert!(end(O, y_strides) <= y.len(), "the output holds the tile");
     let mut half = [[V::zero(); I]; O];
     for j in 0..I {
-        // SAFETY: the last vector of the tile lies inside the slice.
-        let column =
-            std::array::from_fn(|i| unsafe { V::load(x.as_ptr().add(i * x_strides.0 + j * x_strides.1)) });
-        for (half, value) in half.iter_mut().zip(f(column)) {
+        let mut column = [V::zero(); I];
+        for (i, vector) in column.iter_mut().enumerate() {
+            // SAFETY: the last vector of the tile lies inside the slice.
+            *vector = unsafe { V::load(x.as_ptr().add(i * x_strides.0 + j * x_strides.1)) };
+        }
+        for (half, value) in half.iter_mut().zip(f.apply(column)) {
             half[j] = value;
         }
     }
     for (i, half) in half.into_iter().enumerate() {
-        for (j, value) in f(half).into_iter().enumerate() {
+        for (j, value) in f.apply(half).into_iter().enumerate() {
             // SAFETY: the last vector of the tile lies inside the slice.
             unsafe {
                 let y = y.as_mut_ptr().add(i * y_strides.0 + j * y_strides.1);

@@ -4,6 +4,7 @@
 //! over][32]` with 32 channels of the result.
 #![expect(unsafe_code, reason = "the innermost loops load and store through pointers")]
 
+use super::forms::Matrix;
 use super::rows::{self, Rows};
 use super::sandwich::sandwich;
 use crate::Accumulate;
@@ -49,7 +50,7 @@ pub(super) type Panel<'a, S, F> = (&'a Conv2d, Sum, &'a [S], usize, F, &'a mut [
 /// Writes the transformed weights for the results `first..first + 32`.
 #[inline(always)]
 pub(super) fn panel<V: Lanes, const P: usize>(
-    (g, sum, w, first, f, stage, to): Panel<'_, V::Scalar, impl Fn([V; 3]) -> [V; P] + Copy>,
+    (g, sum, w, first, f, stage, to): Panel<'_, V::Scalar, impl Matrix<3, P>>,
 ) {
     let (summed, results) = sum.channels(g);
     let point = panel_point(summed.div_ceil(LANES));
@@ -134,7 +135,7 @@ pub(super) fn gradient<V: Lanes, const P: usize>(
     (g, at, (from, point, row), f, stage, to, accumulate): Gradient<
         '_,
         V::Scalar,
-        impl Fn([V; P]) -> [V; 3] + Copy,
+        impl Matrix<P, 3>,
     >,
 ) {
     for k in 0..LANES {
@@ -143,11 +144,11 @@ pub(super) fn gradient<V: Lanes, const P: usize>(
     }
     let (rows, columns) = taps(g, at);
     for start in (0..columns).step_by(LANES) {
-        let vectors = std::array::from_fn(|i| {
-            let from = &stage[(start + i) * LANES..(start + i + 1) * LANES];
+        let mut vectors = [V::zero(); LANES];
+        for (vector, from) in vectors.iter_mut().zip(stage[start * LANES..].chunks_exact(LANES)) {
             // SAFETY: the slice has 16 numbers.
-            unsafe { V::load(from.as_ptr()) }
-        });
+            *vector = unsafe { V::load(from.as_ptr()) };
+        }
         let width = LANES.min(columns - start);
         // SAFETY: the caller owns these weights.
         unsafe { rows::store::<V>(vectors, to, rows, (start, width), accumulate) };
