@@ -7,19 +7,19 @@
 use std::arch::x86_64::*;
 
 use super::portable::spread;
-use super::{LANES, Lanes};
+use super::{LANES, Lanes, Leaf};
 
 /// Two registers of 8 `f32`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Avx2([__m256; 2]);
 
-/// Calls `f(args)` with AVX2 and FMA enabled for it and all that is inlined into it.
+/// Runs a loop with AVX2 and FMA enabled for it and all that is inlined into it.
 ///
 /// # Safety
 /// The processor has these features.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn enabled<A, O>(f: impl FnOnce(A) -> O, args: A) -> O {
-    f(args)
+unsafe fn enabled<V>(leaf: impl Leaf<V>) {
+    leaf.run();
 }
 
 /// Lane by lane, for each register: all bits set where the bit of `mask` is.
@@ -58,9 +58,9 @@ impl Lanes for Avx2 {
     const TILE: (usize, usize) = (6, 1);
 
     #[inline(always)]
-    fn vectorize<A, O>(f: impl FnOnce(A) -> O, args: A) -> O {
+    fn vectorize(leaf: impl Leaf<Self>) {
         // SAFETY: `Vectorized::with_lanes` chose these lanes because the processor has the features.
-        unsafe { enabled(f, args) }
+        unsafe { enabled::<Self>(leaf) }
     }
     #[inline(always)]
     fn splat(x: f32) -> Self {

@@ -6,19 +6,19 @@
 
 use std::arch::x86_64::*;
 
-use super::{LANES, Lanes};
+use super::{LANES, Lanes, Leaf};
 
 /// A register of 16 `f32`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Avx512(__m512);
 
-/// Calls `f(args)` with AVX-512 enabled for it and all that is inlined into it.
+/// Runs a loop with AVX-512 enabled for it and all that is inlined into it.
 ///
 /// # Safety
 /// The processor has these features.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
-unsafe fn enabled<A, O>(f: impl FnOnce(A) -> O, args: A) -> O {
-    f(args)
+unsafe fn enabled<V>(leaf: impl Leaf<V>) {
+    leaf.run();
 }
 
 impl Lanes for Avx512 {
@@ -27,9 +27,9 @@ impl Lanes for Avx512 {
     const TILE: (usize, usize) = (14, 2);
 
     #[inline(always)]
-    fn vectorize<A, O>(f: impl FnOnce(A) -> O, args: A) -> O {
+    fn vectorize(leaf: impl Leaf<Self>) {
         // SAFETY: `Vectorized::with_lanes` chose these lanes because the processor has the features.
-        unsafe { enabled(f, args) }
+        unsafe { enabled::<Self>(leaf) }
     }
     #[inline(always)]
     fn splat(x: f32) -> Self {

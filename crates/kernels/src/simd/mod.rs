@@ -30,8 +30,8 @@ pub trait Lanes: Copy + 'static {
     /// The largest tile of a matrix product that stays in registers: rows, and vectors in a row.
     const TILE: (usize, usize);
 
-    /// Calls `f(args)` compiled for the instruction set; `f` is an `#[inline(always)]` function.
-    fn vectorize<A, O>(f: impl FnOnce(A) -> O, args: A) -> O;
+    /// Runs a loop compiled for the instruction set.
+    fn vectorize(leaf: impl Leaf<Self>);
 
     /// All lanes `x`.
     fn splat(x: Self::Scalar) -> Self;
@@ -72,6 +72,13 @@ pub trait Lanes: Copy + 'static {
     fn zero() -> Self {
         Self::splat(Self::Scalar::ZERO)
     }
+}
+
+/// An innermost loop.
+pub trait Leaf<V> {
+    /// Runs it. Implementations are `#[inline(always)]`, and so is all that they call with vectors: only what is inlined is compiled
+    /// for the instruction set.
+    fn run(self);
 }
 
 /// Work over a driver's choice of lanes.

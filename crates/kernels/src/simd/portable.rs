@@ -4,7 +4,7 @@
     reason = "vectors load and store through pointers, with instructions that the processor must have"
 )]
 
-use super::{LANES, Lanes};
+use super::{LANES, Lanes, Leaf};
 use crate::Real;
 
 /// 16 numbers in an array.
@@ -28,8 +28,8 @@ impl<R: Real> Lanes for Portable<R> {
     const TILE: (usize, usize) = (2, 1);
 
     #[inline(always)]
-    fn vectorize<A, O>(f: impl FnOnce(A) -> O, args: A) -> O {
-        f(args)
+    fn vectorize(leaf: impl Leaf<Self>) {
+        leaf.run();
     }
     #[inline(always)]
     fn splat(x: R) -> Self {

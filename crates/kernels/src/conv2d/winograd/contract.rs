@@ -138,7 +138,8 @@ impl<'a, S: Real> OverChannels<'a, S> {
                 let (panels, scratch) = scratch.split_at_mut(self.pairs.len() * panel_len);
                 let (sums, pixels) = scratch.split_at_mut(sums_len);
                 for ((_, w), to) in self.pairs.iter().zip(panels.chunks_mut(panel_len)) {
-                    V::vectorize(weights::panel::<V, P>, (*g, self.sum, *w, first, weight, &mut *stage, to));
+                    let panel = (*g, self.sum, *w, first, weight, &mut *stage, to);
+                    V::vectorize(weights::TransformPanel::<_, _, P>(panel));
                 }
                 for index in tiling.part(part, parts) {
                     let group = tiling.group(index);
@@ -204,9 +205,9 @@ impl<'a, S: Real> OverChannels<'a, S> {
             }
             let sums = Sums { values: &sums[half * LANES..], point: self.point, row: PANEL };
             let tiles = (tiling, group, sums, f, self.canvas, &mut *pixels, self.overlap);
-            V::vectorize(output::untransform::<V, P, O>, tiles);
+            V::vectorize(output::Untransform::<_, _, P, O>(tiles));
             let block = first / LANES + half;
-            V::vectorize(output::write::<V>, (tiling.n, group, block, self.canvas, &*pixels, self.target));
+            V::vectorize(output::Write((tiling.n, group, block, self.canvas, &*pixels, self.target)));
         }
     }
 }
@@ -233,7 +234,14 @@ pub(super) fn weight_gradient<V: Lanes, F: Form<I, P, O>, const I: usize, const 
         let len = w.len();
         partial.par_chunks_mut(len).with_max_len(1).enumerate().for_each(|(part, partial)| {
             let to = Disjoint::new(partial);
-            gradient_part::<V, P>(call, pairs, (part, parts), WeightAdjoint::<F, I, P, O>(PhantomData), Accumulate::Set, &to);
+            gradient_part::<V, P>(
+                call,
+                pairs,
+                (part, parts),
+                WeightAdjoint::<F, I, P, O>(PhantomData),
+                Accumulate::Set,
+                &to,
+            );
         });
         crate::parallel::chunks(w, REDUCED, |index, w| {
             if accumulate == Accumulate::Set {
@@ -279,7 +287,8 @@ fn gradient_part<V: Lanes, const P: usize>(
             for (i, o) in (0..count.0).flat_map(|i| (0..count.1).map(move |o| (i, o))) {
                 let from = (&sums[(i * row + o) * LANES..], point, row);
                 let at = ((at.1 + o) * LANES, (at.0 + i) * LANES);
-                V::vectorize(weights::gradient::<V, P>, (*g, at, from, f, &mut *stage, w, accumulate));
+                V::vectorize(weights::UntransformSums::<_, _, P>((from, f, &mut *stage)));
+                V::vectorize(weights::Store((*g, at, &*stage, w, accumulate)));
             }
         });
     });

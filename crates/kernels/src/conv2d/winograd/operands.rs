@@ -12,7 +12,7 @@ use super::sandwich::sandwich;
 use super::tiling::{Canvas, Group, Tiling};
 use crate::Real;
 use crate::epilogue::Epilogue;
-use crate::simd::{LANES, Lanes};
+use crate::simd::{LANES, Lanes, Leaf};
 use crate::workspace::{Workspace, aligned_mut};
 
 /// Where the pixels of images come from: `[channels, n, pixels]`, at the resolution after the epilogue.
@@ -42,10 +42,32 @@ pub(super) fn transform<V: Lanes, const I: usize, const P: usize>(
         let (group, block) = (tiling.group(index / blocks), index % blocks);
         workspace.with(canvas.len(group.images), |pixels| {
             pixels.fill(V::Scalar::ZERO);
-            V::vectorize(read::<V>, (tiling.n, group, block, source, canvas, &mut *pixels));
-            V::vectorize(tiles::<V, I, P>, (tiling, group, canvas, &*pixels, f, to));
+            V::vectorize(Read((tiling.n, group, block, source, canvas, &mut *pixels)));
+            V::vectorize(Transform::<_, _, I, P>((tiling, group, canvas, &*pixels, f, to)));
         });
     });
+}
+
+/// The loop of [`read`].
+struct Read<'a, S>(pub(super) (usize, Group, usize, Source<'a, S>, Canvas, &'a mut [S]));
+
+impl<V: Lanes> Leaf<V> for Read<'_, V::Scalar> {
+    #[inline(always)]
+    fn run(self) {
+        read::<V>(self.0);
+    }
+}
+
+/// The loop of [`tiles`].
+struct Transform<'a, S, M, const I: usize, const P: usize>(pub(super) Tiles<'a, S, M>);
+
+impl<V: Lanes, M: Matrix<I, P>, const I: usize, const P: usize> Leaf<V>
+    for Transform<'_, V::Scalar, M, I, P>
+{
+    #[inline(always)]
+    fn run(self) {
+        tiles::<V, I, P>(self.0);
+    }
 }
 
 /// Copies block `block` of the images of `group` to the canvas.

@@ -12,7 +12,7 @@ use super::tiling::{Canvas, Group, Tiling};
 use crate::Accumulate;
 use crate::disjoint::Disjoint;
 use crate::epilogue::Epilogue;
-use crate::simd::{LANES, Lanes};
+use crate::simd::{LANES, Lanes, Leaf};
 
 /// The choices of an epilogue, while several tasks make their parts of them.
 pub(super) enum Choices<'a> {
@@ -41,6 +41,28 @@ pub(super) struct Sums<'a, S> {
     /// Numbers between points, and between tiles.
     pub(super) point: usize,
     pub(super) row: usize,
+}
+
+/// The loop of [`untransform`].
+pub(super) struct Untransform<'a, S, M, const P: usize, const O: usize>(pub(super) Tiles<'a, S, M>);
+
+impl<V: Lanes, M: Matrix<P, O>, const P: usize, const O: usize> Leaf<V>
+    for Untransform<'_, V::Scalar, M, P, O>
+{
+    #[inline(always)]
+    fn run(self) {
+        untransform::<V, P, O>(self.0);
+    }
+}
+
+/// The loop of [`write`].
+pub(super) struct Write<'a, S>(pub(super) Block<'a, S>);
+
+impl<V: Lanes> Leaf<V> for Write<'_, V::Scalar> {
+    #[inline(always)]
+    fn run(self) {
+        write::<V>(self.0);
+    }
 }
 
 /// What [`untransform`] reads and writes: the tiles, the sums, the matrix, the canvas and its pixels, and whether tiles overlap.

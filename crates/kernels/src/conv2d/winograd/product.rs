@@ -1,7 +1,7 @@
 //! The matrix product at the heart of all contractions: a few rows of the left factor times 16 or 32 columns of the right one.
 #![expect(unsafe_code, reason = "the innermost loops load and store through pointers")]
 
-use crate::simd::{LANES, Lanes};
+use crate::simd::{LANES, Lanes, Leaf};
 
 /// `c (+)= a b` for a tile of `rows x (16 vectors)` that stays in registers.
 ///
@@ -67,13 +67,25 @@ fn dispatch<V: Lanes, const STEP: usize, const ROW: usize>(
     macro_rules! kernels {
         ($($r:literal)*) => {
             match (rows, vectors) {
-                $(($r, 1) => V::vectorize(tile::<V, $r, 1, STEP, ROW>, p),)*
-                $(($r, 2) if V::TILE.1 == 2 => V::vectorize(tile::<V, $r, 2, STEP, ROW>, p),)*
+                $(($r, 1) => V::vectorize(Tile::<_, $r, 1, STEP, ROW>(p)),)*
+                $(($r, 2) if V::TILE.1 == 2 => V::vectorize(Tile::<_, $r, 2, STEP, ROW>(p)),)*
                 _ => unreachable!("a tile has at most as many rows and vectors as the lanes allow"),
             }
         };
     }
     kernels!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+}
+
+/// The loop of [`tile`].
+struct Tile<'a, S, const R: usize, const N: usize, const STEP: usize, const ROW: usize>(Product<'a, S>);
+
+impl<V: Lanes, const R: usize, const N: usize, const STEP: usize, const ROW: usize> Leaf<V>
+    for Tile<'_, V::Scalar, R, N, STEP, ROW>
+{
+    #[inline(always)]
+    fn run(self) {
+        tile::<V, R, N, STEP, ROW>(self.0);
+    }
 }
 
 /// The kernel for `R` rows and `N` vectors.

@@ -10,7 +10,7 @@ use super::sandwich::sandwich;
 use crate::Accumulate;
 use crate::conv2d::Conv2d;
 use crate::disjoint::Disjoint;
-use crate::simd::{LANES, Lanes};
+use crate::simd::{LANES, Lanes, Leaf};
 
 /// Taps of a kernel.
 const TAPS: usize = 9;
@@ -41,6 +41,36 @@ impl Sum {
 /// Numbers between the points of a panel over `blocks` blocks of channels. One line more keeps points out of each other's cache sets.
 pub(super) const fn panel_point(blocks: usize) -> usize {
     blocks * LANES * PANEL + LANES
+}
+
+/// The loop of [`panel`].
+pub(super) struct TransformPanel<'a, S, M, const P: usize>(pub(super) Panel<'a, S, M>);
+
+impl<V: Lanes, M: Matrix<3, P>, const P: usize> Leaf<V> for TransformPanel<'_, V::Scalar, M, P> {
+    #[inline(always)]
+    fn run(self) {
+        panel::<V, P>(self.0);
+    }
+}
+
+/// The loop of [`taps_of_sums`].
+pub(super) struct UntransformSums<'a, S, M, const P: usize>(pub(super) Sums<'a, S, M>);
+
+impl<V: Lanes, M: Matrix<P, 3>, const P: usize> Leaf<V> for UntransformSums<'_, V::Scalar, M, P> {
+    #[inline(always)]
+    fn run(self) {
+        taps_of_sums::<V, P>(self.0);
+    }
+}
+
+/// The loop of [`store`].
+pub(super) struct Store<'a, S>(pub(super) Stage<'a, S>);
+
+impl<V: Lanes> Leaf<V> for Store<'_, V::Scalar> {
+    #[inline(always)]
+    fn run(self) {
+        store::<V>(self.0);
+    }
 }
 
 /// What [`panel`] reads and writes: the geometry, the sum, the weights, the panel's first channel, the matrix `G`, the scratch
@@ -121,27 +151,27 @@ fn put<V: Lanes>(value: V, to: &mut [V::Scalar], index: usize) {
     unsafe { value.store(to.as_mut_ptr()) };
 }
 
-/// What [`gradient`] reads and writes: the geometry, the block's first output and input channel, the transformed gradient from
-/// `[0][input channel][16 output channels]` on with the distances between points and input channels, the matrix `Gᵀ`, the
-/// scratch for a stage, and the gradient.
-pub(super) type Gradient<'a, S, F> =
-    (&'a Conv2d, (usize, usize), (&'a [S], usize, usize), F, &'a mut [S], &'a Disjoint<'a, S>, Accumulate);
+/// What [`taps_of_sums`] reads and writes: the transformed gradient from `[0][input channel][16 output channels]` on with the
+/// distances between points and input channels, the matrix `Gᵀ`, and the stage.
+pub(super) type Sums<'a, S, M> = ((&'a [S], usize, usize), M, &'a mut [S]);
 
-/// Writes the gradient of the weights of 16 x 16 channels.
-///
-/// No other task touches these weights.
+/// `stage: [input channel][tap][16 output channels]` = the gradient of the weights of 16 x 16 channels.
 #[inline(always)]
-pub(super) fn gradient<V: Lanes, const P: usize>(
-    (g, at, (from, point, row), f, stage, to, accumulate): Gradient<
-        '_,
-        V::Scalar,
-        impl Matrix<P, 3>,
-    >,
+pub(super) fn taps_of_sums<V: Lanes, const P: usize>(
+    ((from, point, row), f, stage): Sums<'_, V::Scalar, impl Matrix<P, 3>>,
 ) {
     for k in 0..LANES {
         let to = (&mut stage[k * TAPS * LANES..], (3 * LANES, LANES));
         sandwich::<V, P, 3>(f, (&from[k * row..], (P * point, point)), to, false);
     }
+}
+
+/// What [`store`] reads and writes: the geometry, the block's first output and input channel, the stage, and the gradient.
+pub(super) type Stage<'a, S> = (&'a Conv2d, (usize, usize), &'a [S], &'a Disjoint<'a, S>, Accumulate);
+
+/// Writes the gradient of the weights of 16 x 16 channels from its stage. No other task touches these weights.
+#[inline(always)]
+pub(super) fn store<V: Lanes>((g, at, stage, to, accumulate): Stage<'_, V::Scalar>) {
     let (rows, columns) = taps(g, at);
     for start in (0..columns).step_by(LANES) {
         let mut vectors = [V::zero(); LANES];
