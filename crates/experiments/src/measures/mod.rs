@@ -95,7 +95,6 @@ pub fn measure<B: Backend>(
     let mut report = |phase, products, value, residual| {
         observer(&MeasureProgress { phase, products, value, residual, point: None });
     };
-
     report(Phase::Gradient, 0, f64::NAN, f64::NAN);
     let mut operator = problem.linearize(weights, "the given weights", stop)?;
     let params = problem.params(Which::LargestAlgebraic, config.top_k);
@@ -103,27 +102,20 @@ pub fn measure<B: Backend>(
         report(Phase::LambdaMax, p.products, p.value, p.residual);
     })
     .map_err(solver_error)?;
-    let lambda_min = if config.lambda_min {
+    let lambda_min = config.lambda_min.then(|| {
         let params = problem.params(Which::SmallestAlgebraic, 1);
         let smallest = eigenpairs(&mut operator, &params, &mut |p| {
             report(Phase::LambdaMin, p.products, p.value, p.residual);
         });
-        Some(Eigenvalue::smallest(&smallest.map_err(solver_error)?, config.rtol))
-    } else {
-        None
-    };
-
-    let trace = match config.trace {
-        Some(probes) => {
-            let params = problem.trace_params(&operator, probes);
-            let found = trace(&mut operator, &params, &mut |p| {
-                report(Phase::Trace, p.probes, p.value, p.standard_error);
-            });
-            Some(Trace::from(found.map_err(solver_error)?))
-        }
-        None => None,
-    };
-
+        smallest.map(|found| Eigenvalue::smallest(&found, config.rtol)).map_err(solver_error)
+    });
+    let trace = config.trace.map(|probes| {
+        let params = problem.trace_params(&operator, probes);
+        let found = trace(&mut operator, &params, &mut |p| {
+            report(Phase::Trace, p.probes, p.value, p.standard_error);
+        });
+        found.map(Trace::from).map_err(solver_error)
+    });
     let top = Eigenvalue::largest(&largest, config.rtol);
     let (chunks, cached_chunks) = operator.chunks();
     Ok(Measurement {
@@ -138,8 +130,8 @@ pub fn measure<B: Backend>(
         parameters: network.parameters().len(),
         lambda_max: top[0].clone(),
         top: if config.top_k > 1 { top } else { Vec::new() },
-        lambda_min,
-        trace,
+        lambda_min: lambda_min.transpose()?,
+        trace: trace.transpose()?,
         between_iterates: None,
         chunks,
         cached_chunks,

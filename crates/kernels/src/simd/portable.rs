@@ -35,11 +35,13 @@ impl<R: Real> Lanes for Portable<R> {
     fn splat(x: R) -> Self {
         Self([x; LANES])
     }
+    // SAFETY: see `Lanes::load`.
     #[inline(always)]
     unsafe fn load(p: *const R) -> Self {
         // SAFETY: the caller promises 16 readable numbers.
         Self(unsafe { p.cast::<[R; LANES]>().read_unaligned() })
     }
+    // SAFETY: see `Lanes::store`.
     #[inline(always)]
     unsafe fn store(self, p: *mut R) {
         // SAFETY: the caller promises 16 writable numbers.

@@ -48,8 +48,12 @@ pub(super) fn transform<V: Lanes, const I: usize, const P: usize>(
     });
 }
 
+/// What [`read`] reads and writes: the number of images, the group, the block of channels, the source, and the canvas with its
+/// pixels.
+type Block<'a, S> = (usize, Group, usize, Source<'a, S>, Canvas, &'a mut [S]);
+
 /// The loop of [`read`].
-struct Read<'a, S>(pub(super) (usize, Group, usize, Source<'a, S>, Canvas, &'a mut [S]));
+struct Read<'a, S>(Block<'a, S>);
 
 impl<V: Lanes> Leaf<V> for Read<'_, V::Scalar> {
     #[inline(always)]
@@ -72,16 +76,7 @@ impl<V: Lanes, M: Matrix<I, P>, const I: usize, const P: usize> Leaf<V>
 
 /// Copies block `block` of the images of `group` to the canvas.
 #[inline(always)]
-fn read<V: Lanes>(
-    (n, group, block, source, canvas, to): (
-        usize,
-        Group,
-        usize,
-        Source<'_, V::Scalar>,
-        Canvas,
-        &mut [V::Scalar],
-    ),
-) {
+fn read<V: Lanes>((n, group, block, source, canvas, to): Block<'_, V::Scalar>) {
     let area = source.image.0 * source.image.1;
     let (first, count) = (group.first * area, group.images * area);
     let channel = block * LANES;

@@ -95,8 +95,8 @@ fn tile<V: Lanes, const R: usize, const N: usize, const STEP: usize, const ROW: 
 ) {
     let mut sums = [[V::zero(); N]; R];
     let mut b = [p.b[0].as_ptr(); N];
-    for v in 0..N {
-        b[v] = p.b[v].as_ptr();
+    for (b, vectors) in b.iter_mut().zip(p.b) {
+        *b = vectors.as_ptr();
     }
     for block in 0..p.blocks {
         let mut a = p.a[block * p.a_block..].as_ptr();
@@ -104,13 +104,13 @@ fn tile<V: Lanes, const R: usize, const N: usize, const STEP: usize, const ROW: 
             // SAFETY: `Product::check` has shown that both factors hold all steps of all rows and vectors.
             unsafe {
                 let mut row = [V::zero(); N];
-                for v in 0..N {
-                    row[v] = V::load(b[v]);
+                for (vector, &b) in row.iter_mut().zip(&b) {
+                    *vector = V::load(b);
                 }
-                for r in 0..R {
+                for (r, sums) in sums.iter_mut().enumerate() {
                     let x = V::splat(*a.add(r * ROW));
-                    for v in 0..N {
-                        sums[r][v] = x.mul_add(row[v], sums[r][v]);
+                    for (sum, &vector) in sums.iter_mut().zip(&row) {
+                        *sum = x.mul_add(vector, *sum);
                     }
                 }
             }
