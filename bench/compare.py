@@ -1,0 +1,250 @@
+"""Times `sharpness` and its peers alternately, on the same weights, data and threads, and prints the ratios.
+
+    python -m venv target/peers && target/peers/bin/pip install -r bench/requirements.txt
+    target/peers/bin/python bench/compare.py [--quick] [--only KEY,...] [--pairs N] [--json FILE] [--write]
+
+Each side is a process that prepares its task once and then does it once for each line on its standard input, so that the two
+never run at the same time. A ratio is the median of the ratios of neighbouring repetitions: below 1, `sharpness` is faster.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+CACHE = ROOT / "target" / "bench"
+LAYOUTS = ["contiguous", "channels_last"]
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "1073741824",
+}
+"""glibc keeps the buffers that PyTorch frees, instead of giving their pages back and faulting them in again."""
+
+HVP = ["--examples", "500", "--micro-batch-size", "500", "--batch-size", "500"]
+LAMBDA = ["--examples", "1000", "--micro-batch-size", "1000", "--batch-size", "1000", "--rtol", "1e-3"]
+
+CASES = {
+    "vgg11_step_100": ("vgg11", "step", ["--batch-size", "100"], ["step"], ["--batch-size", "100"], 0.31),
+    "vgg11_step_500": ("vgg11", "step", ["--batch-size", "500"], ["step"], ["--batch-size", "500"], 0.31),
+    "vgg11_bn_step_100": ("vgg11-bn", "step", ["--batch-size", "100"], ["step"], ["--batch-size", "100"], 0.36),
+    "fixup_resnet32_step_100": (
+        "fixup-resnet32", "step", ["--batch-size", "100"], ["step"], ["--batch-size", "100"], 0.5,
+    ),
+    "mlp_epoch": ("mlp", "epoch", ["--batch-size", "100"], ["epoch"], ["--batch-size", "100"], 0.42),
+    "vgg11_hvp_500": ("vgg11", "hvp", HVP, ["hvp"], ["--examples", "500"], 0.19),
+    "vgg11_hvp_500_retained": ("vgg11", "hvp", HVP, ["hvp-retained"], ["--examples", "500"], 0.29),
+    "vgg11_bn_hvp_500": ("vgg11-bn", "hvp", HVP, ["hvp"], ["--examples", "500"], 0.15),
+    "lambda_max_arpack": ("vgg11", "lambda-max", LAMBDA, ["arpack"], ["--examples", "1000"], 0.06),
+    "lambda_max_best": (
+        "vgg11", "lambda-max", LAMBDA, ["pyhessian", "curvlinops", "eigenthings"], ["--examples", "1000"], 0.3,
+    ),
+}
+"""Key: architecture, our task and its options, the peers' tasks and their options, and the ratio that is aimed at."""
+QUICK = ["vgg11_step_100", "vgg11_hvp_500"]
+
+
+class Side:
+    """A process that does one task again and again."""
+
+    def __init__(self, name, command, environment):
+        self.name = name
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=os.environ | environment,
+        )
+        self.runs = []
+        self.answer()
+
+    def answer(self):
+        """The next line of the process as JSON."""
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.name} stopped with exit status {self.process.wait()}: {self.process.args}")
+        return json.loads(line)
+
+    def once(self, counts=True):
+        """Does the task once."""
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        outcome = self.answer()
+        if counts:
+            self.runs.append(outcome)
+
+    def seconds(self):
+        """Of every repetition that counts."""
+        return [run["seconds"] for run in self.runs]
+
+    def close(self):
+        """Ends the process; gives its peak memory in MiB."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        self.process.stdin.close()
+        self.process.wait()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def ours(binary, arch, task, options, threads):
+    """Our side."""
+    dataset = "fashion-mnist" if arch == "mlp" else "cifar10"
+    command = [binary, "bench", "--interactive", "--only", task, "--arch", arch, "--dataset", dataset,
+               "--weights", CACHE / f"{arch}.safetensors", "--standardize", "channel", "--subset", "first",
+               "--threads", str(threads), *options]
+    return Side("sharpness", list(map(str, command)), {})
+
+
+def peer(arch, task, layout, options, threads):
+    """A peer's side."""
+    dataset = "fashion-mnist" if arch == "mlp" else "cifar10"
+    command = [sys.executable, ROOT / "bench" / "peer.py", task, "--arch", arch, "--layout", layout,
+               "--weights", CACHE / f"{arch}.safetensors", "--images", CACHE / f"{dataset}-images.npy",
+               "--labels", CACHE / f"{dataset}-labels.npy", "--threads", str(threads), *options]
+    return Side(f"{task}, {layout}, {threads} threads", list(map(str, command)), MALLOC)
+
+
+def prepare(binary, arch):
+    """Writes weights and data where they are missing."""
+    dataset = "fashion-mnist" if arch == "mlp" else "cifar10"
+    listed = json.loads(subprocess.check_output([binary, "data", "list", "--json"], text=True))
+    place = next(entry["place"] for entry in listed if entry["name"] == dataset)
+    if place is None:
+        raise SystemExit(f"{dataset} is not found: `sharpness data list` says where it is looked for")
+    subprocess.check_call([sys.executable, ROOT / "bench" / "prepare.py", CACHE, arch, place])
+
+
+def alternate(us, them, pairs):
+    """One repetition of each that does not count, then pairs."""
+    us.once(counts=False)
+    them.once(counts=False)
+    for _ in range(pairs):
+        us.once()
+        them.once()
+    return statistics.median(a / b for a, b in zip(us.seconds(), them.seconds()))
+
+
+def agreement(us, them):
+    """The largest relative difference of the numbers that both sides give at the first repetition."""
+    shared = [key for key in ("loss", "gradient_norm", "product_norm", "value") if key in us and key in them]
+    return {key: abs(us[key] - them[key]) / abs(them[key]) for key in shared}
+
+
+def compare(binary, key, pairs):
+    """The case against each of its peers; the one that was fastest counts."""
+    arch, task, our_options, tasks, their_options, target = CASES[key]
+    prepare(binary, arch)
+    layouts = ["contiguous"] if arch == "mlp" else LAYOUTS
+    threads = [1, 2] if task == "epoch" else [2]
+    rows = []
+    for name in tasks:
+        for layout, count in [(layout, count) for layout in layouts for count in threads]:
+            us = ours(binary, arch, task, our_options, 2)
+            them = peer(arch, name, layout, their_options, count)
+            ratio = alternate(us, them, pairs)
+            row = {
+                "ratio": ratio, "target": target, "unit": "s", "peer": them.name,
+                "ours": statistics.median(us.seconds()), "theirs": statistics.median(them.seconds()),
+                "our_spread": [min(us.seconds()), max(us.seconds())],
+                "their_spread": [min(them.seconds()), max(them.seconds())],
+                "products": [us.runs[-1].get("products"), them.runs[-1].get("products")],
+                "values": [us.runs[-1].get("value"), them.runs[-1].get("value")],
+                "differences": {} if task in ("step", "epoch") else agreement(us.runs[-1], them.runs[-1]),
+            }
+            row["memory_mib"] = [us.close(), them.close()]
+            print_row(key, row)
+            rows.append(row)
+    return max(rows, key=lambda row: row["ratio"]), rows
+
+
+def threads_step(binary, pairs):
+    """Our training step with 2 threads against 1: how many times as fast."""
+    prepare(binary, "vgg11")
+    two, one = (ours(binary, "vgg11", "step", ["--batch-size", "100"], n) for n in (2, 1))
+    ratio = 1 / alternate(two, one, pairs)
+    row = {"ratio": ratio, "target": 1.85, "unit": "s", "peer": "sharpness, 1 thread",
+           "ours": statistics.median(two.seconds()), "theirs": statistics.median(one.seconds()),
+           "memory_mib": [two.close(), one.close()]}
+    print_row("threads_step", row)
+    return row
+
+
+def print_row(key, row):
+    """One line of the table as it is measured."""
+    more = [f"memory {row['memory_mib'][0]:.0f} / {row['memory_mib'][1]:.0f} MiB"]
+    if any(row.get("products") or []):
+        more.append("products {} / {}, λ_max {} / {}".format(*row["products"], *row["values"]))
+    if row.get("differences"):
+        more.append("differs by " + ", ".join(f"{k} {v:.1e}" for k, v in row["differences"].items()))
+    print(f"{key:26} {row['ours']:8.3f} s {row['theirs']:8.3f} s  ratio {row['ratio']:.3f} (target {row['target']})  "
+          f"{row['peer']}; {'; '.join(more)}", file=sys.stderr, flush=True)
+
+
+def markdown(results, command):
+    """BENCHMARKS.md."""
+    import torch
+
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    flags = next(line for line in open("/proc/cpuinfo") if line.startswith("flags"))
+    isa = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "portable"
+    lines = [
+        "# Benchmarks", "",
+        f"Made by `{command}` on {datetime.date.today()}: {model}, {os.cpu_count()} cores, {isa}, "
+        f"Python {platform.python_version()}, PyTorch {torch.__version__}. Never edited by hand.", "",
+        "Medians; a ratio is the median over pairs of our time divided by the peer's, and the fastest peer counts. "
+        "Peak memory is that of the whole process.", "",
+        "| what | ours | theirs | ratio | target | peer | products | peak memory, MiB |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for key, row in results.items():
+        products = " / ".join(map(str, row.get("products") or [])).replace("None / None", "") or ""
+        memory = " / ".join(f"{m:.0f}" for m in row["memory_mib"])
+        lines.append(f"| `{key}` | {row['ours']:.3f} s | {row['theirs']:.3f} s | {row['ratio']:.3f} | {row['target']} "
+                     f"| {row['peer']} | {products} | {memory} |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    """Measures what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help=f"only {' and '.join(QUICK)}, 5 pairs: under 3 minutes")
+    parser.add_argument("--only", help="these keys, with commas between them")
+    parser.add_argument("--pairs", type=int, default=5, help="repetitions of each side")
+    parser.add_argument("--json", metavar="FILE", help="write all numbers there; - is standard output")
+    parser.add_argument("--write", action="store_true", help="write BENCHMARKS.md")
+    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target" / "release" / "sharpness")
+    args = parser.parse_args()
+    every = [*CASES, "threads_step"]
+    keys = args.only.split(",") if args.only else QUICK if args.quick else every
+    unknown = [key for key in keys if key not in every]
+    if unknown:
+        raise SystemExit(f"no such key: {', '.join(unknown)}; there are {', '.join(every)}")
+    if not args.binary.exists():
+        subprocess.check_call(["cargo", "build", "--release"], cwd=ROOT)
+    results = {}
+    for key in keys:
+        if key == "threads_step":
+            results[key] = threads_step(args.binary, args.pairs)
+            continue
+        results[key], rows = compare(args.binary, key, args.pairs)
+        results[key]["all"] = [dict(row) for row in rows]
+        if key == "lambda_max_best":
+            leanest = min(row["memory_mib"][1] for row in rows)
+            results["lambda_max_memory"] = results[key] | {
+                "ratio": results[key]["memory_mib"][0] / leanest, "target": 0.5, "peer": "the leanest", "unit": "MiB",
+                "memory_mib": [results[key]["memory_mib"][0], leanest],
+            }
+    if args.json == "-":
+        print(json.dumps(results, indent=2))
+    elif args.json:
+        pathlib.Path(args.json).write_text(json.dumps(results, indent=2) + "\n")
+    if args.write:
+        command = " ".join(["bench/compare.py", *sys.argv[1:]])
+        (ROOT / "BENCHMARKS.md").write_text(markdown(results, command))
+
+
+if __name__ == "__main__":
+    main()
