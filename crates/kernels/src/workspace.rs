@@ -64,9 +64,9 @@ impl<R: Real> Workspace<R> {
         let mut buffer = index.map_or_else(Vec::new, |i| free.swap_remove(i));
         drop(free);
         if buffer.len() < len {
-            // What it held is not copied.
-            buffer.clear();
-            buffer.resize(len, R::ZERO);
+            // What it held is not copied, and growth in place would take up to twice the length.
+            drop(buffer);
+            buffer = vec![R::ZERO; len];
         }
         buffer
     }
