@@ -77,8 +77,9 @@ impl EngineArgs {
     /// Makes the engine work with the given number of threads.
     ///
     /// # Errors
-    /// A number that no machine has.
+    /// A number that no machine has, or instructions that this one has not.
     pub(crate) fn start_threads(&self) -> Result<()> {
+        sharpness_experiments::network::instruction_set().map_err(|error| Usage::new(error.to_string()))?;
         let Some(threads) = self.threads else { return Ok(()) };
         if threads == 0 || threads > MOST_THREADS {
             return Err(

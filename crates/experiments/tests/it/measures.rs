@@ -6,7 +6,7 @@ use sharpness_curvature::{DENSE_LIMIT, EigenParams, dense};
 use sharpness_experiments::Error;
 use sharpness_experiments::config::{BnMode, MeasureConfig};
 use sharpness_experiments::data::{Subset, class_balanced};
-use sharpness_experiments::measures::{Measurement, Phase, default_memory_bytes};
+use sharpness_experiments::measures::{Measurement, Memory, Phase, default_memory_bytes};
 use sharpness_network::models::{Architecture, Model};
 use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Matrix};
@@ -86,7 +86,9 @@ fn threads_change_no_bit() {
     let config = MeasureConfig { rtol: 1e-3, ..config() };
     let measure = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| problem().measure(&config, MEMORY).map(without_seconds).unwrap())
+        let measurement = pool.install(|| problem().measure(&config, MEMORY).map(without_seconds).unwrap());
+        // Each thread has scratch of its own.
+        Measurement { memory: Memory::default(), ..measurement }
     };
     assert_eq!(measure(1), measure(2), "1 and 2 threads");
 }
