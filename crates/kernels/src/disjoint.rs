@@ -18,6 +18,15 @@ impl<'a, T> Disjoint<'a, T> {
         Self { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
     }
 
+    /// The address of element `start`, for tasks whose parts are not contiguous.
+    ///
+    /// # Panics
+    /// If there is no such element.
+    pub(crate) fn address(&self, start: usize) -> *mut T {
+        assert!(start < self.len, "an address lies inside its slice");
+        self.start.wrapping_add(start)
+    }
+
     /// The elements `start..start + len`.
     ///
     /// # Panics

@@ -6,6 +6,7 @@
 
 use rayon::prelude::*;
 
+use crate::disjoint::Disjoint;
 use crate::{Accumulate, Real};
 
 /// Rows and columns of one task's tile of the output: large enough to pay for packing its operands.
@@ -83,17 +84,6 @@ fn fits(len: usize, rows: usize, columns: usize, row_stride: usize) -> bool {
     rows == 0 || columns == 0 || (rows - 1) * row_stride + columns <= len
 }
 
-/// The address of the output, shared by the tasks that write disjoint tiles of it.
-struct Shared<R>(*mut R);
-// SAFETY: each task writes only its own tile, and tiles are disjoint.
-unsafe impl<R: Send> Sync for Shared<R> {}
-
-impl<R> Shared<R> {
-    fn address(&self) -> *mut R {
-        self.0
-    }
-}
-
 /// `c (+)= Σ_k a_k b_k`: the sum of the products of the pairs `(a_k, b_k)`.
 ///
 /// # Panics
@@ -116,15 +106,13 @@ pub fn matmul<R: Real>(
     let (tile_rows, column_tiles) = tiling(c.rows, c.columns);
     let tiles = c.rows.div_ceil(tile_rows) * column_tiles;
     let (rows, columns, row_stride) = (c.rows, c.columns, c.row_stride);
-    let output = Shared(c.data.as_mut_ptr());
+    let output = Disjoint::new(c.data);
     let tile = |t: usize| {
         let (i, j) = (t / column_tiles * tile_rows, t % column_tiles * TILE_COLUMNS);
         let (m, n) = (tile_rows.min(rows - i), TILE_COLUMNS.min(columns - j));
         for (index, (a, b)) in pairs.iter().enumerate() {
             let read = accumulate == Accumulate::Add || index > 0;
-            // SAFETY: i < rows and j < columns, so the tile's first element is inside `c`, which fits its data (checked by
-            // `MatrixMut::rows`).
-            let tile = unsafe { output.address().add(i * row_stride + j) };
+            let tile = output.address(i * row_stride + j);
             product(m, n, (a, i), (b, j), read, tile, row_stride);
         }
     };

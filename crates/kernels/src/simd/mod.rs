@@ -67,6 +67,40 @@ pub trait Lanes: Copy + 'static {
     fn bytes(mask: u16) -> u128;
     /// Bit `l` is set where byte `l` of `bytes` is `value`.
     fn bytes_equal(bytes: u128, value: u8) -> u16;
+    /// The first 16 numbers of `x`.
+    ///
+    /// # Panics
+    /// If `x` is shorter.
+    #[inline(always)]
+    fn read(x: &[Self::Scalar]) -> Self {
+        let x = &x[..LANES];
+        // SAFETY: the slice has 16 numbers.
+        unsafe { Self::load(x.as_ptr()) }
+    }
+    /// The numbers of `x`, which are at most 16, then zeros.
+    #[inline(always)]
+    fn read_few(x: &[Self::Scalar]) -> Self {
+        let mut padded = [Self::Scalar::ZERO; LANES];
+        padded[..x.len()].copy_from_slice(x);
+        Self::read(&padded)
+    }
+    /// Overwrites the first 16 numbers of `x`.
+    ///
+    /// # Panics
+    /// If `x` is shorter.
+    #[inline(always)]
+    fn write(self, x: &mut [Self::Scalar]) {
+        let x = &mut x[..LANES];
+        // SAFETY: the slice has 16 numbers.
+        unsafe { self.store(x.as_mut_ptr()) };
+    }
+    /// Overwrites all of `x`, which has at most 16 numbers.
+    #[inline(always)]
+    fn write_few(self, x: &mut [Self::Scalar]) {
+        let mut all = [Self::Scalar::ZERO; LANES];
+        self.write(&mut all);
+        x.copy_from_slice(&all[..x.len()]);
+    }
     /// Zero.
     #[inline(always)]
     fn zero() -> Self {

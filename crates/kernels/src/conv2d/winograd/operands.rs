@@ -2,7 +2,6 @@
 //!
 //! Layout: `[group][block of 16 channels][point][tile][16]`. It is the left factor of the sums over channels, and both factors
 //! of the sums over tiles, so that no matrix product packs anything.
-#![expect(unsafe_code, reason = "the innermost loops store through pointers")]
 
 use rayon::prelude::*;
 
@@ -98,12 +97,12 @@ fn read<V: Lanes>((n, group, block, source, canvas, to): Block<'_, V::Scalar>) {
 #[inline(always)]
 fn place<V: Lanes>(value: V, source: Source<'_, V::Scalar>, pixel: usize, to: &mut [V::Scalar], row: usize) {
     match source.epilogue {
-        Epilogue::None => put(value, to, 0),
-        Epilogue::Relu => put(value.keep(mask(source.choice, pixel)), to, 0),
+        Epilogue::None => value.write(to),
+        Epilogue::Relu => value.keep(mask(source.choice, pixel)).write(to),
         Epilogue::ReluMaxPool => {
             let bytes = window(source.choice, pixel);
             for (element, offset) in (0..).zip([0, LANES, row, row + LANES]) {
-                put(value.keep(V::bytes_equal(bytes, element)), to, offset);
+                value.keep(V::bytes_equal(bytes, element)).write(&mut to[offset..]);
             }
         }
     }
@@ -121,13 +120,6 @@ pub(super) fn window(choice: &[u8], pixel: usize) -> u128 {
     let mut bytes = [0; LANES];
     bytes.copy_from_slice(&choice[LANES * pixel..][..LANES]);
     u128::from_le_bytes(bytes)
-}
-
-#[inline(always)]
-fn put<V: Lanes>(value: V, to: &mut [V::Scalar], offset: usize) {
-    let to = &mut to[offset..offset + LANES];
-    // SAFETY: the slice has 16 numbers.
-    unsafe { value.store(to.as_mut_ptr()) };
 }
 
 /// What [`tiles`] reads and writes: the canvas with its pixels, the matrix, and the transformed block.

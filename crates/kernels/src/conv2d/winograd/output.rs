@@ -1,8 +1,5 @@
 //! From sums in the transformed domain back to pixels: bias, epilogue, and the rows of each channel.
-#![expect(
-    unsafe_code,
-    reason = "the innermost loops load and store through pointers; tasks write interleaved ranges"
-)]
+#![expect(unsafe_code, reason = "tasks write interleaved ranges of one output")]
 
 use super::forms::Matrix;
 use super::operands::{mask, window};
@@ -97,7 +94,7 @@ pub(super) fn write<V: Lanes>((n, group, block, canvas, pixels, target): Block<'
     let channel = block * LANES;
     let lanes = LANES.min(target.channels - channel);
     let rows = Rows { first: channel * n * area, stride: n * area, lanes };
-    let bias = target.bias.map_or(V::zero(), |bias| first_lanes(&bias[channel..channel + lanes]));
+    let bias = target.bias.map_or(V::zero(), |bias| V::read_few(&bias[channel..channel + lanes]));
     let step = if target.epilogue == Epilogue::ReluMaxPool { 2 } else { 1 };
     let mut offsets = canvas.pixels(target.image, step);
     for start in (0..count).step_by(LANES) {
@@ -112,22 +109,6 @@ pub(super) fn write<V: Lanes>((n, group, block, canvas, pixels, target): Block<'
     }
 }
 
-/// The numbers of `x`, then zeros.
-#[inline(always)]
-fn first_lanes<V: Lanes>(x: &[V::Scalar]) -> V {
-    let mut padded = [V::Scalar::default(); LANES];
-    padded[..x.len()].copy_from_slice(x);
-    // SAFETY: the array has 16 numbers.
-    unsafe { V::load(padded.as_ptr()) }
-}
-
-#[inline(always)]
-fn get<V: Lanes>(x: &[V::Scalar], offset: usize) -> V {
-    let x = &x[offset..offset + LANES];
-    // SAFETY: the slice has 16 numbers.
-    unsafe { V::load(x.as_ptr()) }
-}
-
 /// The output at `pixel`, whose sums begin at `x`.
 #[inline(always)]
 fn value<V: Lanes>(
@@ -138,9 +119,9 @@ fn value<V: Lanes>(
     (row, lanes): (usize, usize),
 ) -> V {
     match target.epilogue {
-        Epilogue::None => get::<V>(x, 0).add(bias),
+        Epilogue::None => V::read(x).add(bias),
         Epilogue::Relu => {
-            let z = get::<V>(x, 0).add(bias);
+            let z = V::read(x).add(bias);
             match &target.choices {
                 Choices::Replay(choice) => z.keep(mask(choice, pixel)),
                 Choices::Record(choice) => {
@@ -154,7 +135,7 @@ fn value<V: Lanes>(
         Epilogue::ReluMaxPool => {
             let mut window_of = [V::zero(); 4];
             for (z, offset) in window_of.iter_mut().zip([0, LANES, row, row + LANES]) {
-                *z = get::<V>(x, offset).add(bias);
+                *z = V::read(&x[offset..]).add(bias);
             }
             match &target.choices {
                 Choices::Replay(choice) => chosen(window_of, window(choice, pixel)),

@@ -68,7 +68,6 @@ impl Canvas {
 
     /// The offsets of the pixels of images of `size`, row by row and image by image, with `step` pixels between neighbours.
     pub(super) const fn pixels(&self, (height, width): (usize, usize), step: usize) -> Pixels {
-        let _ = height;
         Pixels { canvas: *self, height, width, step, image: 0, y: 0, x: 0 }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Weights are `[c_out, c_in, 3, 3]` row-major. A panel is the right factor of a sum over channels: `[point][channel summed
 //! over][32]` with 32 channels of the result.
-#![expect(unsafe_code, reason = "the innermost loops load and store through pointers")]
+#![expect(unsafe_code, reason = "tasks write interleaved ranges of one output")]
 
 use super::forms::Matrix;
 use super::rows::{self, Rows};
@@ -118,7 +118,7 @@ fn stage_inputs<V: Lanes>(g: &Conv2d, w: &[V::Scalar], at: (usize, usize), stage
         let vectors = if width > 0 { rows::load::<V>(w, rows, start, width) } else { [V::zero(); LANES] };
         for (i, vector) in vectors.into_iter().enumerate() {
             let vector = if i < width { vector } else { V::zero() };
-            put(vector, stage, start + i);
+            vector.write(&mut stage[(start + i) * LANES..]);
         }
     }
 }
@@ -139,16 +139,9 @@ fn stage_outputs<V: Lanes>(
             vectors = rows::load::<V>(w, Rows { first, stride: TAPS, lanes }, 0, TAPS);
         }
         for (tap, &vector) in vectors.iter().enumerate().take(TAPS) {
-            put(vector, stage, k * TAPS + tap);
+            vector.write(&mut stage[(k * TAPS + tap) * LANES..]);
         }
     }
-}
-
-#[inline(always)]
-fn put<V: Lanes>(value: V, to: &mut [V::Scalar], index: usize) {
-    let to = &mut to[index * LANES..(index + 1) * LANES];
-    // SAFETY: the slice has 16 numbers.
-    unsafe { value.store(to.as_mut_ptr()) };
 }
 
 /// What [`taps_of_sums`] reads and writes: the transformed gradient from `[0][input channel][16 output channels]` on with the
@@ -176,8 +169,7 @@ pub(super) fn store<V: Lanes>((g, at, stage, to, accumulate): Stage<'_, V::Scala
     for start in (0..columns).step_by(LANES) {
         let mut vectors = [V::zero(); LANES];
         for (vector, from) in vectors.iter_mut().zip(stage[start * LANES..].chunks_exact(LANES)) {
-            // SAFETY: the slice has 16 numbers.
-            *vector = unsafe { V::load(from.as_ptr()) };
+            *vector = V::read(from);
         }
         let width = LANES.min(columns - start);
         // SAFETY: the caller owns these weights.
