@@ -27,8 +27,8 @@ MALLOC = {
 }
 """glibc keeps the buffers that PyTorch frees, instead of giving their pages back and faulting them in again."""
 
-HVP = ["--examples", "500", "--micro-batch-size", "500", "--batch-size", "500"]
-LAMBDA = ["--examples", "1000", "--micro-batch-size", "1000", "--batch-size", "1000", "--rtol", "1e-3"]
+HVP = ["--examples", "500", "--bn-chunk", "500"]
+LAMBDA = ["--examples", "1000", "--bn-chunk", "1000", "--rtol", "1e-3"]
 
 CASES = {
     "vgg11_step_100": ("vgg11", "step", ["--batch-size", "100"], ["step"], ["--batch-size", "100"], 0.31),

@@ -141,9 +141,7 @@ def arpack(subject):
 def pyhessian(subject):
     """PyHessian with its defaults: power iteration on one retained graph, until the value changes by less than 1e-3."""
     from pyhessian import hessian
-    from pyhessian import hessian as module_or_class
 
-    del module_or_class
     module = sys.modules["pyhessian.hessian"]
     counted = module.hessian_vector_product
 

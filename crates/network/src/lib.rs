@@ -19,5 +19,5 @@ pub use graph::{Graph, Tangents, Tape, Value};
 pub use linearization::{At, Linearization};
 pub use network::{Layer, Network, Sums};
 pub use parameters::{Table, Tensor};
-pub use sharpness_kernels::simd::{Isa, IsaError, detect as instruction_set};
+pub use sharpness_kernels::simd::detect as instruction_set;
 pub use weights::{Match, Weights};

@@ -57,6 +57,13 @@ fn absurd_arguments_of_training_are_refused() {
 }
 
 #[test]
+fn instructions_that_no_processor_has_are_refused() {
+    let mut program = command(&train(&[]));
+    program.env("SHARPNESS_ISA", "sse9");
+    ended(program).refuses(2, &["SHARPNESS_ISA is `sse9`, but this processor offers:", "portable"]);
+}
+
+#[test]
 fn absurd_measurements_are_refused() {
     let weights = Path::new("weights.safetensors");
     for (arguments, part) in [
