@@ -123,7 +123,7 @@ pub trait Task<R> {
 
 /// Number types that have vectors.
 pub trait Vectorized: Sized {
-    /// Runs `task` with the best lanes that [`isa`] allows.
+    /// Runs `task` with the best lanes that [`isa()`] allows.
     fn with_lanes(task: impl Task<Self>);
 }
 

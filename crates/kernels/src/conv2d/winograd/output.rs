@@ -52,7 +52,7 @@ impl<V: Lanes, M: Matrix<P, O>, const P: usize, const O: usize> Leaf<V>
     }
 }
 
-/// The loop of [`write`].
+/// The loop of [`write()`].
 pub(super) struct Write<'a, S>(pub(super) Block<'a, S>);
 
 impl<V: Lanes> Leaf<V> for Write<'_, V::Scalar> {
@@ -83,7 +83,7 @@ pub(super) fn untransform<V: Lanes, const P: usize, const O: usize>(
     }
 }
 
-/// What [`write`] reads and writes: the number of images, the group, the block of channels, the canvas and its pixels.
+/// What [`write()`] reads and writes: the number of images, the group, the block of channels, the canvas and its pixels.
 pub(super) type Block<'a, S> = (usize, Group, usize, Canvas, &'a [S], &'a Target<'a, S>);
 
 /// Writes block `block` of the images of `group`. No other task touches them.
