@@ -16,6 +16,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CACHE = ROOT / "target" / "bench"
@@ -55,8 +56,9 @@ class Side:
 
     def __init__(self, name, command, environment):
         self.name = name
+        self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
             env=os.environ | environment,
         )
         self.runs = []
@@ -66,7 +68,9 @@ class Side:
         """The next line of the process as JSON."""
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self.name} stopped with exit status {self.process.wait()}: {self.process.args}")
+            status = self.process.wait()
+            self.errors.seek(0)
+            raise SystemExit(f"{self.name} stopped with exit status {status}:\n{self.errors.read()}")
         return json.loads(line)
 
     def once(self, counts=True):

@@ -174,7 +174,7 @@ def curvlinops(subject):
     def again():
         subject.products = 0
         hessian = HessianLinearOperator(
-            subject.network, torch.nn.CrossEntropyLoss(), dict(subject.network.named_parameters()), data,
+            subject.network, torch.nn.CrossEntropyLoss(), subject.parameters, data,
             check_deterministic=False, num_data=len(subject.labels),
         ).to_scipy(dtype=np.float32)
 
