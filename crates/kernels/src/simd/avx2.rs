@@ -81,6 +81,11 @@ impl Lanes for Avx2 {
         }
     }
     #[inline(always)]
+    fn prefetch(p: *const f32) {
+        // SAFETY: as in `splat`; a prefetch reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) };
+    }
+    #[inline(always)]
     fn add(self, x: Self) -> Self {
         // SAFETY: as in `splat`.
         unsafe { Self([_mm256_add_ps(self.0[0], x.0[0]), _mm256_add_ps(self.0[1], x.0[1])]) }

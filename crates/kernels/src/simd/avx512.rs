@@ -47,6 +47,11 @@ impl Lanes for Avx512 {
         unsafe { _mm512_storeu_ps(p, self.0) };
     }
     #[inline(always)]
+    fn prefetch(p: *const f32) {
+        // SAFETY: as in `splat`; a prefetch reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) };
+    }
+    #[inline(always)]
     fn add(self, x: Self) -> Self {
         // SAFETY: as in `splat`.
         Self(unsafe { _mm512_add_ps(self.0, x.0) })

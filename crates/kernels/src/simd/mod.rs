@@ -45,6 +45,11 @@ pub trait Lanes: Copy + 'static {
     /// # Safety
     /// `p` is writable for 16 numbers.
     unsafe fn store(self, p: *mut Self::Scalar);
+    /// Asks for the line at `p` in the second-level cache. Any address will do.
+    #[inline(always)]
+    fn prefetch(p: *const Self::Scalar) {
+        let _ = p;
+    }
     /// `self + x`.
     fn add(self, x: Self) -> Self;
     /// `self - x`.

@@ -174,6 +174,7 @@ impl<'a, S: Real> OverChannels<'a, S> {
                         Product {
                             a: &x[(point * group.tiles + tiles.start) * LANES..],
                             a_block: tiling.block(),
+                            next: group.tiles * LANES,
                             b: [&w[offset..], &w[(offset + LANES).min(w.len())..]],
                             b_step: PANEL,
                             blocks: self.blocks,
@@ -330,6 +331,7 @@ fn sum_tiles<V: Lanes>(
                     Product {
                         a: &x.at(tiling, group, i, point)[rows.start..],
                         a_block: 0,
+                        next: group.tiles * LANES,
                         b,
                         b_step: LANES,
                         blocks: 1,

@@ -12,6 +12,8 @@ use crate::simd::{LANES, Lanes, Leaf};
 pub(super) struct Product<'a, S> {
     pub(super) a: &'a [S],
     pub(super) a_block: usize,
+    /// Numbers from transformed operands to those of the product that comes next, which are fetched meanwhile.
+    pub(super) next: usize,
     pub(super) b: [&'a [S]; 2],
     pub(super) b_step: usize,
     pub(super) blocks: usize,
@@ -100,7 +102,19 @@ fn tile<V: Lanes, const R: usize, const N: usize, const STEP: usize, const ROW: 
     }
     for block in 0..p.blocks {
         let mut a = p.a[block * p.a_block..].as_ptr();
+        if STEP == CHANNELS.0 {
+            // The steps of a block share the lines of its rows.
+            for r in 0..R {
+                V::prefetch(a.wrapping_add(r * ROW + p.next));
+            }
+        }
         for _ in 0..p.inner {
+            if STEP == TILES.0 {
+                V::prefetch(a.wrapping_add(p.next));
+                for b in b {
+                    V::prefetch(b.wrapping_add(p.next));
+                }
+            }
             // SAFETY: `Product::check` has shown that both factors hold all steps of all rows and vectors.
             unsafe {
                 let mut row = [V::zero(); N];
