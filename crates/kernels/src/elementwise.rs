@@ -32,6 +32,17 @@ pub fn linear_combination<R: Real>(terms: &[(f64, &[R])], accumulate: Accumulate
     });
 }
 
+/// `y[i] = x[i] + a`.
+///
+/// # Panics
+/// If `x` is shorter than `y`.
+pub fn shift<R: Real>(x: &[R], a: R, y: &mut [R]) {
+    chunks(y, CHUNK, |c, y| {
+        let x = part(x, c, y.len());
+        y.iter_mut().zip(x).for_each(|(y, &x)| *y = x + a);
+    });
+}
+
 /// `y[i] (+)= a[i] b[i]`.
 ///
 /// # Panics

@@ -15,10 +15,10 @@
 
 use std::ops::Range;
 
-use crate::Real;
 use crate::channels::per_channel;
 use crate::parallel::{chunks, chunks2};
 use crate::reduce::sum_of;
+use crate::{Accumulate, Real};
 
 /// Channels of a block of choices.
 pub const LANES: usize = 16;
@@ -47,6 +47,21 @@ pub enum Choice<'a> {
     Record(&'a mut [u8]),
     /// The choice is read from here.
     Replay(&'a [u8]),
+}
+
+/// What is added to the output of a layer before its epilogue.
+#[derive(Clone, Copy, Debug)]
+pub struct Addends<'a, R> {
+    /// A number for each channel.
+    pub bias: Option<&'a [R]>,
+    /// A number for each element, `[channels, n, height, width]`; only where no pooling follows.
+    pub residual: Option<&'a [R]>,
+}
+
+impl<R> Default for Addends<'_, R> {
+    fn default() -> Self {
+        Self { bias: None, residual: None }
+    }
 }
 
 /// The size of what an epilogue follows, `z: [channels, n, height, width]`.
@@ -278,25 +293,35 @@ pub fn gather<R: Real>(
     });
 }
 
-/// `z` = each element of `y` where `choice` took it from, and zeros: the adjoint of [`gather`] in `z`, of all examples.
+/// `z (+)=` each element of `y` where `choice` took it from, and zeros: the adjoint of [`gather`] in `z`, of all examples.
 ///
 /// # Panics
 /// If a slice is shorter than its shape.
-pub fn scatter<R: Real>(epilogue: Epilogue, size: &Size, y: &[R], choice: &[u8], z: &mut [R]) {
+pub fn scatter<R: Real>(
+    epilogue: Epilogue,
+    size: &Size,
+    y: &[R],
+    choice: &[u8],
+    accumulate: Accumulate,
+    z: &mut [R],
+) {
     let pixels = size.n * epilogue.pixels(size);
     chunks(&mut z[..size.elements()], size.n * size.pixels(), |c, z| {
         let lane = Lane::new(epilogue, size, choice, c, 0);
         let y = &y[c * pixels..][..pixels];
         if epilogue == Epilogue::ReluMaxPool {
-            z.fill(R::ZERO);
+            if accumulate == Accumulate::Set {
+                z.fill(R::ZERO);
+            }
             for_each_window(size, pixels, |window, first| {
                 if let Some(i) = lane.element(window, first, size.width) {
-                    z[i] = y[window];
+                    z[i] += y[window];
                 }
             });
         } else {
             for (pixel, (z, &y)) in z.iter_mut().zip(y).enumerate() {
-                *z = if lane.passes(pixel) { y } else { R::ZERO };
+                let y = if lane.passes(pixel) { y } else { R::ZERO };
+                *z = if accumulate == Accumulate::Set { y } else { *z + y };
             }
         }
     });

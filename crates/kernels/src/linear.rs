@@ -51,7 +51,7 @@ impl Linear {
     /// # Panics
     /// If a slice is shorter than its shape.
     pub fn prepare_output<R: Real>(&self, n: usize, dy: &[R], choice: &[u8], to: &mut [R]) {
-        epilogue::scatter(self.epilogue, &self.size(n), dy, choice, to);
+        epilogue::scatter(self.epilogue, &self.size(n), dy, choice, Accumulate::Set, to);
     }
 
     /// `y` = the epilogue of `Σ_k w_k x_k + b` for pairs `(x_k, w_k)`, or what `choice` lets pass of it.

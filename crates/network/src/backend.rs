@@ -106,6 +106,9 @@ impl<'a, T> ViewMut<'a, T> {
     }
 }
 
+/// A number on the device, and a vector that it multiplies.
+pub type Scaled<'a, T> = (View<'a, T>, View<'a, T>);
+
 /// One product of per-channel vectors with a coefficient.
 pub type Monomial<'a, W> = (f64, &'a [&'a W]);
 
@@ -123,6 +126,16 @@ pub enum Contraction {
     },
 }
 
+impl Contraction {
+    /// Channels of the output.
+    pub const fn channels_out(&self) -> usize {
+        match self {
+            Self::Convolution(conv) => conv.channels_out,
+            Self::Linear { features_out, .. } => *features_out,
+        }
+    }
+}
+
 /// A layer that is bilinear in its input and its weights, and what follows its bias in the same pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BilinearLayer {
@@ -130,6 +143,17 @@ pub struct BilinearLayer {
     pub contraction: Contraction,
     /// What follows the bias.
     pub epilogue: Epilogue,
+    /// Whether a number is added to every pixel of a convolution's input before the padding.
+    pub is_shifted: bool,
+}
+
+/// What is added to a layer's product before its epilogue.
+#[derive(Debug)]
+pub struct Addends<'a, T> {
+    /// A number for each channel, or one for all.
+    pub bias: Option<View<'a, T>>,
+    /// A number for each element.
+    pub residual: Option<&'a T>,
 }
 
 /// What a [`BilinearLayer`] takes for a number of examples besides its operands.
@@ -202,6 +226,13 @@ pub trait Backend: Debug + Send {
         accumulate: Accumulate,
         y: ViewMut<'_, Self::Buffer>,
     );
+    /// `y (+)= Σ_k s_k x_k` with numbers `s_k` on the device.
+    fn scaled_sum(
+        &self,
+        terms: &[Scaled<'_, Self::Buffer>],
+        accumulate: Accumulate,
+        y: ViewMut<'_, Self::Buffer>,
+    );
     /// `y (+)= a ⊙ b`.
     fn multiply(
         &self,
@@ -244,8 +275,16 @@ pub trait Backend: Debug + Send {
 
     /// The sizes of prepared operands, choices and scratch of a layer for `n` examples.
     fn operand_sizes(&self, layer: &BilinearLayer, n: usize) -> OperandSizes;
-    /// `to` = `x`, prepared for the contractions. Only where [`OperandSizes::input`] is not 0.
-    fn prepare_input(&self, layer: &BilinearLayer, n: usize, x: &Self::Buffer, to: &mut Self::Buffer);
+    /// `to` = `x`, plus the number `shift` in a shifted layer, prepared for the contractions. Only where [`OperandSizes::input`] is
+    /// not 0.
+    fn prepare_input(
+        &self,
+        layer: &BilinearLayer,
+        n: usize,
+        x: &Self::Buffer,
+        shift: Option<View<'_, Self::Buffer>>,
+        to: &mut Self::Buffer,
+    );
     /// `to` = the gradient before the epilogue, which made `choice`, from the gradient `dy` after it, prepared for the
     /// contractions. Only where [`OperandSizes::output`] is not 0.
     fn prepare_output(
@@ -256,17 +295,18 @@ pub trait Backend: Debug + Send {
         choice: &Self::Bytes,
         to: &mut Self::Buffer,
     );
-    /// `y` = the epilogue of `Σ_k x_k · w_k + b` with prepared inputs, or what `choice` lets pass of it.
+    /// `y` = the epilogue of `Σ_k x_k · w_k` and the addends with prepared inputs, or what `choice` lets pass of it.
     fn bilinear_forward(
         &self,
         layer: &BilinearLayer,
         n: usize,
         pairs: &[(&Self::Buffer, View<'_, Self::Buffer>)],
-        bias: Option<View<'_, Self::Buffer>>,
+        addends: Addends<'_, Self::Buffer>,
         choice: Choice<'_, Self::Bytes>,
         y: &mut Self::Buffer,
     );
-    /// `x (+)= Σ_k y_k ·ₓ w_k`, the adjoint of the product in its input, with prepared output gradients.
+    /// `x (+)= Σ_k y_k ·ₓ w_k`, the adjoint of the product in its input, with prepared output gradients. `shift[0]` is the sum of all
+    /// elements that were set or added: the gradient of the number that is added to the input.
     fn bilinear_input_gradient(
         &self,
         layer: &BilinearLayer,
@@ -274,6 +314,7 @@ pub trait Backend: Debug + Send {
         pairs: &[(&Self::Buffer, View<'_, Self::Buffer>)],
         accumulate: Accumulate,
         x: &mut Self::Buffer,
+        shift: Option<&mut Self::Wide>,
     );
     /// `w (+)= Σ_k x_k ·w y_k`, the adjoint of the product in its weights, with prepared inputs and output gradients.
     fn bilinear_weight_gradient(
@@ -284,7 +325,7 @@ pub trait Backend: Debug + Send {
         accumulate: Accumulate,
         w: ViewMut<'_, Self::Buffer>,
     );
-    /// `out[c]` = the gradient of the bias from the gradient `dy` after the epilogue.
+    /// `out[c]` = the gradient of the bias from the gradient `dy` after the epilogue; a bias of one number has one sum.
     fn bilinear_bias_gradient(
         &self,
         layer: &BilinearLayer,
@@ -292,6 +333,16 @@ pub trait Backend: Debug + Send {
         dy: &Self::Buffer,
         choice: &Self::Bytes,
         out: &mut Self::Wide,
+    );
+    /// `r (+)=` the gradient of a residual from the gradient `dy` after the epilogue.
+    fn residual_gradient(
+        &self,
+        layer: &BilinearLayer,
+        n: usize,
+        dy: &Self::Buffer,
+        choice: &Self::Bytes,
+        accumulate: Accumulate,
+        r: &mut Self::Buffer,
     );
 
     /// `y` = the maxima of the windows of `planes` images, `choice` = which element of its window each is.

@@ -5,11 +5,11 @@ use sharpness_kernels::Real;
 use sharpness_kernels::conv2d::Plan;
 use sharpness_kernels::linear::Linear;
 use sharpness_kernels::workspace::Workspace;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::backend::{
-    Accumulate, Activation, Backend, BilinearLayer, Choice, Contraction, Loss, MaskKey, Method, Monomial,
-    OperandSizes, Pool2d, Shape, View, ViewMut,
+    Accumulate, Activation, Addends, Backend, BilinearLayer, Choice, Contraction, Loss, MaskKey, Method,
+    Monomial, OperandSizes, Pool2d, Scaled, Shape, View, ViewMut,
 };
 
 /// The CPU in precision `R`. Activations have the layout `[c, n, h, w]`.
@@ -37,7 +37,8 @@ impl<R: Real> Cpu<R> {
         let epilogue = layer.epilogue;
         match layer.contraction {
             Contraction::Convolution(conv) => {
-                Kernel::Convolution(Plan::new::<R>(self.method, conv, epilogue))
+                let plan = Plan::new::<R>(self.method, conv, epilogue);
+                Kernel::Convolution(if layer.is_shifted { plan.shifted() } else { plan })
             }
             Contraction::Linear { features_in, features_out } => {
                 Kernel::Linear(Linear { features_in, features_out, epilogue })
@@ -59,6 +60,19 @@ fn slice_mut<R>(view: ViewMut<'_, Vec<R>>) -> &mut [R] {
 
 fn pairs<'a, R>(pairs: &[(&'a Vec<R>, View<'a, Vec<R>>)]) -> Pairs<'a, R> {
     pairs.iter().map(|(x, w)| (x.as_slice(), slice(*w))).collect()
+}
+
+/// The one number of a view.
+fn number<R: Copy>(view: View<'_, Vec<R>>) -> R {
+    view.buffer[view.start]
+}
+
+/// A number for each channel of the output, from one for each or one for all.
+fn per_channel<R: Real>(layer: &BilinearLayer, x: &[R]) -> SmallVec<[R; 64]> {
+    match x {
+        [one] => smallvec![*one; layer.contraction.channels_out()],
+        each => each.into(),
+    }
 }
 
 impl<R: Real> Backend for Cpu<R> {
@@ -121,6 +135,11 @@ impl<R: Real> Backend for Cpu<R> {
         let terms: Vec<(f64, &[R])> = terms.iter().map(|(a, x)| (*a, slice(*x))).collect();
         kernels::elementwise::linear_combination(&terms, accumulate, slice_mut(y));
     }
+    fn scaled_sum(&self, terms: &[Scaled<'_, Vec<R>>], accumulate: Accumulate, y: ViewMut<'_, Vec<R>>) {
+        let terms: SmallVec<[(f64, &[R]); 2]> =
+            terms.iter().map(|(s, x)| (number(*s).to_f64(), slice(*x))).collect();
+        kernels::elementwise::linear_combination(&terms, accumulate, slice_mut(y));
+    }
     fn multiply(
         &self,
         a: View<'_, Vec<R>>,
@@ -176,9 +195,16 @@ impl<R: Real> Backend for Cpu<R> {
             Kernel::Linear(k) => of(0, k.output_len(n), k.choice_len(n), k.scratch_bytes::<R>(n)),
         }
     }
-    fn prepare_input(&self, layer: &BilinearLayer, n: usize, x: &Vec<R>, to: &mut Vec<R>) {
+    fn prepare_input(
+        &self,
+        layer: &BilinearLayer,
+        n: usize,
+        x: &Vec<R>,
+        shift: Option<View<'_, Vec<R>>>,
+        to: &mut Vec<R>,
+    ) {
         match self.kernel(layer) {
-            Kernel::Convolution(k) => k.prepare_input(n, x, to, &self.workspace),
+            Kernel::Convolution(k) => k.prepare_input(n, (x, shift.map(number)), to, &self.workspace),
             Kernel::Linear(_) => {}
         }
     }
@@ -200,17 +226,22 @@ impl<R: Real> Backend for Cpu<R> {
         layer: &BilinearLayer,
         n: usize,
         operands: &[(&Vec<R>, View<'_, Vec<R>>)],
-        bias: Option<View<'_, Vec<R>>>,
+        addends: Addends<'_, Vec<R>>,
         choice: Choice<'_, Vec<u8>>,
         y: &mut Vec<R>,
     ) {
-        let (pairs, bias) = (pairs(operands), bias.map(slice));
+        let pairs = pairs(operands);
+        let bias: Option<SmallVec<[R; 64]>> = addends.bias.map(|bias| per_channel(layer, slice(bias)));
+        let (bias, residual) = (bias.as_deref(), addends.residual.map(Vec::as_slice));
         let choice = match choice {
             Choice::Record(choice) => kernels::epilogue::Choice::Record(choice),
             Choice::Replay(choice) => kernels::epilogue::Choice::Replay(choice),
         };
         match self.kernel(layer) {
-            Kernel::Convolution(k) => k.forward(n, &pairs, bias, choice, y, &self.workspace),
+            Kernel::Convolution(k) => {
+                let addends = kernels::epilogue::Addends { bias, residual };
+                k.forward(n, &pairs, addends, choice, y, &self.workspace);
+            }
             Kernel::Linear(k) => k.forward(n, &pairs, bias, choice, y, &self.workspace),
         }
     }
@@ -221,10 +252,14 @@ impl<R: Real> Backend for Cpu<R> {
         operands: &[(&Vec<R>, View<'_, Vec<R>>)],
         accumulate: Accumulate,
         x: &mut Vec<R>,
+        shift: Option<&mut Vec<f64>>,
     ) {
         let pairs = pairs(operands);
         match self.kernel(layer) {
-            Kernel::Convolution(k) => k.input_gradient(n, &pairs, accumulate, x, &self.workspace),
+            Kernel::Convolution(k) => {
+                let sum = shift.and_then(|shift| shift.first_mut());
+                k.input_gradient(n, &pairs, accumulate, (x, sum), &self.workspace);
+            }
             Kernel::Linear(k) => k.input_gradient(n, &pairs, accumulate, x),
         }
     }
@@ -251,9 +286,29 @@ impl<R: Real> Backend for Cpu<R> {
         choice: &Vec<u8>,
         out: &mut Vec<f64>,
     ) {
+        let channels = layer.contraction.channels_out();
+        let mut sums: SmallVec<[f64; 64]> = smallvec![0.0; channels];
         match self.kernel(layer) {
-            Kernel::Convolution(k) => k.bias_gradient(n, dy, choice, out),
-            Kernel::Linear(k) => k.bias_gradient(n, dy, choice, out),
+            Kernel::Convolution(k) => k.bias_gradient(n, dy, choice, &mut sums),
+            Kernel::Linear(k) => k.bias_gradient(n, dy, choice, &mut sums),
+        }
+        match out.as_mut_slice() {
+            [total] => *total = sums.iter().sum(),
+            out => out.copy_from_slice(&sums),
+        }
+    }
+    fn residual_gradient(
+        &self,
+        layer: &BilinearLayer,
+        n: usize,
+        dy: &Vec<R>,
+        choice: &Vec<u8>,
+        accumulate: Accumulate,
+        r: &mut Vec<R>,
+    ) {
+        match self.kernel(layer) {
+            Kernel::Convolution(k) => k.residual_gradient(n, dy, choice, accumulate, r),
+            Kernel::Linear(_) => unreachable!("only convolutions have residuals"),
         }
     }
 

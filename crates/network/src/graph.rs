@@ -114,14 +114,25 @@ impl<B: Backend> Graph<B> {
         inputs: &[Value],
     ) -> Result<Value, Error> {
         let name = name.into();
+        self.push_in(&name.clone(), name, op, inputs)
+    }
+
+    /// As [`Self::push`], with tensors that belong to `module`: an op that spans several modules of PyTorch.
+    pub(crate) fn push_in(
+        &mut self,
+        module: &str,
+        name: String,
+        op: impl Op<B> + 'static,
+        inputs: &[Value],
+    ) -> Result<Value, Error> {
         let input_shapes: Vec<Shape> = inputs.iter().map(|v| self.shapes[v.0]).collect();
         // An adjoint is lent to one input at a time.
         let twice = inputs.iter().enumerate().any(|(i, v)| inputs[..i].contains(v));
         let output = if twice { Err("takes each value once".to_owned()) } else { op.output(&input_shapes) };
         let output =
             output.map_err(|problem| Error::Layer { layer: name.clone(), kind: op.kind(), problem })?;
-        let parameters = self.parameters.append(&name, op.parameters());
-        let state = self.state.append(&name, op.state());
+        let parameters = self.parameters.append(module, op.parameters());
+        let state = self.state.append(module, op.state());
         self.active.push(!parameters.is_empty() || inputs.iter().any(|v| self.active[v.0]));
         self.shapes.push(output);
         let (inputs, value): (Vec<usize>, _) = (inputs.iter().map(|v| v.0).collect(), self.shapes.len() - 1);

@@ -60,11 +60,14 @@ impl Table {
         self.len() == 0
     }
 
-    /// Appends the tensors of the layer `layer` and gives their ranges.
-    pub(crate) fn append(&mut self, layer: &str, specs: Vec<TensorSpec>) -> Vec<Range<usize>> {
+    /// Appends the tensors of the module `module`, "" for the network itself, and gives their ranges.
+    pub(crate) fn append(&mut self, module: &str, specs: Vec<TensorSpec>) -> Vec<Range<usize>> {
         let mut ranges = Vec::with_capacity(specs.len());
         for spec in specs {
-            let name = if spec.name.is_empty() { layer.to_owned() } else { format!("{layer}.{}", spec.name) };
+            let name = match (module, spec.name) {
+                (one, "") | ("", one) => one.to_owned(),
+                (module, name) => format!("{module}.{name}"),
+            };
             let tensor = Tensor { name, shape: spec.shape, offset: self.len(), init: spec.init };
             ranges.push(tensor.range());
             self.tensors.push(tensor);

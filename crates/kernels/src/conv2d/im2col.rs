@@ -4,7 +4,7 @@
 //! `y = W P`, `P̄ = Wᵀ ȳ` and `W̄ = ȳ Pᵀ` for all three contractions.
 
 use super::Conv2d;
-use crate::epilogue::{self, Choice, Epilogue};
+use crate::epilogue::{self, Addends, Choice, Epilogue};
 use crate::matmul::{Matrix, MatrixMut, matmul};
 use crate::parallel::chunks;
 use crate::workspace::Workspace;
@@ -165,12 +165,12 @@ pub fn forward<R: Real>(g: &Conv2d, n: usize, pairs: &[(&[R], &[R])], y: &mut [R
     }
 }
 
-/// `y` = the epilogue of `Σ_k conv(x_k, w_k) + b`, or what `choice` lets pass of it, block by block.
+/// `y` = the epilogue of `Σ_k conv(x_k, w_k)` and the addends, or what `choice` lets pass of it, block by block.
 pub(super) fn forward_then<R: Real>(
     (g, epilogue): (&Conv2d, Epilogue),
     n: usize,
     pairs: &[(&[R], &[R])],
-    bias: Option<&[R]>,
+    Addends { bias, residual }: Addends<'_, R>,
     choice: &mut Choice<'_>,
     y: &mut [R],
     workspace: &Workspace<R>,
@@ -182,6 +182,12 @@ pub(super) fn forward_then<R: Real>(
         workspace.with(patches + g.channels_out * columns, |scratch| {
             let (patches, z) = scratch.split_at_mut(patches);
             blocks.forward(pairs, range, patches, (z, columns));
+            if let Some(residual) = residual {
+                chunks(z, columns, |c, z| {
+                    let residual = &residual[(c * n + range.0) * blocks.pixels()..][..columns];
+                    z.iter_mut().zip(residual).for_each(|(z, &r)| *z += r);
+                });
+            }
             let (part, z) = (range.0..range.1, (&*z, bias));
             match choice {
                 Choice::Record(choice) => epilogue::apply(epilogue, &size, part, z, choice, y),

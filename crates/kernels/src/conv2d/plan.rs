@@ -5,9 +5,9 @@
 
 use super::winograd::{Form, Winograd};
 use super::{Conv2d, im2col};
-use crate::epilogue::{self, Choice, Epilogue};
+use crate::epilogue::{self, Addends, Choice, Epilogue};
 use crate::workspace::{Workspace, bytes};
-use crate::{Accumulate, Real};
+use crate::{Accumulate, Real, elementwise, reduce};
 
 /// Which algorithms may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,13 +57,20 @@ pub struct Plan {
     pub geometry: Conv2d,
     /// What follows its bias.
     pub epilogue: Epilogue,
+    /// Whether a number is added to every pixel of the input before the padding.
+    is_shifted: bool,
     algorithm: Algorithm,
 }
 
 impl Plan {
     /// The plan for a geometry in the precision `R`.
     pub fn new<R: Real>(method: Method, geometry: Conv2d, epilogue: Epilogue) -> Self {
-        Self { geometry, epilogue, algorithm: choose::<R>(method, &geometry) }
+        Self { geometry, epilogue, is_shifted: false, algorithm: choose::<R>(method, &geometry) }
+    }
+
+    /// The same with a number added to every pixel of the input before the padding.
+    pub const fn shifted(self) -> Self {
+        Self { is_shifted: true, ..self }
     }
 
     const fn winograd(&self, form: Form) -> Winograd {
@@ -73,9 +80,14 @@ impl Plan {
     /// Elements of a prepared input of `n` examples; 0 where the contractions take it as it is.
     pub fn input_len(&self, n: usize) -> usize {
         match self.algorithm {
+            Algorithm::Im2col if self.is_shifted => self.input_elements(n),
             Algorithm::Im2col => 0,
             Algorithm::Winograd(form) => self.winograd(form).input_len(n),
         }
+    }
+
+    const fn input_elements(&self, n: usize) -> usize {
+        self.geometry.channels_in * n * self.geometry.height * self.geometry.width
     }
 
     /// Elements of a prepared output gradient of `n` examples; 0 where the contractions take it as it is.
@@ -95,19 +107,31 @@ impl Plan {
     /// Bytes that the contractions of `n` examples take of the workspace, on all threads of the pool together.
     pub fn scratch_bytes<R: Real>(&self, n: usize) -> usize {
         match self.algorithm {
-            Algorithm::Im2col => bytes::<R>(im2col::scratch_len(&self.geometry, self.epilogue, n)),
+            Algorithm::Im2col => {
+                let one = bytes::<R>(im2col::scratch_len(&self.geometry, self.epilogue, n));
+                // The gradient of a shift needs that of the input alone, while patches are borrowed.
+                one + if self.is_shifted { one.max(bytes::<R>(self.input_elements(n))) } else { 0 }
+            }
             Algorithm::Winograd(form) => self.winograd(form).scratch_bytes::<R>(n),
         }
     }
 
-    /// Prepares `x: [c_in, n, h, w]`, where [`Self::input_len`] is not 0.
+    /// Prepares `x + shift`, `x: [c_in, n, h, w]`, where [`Self::input_len`] is not 0. Only a shifted plan takes a shift.
     ///
     /// # Panics
     /// If a slice is shorter than its shape.
-    pub fn prepare_input<R: Real>(&self, n: usize, x: &[R], to: &mut [R], workspace: &Workspace<R>) {
+    pub fn prepare_input<R: Real>(
+        &self,
+        n: usize,
+        (x, shift): (&[R], Option<R>),
+        to: &mut [R],
+        workspace: &Workspace<R>,
+    ) {
         match self.algorithm {
-            Algorithm::Im2col => {}
-            Algorithm::Winograd(form) => self.winograd(form).prepare_input(n, x, to, workspace),
+            Algorithm::Im2col => {
+                elementwise::shift(x, shift.unwrap_or(R::ZERO), &mut to[..self.input_len(n)])
+            }
+            Algorithm::Winograd(form) => self.winograd(form).prepare_input(n, (x, shift), to, workspace),
         }
     }
 
@@ -125,42 +149,49 @@ impl Plan {
         workspace: &Workspace<R>,
     ) {
         match self.algorithm {
-            Algorithm::Im2col => epilogue::scatter(self.epilogue, &self.geometry.size(n), dy, choice, to),
+            Algorithm::Im2col => {
+                epilogue::scatter(self.epilogue, &self.geometry.size(n), dy, choice, Accumulate::Set, to);
+            }
             Algorithm::Winograd(form) => self.winograd(form).prepare_output(n, dy, choice, to, workspace),
         }
     }
 
-    /// `y: [c_out, n, ..]` = the epilogue of `Σ_k conv(x_k, w_k) + b` for pairs of prepared inputs and weights, or what `choice`
-    /// lets pass of it.
+    /// `y: [c_out, n, ..]` = the epilogue of `Σ_k conv(x_k, w_k)` and the addends for pairs of prepared inputs and weights, or what
+    /// `choice` lets pass of it.
     ///
     /// # Panics
-    /// If a slice is shorter than its shape.
+    /// If a slice is shorter than its shape, or there is a residual and another epilogue than a ReLU.
     pub fn forward<R: Real>(
         &self,
         n: usize,
         pairs: &[(&[R], &[R])],
-        bias: Option<&[R]>,
+        addends: Addends<'_, R>,
         mut choice: Choice<'_>,
         y: &mut [R],
         workspace: &Workspace<R>,
     ) {
         let (g, epilogue) = (&self.geometry, self.epilogue);
+        assert!(
+            addends.residual.is_none() || epilogue == Epilogue::Relu,
+            "a residual is added before a ReLU"
+        );
         match (self.algorithm, epilogue) {
             (Algorithm::Im2col, Epilogue::None) => {
                 let y = &mut y[..g.size(n).elements()];
                 im2col::forward(g, n, pairs, y, workspace);
-                epilogue::add_bias(g.channels_out, bias, y);
+                epilogue::add_bias(g.channels_out, addends.bias, y);
             }
             (Algorithm::Im2col, Epilogue::Relu | Epilogue::ReluMaxPool) => {
-                im2col::forward_then((g, epilogue), n, pairs, bias, &mut choice, y, workspace);
+                im2col::forward_then((g, epilogue), n, pairs, addends, &mut choice, y, workspace);
             }
             (Algorithm::Winograd(form), _) => {
-                self.winograd(form).forward(n, pairs, bias, choice, y, workspace)
+                self.winograd(form).forward(n, pairs, addends, choice, y, workspace)
             }
         }
     }
 
-    /// `x: [c_in, n, h, w] (+)= Σ_k convᵀ(y_k, w_k)` for pairs of prepared output gradients and weights.
+    /// `x: [c_in, n, h, w] (+)= Σ_k convᵀ(y_k, w_k)` for pairs of prepared output gradients and weights. Where `sum` is asked for,
+    /// it is that of all elements of the result, without those that it is added to: the gradient of the shift.
     ///
     /// # Panics
     /// If a slice is shorter than its shape.
@@ -169,14 +200,21 @@ impl Plan {
         n: usize,
         pairs: &[(&[R], &[R])],
         accumulate: Accumulate,
-        x: &mut [R],
+        (x, sum): (&mut [R], Option<&mut f64>),
         workspace: &Workspace<R>,
     ) {
-        match self.algorithm {
-            Algorithm::Im2col => im2col::input_gradient(&self.geometry, n, pairs, accumulate, x, workspace),
-            Algorithm::Winograd(form) => {
-                self.winograd(form).input_gradient(n, pairs, accumulate, x, workspace)
+        match (self.algorithm, sum) {
+            (Algorithm::Winograd(form), sum) => {
+                self.winograd(form).input_gradient(n, pairs, accumulate, (x, sum), workspace)
             }
+            (Algorithm::Im2col, None) => {
+                im2col::input_gradient(&self.geometry, n, pairs, accumulate, x, workspace);
+            }
+            (Algorithm::Im2col, Some(sum)) => workspace.with(self.input_elements(n), |alone| {
+                im2col::input_gradient(&self.geometry, n, pairs, Accumulate::Set, alone, workspace);
+                *sum = reduce::sum(alone);
+                elementwise::linear_combination(&[(1.0, alone)], accumulate, &mut x[..alone.len()]);
+            }),
         }
     }
 
@@ -198,6 +236,21 @@ impl Plan {
                 self.winograd(form).weight_gradient(n, pairs, accumulate, w, workspace)
             }
         }
+    }
+
+    /// `r: [c_out, n, ..] (+)=` the gradient of a residual from `dy` after the epilogue, which made `choice`.
+    ///
+    /// # Panics
+    /// If a slice is shorter than its shape.
+    pub fn residual_gradient<R: Real>(
+        &self,
+        n: usize,
+        dy: &[R],
+        choice: &[u8],
+        accumulate: Accumulate,
+        r: &mut [R],
+    ) {
+        epilogue::scatter(self.epilogue, &self.geometry.size(n), dy, choice, accumulate, r);
     }
 
     /// `out[c]` = the gradient of the bias from `dy` after the epilogue.

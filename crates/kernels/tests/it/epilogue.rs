@@ -148,7 +148,7 @@ fn check<R: Real>(epilogue: Epilogue, size: &Size, z: &[R], random: &mut Random)
 
     let dy: Vec<R> = dy.iter().zip(&y).map(|(&dy, y)| if y.is_nan() { R::ZERO } else { dy }).collect();
     let mut dz = vec![R::from_f64(f64::NAN); z.len()];
-    scatter(epilogue, size, &dy, &choice, &mut dz);
+    scatter(epilogue, size, &dy, &choice, Accumulate::Set, &mut dz);
     let want = chain.gradient(&dy);
     assert_near(&dz, &wide(&want), 0.0, &format!("gradient, {what}"));
 
@@ -184,7 +184,7 @@ fn gradients_are_the_adjoints_of_the_tangent() {
                 (random.vector(z.len()), random.vector(size.channels), random.vector::<f64>(y.len()));
             let (mut y_dot, mut dz, mut db) = (dy.clone(), z.clone(), b_dot.clone());
             gather(epilogue, &size, 0..size.n, (&z_dot, Some(&b_dot)), &choice, &mut y_dot);
-            scatter(epilogue, &size, &dy, &choice, &mut dz);
+            scatter(epilogue, &size, &dy, &choice, Accumulate::Set, &mut dz);
             channel_sum(epilogue, &size, &dy, &choice, &mut db);
             let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
             let (left, right) = (dot(&dy, &y_dot), dot(&dz, &z_dot) + dot(&db, &b_dot));

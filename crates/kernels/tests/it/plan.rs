@@ -1,7 +1,7 @@
 //! Plans and linear layers, with prepared operands and an epilogue, against the chain of the separate kernels.
 
 use sharpness_kernels::conv2d::{Conv2d, Method, Plan, reference};
-use sharpness_kernels::epilogue::{self, Choice, Epilogue, Size};
+use sharpness_kernels::epilogue::{self, Addends, Choice, Epilogue, Size};
 use sharpness_kernels::linear::Linear;
 use sharpness_kernels::workspace::Workspace;
 use sharpness_kernels::{Accumulate, Real};
@@ -76,13 +76,21 @@ fn check<R: Real>(method: Method, g: Conv2d, epilogue: Epilogue, n: usize, toler
     let bias = random.vector::<R>(g.channels_out);
     let plan = Plan::new::<R>(method, g, epilogue);
     let workspace = Workspace::new();
-    let x = [0, 1]
-        .map(|k| prepared(plan.input_len(n), &o.x[k], |to| plan.prepare_input(n, &o.x[k], to, &workspace)));
+    let x = [0, 1].map(|k| {
+        prepared(plan.input_len(n), &o.x[k], |to| plan.prepare_input(n, (&o.x[k], None), to, &workspace))
+    });
 
     // The value decides on the choices, which all else repeats.
     let (mut y, mut choice) = (vec![R::from_f64(f64::NAN); len], vec![9; plan.choice_len(n)]);
     let first = [(x[0].as_slice(), o.w[0].as_slice())];
-    plan.forward(n, &first, Some(&bias), Choice::Record(&mut choice), &mut y, &workspace);
+    plan.forward(
+        n,
+        &first,
+        Addends { bias: Some(&bias), residual: None },
+        Choice::Record(&mut choice),
+        &mut y,
+        &workspace,
+    );
     let mut z = vec![0.0; size.elements()];
     reference::forward(&g, n, &wide(&o.x[0]), &wide(&o.w[0]), &mut z);
     let (mut want, mut of_want) = (vec![0.0; len], choice.clone());
@@ -91,7 +99,14 @@ fn check<R: Real>(method: Method, g: Conv2d, epilogue: Epilogue, n: usize, toler
     assert_eq!(choice, of_want, "choices, {what}");
 
     let both = [0, 1].map(|k| (x[k].as_slice(), o.w[k].as_slice()));
-    plan.forward(n, &both, Some(&bias), Choice::Replay(&choice), &mut y, &workspace);
+    plan.forward(
+        n,
+        &both,
+        Addends { bias: Some(&bias), residual: None },
+        Choice::Replay(&choice),
+        &mut y,
+        &workspace,
+    );
     let z = sum(
         size.elements(),
         [&|out| reference::forward(&g, n, &wide(&o.x[0]), &wide(&o.w[0]), out), &|out| {
@@ -115,7 +130,7 @@ fn check_gradients<R: Real>(
     let (g, size, workspace) = (&plan.geometry, size(&plan.geometry, n), Workspace::new());
     let dz = [0, 1].map(|k| {
         let mut full = vec![0.0; size.elements()];
-        epilogue::scatter(plan.epilogue, &size, &wide(&o.dy[k]), choice, &mut full);
+        epilogue::scatter(plan.epilogue, &size, &wide(&o.dy[k]), choice, Accumulate::Set, &mut full);
         full
     });
     let dy = [0, 1].map(|k| {
@@ -128,7 +143,7 @@ fn check_gradients<R: Real>(
         };
         let pairs = [0, 1].map(|k| (dy[k].as_slice(), o.w[k].as_slice()));
         let mut got = vec![R::from_f64(before); o.x[0].len()];
-        plan.input_gradient(n, &pairs, accumulate, &mut got, &workspace);
+        plan.input_gradient(n, &pairs, accumulate, (&mut got, None), &workspace);
         let want = sum(
             got.len(),
             [&|out| reference::input_gradient(g, n, &dz[0], &wide(&o.w[0]), out), &|out| {
@@ -197,18 +212,25 @@ fn a_linear_layer_is_a_convolution_of_single_pixels() {
         let (mut choice, mut of_plan) = (vec![0; layer.choice_len(n)], vec![0; plan.choice_len(n)]);
         layer.forward(n, &[(&x, &w)], Some(&bias), Choice::Record(&mut choice), &mut y, &workspace);
         assert!(workspace.bytes() <= layer.scratch_bytes::<f64>(n), "scratch grows to what is stated");
-        plan.forward(n, &[(&x, &w)], Some(&bias), Choice::Record(&mut of_plan), &mut want, &workspace);
+        plan.forward(
+            n,
+            &[(&x, &w)],
+            Addends { bias: Some(&bias), residual: None },
+            Choice::Record(&mut of_plan),
+            &mut want,
+            &workspace,
+        );
         assert_near(&y, &want, F64_ROUNDING, "value");
         assert_eq!(choice, of_plan, "choices");
         layer.forward(n, &twice(&x, &w), None, Choice::Replay(&choice), &mut y, &workspace);
-        plan.forward(n, &twice(&x, &w), None, Choice::Replay(&choice), &mut want, &workspace);
+        plan.forward(n, &twice(&x, &w), Addends::default(), Choice::Replay(&choice), &mut want, &workspace);
         assert_near(&y, &want, F64_ROUNDING, "tangent");
 
         let dz = prepared(layer.output_len(n), &dy, |to| layer.prepare_output(n, &dy, &choice, to));
         let (mut dx, mut dw) = (x.clone(), w.clone());
         let (mut want_dx, mut want_dw) = (x.clone(), w.clone());
         layer.input_gradient(n, &twice(&dz, &w), Accumulate::Add, &mut dx);
-        plan.input_gradient(n, &twice(&dz, &w), Accumulate::Add, &mut want_dx, &workspace);
+        plan.input_gradient(n, &twice(&dz, &w), Accumulate::Add, (&mut want_dx, None), &workspace);
         assert_near(&dx, &want_dx, F64_ROUNDING, "input gradient");
         layer.weight_gradient(n, &twice(&x, &dz), Accumulate::Add, &mut dw);
         plan.weight_gradient(n, &twice(&x, &dz), Accumulate::Add, &mut want_dw, &workspace);

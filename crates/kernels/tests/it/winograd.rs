@@ -1,7 +1,7 @@
 //! The transformed-domain contractions against the naive ones: exact algebra in `f64`, stated error in `f32`.
 
 use sharpness_kernels::conv2d::{Conv2d, Method, Plan, reference};
-use sharpness_kernels::epilogue::{Choice, Epilogue};
+use sharpness_kernels::epilogue::{Addends, Choice, Epilogue};
 use sharpness_kernels::workspace::Workspace;
 use sharpness_kernels::{Accumulate, Real};
 
@@ -62,7 +62,7 @@ fn check<R: Real>(g: &Conv2d, n: usize, tolerance: f64) {
     let case = Case::<R>::new(g, n);
     let prepared = [0, 1].map(|k| {
         let mut x = vec![R::from_f64(f64::NAN); plan.input_len(n)];
-        plan.prepare_input(n, &case.x[k], &mut x, &workspace);
+        plan.prepare_input(n, (&case.x[k], None), &mut x, &workspace);
         let mut y = vec![R::from_f64(f64::NAN); plan.output_len(n)];
         plan.prepare_output(n, &case.y[k], &[], &mut y, &workspace);
         (x, y)
@@ -72,13 +72,13 @@ fn check<R: Real>(g: &Conv2d, n: usize, tolerance: f64) {
     let what = |name: &str| format!("{name} of {g:?}, n = {n}");
 
     let mut out = vec![R::from_f64(f64::NAN); case.y[0].len()];
-    plan.forward(n, &pairs(&x, &case.w), None, Choice::Replay(&[]), &mut out, &workspace);
+    plan.forward(n, &pairs(&x, &case.w), Addends::default(), Choice::Replay(&[]), &mut out, &workspace);
     let zero = vec![R::ZERO; out.len()];
     let forward = |a: &[f64], b: &[f64], y: &mut [f64]| reference::forward(g, n, a, b, y);
     check_sum(&out, &zero, (&case.x, &case.w), forward, tolerance, &what("forward"));
 
     let mut out = case.x[0].clone();
-    plan.input_gradient(n, &pairs(&y, &case.w), Accumulate::Add, &mut out, &workspace);
+    plan.input_gradient(n, &pairs(&y, &case.w), Accumulate::Add, (&mut out, None), &workspace);
     let input = |a: &[f64], b: &[f64], x: &mut [f64]| reference::input_gradient(g, n, a, b, x);
     check_sum(&out, &case.x[0], (&case.y, &case.w), input, tolerance, &what("input gradient"));
 
@@ -126,9 +126,9 @@ fn the_stated_error_holds_for_wide_layers() {
         x.iter_mut().for_each(|x| *x = x.max(0.0));
         let w: Vec<f32> = random.vector(g.weights());
         let mut prepared = vec![0.0; plan.input_len(n)];
-        plan.prepare_input(n, &x, &mut prepared, &workspace);
+        plan.prepare_input(n, (&x, None), &mut prepared, &workspace);
         let mut y = vec![0.0; g.channels_out * n * g.height * g.width];
-        plan.forward(n, &[(&prepared, &w)], None, Choice::Replay(&[]), &mut y, &workspace);
+        plan.forward(n, &[(&prepared, &w)], Addends::default(), Choice::Replay(&[]), &mut y, &workspace);
         let mut want = vec![0.0; y.len()];
         reference::forward(&g, n, &wide(&x), &wide(&w), &mut want);
         let difference: Vec<f64> = y.iter().zip(&want).map(|(y, w)| f64::from(*y) - w).collect();
@@ -158,21 +158,35 @@ fn check_epilogue(g: &Conv2d, n: usize, epilogue: Epilogue) {
     let [direct, fused] = plans.map(|plan| {
         let prepare = |x: &Vec<f64>| {
             let mut to = vec![f64::NAN; plan.input_len(n)];
-            plan.prepare_input(n, x, &mut to, &workspace);
+            plan.prepare_input(n, (x, None), &mut to, &workspace);
             if to.is_empty() { x.clone() } else { to }
         };
         let x = prepare(&case.x[0]);
         let mut choice = vec![7; plan.choice_len(n)];
         let mut y = vec![f64::NAN; len];
         let pair = [(x.as_slice(), case.w[0].as_slice())];
-        plan.forward(n, &pair, Some(bias), Choice::Record(&mut choice), &mut y, &workspace);
+        plan.forward(
+            n,
+            &pair,
+            Addends { bias: Some(bias), residual: None },
+            Choice::Record(&mut choice),
+            &mut y,
+            &workspace,
+        );
         let mut tangent = vec![f64::NAN; len];
         let pair = [(x.as_slice(), case.w[1].as_slice())];
-        plan.forward(n, &pair, Some(bias), Choice::Replay(&choice), &mut tangent, &workspace);
+        plan.forward(
+            n,
+            &pair,
+            Addends { bias: Some(bias), residual: None },
+            Choice::Replay(&choice),
+            &mut tangent,
+            &workspace,
+        );
         let mut dy = vec![f64::NAN; plan.output_len(n)];
         plan.prepare_output(n, &case.y[0][..len], &choice, &mut dy, &workspace);
         let mut dx = vec![f64::NAN; case.x[0].len()];
-        plan.input_gradient(n, &[(&dy, &case.w[0])], Accumulate::Set, &mut dx, &workspace);
+        plan.input_gradient(n, &[(&dy, &case.w[0])], Accumulate::Set, (&mut dx, None), &workspace);
         (choice, y, tangent, dx)
     });
     let what = format!("{epilogue:?} of {g:?}");

@@ -5,12 +5,14 @@
 //! `f(y + shortcut)`; the shortcut is `x`, or in a widening block every second pixel of `a` with channels of zeros. With `L`
 //! blocks in all, `conv1 ~ N(0, 2 / (9 · out · L))`, `conv2 = 0`, and the classifier is 0. Names are those of the reference code.
 
-use super::{Model, to_f64, torch_default};
+use super::{Model, Nonlinearity, to_f64, torch_default};
 use crate::Error;
 use crate::backend::{Backend, Epilogue};
 use crate::graph::{Graph, Value};
 use crate::op::Init;
-use crate::ops::{Add, AveragePool, Convolution, Flatten, Linear, ScalarBias, ScalarScale, Subsample};
+use crate::ops::{
+    Add, AveragePool, Convolution, FixupConvolution, Flatten, Linear, ScalarBias, ScalarScale, Subsample,
+};
 
 const WIDTHS: [usize; 3] = [16, 32, 64];
 
@@ -22,16 +24,17 @@ pub(super) fn build<B: Backend>(
     classes: usize,
 ) -> Result<(), Error> {
     let channels = graph.shape(graph.input()).channels;
-    let stem = convolution(channels, model.width(WIDTHS[0]), 1, torch_default(channels, 3));
-    let mut value = graph.push("conv1", stem, &[graph.input()])?;
-    value = graph.push("bias1", ScalarBias, &[value])?;
-    value = graph.push("relu", model.activation.op(), &[value])?;
+    let mut value = stem(model, graph, channels)?;
     let total = to_f64(WIDTHS.len() * blocks);
     for (stage, width) in WIDTHS.into_iter().enumerate() {
         for block in 0..blocks {
             let widening = stage > 0 && block == 0;
             let name = format!("layer{}.{block}", stage + 1);
-            value = basic_block(model, graph, &name, value, (model.width(width), widening), total)?;
+            let block = Block { name, width: model.width(width), widening };
+            value = match model.activation {
+                Nonlinearity::Relu => block.push_fused(graph, value, total)?,
+                Nonlinearity::Gelu | Nonlinearity::Tanh => block.push(model, graph, value, total)?,
+            };
         }
     }
     value = graph.push("avgpool", AveragePool::Global, &[value])?;
@@ -44,35 +47,114 @@ pub(super) fn build<B: Backend>(
 }
 
 const fn convolution(channels_in: usize, channels_out: usize, stride: usize, weight: Init) -> Convolution {
-    // A scalar bias stands between a convolution and its ReLU.
     let epilogue = Epilogue::None;
     Convolution { channels_in, channels_out, kernel: 3, stride, padding: 1, weight, bias: None, epilogue }
 }
 
-fn basic_block<B: Backend>(
-    model: &Model,
-    graph: &mut Graph<B>,
-    name: &str,
-    x: Value,
-    (width, widening): (usize, bool),
-    total_blocks: f64,
-) -> Result<Value, Error> {
-    let channels = graph.shape(x).channels;
-    let first = Init::Normal((2.0 / (9.0 * to_f64(width))).sqrt() / total_blocks.sqrt());
-    let stride = if widening { 2 } else { 1 };
-    let a = graph.push(format!("{name}.bias1a"), ScalarBias, &[x])?;
-    let h = graph.push(format!("{name}.conv1"), convolution(channels, width, stride, first), &[a])?;
-    let h = graph.push(format!("{name}.bias1b"), ScalarBias, &[h])?;
-    let h = graph.push(format!("{name}.relu1"), model.activation.op(), &[h])?;
-    let h = graph.push(format!("{name}.bias2a"), ScalarBias, &[h])?;
-    let h = graph.push(format!("{name}.conv2"), convolution(width, width, 1, Init::Constant(0.0)), &[h])?;
-    let h = graph.push(format!("{name}.scale"), ScalarScale, &[h])?;
-    let y = graph.push(format!("{name}.bias2b"), ScalarBias, &[h])?;
-    let shortcut = if widening {
-        graph.push(format!("{name}.shortcut"), Subsample { channels_out: width }, &[a])?
-    } else {
-        x
-    };
-    let sum = graph.push(format!("{name}.add"), Add, &[y, shortcut])?;
-    graph.push(format!("{name}.relu2"), model.activation.op(), &[sum])
+/// The 3x3 convolution of the image.
+fn stem<B: Backend>(model: &Model, graph: &mut Graph<B>, channels: usize) -> Result<Value, Error> {
+    let (width, weight) = (model.width(WIDTHS[0]), torch_default(channels, 3));
+    if model.activation == Nonlinearity::Relu {
+        let op = FixupConvolution {
+            channels_in: channels,
+            channels_out: width,
+            stride: 1,
+            shift: None,
+            weight: ("conv1.weight", weight),
+            scale: None,
+            bias: "bias1",
+        };
+        return graph.push_in("", "conv1".to_owned(), op, &[graph.input()]);
+    }
+    let value = graph.push("conv1", convolution(channels, width, 1, weight), &[graph.input()])?;
+    let value = graph.push("bias1", ScalarBias, &[value])?;
+    graph.push("relu", model.activation.op(), &[value])
+}
+
+/// One basic block.
+struct Block {
+    name: String,
+    width: usize,
+    widening: bool,
+}
+
+impl Block {
+    const fn stride(&self) -> usize {
+        if self.widening { 2 } else { 1 }
+    }
+
+    /// How the first convolution's weights begin.
+    fn first(&self, total_blocks: f64) -> Init {
+        Init::Normal((2.0 / (9.0 * to_f64(self.width))).sqrt() / total_blocks.sqrt())
+    }
+
+    /// The block with ReLUs: each convolution and all around it is one op.
+    fn push_fused<B: Backend>(
+        &self,
+        graph: &mut Graph<B>,
+        x: Value,
+        total_blocks: f64,
+    ) -> Result<Value, Error> {
+        let Self { name, width, widening } = self;
+        // A widening block's shortcut takes the shifted input too, so that the shift is an op of its own.
+        let (a, shift) = if *widening {
+            (graph.push(format!("{name}.bias1a"), ScalarBias, &[x])?, None)
+        } else {
+            (x, Some("bias1a"))
+        };
+        let conv1 = FixupConvolution {
+            channels_in: graph.shape(x).channels,
+            channels_out: *width,
+            stride: self.stride(),
+            shift,
+            weight: ("conv1.weight", self.first(total_blocks)),
+            scale: None,
+            bias: "bias1b",
+        };
+        let conv2 = FixupConvolution {
+            channels_in: *width,
+            channels_out: *width,
+            stride: 1,
+            shift: Some("bias2a"),
+            weight: ("conv2.weight", Init::Constant(0.0)),
+            scale: Some("scale"),
+            bias: "bias2b",
+        };
+        let h = graph.push_in(name, format!("{name}.conv1"), conv1, &[a])?;
+        let shortcut = if *widening {
+            graph.push(format!("{name}.shortcut"), Subsample { channels_out: *width }, &[a])?
+        } else {
+            x
+        };
+        graph.push_in(name, format!("{name}.conv2"), conv2, &[h, shortcut])
+    }
+
+    /// The block with another nonlinearity.
+    fn push<B: Backend>(
+        &self,
+        model: &Model,
+        graph: &mut Graph<B>,
+        x: Value,
+        total_blocks: f64,
+    ) -> Result<Value, Error> {
+        let Self { name, width, widening } = self;
+        let (channels, width) = (graph.shape(x).channels, *width);
+        let a = graph.push(format!("{name}.bias1a"), ScalarBias, &[x])?;
+        let conv1 = convolution(channels, width, self.stride(), self.first(total_blocks));
+        let h = graph.push(format!("{name}.conv1"), conv1, &[a])?;
+        let h = graph.push(format!("{name}.bias1b"), ScalarBias, &[h])?;
+        let h = graph.push(format!("{name}.relu1"), model.activation.op(), &[h])?;
+        let h = graph.push(format!("{name}.bias2a"), ScalarBias, &[h])?;
+        let conv2 = convolution(width, width, 1, Init::Constant(0.0));
+        let h = graph.push(format!("{name}.conv2"), conv2, &[h])?;
+        let h = graph.push(format!("{name}.scale"), ScalarScale, &[h])?;
+        let y = graph.push(format!("{name}.bias2b"), ScalarBias, &[h])?;
+        let shortcut = if *widening {
+            graph.push(format!("{name}.shortcut"), Subsample { channels_out: width }, &[a])?
+        } else {
+            x
+        };
+        let sum = graph.push(format!("{name}.add"), Add, &[y, shortcut])?;
+        graph.push(format!("{name}.relu2"), model.activation.op(), &[sum])
+    }
 }

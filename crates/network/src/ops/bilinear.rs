@@ -12,15 +12,15 @@ use std::fmt::Debug;
 
 use smallvec::SmallVec;
 
-use crate::backend::{Backend, BilinearLayer, Choice, OperandSizes, Shape, View};
+use crate::backend::{Addends, Backend, BilinearLayer, Choice, OperandSizes, Shape, View};
 use crate::op::{
     Context, Direction, Gradients, Init, Op, Point, Saved, SavedSizes, Scratch, TapeKind, TensorSpec,
 };
 
 /// An activation and weights, or an activation's gradient and weights.
-type WeightPair<'a, B> = (&'a <B as Backend>::Buffer, View<'a, <B as Backend>::Buffer>);
+pub(super) type WeightPair<'a, B> = (&'a <B as Backend>::Buffer, View<'a, <B as Backend>::Buffer>);
 /// An input and an output's gradient.
-type ActivationPair<'a, B> = (&'a <B as Backend>::Buffer, &'a <B as Backend>::Buffer);
+pub(super) type ActivationPair<'a, B> = (&'a <B as Backend>::Buffer, &'a <B as Backend>::Buffer);
 
 /// What a bilinear layer is.
 pub(super) trait Bilinear: Debug + Send {
@@ -60,38 +60,47 @@ impl<'a, B: Backend> Kept<'a, B> {
 }
 
 /// One call of a rule: the layer, and what its operands take.
-struct Call<'a, B: Backend> {
-    cx: &'a Context<'a, B>,
-    layer: BilinearLayer,
+pub(super) struct Call<'a, B: Backend> {
+    pub(super) cx: &'a Context<'a, B>,
+    pub(super) layer: BilinearLayer,
     sizes: OperandSizes,
 }
 
 impl<'a, B: Backend> Call<'a, B> {
-    fn new(layer: &impl Bilinear, cx: &'a Context<'a, B>) -> Self {
-        let layer = layer.layer(cx.inputs[0]);
+    pub(super) fn new(layer: BilinearLayer, cx: &'a Context<'a, B>) -> Self {
         Self { cx, layer, sizes: cx.backend.operand_sizes(&layer, cx.n) }
     }
 
-    fn scratch(&self) -> RefMut<'a, Scratch<B>> {
+    pub(super) fn scratch(&self) -> RefMut<'a, Scratch<B>> {
         self.cx.scratch.expect("a sweep of tangents has scratch").borrow_mut()
     }
 
-    /// `x`, prepared in `slot` where it has to be.
-    fn input<'b>(&self, x: &'b B::Buffer, slot: &'b mut B::Buffer) -> &'b B::Buffer {
+    /// `x + shift`, prepared in `slot` where it has to be. Only a shifted layer takes a shift.
+    pub(super) fn input<'b>(
+        &self,
+        x: &'b B::Buffer,
+        shift: Option<View<'_, B::Buffer>>,
+        slot: &'b mut B::Buffer,
+    ) -> &'b B::Buffer {
         if self.sizes.input == 0 {
             return x;
         }
-        self.cx.backend.prepare_input(&self.layer, self.cx.n, x, slot);
+        self.cx.backend.prepare_input(&self.layer, self.cx.n, x, shift, slot);
         slot
     }
 
     /// `x`, as [`Self::input`] prepared it in `kept`.
-    const fn kept_input<'b>(&self, x: &'b B::Buffer, kept: &'b B::Buffer) -> &'b B::Buffer {
+    pub(super) const fn kept_input<'b>(&self, x: &'b B::Buffer, kept: &'b B::Buffer) -> &'b B::Buffer {
         if self.sizes.input == 0 { x } else { kept }
     }
 
     /// `Eᵀ dy`, prepared in `slot` where it has to be.
-    fn output<'b>(&self, dy: &'b B::Buffer, choice: &B::Bytes, slot: &'b mut B::Buffer) -> &'b B::Buffer {
+    pub(super) fn output<'b>(
+        &self,
+        dy: &'b B::Buffer,
+        choice: &B::Bytes,
+        slot: &'b mut B::Buffer,
+    ) -> &'b B::Buffer {
         if self.sizes.output == 0 {
             return dy;
         }
@@ -100,7 +109,7 @@ impl<'a, B: Backend> Call<'a, B> {
     }
 
     /// `Eᵀ dy`, as [`Self::output`] prepared it in `kept`.
-    const fn kept_output<'b>(&self, dy: &'b B::Buffer, kept: &'b B::Buffer) -> &'b B::Buffer {
+    pub(super) const fn kept_output<'b>(&self, dy: &'b B::Buffer, kept: &'b B::Buffer) -> &'b B::Buffer {
         if self.sizes.output == 0 { dy } else { kept }
     }
 
@@ -113,7 +122,7 @@ impl<'a, B: Backend> Call<'a, B> {
     ) {
         let (backend, n) = (self.cx.backend, self.cx.n);
         if let Some((dx, accumulate)) = &mut out.x[0] {
-            backend.bilinear_input_gradient(&self.layer, n, inputs, *accumulate, dx);
+            backend.bilinear_input_gradient(&self.layer, n, inputs, *accumulate, dx, None);
         }
         backend.bilinear_weight_gradient(&self.layer, n, weights, out.accumulate, out.w.at(0));
         if out.w.ranges.len() > 1 {
@@ -157,11 +166,12 @@ impl<B: Backend, L: Bilinear> Op<B> for L {
     }
 
     fn value(&self, cx: &Context<'_, B>, at: &Point<'_, B>, saved: &mut Saved<B>, y: &mut B::Buffer) {
-        let (call, kept) = (Call::new(self, cx), Kept::of(saved));
+        let (call, kept) = (Call::new(self.layer(cx.inputs[0]), cx), Kept::of(saved));
         let mut scratch = cx.scratch.map(RefCell::borrow_mut);
-        let x = call.input(at.x[0], scratch.as_mut().map_or(kept.input, |scratch| &mut scratch.input));
-        let (bias, choice) = (at.w.get(1).copied(), Choice::Record(kept.choice));
-        cx.backend.bilinear_forward(&call.layer, cx.n, &[(x, at.w[0])], bias, choice, y);
+        let x = call.input(at.x[0], None, scratch.as_mut().map_or(kept.input, |scratch| &mut scratch.input));
+        let addends = Addends { bias: at.w.get(1).copied(), residual: None };
+        let choice = Choice::Record(kept.choice);
+        cx.backend.bilinear_forward(&call.layer, cx.n, &[(x, at.w[0])], addends, choice, y);
     }
 
     fn gradient(
@@ -172,7 +182,7 @@ impl<B: Backend, L: Bilinear> Op<B> for L {
         dy: &B::Buffer,
         out: &mut Gradients<'_, B>,
     ) {
-        let (call, kept) = (Call::new(self, cx), Kept::of(saved));
+        let (call, kept) = (Call::new(self.layer(cx.inputs[0]), cx), Kept::of(saved));
         let mut scratch = cx.scratch.map(RefCell::borrow_mut);
         let slot = scratch.as_mut().map_or(kept.output, |scratch| &mut scratch.output);
         let (x, dz) = (call.kept_input(at.x[0], kept.input), call.output(dy, kept.choice, slot));
@@ -187,13 +197,14 @@ impl<B: Backend, L: Bilinear> Op<B> for L {
         dot: &Direction<'_, B>,
         y_dot: &mut B::Buffer,
     ) {
-        let (call, kept) = (Call::new(self, cx), Kept::of(saved));
+        let (call, kept) = (Call::new(self.layer(cx.inputs[0]), cx), Kept::of(saved));
         let scratch = &mut *call.scratch();
-        let input = dot.x[0].map(|x_dot| (call.input(x_dot, &mut scratch.input), at.w[0]));
+        let input = dot.x[0].map(|x_dot| (call.input(x_dot, None, &mut scratch.input), at.w[0]));
         let own = (call.kept_input(at.x[0], kept.input), dot.w[0]);
         let pairs: SmallVec<[WeightPair<'_, B>; 2]> = std::iter::once(own).chain(input).collect();
-        let (bias, choice) = (dot.w.get(1).copied(), Choice::Replay(&*kept.choice));
-        cx.backend.bilinear_forward(&call.layer, cx.n, &pairs, bias, choice, y_dot);
+        let addends = Addends { bias: dot.w.get(1).copied(), residual: None };
+        let choice = Choice::Replay(&*kept.choice);
+        cx.backend.bilinear_forward(&call.layer, cx.n, &pairs, addends, choice, y_dot);
     }
 
     fn gradient_tangent(
@@ -205,11 +216,11 @@ impl<B: Backend, L: Bilinear> Op<B> for L {
         dot: &Direction<'_, B>,
         out: &mut Gradients<'_, B>,
     ) {
-        let (call, kept) = (Call::new(self, cx), Kept::of(saved));
+        let (call, kept) = (Call::new(self.layer(cx.inputs[0]), cx), Kept::of(saved));
         let Scratch { input, output } = &mut *call.scratch();
         let (x, dz) = (call.kept_input(at.x[0], kept.input), call.kept_output(dy, kept.output));
         let dz_dot = call.output(dy_dot, kept.choice, output);
-        let input = dot.x[0].map(|x_dot| (call.input(x_dot, input), dz));
+        let input = dot.x[0].map(|x_dot| (call.input(x_dot, None, input), dz));
         let weights: SmallVec<[ActivationPair<'_, B>; 2]> =
             std::iter::once((x, dz_dot)).chain(input).collect();
         let inputs = [(dz_dot, at.w[0]), (dz, dot.w[0])];

@@ -57,7 +57,8 @@ impl Bilinear for Convolution {
     }
 
     fn layer(&self, input: Shape) -> BilinearLayer {
-        BilinearLayer { contraction: Contraction::Convolution(self.geometry(input)), epilogue: self.epilogue }
+        let contraction = Contraction::Convolution(self.geometry(input));
+        BilinearLayer { contraction, epilogue: self.epilogue, is_shifted: false }
     }
 
     fn weight(&self) -> TensorSpec {

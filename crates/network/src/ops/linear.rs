@@ -46,6 +46,7 @@ impl Bilinear for Linear {
         BilinearLayer {
             contraction: Contraction::Linear { features_in, features_out },
             epilogue: self.epilogue,
+            is_shifted: false,
         }
     }
 

@@ -7,8 +7,8 @@ use sharpness_network::Cpu;
 use sharpness_network::backend::{Activation, Epilogue, Shape};
 use sharpness_network::op::{BatchNorm, Dropout, Init, Op, Pass};
 use sharpness_network::ops::{
-    Add, AveragePool, BatchNorm2d, Convolution, DropoutOp, Elementwise, Flatten, Linear, MaxPool, ScalarBias,
-    ScalarScale, Subsample,
+    Add, AveragePool, BatchNorm2d, Convolution, DropoutOp, Elementwise, FixupConvolution, Flatten, Linear,
+    MaxPool, ScalarBias, ScalarScale, Subsample,
 };
 
 /// One op at one shape, in both precisions.
@@ -76,6 +76,33 @@ impl Table {
         }
     }
 
+    /// With and without each of the parts, and with strides that leave a rest.
+    fn fixup(&mut self) {
+        for (channels_in, channels_out, image, stride) in
+            [(3, 17, (5, 4), 1), (17, 2, (1, 1), 1), (8, 8, (6, 7), 1), (2, 3, (6, 7), 2)]
+        {
+            let input = Shape::new(channels_in, image.0, image.1);
+            for (shift, scale) in
+                [(None, None), (Some("bias1a"), None), (None, Some("scale")), (Some("bias1a"), Some("scale"))]
+            {
+                let weight = ("weight", Init::Constant(0.0));
+                let op = FixupConvolution {
+                    channels_in,
+                    channels_out,
+                    stride,
+                    shift,
+                    weight,
+                    scale,
+                    bias: "bias",
+                };
+                self.add(&op, &[input], TRAINING);
+                if let Ok(output) = Op::<Cpu<f64>>::output(&op, &[input]) {
+                    self.add(&op, &[input, output], TRAINING);
+                }
+            }
+        }
+    }
+
     fn pools(&mut self) {
         for (image, kernel, stride) in [((1, 1), 1, 1), ((4, 6), 2, 2), ((7, 5), 3, 2), ((5, 5), 2, 3)] {
             for channels in [1, 17] {
@@ -117,6 +144,7 @@ pub(crate) fn all() -> Vec<Case> {
             table.add(&op, &[Shape::features(features_in)], TRAINING);
         }
     }
+    table.fixup();
     table.pools();
     table.on_any_shape();
     table.0

@@ -21,6 +21,8 @@ mod weights;
 
 use std::marker::PhantomData;
 
+use smallvec::{SmallVec, smallvec};
+
 use contract::Call;
 use forms::{F2, F4, Form as Matrices, Input, OutputAdjoint, Toeplitz2};
 use operands::Source;
@@ -31,7 +33,7 @@ use super::Conv2d;
 use crate::Accumulate;
 use crate::Real;
 use crate::disjoint::Disjoint;
-use crate::epilogue::{Choice, Epilogue};
+use crate::epilogue::{Addends, Choice, Epilogue};
 use crate::simd::{LANES, Lanes, Task};
 use crate::workspace::{SLACK, Workspace, bytes};
 
@@ -116,9 +118,16 @@ impl Winograd {
         self.epilogue.output((self.geometry.height, self.geometry.width))
     }
 
-    /// `to` = the transformed input.
-    pub(super) fn prepare_input<R: Real>(&self, n: usize, x: &[R], to: &mut [R], workspace: &Workspace<R>) {
-        R::with_lanes(Run { winograd: self, n, workspace, operation: Operation::PrepareInput { x, to } });
+    /// `to` = the transformed `x + shift`.
+    pub(super) fn prepare_input<R: Real>(
+        &self,
+        n: usize,
+        (x, shift): (&[R], Option<R>),
+        to: &mut [R],
+        workspace: &Workspace<R>,
+    ) {
+        let operation = Operation::PrepareInput { x, shift, to };
+        R::with_lanes(Run { winograd: self, n, workspace, operation });
     }
 
     /// `to` = the transformed output gradient before the epilogue.
@@ -134,12 +143,12 @@ impl Winograd {
         R::with_lanes(Run { winograd: self, n, workspace, operation });
     }
 
-    /// `y = epilogue(Σ_k conv(x_k, w_k) + bias)` of transformed inputs.
+    /// `y = epilogue(Σ_k conv(x_k, w_k) + addends)` of transformed inputs.
     pub(super) fn forward<R: Real>(
         &self,
         n: usize,
         pairs: &[(&[R], &[R])],
-        bias: Option<&[R]>,
+        addends: Addends<'_, R>,
         choice: Choice<'_>,
         y: &mut [R],
         workspace: &Workspace<R>,
@@ -152,31 +161,35 @@ impl Winograd {
             y: Disjoint::new(y),
             channels: self.geometry.channels_out,
             image: self.result(),
-            bias,
+            addends,
             epilogue: self.epilogue,
             choices,
             accumulate: Accumulate::Set,
+            sums: None,
         };
         R::with_lanes(Run { winograd: self, n, workspace, operation: Operation::Forward { pairs, target } });
     }
 
-    /// `x (+)= Σ_k convᵀ(dy_k, w_k)` of transformed output gradients.
+    /// `x (+)= Σ_k convᵀ(dy_k, w_k)` of transformed output gradients, and the sum of the result.
     pub(super) fn input_gradient<R: Real>(
         &self,
         n: usize,
         pairs: &[(&[R], &[R])],
         accumulate: Accumulate,
-        x: &mut [R],
+        (x, sum): (&mut [R], Option<&mut f64>),
         workspace: &Workspace<R>,
     ) {
+        let parts = self.tiling(n).groups() * self.geometry.channels_in.div_ceil(LANES);
+        let mut parts: SmallVec<[f64; 256]> = smallvec![0.0; if sum.is_some() { parts } else { 0 }];
         let target = Target {
             y: Disjoint::new(x),
             channels: self.geometry.channels_in,
             image: (self.geometry.height, self.geometry.width),
-            bias: None,
+            addends: Addends::default(),
             epilogue: Epilogue::None,
             choices: Choices::Replay(&[]),
             accumulate,
+            sums: sum.is_some().then(|| Disjoint::new(&mut parts)),
         };
         R::with_lanes(Run {
             winograd: self,
@@ -184,6 +197,9 @@ impl Winograd {
             workspace,
             operation: Operation::InputGradient { pairs, target },
         });
+        if let Some(sum) = sum {
+            *sum = parts.iter().sum();
+        }
     }
 
     /// `w (+)= Σ_k` of the adjoint in the weights, for pairs of a transformed input and a transformed output gradient.
@@ -202,7 +218,7 @@ impl Winograd {
 
 /// What to do, with its operands.
 enum Operation<'a, R> {
-    PrepareInput { x: &'a [R], to: &'a mut [R] },
+    PrepareInput { x: &'a [R], shift: Option<R>, to: &'a mut [R] },
     PrepareOutput { dy: &'a [R], choice: &'a [u8], to: &'a mut [R] },
     Forward { pairs: &'a [(&'a [R], &'a [R])], target: Target<'a, R> },
     InputGradient { pairs: &'a [(&'a [R], &'a [R])], target: Target<'a, R> },
@@ -241,9 +257,9 @@ impl<R: Real> Run<'_, R> {
         let (tiling, g) = (winograd.tiling(n), &winograd.geometry);
         let call = Call { g, tiling, workspace };
         match operation {
-            Operation::PrepareInput { x, to } => {
+            Operation::PrepareInput { x, shift, to } => {
                 let (channels, image) = (g.channels_in, (g.height, g.width));
-                let source = Source { x, channels, image, epilogue: Epilogue::None, choice: &[] };
+                let source = Source { x, channels, image, shift, epilogue: Epilogue::None, choice: &[] };
                 operands::transform::<V, I, P>(
                     &tiling,
                     tiling.input_canvas(),
@@ -255,7 +271,8 @@ impl<R: Real> Run<'_, R> {
             }
             Operation::PrepareOutput { dy, choice, to } => {
                 let (channels, image) = (g.channels_out, winograd.result());
-                let source = Source { x: dy, channels, image, epilogue: winograd.epilogue, choice };
+                let source =
+                    Source { x: dy, channels, image, shift: None, epilogue: winograd.epilogue, choice };
                 let canvas = tiling.output_canvas();
                 operands::transform::<V, O, P>(
                     &tiling,

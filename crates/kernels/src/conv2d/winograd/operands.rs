@@ -21,6 +21,8 @@ pub(super) struct Source<'a, S> {
     pub(super) channels: usize,
     /// Height and width of an image of `x`.
     pub(super) image: (usize, usize),
+    /// What is added to every pixel.
+    pub(super) shift: Option<S>,
     /// The epilogue to be undone, with its choices.
     pub(super) epilogue: Epilogue,
     pub(super) choice: &'a [u8],
@@ -82,12 +84,15 @@ fn read<V: Lanes>((n, group, block, source, canvas, to): Block<'_, V::Scalar>) {
     let rows =
         Rows { first: channel * n * area, stride: n * area, lanes: LANES.min(source.channels - channel) };
     let step = if source.epilogue == Epilogue::ReluMaxPool { 2 } else { 1 };
+    let shift =
+        source.shift.map_or(V::zero(), |shift| V::splat(shift).keep(u16::MAX >> (LANES - rows.lanes)));
     let mut offsets = canvas.pixels(source.image, step);
     for start in (0..count).step_by(LANES) {
         let width = LANES.min(count - start);
         let columns = rows::load::<V>(source.x, rows, first + start, width);
         for (i, &column) in columns.iter().enumerate().take(width) {
             let pixel = block * n * area + first + start + i;
+            let column = if source.shift.is_some() { column.add(shift) } else { column };
             place(column, source, pixel, &mut to[offsets.step()..], canvas.row());
         }
     }

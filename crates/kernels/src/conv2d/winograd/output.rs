@@ -6,10 +6,10 @@ use super::operands::{mask, window};
 use super::rows::{self, Rows};
 use super::sandwich::sandwich;
 use super::tiling::{Canvas, Group, Tiling};
-use crate::Accumulate;
 use crate::disjoint::Disjoint;
-use crate::epilogue::Epilogue;
+use crate::epilogue::{Addends, Epilogue};
 use crate::simd::{LANES, Lanes, Leaf};
+use crate::{Accumulate, Real};
 
 /// The choices of an epilogue, while several tasks make their parts of them.
 pub(super) enum Choices<'a> {
@@ -25,10 +25,12 @@ pub(super) struct Target<'a, S> {
     pub(super) channels: usize,
     /// Height and width of an image of `y`.
     pub(super) image: (usize, usize),
-    pub(super) bias: Option<&'a [S]>,
+    pub(super) addends: Addends<'a, S>,
     pub(super) epilogue: Epilogue,
     pub(super) choices: Choices<'a>,
     pub(super) accumulate: Accumulate,
+    /// Where the sum of each group's blocks goes, `[group][block]`.
+    pub(super) sums: Option<Disjoint<'a, f64>>,
 }
 
 /// Sums in the transformed domain, `[point][tile][row]`, from the first of 16 channels on.
@@ -94,19 +96,50 @@ pub(super) fn write<V: Lanes>((n, group, block, canvas, pixels, target): Block<'
     let channel = block * LANES;
     let lanes = LANES.min(target.channels - channel);
     let rows = Rows { first: channel * n * area, stride: n * area, lanes };
-    let bias = target.bias.map_or(V::zero(), |bias| V::read_few(&bias[channel..channel + lanes]));
+    let bias = target.addends.bias.map_or(V::zero(), |bias| V::read_few(&bias[channel..channel + lanes]));
     let step = if target.epilogue == Epilogue::ReluMaxPool { 2 } else { 1 };
+    let mut total = 0.0;
     let mut offsets = canvas.pixels(target.image, step);
     for start in (0..count).step_by(LANES) {
         let width = LANES.min(count - start);
-        let mut columns = [V::zero(); LANES];
+        let mut columns = [bias; LANES];
+        if let Some(residual) = target.addends.residual {
+            let residual = rows::load::<V>(residual, rows, first + start, width);
+            for (column, &residual) in columns.iter_mut().zip(&residual) {
+                *column = column.add(residual);
+            }
+        }
         for (i, column) in columns.iter_mut().enumerate().take(width) {
             let pixel = block * n * area + first + start + i;
-            *column = value(&pixels[offsets.step()..], bias, target, pixel, (canvas.row(), lanes));
+            *column = value(&pixels[offsets.step()..], *column, target, pixel, (canvas.row(), lanes));
+        }
+        if target.sums.is_some() {
+            total += sum(&columns[..width]);
         }
         // SAFETY: this task is the only one that writes these pixels of these channels.
         unsafe { rows::store::<V>(columns, &target.y, rows, (first + start, width), target.accumulate) };
     }
+    if let Some(sums) = &target.sums {
+        // SAFETY: this task is the only one that writes this block of this group.
+        let part = unsafe { sums.part(group.index * target.channels.div_ceil(LANES) + block, 1) };
+        part.fill(total);
+    }
+}
+
+/// The sum of all lanes of at most 16 vectors.
+#[inline(always)]
+fn sum<V: Lanes>(columns: &[V]) -> f64 {
+    let mut lanes = V::zero();
+    for &column in columns {
+        lanes = lanes.add(column);
+    }
+    let mut each = [V::Scalar::ZERO; LANES];
+    lanes.write(&mut each);
+    let mut total = 0.0;
+    for x in each {
+        total += x.to_f64();
+    }
+    total
 }
 
 /// The output at `pixel`, whose sums begin at `x`.
