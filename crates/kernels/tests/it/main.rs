@@ -1,6 +1,7 @@
 //! Every fast kernel against the formula it stands for, and the same bits for any number of threads.
 
 mod activation;
+mod batch_norm;
 mod channels;
 mod conv2d;
 mod data;
