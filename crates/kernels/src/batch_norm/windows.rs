@@ -3,7 +3,7 @@
 //! [`Epilogue::Relu`] has a little-endian `u16` for 16 pixels; bit `i` is set where `z > 0` at pixel `i`.
 //! [`Epilogue::ReluMaxPool`] has one byte for each window. What they choose is as in [`crate::epilogue`].
 
-use crate::epilogue::{Epilogue, NOTHING};
+use crate::epilogue::Epilogue;
 use crate::simd::{LANES, Lanes, Leaf};
 
 /// Height and width of an image before the epilogue.
@@ -54,18 +54,6 @@ pub(super) fn scatter<V: Lanes>(
     }
 }
 
-/// The first 16 numbers of `x`, or all and zeros.
-#[inline(always)]
-fn read<V: Lanes>(x: &[V::Scalar]) -> V {
-    if x.len() < LANES { V::read_few(x) } else { V::read(x) }
-}
-
-/// Overwrites the first 16 numbers of `x`, or all.
-#[inline(always)]
-fn write<V: Lanes>(value: V, x: &mut [V::Scalar]) {
-    if x.len() < LANES { value.write_few(x) } else { value.write(x) }
-}
-
 /// The ReLU of [`record`].
 struct Rectify<'a, S> {
     z: &'a [S],
@@ -76,15 +64,27 @@ struct Rectify<'a, S> {
 impl<V: Lanes> Leaf<V> for Rectify<'_, V::Scalar> {
     #[inline(always)]
     fn run(self) {
-        let pixels = self.z.chunks(LANES).zip(self.y.chunks_mut(LANES));
-        for ((z, y), choice) in pixels.zip(self.choice.chunks_exact_mut(2)) {
-            let z = read::<V>(z);
-            let positive = z.greater(V::zero());
-            choice.copy_from_slice(&positive.to_le_bytes());
-            // A NaN must stay one, so that a diverged run is seen.
-            write(z.keep(positive | z.nan()), y);
+        let ((z, z_rest), (y, y_rest)) = (self.z.as_chunks::<LANES>(), self.y.as_chunks_mut::<LANES>());
+        let mut choices = self.choice.as_chunks_mut::<2>().0.iter_mut();
+        for ((z, y), choice) in z.iter().zip(y).zip(&mut choices) {
+            let (value, bits) = rectified(V::read(z));
+            *choice = bits.to_le_bytes();
+            value.write(y);
+        }
+        for choice in choices {
+            let (value, bits) = rectified(V::read_few(z_rest));
+            *choice = bits.to_le_bytes();
+            value.write_few(y_rest);
         }
     }
+}
+
+/// The ReLU and where it lets pass.
+#[inline(always)]
+fn rectified<V: Lanes>(z: V) -> (V, u16) {
+    let positive = z.greater(V::zero());
+    // A NaN must stay one, so that a diverged run is seen.
+    (z.keep(positive | z.nan()), positive)
 }
 
 /// The ReLU of [`gather`] and [`scatter`].
@@ -97,9 +97,14 @@ struct Mask<'a, S> {
 impl<V: Lanes> Leaf<V> for Mask<'_, V::Scalar> {
     #[inline(always)]
     fn run(self) {
-        let pixels = self.from.chunks(LANES).zip(self.to.chunks_mut(LANES));
-        for ((from, to), choice) in pixels.zip(self.choice.chunks_exact(2)) {
-            write(read::<V>(from).keep(u16::from_le_bytes([choice[0], choice[1]])), to);
+        let (from, from_rest) = self.from.as_chunks::<LANES>();
+        let (to, to_rest) = self.to.as_chunks_mut::<LANES>();
+        let mut choices = self.choice.as_chunks::<2>().0.iter();
+        for ((from, to), &choice) in from.iter().zip(to).zip(&mut choices) {
+            V::read(from).keep(u16::from_le_bytes(choice)).write(to);
+        }
+        for &choice in choices {
+            V::read_few(from_rest).keep(u16::from_le_bytes(choice)).write_few(to_rest);
         }
     }
 }
@@ -114,6 +119,13 @@ struct Windows {
     regular: bool,
 }
 
+/// Where 16 regular windows lie: their first element, and how many windows of the row come before it.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    first: usize,
+    column: usize,
+}
+
 impl Windows {
     fn new((height, width): Image) -> Self {
         let row = width / 2;
@@ -122,78 +134,107 @@ impl Windows {
         Self { image: (height, width), row, regular }
     }
 
-    /// The first element of a window.
+    /// How many of `count` windows are read and written 16 at a time.
     #[inline(always)]
-    const fn first(self, window: usize) -> usize {
+    const fn whole(self, count: usize) -> usize {
+        if self.regular { count / LANES * LANES } else { 0 }
+    }
+
+    /// The elements of a window.
+    #[inline(always)]
+    const fn elements(self, window: usize) -> [usize; 4] {
         let ((height, width), row) = (self.image, window / self.row);
-        (row / (height / 2) * height + row % (height / 2) * 2) * width + window % self.row * 2
+        let first = (row / (height / 2) * height + row % (height / 2) * 2) * width + window % self.row * 2;
+        [first, first + 1, first + width, first + width + 1]
     }
 
-    /// Where the elements of a window lie from its first one.
+    /// How far the third of the four vectors of regular windows lies from the first, and the runs of one row in them.
     #[inline(always)]
-    const fn offsets(self) -> [usize; 4] {
-        [0, 1, self.image.1, self.image.1 + 1]
+    const fn runs(self) -> (usize, usize) {
+        if self.row < LANES { (2 * LANES, self.row) } else { (self.image.1, LANES) }
     }
 
-    /// Regular windows from `start` on: where their four vectors begin, and the runs of one row in them.
+    /// Moves to the next regular windows.
     #[inline(always)]
-    const fn vectors(self, start: usize) -> ([usize; 4], usize) {
-        if self.row < LANES {
-            let a = 4 * start;
-            return ([a, a + LANES, a + 2 * LANES, a + 3 * LANES], self.row);
+    const fn step(self, place: &mut Place) {
+        place.first += 2 * LANES;
+        place.column += LANES;
+        if place.column >= self.row {
+            // The lower row has been read with the upper one.
+            place.first += self.runs().0;
+            place.column = 0;
         }
-        let (a, b) = (self.first(start), self.first(start) + self.image.1);
-        ([a, a + LANES, b, b + LANES], LANES)
     }
 
-    /// The four elements of `count` windows from `start` on.
+    /// The elements of 16 regular windows.
     #[inline(always)]
-    fn load<V: Lanes>(self, z: &[V::Scalar], (start, count): (usize, usize)) -> [V; 4] {
-        if self.regular && count == LANES {
-            let ([a, b, c, d], run) = self.vectors(start);
-            let (top, bottom) = (V::read(&z[a..]), V::read(&z[c..]));
-            let (even_top, odd_top) = V::deinterleave(1, top, V::read(&z[b..]));
-            let (even_bottom, odd_bottom) = V::deinterleave(1, bottom, V::read(&z[d..]));
-            let (first, third) = V::deinterleave(run, even_top, even_bottom);
-            let (second, fourth) = V::deinterleave(run, odd_top, odd_bottom);
-            return [first, second, third, fourth];
-        }
+    fn load<V: Lanes>(self, z: &[V::Scalar], place: &mut Place) -> [V; 4] {
+        let (below, run) = self.runs();
+        let (upper, lower) = (&z[place.first..], &z[place.first + below..]);
+        let (even_above, odd_above) = V::deinterleave(1, V::read(upper), V::read(&upper[LANES..]));
+        let (even_below, odd_below) = V::deinterleave(1, V::read(lower), V::read(&lower[LANES..]));
+        let (first, third) = V::deinterleave(run, even_above, even_below);
+        let (second, fourth) = V::deinterleave(run, odd_above, odd_below);
+        self.step(place);
+        [first, second, third, fourth]
+    }
+
+    /// Overwrites the elements of 16 regular windows.
+    #[inline(always)]
+    fn store<V: Lanes>(self, window: [V; 4], z: &mut [V::Scalar], place: &mut Place) {
+        let (below, run) = self.runs();
+        let (even_above, even_below) = V::interleave(run, window[0], window[2]);
+        let (odd_above, odd_below) = V::interleave(run, window[1], window[3]);
+        let (first, second) = V::interleave(1, even_above, odd_above);
+        let (third, fourth) = V::interleave(1, even_below, odd_below);
+        let (upper, lower) = (place.first, place.first + below);
+        first.write(&mut z[upper..]);
+        second.write(&mut z[upper + LANES..]);
+        third.write(&mut z[lower..]);
+        fourth.write(&mut z[lower + LANES..]);
+        self.step(place);
+    }
+
+    /// The elements of `count` windows from `start` on, wherever they lie.
+    #[inline(always)]
+    fn load_few<V: Lanes>(self, z: &[V::Scalar], start: usize, count: usize) -> [V; 4] {
         let mut lanes = [[V::Scalar::default(); LANES]; 4];
         for lane in 0..count {
-            let first = self.first(start + lane);
-            for (lanes, offset) in lanes.iter_mut().zip(self.offsets()) {
-                lanes[lane] = z[first + offset];
+            for (lanes, element) in lanes.iter_mut().zip(self.elements(start + lane)) {
+                lanes[lane] = z[element];
             }
         }
-        let mut elements = [V::zero(); 4];
-        for (element, lanes) in elements.iter_mut().zip(&lanes) {
+        let mut window = [V::zero(); 4];
+        for (element, lanes) in window.iter_mut().zip(&lanes) {
             *element = V::read(lanes);
         }
-        elements
+        window
     }
+}
 
-    /// Overwrites the four elements of `count` windows from `start` on.
-    #[inline(always)]
-    fn store<V: Lanes>(self, elements: [V; 4], z: &mut [V::Scalar], (start, count): (usize, usize)) {
-        if self.regular && count == LANES {
-            let ([a, b, c, d], run) = self.vectors(start);
-            let (even_top, even_bottom) = V::interleave(run, elements[0], elements[2]);
-            let (odd_top, odd_bottom) = V::interleave(run, elements[1], elements[3]);
-            let (top, bottom) =
-                (V::interleave(1, even_top, odd_top), V::interleave(1, even_bottom, odd_bottom));
-            for (vector, at) in [(top.0, a), (top.1, b), (bottom.0, c), (bottom.1, d)] {
-                vector.write(&mut z[at..]);
-            }
-            return;
-        }
-        let mut lanes = [V::Scalar::default(); LANES];
-        for (element, offset) in elements.iter().zip(self.offsets()) {
-            element.write(&mut lanes);
-            for (lane, &value) in lanes.iter().enumerate().take(count) {
-                z[self.first(start + lane) + offset] = value;
-            }
-        }
+/// The first maximum of each window, where it is positive or not a number, and which element it is; else zero and 255.
+#[inline(always)]
+fn choose<V: Lanes>(window: [V; 4]) -> (V, [u8; LANES]) {
+    let mut best = window[0];
+    let mut bytes = 0;
+    for (element, &z) in (1_u8..).zip(&window[1..]) {
+        let better = z.greater(best) | (z.nan() & !best.nan());
+        best = best.blend(better, z);
+        let lanes = V::bytes(better);
+        bytes = (bytes & !lanes) | (lanes & u128::from_le_bytes([element; LANES]));
     }
+    let kept = best.greater(V::zero()) | best.nan();
+    (best.keep(kept), (bytes | !V::bytes(kept)).to_le_bytes())
+}
+
+/// The elements that `choice` names, and zero where it names none.
+#[inline(always)]
+fn chosen<V: Lanes>(window: [V; 4], choice: [u8; LANES]) -> V {
+    let (mut sum, bytes) = (V::zero(), u128::from_le_bytes(choice));
+    for (element, &z) in (0_u8..).zip(&window) {
+        sum = sum.blend(V::bytes_equal(bytes, element), z);
+    }
+    sum
 }
 
 /// The max pooling of [`record`].
@@ -207,31 +248,22 @@ struct Choose<'a, S> {
 impl<V: Lanes> Leaf<V> for Choose<'_, V::Scalar> {
     #[inline(always)]
     fn run(self) {
-        let outputs = self.y.chunks_mut(LANES).zip(self.choice.chunks_mut(LANES));
-        for (i, (y, choice)) in outputs.enumerate() {
-            let window = self.windows.load::<V>(self.z, (i * LANES, y.len()));
-            let mut best = window[0];
-            let mut bytes = 0;
-            for (element, &z) in (1_u8..).zip(&window[1..]) {
-                let better = z.greater(best) | (z.nan() & !best.nan());
-                best = best.blend(better, z);
-                let lanes = V::bytes(better);
-                bytes = (bytes & !lanes) | (lanes & u128::from_le_bytes([element; LANES]));
-            }
-            let kept = best.greater(V::zero()) | best.nan();
-            let bytes = (bytes | !V::bytes(kept)).to_le_bytes();
+        let whole = self.windows.whole(self.y.len());
+        let ((y, y_rest), (choice, choice_rest)) =
+            (self.y.split_at_mut(whole), self.choice.split_at_mut(whole));
+        let mut place = Place::default();
+        for (y, choice) in y.as_chunks_mut::<LANES>().0.iter_mut().zip(choice.as_chunks_mut().0) {
+            let (best, bytes) = choose(self.windows.load::<V>(self.z, &mut place));
+            best.write(y);
+            *choice = bytes;
+        }
+        let rest = y_rest.chunks_mut(LANES).zip(choice_rest.chunks_mut(LANES));
+        for (i, (y, choice)) in rest.enumerate() {
+            let (best, bytes) = choose(self.windows.load_few::<V>(self.z, whole + i * LANES, y.len()));
+            best.write_few(y);
             choice.copy_from_slice(&bytes[..choice.len()]);
-            write(best.keep(kept), y);
         }
     }
-}
-
-/// The choices of up to 16 windows.
-#[inline(always)]
-fn bytes_of(choice: &[u8]) -> u128 {
-    let mut bytes = [NOTHING; LANES];
-    bytes[..choice.len()].copy_from_slice(choice);
-    u128::from_le_bytes(bytes)
 }
 
 /// The max pooling of [`gather`].
@@ -245,14 +277,16 @@ struct Gather<'a, S> {
 impl<V: Lanes> Leaf<V> for Gather<'_, V::Scalar> {
     #[inline(always)]
     fn run(self) {
-        let outputs = self.y.chunks_mut(LANES).zip(self.choice.chunks(LANES));
-        for (i, (y, choice)) in outputs.enumerate() {
-            let window = self.windows.load::<V>(self.z, (i * LANES, y.len()));
-            let (mut chosen, bytes) = (V::zero(), bytes_of(choice));
-            for (element, &z) in (0_u8..).zip(&window) {
-                chosen = chosen.blend(V::bytes_equal(bytes, element), z);
-            }
-            write(chosen, y);
+        let whole = self.windows.whole(self.y.len());
+        let ((y, y_rest), (choice, choice_rest)) = (self.y.split_at_mut(whole), self.choice.split_at(whole));
+        let mut place = Place::default();
+        for (y, choice) in y.as_chunks_mut::<LANES>().0.iter_mut().zip(choice.as_chunks().0) {
+            chosen(self.windows.load::<V>(self.z, &mut place), *choice).write(y);
+        }
+        let rest = y_rest.iter_mut().zip(choice_rest).enumerate();
+        for (i, (y, &choice)) in rest {
+            let element = self.windows.elements(whole + i).get(usize::from(choice)).copied();
+            *y = element.map_or(V::Scalar::default(), |element| self.z[element]);
         }
     }
 }
@@ -268,18 +302,23 @@ struct Scatter<'a, S> {
 impl<V: Lanes> Leaf<V> for Scatter<'_, V::Scalar> {
     #[inline(always)]
     fn run(self) {
-        if !self.windows.regular {
-            // Some elements may lie in no window.
-            self.z.fill(V::Scalar::default());
-        }
-        let outputs = self.y.chunks(LANES).zip(self.choice.chunks(LANES));
-        for (i, (y, choice)) in outputs.enumerate() {
-            let (value, bytes) = (read::<V>(y), bytes_of(choice));
+        let whole = self.windows.whole(self.y.len());
+        let ((y, y_rest), (choice, choice_rest)) = (self.y.split_at(whole), self.choice.split_at(whole));
+        let mut place = Place::default();
+        for (y, choice) in y.as_chunks::<LANES>().0.iter().zip(choice.as_chunks().0) {
+            let (value, bytes) = (V::read(y), u128::from_le_bytes(*choice));
             let mut window = [V::zero(); 4];
             for (element, z) in (0_u8..).zip(&mut window) {
                 *z = value.keep(V::bytes_equal(bytes, element));
             }
-            self.windows.store(window, self.z, (i * LANES, y.len()));
+            self.windows.store(window, self.z, &mut place);
+        }
+        // What follows is not all in windows.
+        self.z[4 * whole..].fill(V::Scalar::default());
+        for (i, (&y, &choice)) in y_rest.iter().zip(choice_rest).enumerate() {
+            if let Some(&element) = self.windows.elements(whole + i).get(usize::from(choice)) {
+                self.z[element] = y;
+            }
         }
     }
 }
