@@ -8,6 +8,7 @@
 //! number of threads. Sums that decide something are `f64`.
 
 pub mod activation;
+pub mod batch_norm;
 pub mod channels;
 pub mod conv2d;
 mod disjoint;

@@ -31,3 +31,12 @@ pub(crate) fn chunks2<T: Send, U: Send>(
         pairs.enumerate().for_each(|(i, (a, b))| f(i, a, b));
     }
 }
+
+/// Calls `f(index)` for each of `count` tasks, which handle `elements` elements in all.
+pub(crate) fn tasks(count: usize, elements: usize, f: impl Fn(usize) + Sync + Send) {
+    if elements <= SERIAL {
+        (0..count).for_each(f);
+    } else {
+        (0..count).into_par_iter().for_each(f);
+    }
+}

@@ -169,6 +169,35 @@ pub struct OperandSizes {
     pub scratch_bytes: usize,
 }
 
+/// A batch norm of inputs of this shape, and what follows it in the same pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNormLayer {
+    /// The shape of the input.
+    pub input: Shape,
+    /// What follows.
+    pub epilogue: Epilogue,
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// Whether the statistics are those of the batch; else they are given, and constant.
+    pub of_batch: bool,
+}
+
+/// Where the rules of a [`BatchNormLayer`] are evaluated: what [`Backend::batch_norm_value`] read and wrote.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNormPoint<'a, B: Backend> {
+    /// The input.
+    pub x: &'a B::Buffer,
+    /// The factor of each channel.
+    pub gamma: View<'a, B::Buffer>,
+    /// The mean and the variance of each channel.
+    pub statistics: (&'a B::Wide, &'a B::Wide),
+    /// What the epilogue chose.
+    pub choice: &'a B::Bytes,
+}
+
+/// Where the gradient of an input goes and whether it is added there; `None` where nobody needs it.
+pub type Target<'a, T> = Option<(&'a mut T, Accumulate)>;
+
 /// Whether an epilogue decides which elements pass, or repeats what it decided at the primal point.
 #[derive(Debug)]
 pub enum Choice<'a, T> {
@@ -179,7 +208,7 @@ pub enum Choice<'a, T> {
 }
 
 /// The kernels of one device. See the [module](self) for what all of them promise.
-pub trait Backend: Debug + Send {
+pub trait Backend: Debug + Send + Sized {
     /// Numbers of the backend's precision: parameters or activations.
     type Buffer: Debug + Send;
     /// `f64` numbers: sums, per-channel vectors, accumulated gradients.
@@ -345,6 +374,59 @@ pub trait Backend: Debug + Send {
         r: &mut Self::Buffer,
     );
 
+    /// The bytes of choices and of scratch of a batch norm for `n` examples; its operands are prepared by nobody.
+    fn batch_norm_sizes(&self, layer: &BatchNormLayer, n: usize) -> OperandSizes;
+    /// `y` = the epilogue of the normalised input, with `affine = (γ, β)`, and `choice` = what it chose. Statistics of the batch
+    /// overwrite `statistics` (mean and variance); others are read there.
+    #[expect(clippy::too_many_arguments, reason = "a closed kernel names all its operands")]
+    fn batch_norm_value(
+        &self,
+        layer: &BatchNormLayer,
+        n: usize,
+        x: &Self::Buffer,
+        affine: (View<'_, Self::Buffer>, View<'_, Self::Buffer>),
+        statistics: (&mut Self::Wide, &mut Self::Wide),
+        choice: &mut Self::Bytes,
+        y: &mut Self::Buffer,
+    );
+    /// `sums = (β̄, γ̄)` and `dx (+)=` the gradient of the input, from the gradient `dy` after the epilogue.
+    fn batch_norm_gradient(
+        &self,
+        layer: &BatchNormLayer,
+        n: usize,
+        at: BatchNormPoint<'_, Self>,
+        dy: &Self::Buffer,
+        sums: (&mut Self::Wide, &mut Self::Wide),
+        dx: Target<'_, Self::Buffer>,
+    );
+    /// `y_dot` = the tangent after the epilogue, with `dot = (γ̇, β̇)`, and `means` = what [`Self::batch_norm_gradient_tangent`]
+    /// needs of it.
+    #[expect(clippy::too_many_arguments, reason = "a closed kernel names all its operands")]
+    fn batch_norm_tangent(
+        &self,
+        layer: &BatchNormLayer,
+        n: usize,
+        at: BatchNormPoint<'_, Self>,
+        x_dot: Option<&Self::Buffer>,
+        dot: (View<'_, Self::Buffer>, View<'_, Self::Buffer>),
+        means: (&mut Self::Wide, &mut Self::Wide),
+        y_dot: &mut Self::Buffer,
+    );
+    /// `sums` = the derivatives of `β̄` and `γ̄`, and `dx (+)=` that of the input's gradient, along `dot = (ẋ, γ̇)` and `dȳ`, with
+    /// `adjoint = (ȳ, dȳ)` and `known` = the sums of the gradient and the means of the tangent.
+    #[expect(clippy::too_many_arguments, reason = "a closed kernel names all its operands")]
+    fn batch_norm_gradient_tangent(
+        &self,
+        layer: &BatchNormLayer,
+        n: usize,
+        at: BatchNormPoint<'_, Self>,
+        known: [(&Self::Wide, &Self::Wide); 2],
+        adjoint: (&Self::Buffer, &Self::Buffer),
+        dot: (Option<&Self::Buffer>, View<'_, Self::Buffer>),
+        sums: (&mut Self::Wide, &mut Self::Wide),
+        dx: Target<'_, Self::Buffer>,
+    );
+
     /// `y` = the maxima of the windows of `planes` images, `choice` = which element of its window each is.
     fn max_pool(
         &self,
@@ -423,8 +505,6 @@ pub trait Backend: Debug + Send {
     );
     /// `out[c] = Σ_k a_k Π_j v_kj[c]`: arithmetic on per-channel vectors of one length.
     fn polynomial(&self, terms: &[Monomial<'_, Self::Wide>], out: &mut Self::Wide);
-    /// `out[c] = 1 / sqrt(x[c] + epsilon)`.
-    fn inverse_sqrt(&self, x: &Self::Wide, epsilon: f64, out: &mut Self::Wide);
     /// `out` = the range of a flat buffer in double precision.
     fn widen(&self, x: View<'_, Self::Buffer>, out: &mut Self::Wide);
     /// The range of a flat buffer `(+)= x`.

@@ -2,14 +2,16 @@
 
 use sharpness_kernels as kernels;
 use sharpness_kernels::Real;
+use sharpness_kernels::batch_norm::{self, BatchNorm};
 use sharpness_kernels::conv2d::Plan;
+use sharpness_kernels::epilogue::Size;
 use sharpness_kernels::linear::Linear;
 use sharpness_kernels::workspace::Workspace;
 use smallvec::{SmallVec, smallvec};
 
 use crate::backend::{
-    Accumulate, Activation, Addends, Backend, BilinearLayer, Choice, Contraction, Loss, MaskKey, Method,
-    Monomial, OperandSizes, Pool2d, Scaled, Shape, View, ViewMut,
+    Accumulate, Activation, Addends, Backend, BatchNormLayer, BatchNormPoint, BilinearLayer, Choice,
+    Contraction, Loss, MaskKey, Method, Monomial, OperandSizes, Pool2d, Scaled, Shape, Target, View, ViewMut,
 };
 
 /// The CPU in precision `R`. Activations have the layout `[c, n, h, w]`.
@@ -73,6 +75,26 @@ fn per_channel<R: Real>(layer: &BilinearLayer, x: &[R]) -> SmallVec<[R; 64]> {
         [one] => smallvec![*one; layer.contraction.channels_out()],
         each => each.into(),
     }
+}
+
+/// The kernels of a batch norm.
+const fn batch_norm(layer: &BatchNormLayer, n: usize) -> BatchNorm {
+    let Shape { channels, height, width } = layer.input;
+    BatchNorm {
+        size: Size { channels, n, height, width },
+        epilogue: layer.epilogue,
+        epsilon: layer.epsilon,
+        of_batch: layer.of_batch,
+    }
+}
+
+fn point<'a, R: Real>(at: BatchNormPoint<'a, Cpu<R>>) -> batch_norm::Point<'a, R> {
+    let (mean, variance) = at.statistics;
+    batch_norm::Point { x: at.x, mean, variance, gamma: slice(at.gamma), choice: at.choice }
+}
+
+fn target<'a, R>(dx: Target<'a, Vec<R>>) -> batch_norm::Target<'a, R> {
+    dx.map(|(dx, accumulate)| (dx.as_mut_slice(), accumulate))
 }
 
 impl<R: Real> Backend for Cpu<R> {
@@ -312,6 +334,65 @@ impl<R: Real> Backend for Cpu<R> {
         }
     }
 
+    fn batch_norm_sizes(&self, layer: &BatchNormLayer, n: usize) -> OperandSizes {
+        let norm = batch_norm(layer, n);
+        let (choice, scratch_bytes) = (norm.choice_len(), norm.scratch_bytes::<R>());
+        OperandSizes { choice, scratch_bytes, ..OperandSizes::default() }
+    }
+    fn batch_norm_value(
+        &self,
+        layer: &BatchNormLayer,
+        n: usize,
+        x: &Vec<R>,
+        (gamma, beta): (View<'_, Vec<R>>, View<'_, Vec<R>>),
+        (mean, variance): (&mut Vec<f64>, &mut Vec<f64>),
+        choice: &mut Vec<u8>,
+        y: &mut Vec<R>,
+    ) {
+        let affine = (slice(gamma), slice(beta));
+        batch_norm(layer, n).value(x, affine, (mean, variance), choice, y, &self.workspace);
+    }
+    fn batch_norm_gradient(
+        &self,
+        layer: &BatchNormLayer,
+        n: usize,
+        at: BatchNormPoint<'_, Self>,
+        dy: &Vec<R>,
+        (beta, gamma): (&mut Vec<f64>, &mut Vec<f64>),
+        dx: Target<'_, Vec<R>>,
+    ) {
+        batch_norm(layer, n).gradient(point(at), dy, (beta, gamma), target(dx), &self.workspace);
+    }
+    fn batch_norm_tangent(
+        &self,
+        layer: &BatchNormLayer,
+        n: usize,
+        at: BatchNormPoint<'_, Self>,
+        x_dot: Option<&Vec<R>>,
+        (gamma, beta): (View<'_, Vec<R>>, View<'_, Vec<R>>),
+        (p, m): (&mut Vec<f64>, &mut Vec<f64>),
+        y_dot: &mut Vec<R>,
+    ) {
+        let (x_dot, dot) = (x_dot.map(Vec::as_slice), (slice(gamma), slice(beta)));
+        batch_norm(layer, n).tangent(point(at), x_dot, dot, (p, m), y_dot, &self.workspace);
+    }
+    fn batch_norm_gradient_tangent(
+        &self,
+        layer: &BatchNormLayer,
+        n: usize,
+        at: BatchNormPoint<'_, Self>,
+        [(beta, gamma), (p, m)]: [(&Vec<f64>, &Vec<f64>); 2],
+        (dy, dy_dot): (&Vec<R>, &Vec<R>),
+        (x_dot, gamma_dot): (Option<&Vec<R>>, View<'_, Vec<R>>),
+        (d_beta, d_gamma): (&mut Vec<f64>, &mut Vec<f64>),
+        dx: Target<'_, Vec<R>>,
+    ) {
+        let (known, dot) =
+            (((&**beta, &**gamma), (&**p, &**m)), (x_dot.map(Vec::as_slice), slice(gamma_dot)));
+        let (norm, sums, s) = (batch_norm(layer, n), (&mut **d_beta, &mut **d_gamma), &self.workspace);
+        norm.gradient_tangent(point(at), known, (dy, dy_dot), dot, sums, target(dx), s);
+    }
+
     fn max_pool(&self, pool: &Pool2d, planes: usize, x: &Vec<R>, y: &mut Vec<R>, choice: &mut Vec<u8>) {
         let len = planes * outputs(pool);
         kernels::pool2d::max_pool(pool, x, &mut y[..len], &mut choice[..len]);
@@ -389,9 +470,6 @@ impl<R: Real> Backend for Cpu<R> {
         for (c, out) in out.iter_mut().enumerate() {
             *out = terms.iter().map(|(a, factors)| a * factors.iter().map(|v| v[c]).product::<f64>()).sum();
         }
-    }
-    fn inverse_sqrt(&self, x: &Vec<f64>, epsilon: f64, out: &mut Vec<f64>) {
-        out.iter_mut().zip(x).for_each(|(out, x)| *out = 1.0 / (x + epsilon).sqrt());
     }
     fn widen(&self, x: View<'_, Vec<R>>, out: &mut Vec<f64>) {
         out.iter_mut().zip(slice(x)).for_each(|(out, x)| *out = x.to_f64());

@@ -220,7 +220,8 @@ impl<B: Backend> Saved<B> {
 /// A differentiable op.
 ///
 /// The graph calls [`Op::value`] first at a point, and [`Op::tangent`] before [`Op::gradient_tangent`] with the same
-/// direction; by-products in [`Saved`] may pass along these two paths and no other. It asks for derivatives only where some
+/// direction; by-products in [`Saved`] may pass along these two paths. Those of an [`Op::gradient`] without
+/// [`Context::scratch`] may pass to [`Op::gradient_tangent`] too, and no others. It asks for derivatives only where some
 /// parameter, the op's own or an earlier one, reaches the output: a [`Direction`] is never empty.
 pub trait Op<B: Backend>: Debug + Send {
     /// The kind of op, as tables name it.

@@ -164,6 +164,88 @@ impl Lanes for Avx2 {
         let [low, high, ..] = mask.to_le_bytes();
         u16::from_le_bytes([low, high])
     }
+    #[inline(always)]
+    fn deinterleave(run: usize, a: Self, b: Self) -> (Self, Self) {
+        let ([a, b], [c, d]) = (a.0, b.0);
+        // SAFETY: as in `splat`.
+        let [(a, b), (c, d)] = unsafe {
+            match run {
+                1 | 2 => [separated(run, a, b), separated(run, c, d)],
+                4 => [halves(a, b), halves(c, d)],
+                8 => [(a, b), (c, d)],
+                _ => [(a, c), (b, d)],
+            }
+        };
+        (Self([a, c]), Self([b, d]))
+    }
+    #[inline(always)]
+    fn interleave(run: usize, even: Self, odd: Self) -> (Self, Self) {
+        let ([a, c], [b, d]) = (even.0, odd.0);
+        // SAFETY: as in `splat`.
+        let [(a, b), (c, d)] = unsafe {
+            match run {
+                1 | 2 => [joined(run, a, b), joined(run, c, d)],
+                4 => [halves(a, b), halves(c, d)],
+                8 => [(a, b), (c, d)],
+                _ => [(a, c), (b, d)],
+            }
+        };
+        (Self([a, b]), Self([c, d]))
+    }
+}
+
+/// The low halves of both registers, and the high ones; its own inverse.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+unsafe fn halves(a: __m256, b: __m256) -> (__m256, __m256) {
+    // SAFETY: the caller promises the instruction set.
+    unsafe { (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)) }
+}
+
+/// The register with its second and third quarters exchanged.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+unsafe fn middle_exchanged(x: __m256) -> __m256 {
+    // SAFETY: the caller promises the instruction set.
+    unsafe { _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(x))) }
+}
+
+/// The even and the odd runs of 1 or 2 lanes of two registers.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+unsafe fn separated(run: usize, a: __m256, b: __m256) -> (__m256, __m256) {
+    // SAFETY: the caller promises the instruction set.
+    unsafe {
+        let (even, odd) = if run == 1 {
+            (_mm256_shuffle_ps::<0x88>(a, b), _mm256_shuffle_ps::<0xdd>(a, b))
+        } else {
+            (_mm256_shuffle_ps::<0x44>(a, b), _mm256_shuffle_ps::<0xee>(a, b))
+        };
+        (middle_exchanged(even), middle_exchanged(odd))
+    }
+}
+
+/// The inverse of [`separated`].
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+unsafe fn joined(run: usize, even: __m256, odd: __m256) -> (__m256, __m256) {
+    // SAFETY: the caller promises the instruction set.
+    unsafe {
+        let (even, odd) = (middle_exchanged(even), middle_exchanged(odd));
+        if run == 1 {
+            (_mm256_unpacklo_ps(even, odd), _mm256_unpackhi_ps(even, odd))
+        } else {
+            (_mm256_shuffle_ps::<0x44>(even, odd), _mm256_shuffle_ps::<0xee>(even, odd))
+        }
+    }
 }
 
 /// The transpose of an 8 x 8 matrix.

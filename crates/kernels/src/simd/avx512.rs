@@ -6,11 +6,47 @@
 
 use std::arch::x86_64::*;
 
-use super::{LANES, Lanes, Leaf};
+use super::{LANES, Lanes, Leaf, deinterleaved, interleaved};
 
 /// A register of 16 `f32`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Avx512(__m512);
+
+/// For runs of 1, 2, 4, 8 and 16 lanes: the lanes of two registers that make two others.
+type Permutations = [[[i32; LANES]; 2]; 5];
+
+/// Those of [`Lanes::deinterleave`].
+static DEINTERLEAVED: Permutations = permutations(false);
+/// Those of [`Lanes::interleave`].
+static INTERLEAVED: Permutations = permutations(true);
+
+#[expect(clippy::cast_possible_truncation, reason = "two registers have 32 lanes")]
+const fn permutations(inverse: bool) -> Permutations {
+    let mut all = [[[0; LANES]; 2]; 5];
+    let mut i = 0;
+    while i < 10 * LANES {
+        let (shift, lane) = (i / (2 * LANES), i % (2 * LANES));
+        let run = 1 << shift;
+        let source = if inverse { interleaved(run, lane) } else { deinterleaved(run, lane) };
+        all[shift][lane / LANES][lane % LANES] = source as i32;
+        i += 1;
+    }
+    all
+}
+
+/// The two registers of lanes of `a` and then `b`.
+///
+/// # Safety
+/// The processor has AVX-512 F.
+#[inline(always)]
+unsafe fn permuted(a: Avx512, b: Avx512, lanes: &[[i32; LANES]; 2]) -> (Avx512, Avx512) {
+    // SAFETY: the caller promises the instruction set, and both rows have 16 indices.
+    unsafe {
+        let first = _mm512_loadu_si512(lanes[0].as_ptr().cast());
+        let second = _mm512_loadu_si512(lanes[1].as_ptr().cast());
+        (Avx512(_mm512_permutex2var_ps(a.0, first, b.0)), Avx512(_mm512_permutex2var_ps(a.0, second, b.0)))
+    }
+}
 
 /// Runs a loop with AVX-512 enabled for it and all that is inlined into it.
 ///
@@ -110,6 +146,16 @@ impl Lanes for Avx512 {
                 _mm_set1_epi8(value.cast_signed()),
             )
         }
+    }
+    #[inline(always)]
+    fn deinterleave(run: usize, a: Self, b: Self) -> (Self, Self) {
+        // SAFETY: as in `splat`.
+        unsafe { permuted(a, b, &DEINTERLEAVED[run.trailing_zeros() as usize]) }
+    }
+    #[inline(always)]
+    fn interleave(run: usize, even: Self, odd: Self) -> (Self, Self) {
+        // SAFETY: as in `splat`.
+        unsafe { permuted(even, odd, &INTERLEAVED[run.trailing_zeros() as usize]) }
     }
 }
 

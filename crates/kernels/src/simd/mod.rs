@@ -72,6 +72,16 @@ pub trait Lanes: Copy + 'static {
     fn bytes(mask: u16) -> u128;
     /// Bit `l` is set where byte `l` of `bytes` is `value`.
     fn bytes_equal(bytes: u128, value: u8) -> u16;
+    /// The even and the odd runs of `run` lanes in the 32 lanes of `a` and then `b`. `run` is a power of two, at most 16.
+    #[inline(always)]
+    fn deinterleave(run: usize, a: Self, b: Self) -> (Self, Self) {
+        permuted(a, b, |lane| deinterleaved(run, lane))
+    }
+    /// The 32 lanes whose even and odd runs of `run` lanes are these: the inverse of [`Self::deinterleave`].
+    #[inline(always)]
+    fn interleave(run: usize, even: Self, odd: Self) -> (Self, Self) {
+        permuted(even, odd, |lane| interleaved(run, lane))
+    }
     /// The first 16 numbers of `x`.
     ///
     /// # Panics
@@ -111,6 +121,31 @@ pub trait Lanes: Copy + 'static {
     fn zero() -> Self {
         Self::splat(Self::Scalar::ZERO)
     }
+}
+
+/// The lane of two vectors that [`Lanes::deinterleave`] moves to `lane`.
+const fn deinterleaved(run: usize, lane: usize) -> usize {
+    let (part, lane) = (lane / LANES, lane % LANES);
+    (2 * (lane >> run.trailing_zeros()) + part) * run + (lane & (run - 1))
+}
+
+/// The lane of two vectors that [`Lanes::interleave`] moves to `lane`.
+const fn interleaved(run: usize, lane: usize) -> usize {
+    let index = lane >> run.trailing_zeros();
+    index % 2 * LANES + index / 2 * run + (lane & (run - 1))
+}
+
+/// Two vectors of the lanes of `a` and then `b` that `source` names.
+#[inline(always)]
+fn permuted<V: Lanes>(a: V, b: V, source: impl Fn(usize) -> usize) -> (V, V) {
+    let mut lanes = [V::Scalar::ZERO; 2 * LANES];
+    a.write(&mut lanes);
+    b.write(&mut lanes[LANES..]);
+    let mut moved = lanes;
+    for (lane, moved) in moved.iter_mut().enumerate() {
+        *moved = lanes[source(lane)];
+    }
+    (V::read(&moved), V::read(&moved[LANES..]))
 }
 
 /// An innermost loop.

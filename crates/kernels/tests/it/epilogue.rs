@@ -28,7 +28,7 @@ const fn geometry(size: &Size) -> Pool2d {
 }
 
 /// Numbers with many ties, zeros of both signs, and a NaN now and then.
-fn awkward<R: Real>(random: &mut Random, len: usize) -> Vec<R> {
+pub(crate) fn awkward<R: Real>(random: &mut Random, len: usize) -> Vec<R> {
     let number = |random: &mut Random| match random.word() % 16 {
         0 => f64::NAN,
         1..4 => -0.0,

@@ -2,6 +2,7 @@
 
 mod activation;
 mod around;
+mod batch_norm;
 mod channels;
 mod conv2d;
 mod data;

@@ -10,6 +10,7 @@ use sharpness_kernels::pool2d::{self, Pool2d};
 use sharpness_kernels::workspace::Workspace;
 use sharpness_kernels::{elementwise, layout, reduce};
 
+use crate::batch_norm::all_bits;
 use crate::data::{Random, bits, wide};
 
 /// Elements of a vector that every kernel splits.
@@ -103,8 +104,9 @@ type Kernels = fn() -> Vec<f64>;
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    let kernels: [(&str, Kernels); 6] = [
+    let kernels: [(&str, Kernels); 7] = [
         ("matrix product", products),
+        ("batch norm", all_bits),
         ("convolution", convolutions),
         ("pooling", pools),
         ("reduction", reductions),

@@ -145,11 +145,6 @@ impl Model {
         Err(Error::Architecture(problem))
     }
 
-    /// Whether the nonlinearity follows each convolution directly, in the same pass.
-    fn fuses_relu(&self) -> bool {
-        self.activation == Nonlinearity::Relu && !self.arch.has_batch_norm()
-    }
-
     /// A linear layer with PyTorch's beginning, and the ReLU in its pass where that is the nonlinearity.
     fn hidden_layer(&self, features_in: usize, features_out: usize) -> Linear {
         let epilogue = if self.activation == Nonlinearity::Relu { Epilogue::Relu } else { Epilogue::None };
@@ -192,7 +187,8 @@ impl<'a, B: Backend> Sequential<'a, B> {
     }
 
     /// A 3x3 convolution that keeps the image's size, batch norm where the architecture has it, the nonlinearity, and where asked
-    /// for a 2x2 max pooling. A ReLU and a pooling after it are made in the pass of the convolution; they count as modules.
+    /// for a 2x2 max pooling. A ReLU and a pooling after it are made in the pass of the batch norm, or of the convolution where there
+    /// is none; they count as modules.
     fn push_convolution(
         &mut self,
         model: &Model,
@@ -203,11 +199,12 @@ impl<'a, B: Backend> Sequential<'a, B> {
         let input = self.graph.shape(self.value);
         // An image that is too small to be pooled is an error of the pooling's own module.
         let has_windows = input.height > 1 && input.width > 1;
-        let epilogue = match (model.fuses_relu(), is_pooled && has_windows) {
+        let last = match (model.activation == Nonlinearity::Relu, is_pooled && has_windows) {
             (false, _) => Epilogue::None,
             (true, false) => Epilogue::Relu,
             (true, true) => Epilogue::ReluMaxPool,
         };
+        let normed = model.arch.has_batch_norm();
         self.push(Convolution {
             channels_in: input.channels,
             channels_out: channels,
@@ -216,16 +213,16 @@ impl<'a, B: Backend> Sequential<'a, B> {
             padding: 1,
             weight,
             bias: Some(bias),
-            epilogue,
+            epilogue: if normed { Epilogue::None } else { last },
         })?;
-        if model.arch.has_batch_norm() {
-            self.push(BatchNorm2d { channels })?;
+        if normed {
+            self.push(BatchNorm2d { channels, epilogue: last })?;
         }
-        match epilogue {
+        match last {
             Epilogue::None => self.push(model.activation.op())?,
             Epilogue::Relu | Epilogue::ReluMaxPool => self.index += 1,
         }
-        match epilogue {
+        match last {
             Epilogue::ReluMaxPool => self.index += 1,
             Epilogue::None | Epilogue::Relu if is_pooled => self.push(MaxPool { kernel: 2, stride: 2 })?,
             Epilogue::None | Epilogue::Relu => {}

@@ -120,7 +120,12 @@ impl Table {
                 self.add(&Elementwise(kind), &[shape], TRAINING);
             }
             for pass in [TRAINING, Pass::EVALUATION] {
-                self.add(&BatchNorm2d { channels: shape.channels }, &[shape], pass);
+                for epilogue in [Epilogue::None, Epilogue::Relu, Epilogue::ReluMaxPool] {
+                    let op = BatchNorm2d { channels: shape.channels, epilogue };
+                    if Op::<Cpu<f64>>::output(&op, &[shape]).is_ok() {
+                        self.add(&op, &[shape], pass);
+                    }
+                }
                 self.add(&DropoutOp { probability: 0.3, layer: 2 }, &[shape], pass);
             }
             self.add(&Add, &[shape, shape], TRAINING);

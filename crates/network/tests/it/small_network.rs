@@ -34,7 +34,7 @@ fn graph<R: Real>(activation: Activation, channels: usize, side: usize) -> Resul
     let mut graph = Graph::new(Shape::new(2, side, side));
     let mut x = graph.input();
     x = graph.push("0", convolution(2, channels), &[x])?;
-    x = graph.push("1", BatchNorm2d { channels }, &[x])?;
+    x = graph.push("1", BatchNorm2d { channels, epilogue: Epilogue::None }, &[x])?;
     x = graph.push("2", Elementwise(activation), &[x])?;
     x = graph.push("3", MaxPool { kernel: 2, stride: 2 }, &[x])?;
     x = graph.push("4", convolution(channels, 3), &[x])?;
