@@ -1,6 +1,7 @@
 //! Between layouts: `[n, c, h, w]` at the door, `[c, n, h, w]` inside, `[features, n]` for linear layers.
 
 use crate::parallel::chunks;
+use crate::transpose::transpose;
 use crate::{Accumulate, Real};
 
 /// `y: [c, n, inner]` from `x: [n, c, inner]`, rounded to the type of `y`.
@@ -33,12 +34,8 @@ pub fn to_nchw<R: Real>(channels: usize, n: usize, x: &[R]) -> Vec<f64> {
 /// # Panics
 /// If the lengths do not match.
 pub fn flatten<R: Real>(n: usize, inner: usize, x: &[R], y: &mut [R]) {
-    chunks(y, n * inner, |c, y| {
-        let x = &x[c * n * inner..][..n * inner];
-        for (j, y) in y.chunks_mut(n.max(1)).enumerate() {
-            y.iter_mut().enumerate().for_each(|(i, y)| *y = x[i * inner + j]);
-        }
-    });
+    let len = n * inner;
+    chunks(y, len, |c, y| transpose((n, inner), &x[c * len..][..len], Accumulate::Set, y));
 }
 
 /// `x: [c, n, inner] (+)= y: [c · inner, n]`: the adjoint of [`flatten`].
@@ -46,16 +43,8 @@ pub fn flatten<R: Real>(n: usize, inner: usize, x: &[R], y: &mut [R]) {
 /// # Panics
 /// If the lengths do not match.
 pub fn unflatten<R: Real>(n: usize, inner: usize, y: &[R], accumulate: Accumulate, x: &mut [R]) {
-    chunks(x, n * inner, |c, x| {
-        let y = &y[c * n * inner..][..n * inner];
-        for (i, x) in x.chunks_mut(inner.max(1)).enumerate() {
-            let y = (0..inner).map(|j| y[j * n + i]);
-            match accumulate {
-                Accumulate::Set => x.iter_mut().zip(y).for_each(|(x, y)| *x = y),
-                Accumulate::Add => x.iter_mut().zip(y).for_each(|(x, y)| *x += y),
-            }
-        }
-    });
+    let len = n * inner;
+    chunks(x, len, |c, x| transpose((inner, n), &y[c * len..][..len], accumulate, x));
 }
 
 /// Every second pixel of every second row, with channels of zeros appended: the shortcut of a widening Fixup block.

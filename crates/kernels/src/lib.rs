@@ -20,9 +20,11 @@ pub mod loss;
 pub mod matmul;
 mod parallel;
 pub mod pool2d;
+mod product;
 mod real;
 pub mod reduce;
 pub mod simd;
+mod transpose;
 pub mod workspace;
 
 pub use real::Real;

@@ -225,7 +225,7 @@ impl<R: Real> Backend for Cpu<R> {
         let pairs = pairs(operands);
         match self.kernel(layer) {
             Kernel::Convolution(k) => k.input_gradient(n, &pairs, accumulate, x, &self.workspace),
-            Kernel::Linear(k) => k.input_gradient(n, &pairs, accumulate, x),
+            Kernel::Linear(k) => k.input_gradient(n, &pairs, accumulate, x, &self.workspace),
         }
     }
     fn bilinear_weight_gradient(
@@ -240,7 +240,7 @@ impl<R: Real> Backend for Cpu<R> {
         let w = slice_mut(w);
         match self.kernel(layer) {
             Kernel::Convolution(k) => k.weight_gradient(n, &pairs, accumulate, w, &self.workspace),
-            Kernel::Linear(k) => k.weight_gradient(n, &pairs, accumulate, w),
+            Kernel::Linear(k) => k.weight_gradient(n, &pairs, accumulate, w, &self.workspace),
         }
     }
     fn bilinear_bias_gradient(

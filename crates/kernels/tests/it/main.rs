@@ -8,6 +8,7 @@ mod dropout;
 mod elementwise;
 mod epilogue;
 mod layout;
+mod linear;
 mod loss;
 mod matmul;
 mod plan;
