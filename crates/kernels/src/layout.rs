@@ -1,6 +1,9 @@
 //! Between layouts: `[n, c, h, w]` at the door, `[c, n, h, w]` inside, `[features, n]` for linear layers.
 
+use std::ops::Range;
+
 use crate::parallel::chunks;
+use crate::simd::{Lanes, Leaf, Task};
 use crate::transpose::transpose;
 use crate::{Accumulate, Real};
 
@@ -15,6 +18,74 @@ pub fn from_nchw<R: Real>(channels: usize, n: usize, x: &[f64], y: &mut [R]) {
         let x = &x[(i * channels + c) * inner..][..inner];
         y.iter_mut().zip(x).for_each(|(y, &x)| *y = R::from_f64(x));
     });
+}
+
+/// Images as bytes, and what makes numbers of them: `(scale · byte - mean) / deviation`.
+#[derive(Clone, Copy, Debug)]
+pub struct Pixels<'a> {
+    /// The bytes of all images, `[images, channels, inner]`.
+    pub bytes: &'a [u8],
+    /// What a byte is multiplied with.
+    pub scale: f64,
+    /// The means, `[channels, inner]`.
+    pub mean: &'a [f64],
+    /// The divisors, `[channels, inner]`.
+    pub deviation: &'a [f64],
+}
+
+/// `y: [c, n, inner]` = the `n` images with the given numbers, computed in double precision and rounded to the type of `y`.
+///
+/// # Panics
+/// If there is no such image, or the lengths do not match.
+pub fn from_pixels<R: Real>(channels: usize, pixels: &Pixels<'_>, numbers: &[u32], y: &mut [R]) {
+    assert_eq!(y.len(), numbers.len() * pixels.mean.len(), "the result has room for the images");
+    R::with_lanes(FromPixels { channels, pixels, numbers, y });
+}
+
+/// The task of [`from_pixels`].
+struct FromPixels<'a, R> {
+    channels: usize,
+    pixels: &'a Pixels<'a>,
+    numbers: &'a [u32],
+    y: &'a mut [R],
+}
+
+impl<R: Real> Task<R> for FromPixels<'_, R> {
+    fn run<V: Lanes<Scalar = R>>(self) {
+        let Self { channels, pixels, numbers, y } = self;
+        let inner = pixels.mean.len() / channels.max(1);
+        chunks(y, inner * PLANES, |index, y| {
+            for (i, y) in y.chunks_mut(inner.max(1)).enumerate() {
+                let plane = index * PLANES + i;
+                let (c, image) = (plane / numbers.len(), numbers[plane % numbers.len()] as usize);
+                V::vectorize(Plane { pixels, range: c * inner..(c + 1) * inner, image, y });
+            }
+        });
+    }
+}
+
+/// Planes of one task.
+const PLANES: usize = 8;
+
+/// The channel `range` of one image.
+struct Plane<'a, R> {
+    pixels: &'a Pixels<'a>,
+    range: Range<usize>,
+    image: usize,
+    y: &'a mut [R],
+}
+
+impl<V: Lanes> Leaf<V> for Plane<'_, V::Scalar> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { pixels: Pixels { bytes, scale, mean, deviation }, range, image, y } = self;
+        let bytes = &bytes[image * mean.len()..][range.clone()];
+        for (((y, &byte), mean), deviation) in
+            y.iter_mut().zip(bytes).zip(&mean[range.clone()]).zip(&deviation[range])
+        {
+            *y = V::Scalar::from_f64((f64::from(byte) * scale - mean) / deviation);
+        }
+    }
 }
 
 /// `[n, c, inner]` in double precision from `x: [c, n, inner]`.

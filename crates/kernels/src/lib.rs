@@ -23,6 +23,7 @@ pub mod pool2d;
 mod product;
 mod real;
 pub mod reduce;
+pub mod sgd;
 pub mod simd;
 mod transpose;
 pub mod workspace;

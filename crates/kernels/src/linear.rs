@@ -75,7 +75,15 @@ impl Linear {
             (Epilogue::ReluMaxPool, _) => return,
         };
         let (columns, depth) = (self.features_out, self.features_in);
-        R::with_lanes(Contraction { pairs, rows: n, columns, depth, right: Order::Columns, output, workspace });
+        R::with_lanes(Contraction {
+            pairs,
+            rows: n,
+            columns,
+            depth,
+            right: Order::Columns,
+            output,
+            workspace,
+        });
     }
 
     /// `x (+)= Σ_k w_kᵀ y_k` for pairs `(y_k, w_k)` of prepared output gradients and weights.

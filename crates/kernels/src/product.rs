@@ -71,9 +71,7 @@ fn dispatch<V: Lanes, const ROW: usize>(rows: usize, vectors: usize, p: Product<
 /// The loop of [`tile`].
 struct Tile<'a, S, const R: usize, const N: usize, const ROW: usize>(Product<'a, S>);
 
-impl<V: Lanes, const R: usize, const N: usize, const ROW: usize> Leaf<V>
-    for Tile<'_, V::Scalar, R, N, ROW>
-{
+impl<V: Lanes, const R: usize, const N: usize, const ROW: usize> Leaf<V> for Tile<'_, V::Scalar, R, N, ROW> {
     #[inline(always)]
     fn run(self) {
         tile::<V, R, N, ROW>(self.0);
@@ -82,9 +80,7 @@ impl<V: Lanes, const R: usize, const N: usize, const ROW: usize> Leaf<V>
 
 /// The kernel for `R` rows and `N` vectors.
 #[inline(always)]
-fn tile<V: Lanes, const R: usize, const N: usize, const ROW: usize>(
-    p: Product<'_, V::Scalar>,
-) {
+fn tile<V: Lanes, const R: usize, const N: usize, const ROW: usize>(p: Product<'_, V::Scalar>) {
     let mut sums = [[V::zero(); N]; R];
     let mut b = [p.b[0].as_ptr(); N];
     for (b, vectors) in b.iter_mut().zip(p.b) {

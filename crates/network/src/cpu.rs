@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::backend::{
     Accumulate, Activation, Backend, BilinearLayer, Choice, Contraction, Loss, MaskKey, Method, Monomial,
-    OperandSizes, Pool2d, Shape, View, ViewMut,
+    OperandSizes, Pixels, Pool2d, Sgd, Shape, View, ViewMut,
 };
 
 /// The CPU in precision `R`. Activations have the layout `[c, n, h, w]`.
@@ -93,6 +93,10 @@ impl<R: Real> Backend for Cpu<R> {
     fn upload_images(&self, shape: Shape, n: usize, x: &[f64], to: &mut Vec<R>) {
         kernels::layout::from_nchw(shape.channels, n, x, &mut to[..n * shape.elements()]);
     }
+    fn upload_pixels(&self, shape: Shape, pixels: &Pixels<'_>, numbers: &[u32], to: &mut Vec<R>) {
+        let to = &mut to[..numbers.len() * shape.elements()];
+        kernels::layout::from_pixels(shape.channels, pixels, numbers, to);
+    }
     fn upload_integers(&self, x: &[u32], to: &mut Vec<u32>) {
         to[..x.len()].copy_from_slice(x);
     }
@@ -118,7 +122,7 @@ impl<R: Real> Backend for Cpu<R> {
         accumulate: Accumulate,
         y: ViewMut<'_, Vec<R>>,
     ) {
-        let terms: Vec<(f64, &[R])> = terms.iter().map(|(a, x)| (*a, slice(*x))).collect();
+        let terms: SmallVec<[(f64, &[R]); 4]> = terms.iter().map(|(a, x)| (*a, slice(*x))).collect();
         kernels::elementwise::linear_combination(&terms, accumulate, slice_mut(y));
     }
     fn multiply(
@@ -132,6 +136,15 @@ impl<R: Real> Backend for Cpu<R> {
     }
     fn absolute_plus(&self, x: View<'_, Vec<R>>, offset: f64, y: ViewMut<'_, Vec<R>>) {
         kernels::elementwise::absolute_plus(slice(x), offset, slice_mut(y));
+    }
+    fn sgd(
+        &self,
+        rule: &Sgd,
+        gradient: View<'_, Vec<R>>,
+        buffer: Option<ViewMut<'_, Vec<R>>>,
+        parameters: ViewMut<'_, Vec<R>>,
+    ) {
+        kernels::sgd::sgd(rule, slice(gradient), buffer.map(slice_mut), slice_mut(parameters));
     }
     fn dot(&self, x: View<'_, Vec<R>>, y: View<'_, Vec<R>>, slot: usize, out: &mut Vec<f64>) {
         out[slot] = kernels::reduce::dot(slice(x), slice(y));
@@ -381,9 +394,11 @@ impl<R: Real> Backend for Cpu<R> {
         z: &Vec<R>,
         labels: &Vec<u32>,
         scale: f64,
+        sums: &mut Vec<f64>,
         dz: &mut Vec<R>,
     ) {
-        kernels::loss::loss_gradient(loss, n, &z[..n * classes], labels, scale, &mut dz[..n * classes]);
+        let dz = &mut dz[..n * classes];
+        kernels::loss::loss_gradient(loss, n, &z[..n * classes], labels, scale, sums, dz);
     }
     fn loss_hessian_product(
         &self,

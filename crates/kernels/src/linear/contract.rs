@@ -291,9 +291,7 @@ impl<S> Store<'_, S> {
                 // A NaN stays one, so that a diverged run is seen.
                 z.keep(positive | z.nan())
             }
-            Choices::Replay(choice) => {
-                z.keep(u16::from_le_bytes([choice[2 * place], choice[2 * place + 1]]))
-            }
+            Choices::Replay(choice) => z.keep(u16::from_le_bytes([choice[2 * place], choice[2 * place + 1]])),
         }
     }
 }

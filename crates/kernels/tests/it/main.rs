@@ -14,5 +14,6 @@ mod matmul;
 mod plan;
 mod pool2d;
 mod reduce;
+mod sgd;
 mod threads;
 mod winograd;
