@@ -80,13 +80,17 @@ impl EngineArgs {
     /// A number that no machine has, or instructions that this one has not.
     pub(crate) fn start_threads(&self) -> Result<()> {
         sharpness_experiments::network::instruction_set().map_err(|error| Usage::new(error.to_string()))?;
-        let Some(threads) = self.threads else { return Ok(()) };
-        if threads == 0 || threads > MOST_THREADS {
-            return Err(
-                Usage::new(format!("--threads must be from 1 to {MOST_THREADS}, got {threads}")).into()
-            );
+        // This thread works too: small tasks are not worth the way to another thread and back.
+        let mut pool = rayon::ThreadPoolBuilder::new().use_current_thread();
+        if let Some(threads) = self.threads {
+            if threads == 0 || threads > MOST_THREADS {
+                return Err(
+                    Usage::new(format!("--threads must be from 1 to {MOST_THREADS}, got {threads}")).into()
+                );
+            }
+            pool = pool.num_threads(threads);
         }
-        Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?)
+        Ok(pool.build_global()?)
     }
 }
 

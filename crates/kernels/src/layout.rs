@@ -1,6 +1,10 @@
 //! Between layouts: `[n, c, h, w]` at the door, `[c, n, h, w]` inside, `[features, n]` for linear layers.
 
+use std::ops::Range;
+
 use crate::parallel::chunks;
+use crate::simd::{Lanes, Leaf, Task};
+use crate::transpose::transpose;
 use crate::{Accumulate, Real};
 
 /// `y: [c, n, inner]` from `x: [n, c, inner]`, rounded to the type of `y`.
@@ -14,6 +18,74 @@ pub fn from_nchw<R: Real>(channels: usize, n: usize, x: &[f64], y: &mut [R]) {
         let x = &x[(i * channels + c) * inner..][..inner];
         y.iter_mut().zip(x).for_each(|(y, &x)| *y = R::from_f64(x));
     });
+}
+
+/// Images as bytes, and what makes numbers of them: `(scale · byte - mean) / deviation`.
+#[derive(Clone, Copy, Debug)]
+pub struct Pixels<'a> {
+    /// The bytes of all images, `[images, channels, inner]`.
+    pub bytes: &'a [u8],
+    /// What a byte is multiplied with.
+    pub scale: f64,
+    /// The means, `[channels, inner]`.
+    pub mean: &'a [f64],
+    /// The divisors, `[channels, inner]`.
+    pub deviation: &'a [f64],
+}
+
+/// `y: [c, n, inner]` = the `n` images with the given numbers, computed in double precision and rounded to the type of `y`.
+///
+/// # Panics
+/// If there is no such image, or the lengths do not match.
+pub fn from_pixels<R: Real>(channels: usize, pixels: &Pixels<'_>, numbers: &[u32], y: &mut [R]) {
+    assert_eq!(y.len(), numbers.len() * pixels.mean.len(), "the result has room for the images");
+    R::with_lanes(FromPixels { channels, pixels, numbers, y });
+}
+
+/// The task of [`from_pixels`].
+struct FromPixels<'a, R> {
+    channels: usize,
+    pixels: &'a Pixels<'a>,
+    numbers: &'a [u32],
+    y: &'a mut [R],
+}
+
+impl<R: Real> Task<R> for FromPixels<'_, R> {
+    fn run<V: Lanes<Scalar = R>>(self) {
+        let Self { channels, pixels, numbers, y } = self;
+        let inner = pixels.mean.len() / channels.max(1);
+        chunks(y, inner * PLANES, |index, y| {
+            for (i, y) in y.chunks_mut(inner.max(1)).enumerate() {
+                let plane = index * PLANES + i;
+                let (c, image) = (plane / numbers.len(), numbers[plane % numbers.len()] as usize);
+                V::vectorize(Plane { pixels, range: c * inner..(c + 1) * inner, image, y });
+            }
+        });
+    }
+}
+
+/// Planes of one task.
+const PLANES: usize = 8;
+
+/// The channel `range` of one image.
+struct Plane<'a, R> {
+    pixels: &'a Pixels<'a>,
+    range: Range<usize>,
+    image: usize,
+    y: &'a mut [R],
+}
+
+impl<V: Lanes> Leaf<V> for Plane<'_, V::Scalar> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { pixels: Pixels { bytes, scale, mean, deviation }, range, image, y } = self;
+        let bytes = &bytes[image * mean.len()..][range.clone()];
+        for (((y, &byte), mean), deviation) in
+            y.iter_mut().zip(bytes).zip(&mean[range.clone()]).zip(&deviation[range])
+        {
+            *y = V::Scalar::from_f64((f64::from(byte) * scale - mean) / deviation);
+        }
+    }
 }
 
 /// `[n, c, inner]` in double precision from `x: [c, n, inner]`.
@@ -33,12 +105,8 @@ pub fn to_nchw<R: Real>(channels: usize, n: usize, x: &[R]) -> Vec<f64> {
 /// # Panics
 /// If the lengths do not match.
 pub fn flatten<R: Real>(n: usize, inner: usize, x: &[R], y: &mut [R]) {
-    chunks(y, n * inner, |c, y| {
-        let x = &x[c * n * inner..][..n * inner];
-        for (j, y) in y.chunks_mut(n.max(1)).enumerate() {
-            y.iter_mut().enumerate().for_each(|(i, y)| *y = x[i * inner + j]);
-        }
-    });
+    let len = n * inner;
+    chunks(y, len, |c, y| transpose((n, inner), &x[c * len..][..len], Accumulate::Set, y));
 }
 
 /// `x: [c, n, inner] (+)= y: [c · inner, n]`: the adjoint of [`flatten`].
@@ -46,16 +114,8 @@ pub fn flatten<R: Real>(n: usize, inner: usize, x: &[R], y: &mut [R]) {
 /// # Panics
 /// If the lengths do not match.
 pub fn unflatten<R: Real>(n: usize, inner: usize, y: &[R], accumulate: Accumulate, x: &mut [R]) {
-    chunks(x, n * inner, |c, x| {
-        let y = &y[c * n * inner..][..n * inner];
-        for (i, x) in x.chunks_mut(inner.max(1)).enumerate() {
-            let y = (0..inner).map(|j| y[j * n + i]);
-            match accumulate {
-                Accumulate::Set => x.iter_mut().zip(y).for_each(|(x, y)| *x = y),
-                Accumulate::Add => x.iter_mut().zip(y).for_each(|(x, y)| *x += y),
-            }
-        }
-    });
+    let len = n * inner;
+    chunks(x, len, |c, x| transpose((inner, n), &y[c * len..][..len], accumulate, x));
 }
 
 /// Every second pixel of every second row, with channels of zeros appended: the shortcut of a widening Fixup block.

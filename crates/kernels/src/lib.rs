@@ -21,9 +21,12 @@ pub mod loss;
 pub mod matmul;
 mod parallel;
 pub mod pool2d;
+mod product;
 mod real;
 pub mod reduce;
+pub mod sgd;
 pub mod simd;
+mod transpose;
 pub mod workspace;
 
 pub use real::Real;

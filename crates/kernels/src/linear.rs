@@ -3,8 +3,11 @@
 //! Shapes: `x: [features_in, n]`, `y: [features_out, n]`, weights `[features_out, features_in]` row-major. Each contraction
 //! takes a sum of pairs, as those of [`crate::conv2d`].
 
+mod contract;
+
+use self::contract::{Contraction, Order, Output};
 use crate::epilogue::{self, Choice, Epilogue, Size};
-use crate::matmul::{Matrix, MatrixMut, matmul};
+use crate::transpose::transpose;
 use crate::workspace::{Workspace, bytes};
 use crate::{Accumulate, Real};
 
@@ -24,10 +27,6 @@ impl Linear {
         Size { channels: self.features_out, n, height: 1, width: 1 }
     }
 
-    fn weights<'w, R>(&self, w: &'w [R]) -> Matrix<'w, R> {
-        Matrix::rows(w, self.features_out, self.features_in, self.features_in)
-    }
-
     /// Elements of a prepared output gradient of `n` examples; 0 where the contractions take it as it is.
     pub const fn output_len(&self, n: usize) -> usize {
         match self.epilogue {
@@ -41,9 +40,10 @@ impl Linear {
         self.epilogue.choice_len(&self.size(n))
     }
 
-    /// Bytes that [`Self::forward`] takes of the workspace.
-    pub const fn scratch_bytes<R: Real>(&self, n: usize) -> usize {
-        bytes::<R>(self.output_len(n))
+    /// Bytes that the contractions of `n` examples take of the workspace, on all threads of the pool together.
+    pub fn scratch_bytes<R: Real>(&self, n: usize) -> usize {
+        let tasks = rayon::current_num_threads() * contract::scratch_bytes::<R>(n.max(self.features_out));
+        tasks + bytes::<R>(n * self.features_out)
     }
 
     /// `to` = the gradient before the epilogue, from `dy` after it.
@@ -67,27 +67,23 @@ impl Linear {
         y: &mut [R],
         workspace: &Workspace<R>,
     ) {
-        let size = self.size(n);
-        let y = &mut y[..self.epilogue.output_len(&size)];
-        if self.epilogue == Epilogue::None {
-            self.product(n, pairs, y);
-            return epilogue::add_bias(self.features_out, bias, y);
-        }
-        workspace.with(self.output_len(n), |z| {
-            self.product(n, pairs, z);
-            match choice {
-                Choice::Record(choice) => epilogue::apply(self.epilogue, &size, 0..n, (z, bias), choice, y),
-                Choice::Replay(choice) => epilogue::gather(self.epilogue, &size, 0..n, (z, bias), choice, y),
-            }
+        let y = &mut y[..self.epilogue.output_len(&self.size(n))];
+        let output = match (self.epilogue, choice) {
+            (Epilogue::None, _) => Output::Biased(bias, y),
+            (Epilogue::Relu, Choice::Record(choice)) => Output::Record(bias, y, choice),
+            (Epilogue::Relu, Choice::Replay(choice)) => Output::Replay(bias, y, choice),
+            (Epilogue::ReluMaxPool, _) => return,
+        };
+        let (columns, depth) = (self.features_out, self.features_in);
+        R::with_lanes(Contraction {
+            pairs,
+            rows: n,
+            columns,
+            depth,
+            right: Order::Columns,
+            output,
+            workspace,
         });
-    }
-
-    /// `y = Σ_k w_k x_k`.
-    fn product<R: Real>(&self, n: usize, pairs: &[(&[R], &[R])], y: &mut [R]) {
-        for ((x, w), accumulate) in pairs.iter().zip(Accumulate::Set.each()) {
-            let y = MatrixMut::rows(y, self.features_out, n, n);
-            matmul(&[(self.weights(w), Matrix::rows(x, self.features_in, n, n))], accumulate, y);
-        }
     }
 
     /// `x (+)= Σ_k w_kᵀ y_k` for pairs `(y_k, w_k)` of prepared output gradients and weights.
@@ -100,11 +96,11 @@ impl Linear {
         pairs: &[(&[R], &[R])],
         accumulate: Accumulate,
         x: &mut [R],
+        workspace: &Workspace<R>,
     ) {
-        for ((y, w), accumulate) in pairs.iter().zip(accumulate.each()) {
-            let product = (self.weights(w).transposed(), Matrix::rows(y, self.features_out, n, n));
-            matmul(&[product], accumulate, MatrixMut::rows(x, self.features_in, n, n));
-        }
+        let (columns, depth) = (self.features_in, self.features_out);
+        let output = Output::Columns(accumulate, x);
+        R::with_lanes(Contraction { pairs, rows: n, columns, depth, right: Order::Rows, output, workspace });
     }
 
     /// `w (+)= Σ_k y_k x_kᵀ` for pairs `(x_k, y_k)` of inputs and prepared output gradients.
@@ -117,12 +113,17 @@ impl Linear {
         pairs: &[(&[R], &[R])],
         accumulate: Accumulate,
         w: &mut [R],
+        workspace: &Workspace<R>,
     ) {
-        for ((x, y), accumulate) in pairs.iter().zip(accumulate.each()) {
-            let x = Matrix::rows(x, self.features_in, n, n).transposed();
-            let w = MatrixMut::rows(w, self.features_out, self.features_in, self.features_in);
-            matmul(&[(Matrix::rows(y, self.features_out, n, n), x)], accumulate, w);
-        }
+        let (rows, columns) = (self.features_out, self.features_in);
+        workspace.with(n * rows, |transposed| {
+            for ((x, y), accumulate) in pairs.iter().zip(accumulate.each()) {
+                transpose((rows, n), &y[..rows * n], Accumulate::Set, transposed);
+                let (pairs, output) = (&[(&*transposed, *x)], Output::Rows(accumulate, &mut *w));
+                let right = Order::Columns;
+                R::with_lanes(Contraction { pairs, rows, columns, depth: n, right, output, workspace });
+            }
+        });
     }
 
     /// `out[c]` = the gradient of the bias from `dy` after the epilogue.

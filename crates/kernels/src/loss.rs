@@ -3,6 +3,8 @@
 //! An example's loss is softmax cross-entropy `-ln p_label`, `p = softmax(z)`, or squared error `½ ‖z - e_label‖²` with the
 //! one-hot target `e_label`.
 
+use smallvec::SmallVec;
+
 use crate::Real;
 
 /// Which loss.
@@ -14,13 +16,16 @@ pub enum Loss {
     SquaredError,
 }
 
-/// Runs `f(example, label, its column as f64)` in order of the examples.
-fn columns<R: Real>(n: usize, labels: &[u32], z: &[R], mut f: impl FnMut(usize, usize, &[f64])) {
+/// One number for each class; of many classes they are allocated.
+type Classes = SmallVec<[f64; 64]>;
+
+/// Runs `f(example, label, its column as f64, as many numbers to work with)` in order of the examples.
+fn columns<R: Real>(n: usize, labels: &[u32], z: &[R], mut f: impl FnMut(usize, usize, &[f64], &mut [f64])) {
     let classes = z.len() / n.max(1);
-    let mut column = vec![0.0; classes];
+    let (mut column, mut p) = (Classes::from_elem(0.0, classes), Classes::from_elem(0.0, classes));
     for (i, &label) in labels[..n].iter().enumerate() {
         column.iter_mut().enumerate().for_each(|(k, value)| *value = z[k * n + i].to_f64());
-        f(i, label as usize, &column);
+        f(i, label as usize, &column, &mut p);
     }
 }
 
@@ -42,41 +47,54 @@ fn softmax(column: &[f64], p: &mut [f64]) -> f64 {
     max + sum.ln()
 }
 
+/// The loss of an example and whether it is correct; `p` = its softmax, where that is the loss.
+fn example(kind: Loss, label: usize, column: &[f64], p: &mut [f64]) -> (f64, bool) {
+    let loss = match kind {
+        Loss::SoftmaxCrossEntropy => softmax(column, p) - column[label],
+        Loss::SquaredError => {
+            let target = |k| if k == label { 1.0 } else { 0.0 };
+            0.5 * column.iter().enumerate().map(|(k, z)| (z - target(k)).powi(2)).sum::<f64>()
+        }
+    };
+    if column.iter().all(|z| z.is_finite()) {
+        (loss, first_maximum(column) == label)
+    } else {
+        (f64::NAN, false)
+    }
+}
+
 /// Adds the examples' losses to `sums[0]` and the number of correct ones (first maximum of `z` is the label) to `sums[1]`.
 /// A column with a NaN is not correct, and makes the loss NaN.
 ///
 /// # Panics
 /// If a label is not below the number of classes.
 pub fn loss_value<R: Real>(kind: Loss, n: usize, z: &[R], labels: &[u32], sums: &mut [f64]) {
-    let mut p = vec![0.0; z.len() / n.max(1)];
-    columns(n, labels, z, |_, label, column| {
-        let not_finite = column.iter().any(|z| !z.is_finite());
-        sums[0] += match kind {
-            _ if not_finite => f64::NAN,
-            Loss::SoftmaxCrossEntropy => softmax(column, &mut p) - column[label],
-            Loss::SquaredError => {
-                let target = |k| if k == label { 1.0 } else { 0.0 };
-                0.5 * column.iter().enumerate().map(|(k, z)| (z - target(k)).powi(2)).sum::<f64>()
-            }
-        };
-        if !not_finite && first_maximum(column) == label {
-            sums[1] += 1.0;
-        }
-    });
+    columns(n, labels, z, |_, label, column, p| add(example(kind, label, column, p), sums));
 }
 
-/// `dz = scale · ∂(sum of the examples' losses)/∂z`: `p - e_label`, or `z - e_label`.
+/// Adds an example's loss and whether it is correct.
+fn add((loss, correct): (f64, bool), sums: &mut [f64]) {
+    sums[0] += loss;
+    sums[1] += if correct { 1.0 } else { 0.0 };
+}
+
+/// `dz = scale · ∂(sum of the examples' losses)/∂z`: `p - e_label`, or `z - e_label`; and what [`loss_value`] adds to `sums`.
 ///
 /// # Panics
 /// If a label is not below the number of classes.
-pub fn loss_gradient<R: Real>(kind: Loss, n: usize, z: &[R], labels: &[u32], scale: f64, dz: &mut [R]) {
-    let mut p = vec![0.0; z.len() / n.max(1)];
-    columns(n, labels, z, |i, label, column| {
-        match kind {
-            Loss::SoftmaxCrossEntropy => {
-                softmax(column, &mut p);
-            }
-            Loss::SquaredError => p.copy_from_slice(column),
+pub fn loss_gradient<R: Real>(
+    kind: Loss,
+    n: usize,
+    z: &[R],
+    labels: &[u32],
+    scale: f64,
+    sums: &mut [f64],
+    dz: &mut [R],
+) {
+    columns(n, labels, z, |i, label, column, p| {
+        add(example(kind, label, column, p), sums);
+        if kind == Loss::SquaredError {
+            p.copy_from_slice(column);
         }
         p[label] -= 1.0;
         p.iter().enumerate().for_each(|(k, p)| dz[k * n + i] = R::from_f64(scale * p));
@@ -96,10 +114,9 @@ pub fn loss_hessian_product<R: Real>(
     v: &[R],
     out: &mut [R],
 ) {
-    let mut p = vec![0.0; z.len() / n.max(1)];
-    columns(n, labels, z, |i, _, column| match kind {
+    columns(n, labels, z, |i, _, column, p| match kind {
         Loss::SoftmaxCrossEntropy => {
-            softmax(column, &mut p);
+            softmax(column, p);
             let mean: f64 = p.iter().enumerate().map(|(k, p)| p * v[k * n + i].to_f64()).sum();
             for (k, p) in p.iter().enumerate() {
                 out[k * n + i] = R::from_f64(scale * p * (v[k * n + i].to_f64() - mean));

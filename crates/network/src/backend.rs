@@ -2,7 +2,7 @@
 //!
 //! # Contract
 //! - Buffers are opaque. Host data passes only through [`Backend::upload`], [`Backend::upload_images`],
-//!   [`Backend::upload_integers`], [`Backend::download`], [`Backend::download_activations`] and [`Backend::read`]; these are the
+//!   [`Backend::upload_pixels`], [`Backend::upload_integers`], [`Backend::download`], [`Backend::download_activations`] and [`Backend::read`]; these are the
 //!   only calls that may wait for a device.
 //! - Outputs are parameters and are allocated by the caller beforehand. Kernels overwrite them unless an [`Accumulate`] says
 //!   otherwise. Inputs and outputs do not overlap.
@@ -20,8 +20,10 @@ pub use sharpness_kernels::activation::Activation;
 pub use sharpness_kernels::conv2d::{Conv2d, Method};
 pub use sharpness_kernels::dropout::MaskKey;
 pub use sharpness_kernels::epilogue::Epilogue;
+pub use sharpness_kernels::layout::Pixels;
 pub use sharpness_kernels::loss::Loss;
 pub use sharpness_kernels::pool2d::Pool2d;
+pub use sharpness_kernels::sgd::Sgd;
 
 /// The shape of one example's activation: channels, height, width. A linear layer's features are `[features, 1, 1]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,6 +237,8 @@ pub trait Backend: Debug + Send + Sized {
     fn upload(&self, x: &[f64], to: &mut Self::Buffer);
     /// Overwrites the first `n` examples of an activation with `x: [n, c, h, w]`.
     fn upload_images(&self, shape: Shape, n: usize, x: &[f64], to: &mut Self::Buffer);
+    /// Overwrites the first examples of an activation with the images with the given numbers.
+    fn upload_pixels(&self, shape: Shape, pixels: &Pixels<'_>, numbers: &[u32], to: &mut Self::Buffer);
     /// Overwrites the first integers.
     fn upload_integers(&self, x: &[u32], to: &mut Self::Integers);
     /// The range of a flat buffer.
@@ -272,6 +276,14 @@ pub trait Backend: Debug + Send + Sized {
     );
     /// `y = |x| + offset`.
     fn absolute_plus(&self, x: View<'_, Self::Buffer>, offset: f64, y: ViewMut<'_, Self::Buffer>);
+    /// Moves the `parameters` along the `gradient`, and the buffer of momentum where there is one.
+    fn sgd(
+        &self,
+        rule: &Sgd,
+        gradient: View<'_, Self::Buffer>,
+        buffer: Option<ViewMut<'_, Self::Buffer>>,
+        parameters: ViewMut<'_, Self::Buffer>,
+    );
     /// `out[slot] = ⟨x, y⟩`.
     fn dot(&self, x: View<'_, Self::Buffer>, y: View<'_, Self::Buffer>, slot: usize, out: &mut Self::Wide);
     /// `y += x` in double precision.
@@ -531,7 +543,7 @@ pub trait Backend: Debug + Send + Sized {
         labels: &Self::Integers,
         sums: &mut Self::Wide,
     );
-    /// `dz = scale ·` the gradient of the sum of the losses.
+    /// `dz = scale ·` the gradient of the sum of the losses, and `sums` as in [`Self::loss_value`].
     #[expect(clippy::too_many_arguments, reason = "a closed kernel names all its operands")]
     fn loss_gradient(
         &self,
@@ -541,6 +553,7 @@ pub trait Backend: Debug + Send + Sized {
         z: &Self::Buffer,
         labels: &Self::Integers,
         scale: f64,
+        sums: &mut Self::Wide,
         dz: &mut Self::Buffer,
     );
     /// `out = scale · H v` with the Hessian of the sum of the losses in `z`.

@@ -11,7 +11,8 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::backend::{
     Accumulate, Activation, Addends, Backend, BatchNormLayer, BatchNormPoint, BilinearLayer, Choice,
-    Contraction, Loss, MaskKey, Method, Monomial, OperandSizes, Pool2d, Scaled, Shape, Target, View, ViewMut,
+    Contraction, Loss, MaskKey, Method, Monomial, OperandSizes, Pixels, Pool2d, Scaled, Sgd, Shape, Target,
+    View, ViewMut,
 };
 
 /// The CPU in precision `R`. Activations have the layout `[c, n, h, w]`.
@@ -129,6 +130,10 @@ impl<R: Real> Backend for Cpu<R> {
     fn upload_images(&self, shape: Shape, n: usize, x: &[f64], to: &mut Vec<R>) {
         kernels::layout::from_nchw(shape.channels, n, x, &mut to[..n * shape.elements()]);
     }
+    fn upload_pixels(&self, shape: Shape, pixels: &Pixels<'_>, numbers: &[u32], to: &mut Vec<R>) {
+        let to = &mut to[..numbers.len() * shape.elements()];
+        kernels::layout::from_pixels(shape.channels, pixels, numbers, to);
+    }
     fn upload_integers(&self, x: &[u32], to: &mut Vec<u32>) {
         to[..x.len()].copy_from_slice(x);
     }
@@ -154,7 +159,7 @@ impl<R: Real> Backend for Cpu<R> {
         accumulate: Accumulate,
         y: ViewMut<'_, Vec<R>>,
     ) {
-        let terms: Vec<(f64, &[R])> = terms.iter().map(|(a, x)| (*a, slice(*x))).collect();
+        let terms: SmallVec<[(f64, &[R]); 4]> = terms.iter().map(|(a, x)| (*a, slice(*x))).collect();
         kernels::elementwise::linear_combination(&terms, accumulate, slice_mut(y));
     }
     fn scaled_sum(&self, terms: &[Scaled<'_, Vec<R>>], accumulate: Accumulate, y: ViewMut<'_, Vec<R>>) {
@@ -173,6 +178,15 @@ impl<R: Real> Backend for Cpu<R> {
     }
     fn absolute_plus(&self, x: View<'_, Vec<R>>, offset: f64, y: ViewMut<'_, Vec<R>>) {
         kernels::elementwise::absolute_plus(slice(x), offset, slice_mut(y));
+    }
+    fn sgd(
+        &self,
+        rule: &Sgd,
+        gradient: View<'_, Vec<R>>,
+        buffer: Option<ViewMut<'_, Vec<R>>>,
+        parameters: ViewMut<'_, Vec<R>>,
+    ) {
+        kernels::sgd::sgd(rule, slice(gradient), buffer.map(slice_mut), slice_mut(parameters));
     }
     fn dot(&self, x: View<'_, Vec<R>>, y: View<'_, Vec<R>>, slot: usize, out: &mut Vec<f64>) {
         out[slot] = kernels::reduce::dot(slice(x), slice(y));
@@ -282,7 +296,7 @@ impl<R: Real> Backend for Cpu<R> {
                 let sum = shift.and_then(|shift| shift.first_mut());
                 k.input_gradient(n, &pairs, accumulate, (x, sum), &self.workspace);
             }
-            Kernel::Linear(k) => k.input_gradient(n, &pairs, accumulate, x),
+            Kernel::Linear(k) => k.input_gradient(n, &pairs, accumulate, x, &self.workspace),
         }
     }
     fn bilinear_weight_gradient(
@@ -297,7 +311,7 @@ impl<R: Real> Backend for Cpu<R> {
         let w = slice_mut(w);
         match self.kernel(layer) {
             Kernel::Convolution(k) => k.weight_gradient(n, &pairs, accumulate, w, &self.workspace),
-            Kernel::Linear(k) => k.weight_gradient(n, &pairs, accumulate, w),
+            Kernel::Linear(k) => k.weight_gradient(n, &pairs, accumulate, w, &self.workspace),
         }
     }
     fn bilinear_bias_gradient(
@@ -514,9 +528,11 @@ impl<R: Real> Backend for Cpu<R> {
         z: &Vec<R>,
         labels: &Vec<u32>,
         scale: f64,
+        sums: &mut Vec<f64>,
         dz: &mut Vec<R>,
     ) {
-        kernels::loss::loss_gradient(loss, n, &z[..n * classes], labels, scale, &mut dz[..n * classes]);
+        let dz = &mut dz[..n * classes];
+        kernels::loss::loss_gradient(loss, n, &z[..n * classes], labels, scale, sums, dz);
     }
     fn loss_hessian_product(
         &self,

@@ -14,6 +14,9 @@ use crate::parameters::Table;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value(usize);
 
+/// Numbers that a loss sums over the examples.
+pub(crate) const SUMS: usize = 2;
+
 /// One op in its place.
 #[derive(Debug)]
 pub(crate) struct Node<B: Backend> {
@@ -53,6 +56,8 @@ pub struct Tape<B: Backend> {
     pub(crate) values: Vec<B::Buffer>,
     saved: Vec<Saved<B>>,
     pub(crate) adjoints: Vec<Option<B::Buffer>>,
+    /// The sum of the losses, and the number of correct outputs.
+    pub(crate) sums: B::Wide,
     scratch: RefCell<Scratch<B>>,
 }
 
@@ -183,6 +188,7 @@ impl<B: Backend> Graph<B> {
             values: self.shapes.iter().map(buffer).collect(),
             saved: self.nodes.iter().map(saved).collect(),
             adjoints: self.active_buffers(kind != TapeKind::Values, buffer),
+            sums: backend.wide(SUMS),
             scratch: scratch(backend, sizes),
         }
     }
@@ -230,8 +236,8 @@ impl<B: Backend> Graph<B> {
         let saved = |n: &Node<B>| n.op.saved(backend, capacity, &n.input_shapes, kind).total_bytes(element);
         let saved: usize = self.nodes.iter().map(saved).sum();
         let scratch = self.tape_scratch(backend, capacity, kind);
-        let integers = 2 * size_of::<u32>() * capacity;
-        element * (capacity * (values + adjoints) + scratch.input + scratch.output) + saved + integers
+        let others = 2 * size_of::<u32>() * capacity + SUMS * size_of::<f64>();
+        element * (capacity * (values + adjoints) + scratch.input + scratch.output) + saved + others
     }
 
     /// Bytes of [`Self::tangents`].
@@ -426,7 +432,8 @@ mod tests {
         let integers = size_of::<u32>() * (tape.labels.len() + tape.examples.len());
         let activations = bytes(&tape.values) + bytes(tape.adjoints.iter().flatten());
         let saved: usize = tape.saved.iter().map(saved).sum();
-        activations + saved + integers + bytes_of_scratch(&tape.scratch)
+        let sums = size_of::<f64>() * tape.sums.len();
+        activations + saved + integers + sums + bytes_of_scratch(&tape.scratch)
     }
 
     #[test]

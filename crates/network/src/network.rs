@@ -1,7 +1,7 @@
 //! A network's loss as a function of one flat parameter vector: value and gradient on a batch.
 
-use crate::backend::{Accumulate, Backend, Loss, Shape};
-use crate::graph::{Graph, Setting, Tangents, Tape};
+use crate::backend::{Accumulate, Backend, Loss, Pixels, Shape};
+use crate::graph::{Graph, SUMS, Setting, Tangents, Tape};
 use crate::op::{Pass, TapeKind};
 use crate::parameters::Table;
 
@@ -122,15 +122,30 @@ impl<B: Backend> Network<B> {
     /// If the lengths do not match, the batch exceeds the tape's capacity, or a label is no class.
     pub fn load(&self, tape: &mut Tape<B>, images: &[f64], labels: &[u32], examples: &[u32]) {
         let n = labels.len();
-        assert!(n <= tape.capacity(), "a batch of {n} examples does not fit a tape of {}", tape.capacity());
+        self.load_labels(tape, labels, examples);
         assert_eq!(images.len(), n * self.input().elements(), "images do not match the network's input");
+        self.backend.upload_images(self.input(), n, images, &mut tape.values[0]);
+    }
+
+    /// Loads a batch as [`Self::load`] does, with those of the images `pixels` that have the given numbers.
+    ///
+    /// # Panics
+    /// As [`Self::load`]; if there is no such image.
+    pub fn load_pixels(&self, tape: &mut Tape<B>, pixels: &Pixels<'_>, labels: &[u32], examples: &[u32]) {
+        self.load_labels(tape, labels, examples);
+        assert_eq!(pixels.mean.len(), self.input().elements(), "images do not match the network's input");
+        self.backend.upload_pixels(self.input(), pixels, examples, &mut tape.values[0]);
+    }
+
+    fn load_labels(&self, tape: &mut Tape<B>, labels: &[u32], examples: &[u32]) {
+        let n = labels.len();
+        assert!(n <= tape.capacity(), "a batch of {n} examples does not fit a tape of {}", tape.capacity());
         assert_eq!(examples.len(), n, "every example has a number");
         assert!(
             labels.iter().all(|&l| (l as usize) < self.classes()),
             "a label is not a class of the network"
         );
         tape.n = n;
-        self.backend.upload_images(self.input(), n, images, &mut tape.values[0]);
         self.backend.upload_integers(labels, &mut tape.labels);
         self.backend.upload_integers(examples, &mut tape.examples);
     }
@@ -147,11 +162,17 @@ impl<B: Backend> Network<B> {
     /// The values of all ops and the losses of the tape's batch.
     pub fn value(&self, parameters: &B::Buffer, state: &B::Buffer, pass: &Pass, tape: &mut Tape<B>) -> Sums {
         self.graph.value(&self.setting(parameters, state, pass), tape);
-        let mut sums = self.backend.wide(2);
+        self.backend.clear(&mut tape.sums);
         if let Some(z) = tape.values.last() {
-            self.backend.loss_value(self.loss, self.classes(), tape.n, z, &tape.labels, &mut sums);
+            self.backend.loss_value(self.loss, self.classes(), tape.n, z, &tape.labels, &mut tape.sums);
         }
-        let sums = self.backend.read(&sums);
+        self.sums(tape)
+    }
+
+    /// The sums of the tape's losses.
+    fn sums(&self, tape: &Tape<B>) -> Sums {
+        let mut sums = [0.0; SUMS];
+        self.backend.read_into(&tape.sums, &mut sums);
         Sums { loss: sums[0], correct: sums[1] }
     }
 
@@ -171,12 +192,17 @@ impl<B: Backend> Network<B> {
         accumulate: Accumulate,
         out: &mut B::Buffer,
     ) -> Sums {
-        let sums = self.value(parameters, state, pass, tape);
-        if let (Some(z), Some(Some(dz))) = (tape.values.last(), tape.adjoints.last_mut()) {
-            self.backend.loss_gradient(self.loss, self.classes(), tape.n, z, &tape.labels, scale, dz);
+        self.graph.value(&self.setting(parameters, state, pass), tape);
+        self.backend.clear(&mut tape.sums);
+        let Tape { values, adjoints, labels, sums, n, .. } = tape;
+        let (backend, loss, classes) = (&self.backend, self.loss, self.classes());
+        match (values.last(), adjoints.last_mut().and_then(Option::as_mut)) {
+            (Some(z), Some(dz)) => backend.loss_gradient(loss, classes, *n, z, labels, scale, sums, dz),
+            (Some(z), None) => backend.loss_value(loss, classes, *n, z, labels, sums),
+            (None, _) => {}
         }
         self.graph.gradient(&self.setting(parameters, state, pass), tape, None, accumulate, out);
-        sums
+        self.sums(tape)
     }
 
     /// Moves the running statistics towards those of the tape's batch, after a training [`Self::value`] or

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sharpness_network::backend::Pixels;
 
 use super::{Dataset, Part, Split};
 use crate::{Error, Result};
@@ -100,6 +101,16 @@ impl Standardized {
     /// The divisor, `[channels, height, width]`, in units of full brightness; never 0.
     pub fn deviation(&self) -> &[f64] {
         &self.deviation
+    }
+
+    /// The images of a part as bytes, with what makes the numbers of [`Self::images`] of them.
+    pub fn pixels(&self, part: Part) -> Pixels<'_> {
+        Pixels {
+            bytes: self.dataset.split(part).pixels(),
+            scale: self.dataset.pixel_scale(),
+            mean: &self.mean,
+            deviation: &self.deviation,
+        }
     }
 
     /// Overwrites `out` with the images `indices` of a part, `[indices.len(), channels, height, width]`.

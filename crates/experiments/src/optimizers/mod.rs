@@ -8,7 +8,7 @@
 mod sam;
 mod sgd;
 
-use sharpness_network::backend::{Accumulate, Backend, View};
+use sharpness_network::backend::{Accumulate, Backend, Pixels, View};
 use sharpness_network::op::{Pass, TapeKind};
 use sharpness_network::{Network, Sums, Tape, Weights};
 
@@ -16,10 +16,21 @@ use self::sam::Sam;
 use self::sgd::Sgd;
 use crate::config::{BnStats, TrainingConfig};
 
+/// All images of a source of examples.
+#[derive(Clone, Copy, Debug)]
+pub enum Images<'a> {
+    /// Bytes, which the device makes numbers of.
+    Pixels(Pixels<'a>),
+    /// Numbers, `[examples, c, h, w]`.
+    Numbers(&'a [f64]),
+}
+
 /// Where the images and labels of numbered examples come from.
 pub trait Examples: std::fmt::Debug {
-    /// Overwrites `images: [n, c, h, w]` and `labels: [n]` with those of the `n` examples with the given numbers.
-    fn read(&self, numbers: &[u32], images: &mut Vec<f64>, labels: &mut Vec<u32>);
+    /// All images.
+    fn images(&self) -> Images<'_>;
+    /// The label of an example.
+    fn label(&self, number: u32) -> u32;
 }
 
 /// A batch on its way to a tape; allocated once.
@@ -38,8 +49,18 @@ impl HostBatch {
         examples: &dyn Examples,
         numbers: &[u32],
     ) {
-        examples.read(numbers, &mut self.images, &mut self.labels);
-        network.load(tape, &self.images, &self.labels, numbers);
+        let Self { images, labels } = self;
+        labels.clear();
+        labels.extend(numbers.iter().map(|&number| examples.label(number)));
+        match examples.images() {
+            Images::Pixels(pixels) => network.load_pixels(tape, &pixels, labels, numbers),
+            Images::Numbers(all) => {
+                let len = network.input().elements();
+                images.clear();
+                numbers.iter().for_each(|&i| images.extend_from_slice(&all[i as usize * len..][..len]));
+                network.load(tape, images, labels, numbers);
+            }
+        }
     }
 }
 

@@ -18,7 +18,7 @@ pub use self::memory::training_bytes;
 pub(crate) use self::trainer::Trainer;
 use crate::config::RunConfig;
 use crate::data::{Part, Standardized};
-use crate::optimizers::Examples;
+use crate::optimizers::{Examples, Images};
 use crate::seeds::Purpose;
 
 /// How a training ended.
@@ -150,10 +150,11 @@ impl<'a> PartExamples<'a> {
 }
 
 impl Examples for PartExamples<'_> {
-    fn read(&self, numbers: &[u32], images: &mut Vec<f64>, labels: &mut Vec<u32>) {
-        self.data.images(self.part, numbers, images);
-        let all = self.data.dataset().split(self.part).labels();
-        labels.clear();
-        labels.extend(numbers.iter().map(|&number| u32::from(all[number as usize])));
+    fn images(&self) -> Images<'_> {
+        Images::Pixels(self.data.pixels(self.part))
+    }
+
+    fn label(&self, number: u32) -> u32 {
+        u32::from(self.data.dataset().split(self.part).labels()[number as usize])
     }
 }

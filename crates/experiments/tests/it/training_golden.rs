@@ -2,7 +2,7 @@
 
 use sharpness_experiments::config::{BnStats, RunConfig, SamConfig, TrainingConfig};
 use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::optimizers::{Examples, Optimizer};
+use sharpness_experiments::optimizers::{Examples, Images, Optimizer};
 use sharpness_network::models::Architecture;
 use sharpness_network::op::{BatchNorm, Pass};
 
@@ -19,15 +19,12 @@ struct Batch {
 }
 
 impl Examples for Batch {
-    fn read(&self, numbers: &[u32], images: &mut Vec<f64>, labels: &mut Vec<u32>) {
-        let len = self.images.len() / self.labels.len();
-        images.clear();
-        labels.clear();
-        for &number in numbers {
-            let number = number as usize;
-            images.extend_from_slice(&self.images[number * len..(number + 1) * len]);
-            labels.push(self.labels[number]);
-        }
+    fn images(&self) -> Images<'_> {
+        Images::Numbers(&self.images)
+    }
+
+    fn label(&self, number: u32) -> u32 {
+        self.labels[number as usize]
     }
 }
 

@@ -263,7 +263,7 @@ fn check_choices<R: Real>(layer: &BatchNorm, seed: u64) {
     let target = Some((&mut dx[..], Accumulate::Set));
     layer.gradient(at, &dy, (&mut sums.0, &mut sums.1), target, &workspace);
     let mut want = x.clone();
-    epilogue::scatter(layer.epilogue, size, &dy, &want_choice, &mut want);
+    epilogue::scatter(layer.epilogue, size, &dy, &want_choice, Accumulate::Set, &mut want);
     assert_same(&dx, &want, &format!("gradient, {what}"));
 }
 

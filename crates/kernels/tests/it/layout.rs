@@ -1,13 +1,15 @@
 //! Layouts: there and back, and where each element goes.
 
 use sharpness_kernels::Accumulate;
-use sharpness_kernels::layout::{flatten, from_nchw, subsample, subsample_adjoint, to_nchw, unflatten};
+use sharpness_kernels::layout::{
+    Pixels, flatten, from_nchw, from_pixels, subsample, subsample_adjoint, to_nchw, unflatten,
+};
 
 use crate::data::{Random, assert_same};
 
 /// Channels, examples and pixels.
-const SHAPES: [(usize, usize, usize); 6] =
-    [(1, 1, 1), (3, 1, 4), (1, 5, 6), (3, 2, 1), (17, 5, 9), (5, 0, 4)];
+const SHAPES: [(usize, usize, usize); 8] =
+    [(1, 1, 1), (3, 1, 4), (1, 5, 6), (3, 2, 1), (17, 5, 9), (5, 0, 4), (1, 100, 784), (2, 33, 70)];
 
 #[test]
 fn images_go_in_and_out() {
@@ -20,6 +22,25 @@ fn images_go_in_and_out() {
             assert_same(&[*value], &[x[(i * c + channel) * inner + j]], "an image's element");
         }
         assert_same(&to_nchw(c, n, &inside), &x, "back");
+    }
+}
+
+#[test]
+fn bytes_become_the_numbers_of_their_formula() {
+    for (c, n, inner) in SHAPES {
+        let mut random = Random::new(10);
+        let mut positive = || random.vector::<f64>(c * inner).into_iter().map(|x| x.abs() + 0.1).collect();
+        let (mean, deviation): (Vec<f64>, Vec<f64>) = (positive(), positive());
+        let bytes: Vec<u8> = (0..=250).cycle().take((n + 2) * c * inner).collect();
+        let pixels = Pixels { bytes: &bytes, scale: 1.0 / 255.0, mean: &mean, deviation: &deviation };
+        let numbers: Vec<u32> = (2..).take(n).collect();
+        let statistics = mean.iter().zip(&deviation).cycle();
+        let images = bytes[2 * c * inner..].iter().zip(statistics);
+        let x: Vec<f64> = images.map(|(&byte, (m, d))| (f64::from(byte) * (1.0 / 255.0) - m) / d).collect();
+        let (mut got, mut want) = (vec![f32::NAN; x.len()], vec![f32::NAN; x.len()]);
+        from_pixels(c, &pixels, &numbers, &mut got);
+        from_nchw(c, n, &x, &mut want);
+        assert_same(&got, &want, "images of bytes");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sharpness_kernels::loss::{Loss, loss_gradient, loss_hessian_product, loss_value};
 
-use crate::data::{F64_ROUNDING, Random, assert_near};
+use crate::data::{F64_ROUNDING, Random, assert_near, assert_same};
 
 const BOTH: [Loss; 2] = [Loss::SoftmaxCrossEntropy, Loss::SquaredError];
 /// The step of central differences of functions whose derivatives are of order 1.
@@ -18,7 +18,7 @@ fn sums(kind: Loss, n: usize, z: &[f64], labels: &[u32]) -> [f64; 2] {
 
 fn gradient(kind: Loss, n: usize, z: &[f64], labels: &[u32], scale: f64) -> Vec<f64> {
     let mut dz = vec![f64::NAN; z.len()];
-    loss_gradient(kind, n, z, labels, scale, &mut dz);
+    loss_gradient(kind, n, z, labels, scale, &mut [0.0; 2], &mut dz);
     dz
 }
 
@@ -46,6 +46,17 @@ fn sums_are_added_to_and_count_the_first_maximum() {
     let mut both = [10.0, 20.0];
     loss_value(Loss::SquaredError, 2, &[1.0, 1.0, 1.0, 0.0], &[0, 0], &mut both);
     assert!((both[0] - 10.5).abs() < 1e-15 && (both[1] - 22.0).abs() < 1e-15, "got {both:?}");
+}
+
+#[test]
+fn a_gradient_gives_the_sums_of_the_value() {
+    for (kind, classes) in BOTH.into_iter().flat_map(|kind| [2, 10, 100].map(|classes| (kind, classes))) {
+        let (z, n) = (Random::new(17).vector::<f64>(classes * 7), 7);
+        let labels = [0, 1, 0, 1, 1, 0, 1];
+        let (mut got, mut dz) = ([0.0; 2], vec![0.0; z.len()]);
+        loss_gradient(kind, n, &z, &labels, 1.0, &mut got, &mut dz);
+        assert_same(&got, &sums(kind, n, &z, &labels), &format!("{kind:?} of {classes} classes"));
+    }
 }
 
 #[test]

@@ -229,10 +229,10 @@ fn a_linear_layer_is_a_convolution_of_single_pixels() {
         let dz = prepared(layer.output_len(n), &dy, |to| layer.prepare_output(n, &dy, &choice, to));
         let (mut dx, mut dw) = (x.clone(), w.clone());
         let (mut want_dx, mut want_dw) = (x.clone(), w.clone());
-        layer.input_gradient(n, &twice(&dz, &w), Accumulate::Add, &mut dx);
+        layer.input_gradient(n, &twice(&dz, &w), Accumulate::Add, &mut dx, &workspace);
         plan.input_gradient(n, &twice(&dz, &w), Accumulate::Add, (&mut want_dx, None), &workspace);
         assert_near(&dx, &want_dx, F64_ROUNDING, "input gradient");
-        layer.weight_gradient(n, &twice(&x, &dz), Accumulate::Add, &mut dw);
+        layer.weight_gradient(n, &twice(&x, &dz), Accumulate::Add, &mut dw, &workspace);
         plan.weight_gradient(n, &twice(&x, &dz), Accumulate::Add, &mut want_dw, &workspace);
         assert_near(&dw, &want_dw, F64_ROUNDING, "weight gradient");
         let (mut db, mut want_db) = (vec![0.0; channels_out], vec![0.0; channels_out]);

@@ -5,8 +5,11 @@ use sharpness_kernels::activation::{Activation, activation, activation_first, ac
 use sharpness_kernels::channels::{channel_affine, channel_dot, channel_sum};
 use sharpness_kernels::conv2d::{self, Conv2d};
 use sharpness_kernels::dropout::{MaskKey, dropout_mask};
+use sharpness_kernels::epilogue::{Choice, Epilogue};
+use sharpness_kernels::linear::Linear;
 use sharpness_kernels::matmul::{Matrix, MatrixMut, matmul};
 use sharpness_kernels::pool2d::{self, Pool2d};
+use sharpness_kernels::sgd::{Sgd, sgd};
 use sharpness_kernels::workspace::Workspace;
 use sharpness_kernels::{elementwise, layout, reduce};
 
@@ -31,6 +34,19 @@ fn products() -> Vec<f64> {
     let (a, b) = (vector(1, 700 * 300), vector(2, 300 * 1100));
     let pair = (Matrix::rows(&a, 700, 300, 300), Matrix::rows(&b, 300, 1100, 1100));
     on(700 * 1100, |c| matmul(&[pair, pair], Add, MatrixMut::rows(c, 700, 1100, 1100)))
+}
+
+fn linear_layers() -> Vec<f64> {
+    let (layer, n) = (Linear { features_in: 300, features_out: 130, epilogue: Epilogue::Relu }, 270);
+    let (x, w, y) = (vector(12, 300 * n), vector(13, 300 * 130), vector(14, 130 * n));
+    let (s, mut choice) = (Workspace::new(), vec![0; layer.choice_len(n)]);
+    let mut all = on(y.len(), |y| {
+        layer.forward(n, &[(&x, &w), (&x, &w)], None, Choice::Record(&mut choice), y, &s);
+    });
+    all.extend(choice.into_iter().map(f64::from));
+    all.extend(on(x.len(), |out| layer.input_gradient(n, &[(&y, &w)], Add, out, &s)));
+    all.extend(on(w.len(), |out| layer.weight_gradient(n, &[(&x, &y)], Add, out, &s)));
+    all
 }
 
 fn convolutions() -> Vec<f64> {
@@ -78,6 +94,10 @@ fn maps() -> Vec<f64> {
     all.extend(on(LEN, |y| elementwise::multiply(&x, &v, Add, y)));
     all.extend(on(LEN, |y| elementwise::absolute_plus(&x, 0.1, y)));
     elementwise::add_to_wide(&x, &mut all[..LEN]);
+    let rule = Sgd { learning_rate: 0.1, weight_decay: 0.01, momentum: 0.9, nesterov: true };
+    let mut buffer = v.clone();
+    all.extend(on(LEN, |y| sgd(&rule, &x, Some(&mut buffer), y)));
+    all.extend(wide(&buffer));
     for kind in [Activation::Relu, Activation::Gelu, Activation::Tanh] {
         all.extend(on(LEN, |y| activation(kind, &x, y)));
         all.extend(on(LEN, |y| activation_first(kind, &x, &v, Add, y)));
@@ -90,7 +110,13 @@ fn layouts() -> Vec<f64> {
     let (x, n, inner) = (vector(11, LEN), 16, 64);
     let channels = LEN / (n * inner);
     let mut all = on(LEN, |y| layout::from_nchw(channels, n, &wide(&x), y));
+    let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(LEN).collect();
+    let (mean, deviation) = (vec![0.5; channels * inner], vec![0.3; channels * inner]);
+    let pixels = layout::Pixels { bytes: &bytes, scale: 1.0 / 255.0, mean: &mean, deviation: &deviation };
+    let numbers: Vec<u32> = (0..16).rev().collect();
+    all.extend(on(LEN, |y| layout::from_pixels(channels, &pixels, &numbers, y)));
     all.extend(on(LEN, |y| layout::flatten(n, inner, &x, y)));
+    all.extend(on(LEN, |y| layout::flatten(n * channels, inner, &x, y)));
     all.extend(on(LEN, |y| layout::unflatten(n, inner, &x, Add, y)));
     all.extend(on(LEN / 2, |y| layout::subsample(n, (channels, 8, 8), &x, y)));
     all.extend(on(LEN, |y| layout::subsample_adjoint((8, 8), &x[..LEN / 4], Set, y)));
@@ -104,9 +130,10 @@ type Kernels = fn() -> Vec<f64>;
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    let kernels: [(&str, Kernels); 7] = [
+    let kernels: [(&str, Kernels); 8] = [
         ("matrix product", products),
         ("batch norm", all_bits),
+        ("linear layer", linear_layers),
         ("convolution", convolutions),
         ("pooling", pools),
         ("reduction", reductions),

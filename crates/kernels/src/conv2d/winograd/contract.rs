@@ -6,11 +6,11 @@ use rayon::prelude::*;
 
 use super::forms::{Form, InputAdjoint, Matrix, Output, Weight, WeightAdjoint};
 use super::output::{self, Sums, Target};
-use super::product::{Product, cut};
 use super::tiling::{Canvas, Group, Tiling};
 use super::weights::{self, PANEL, STAGE, Sum, panel_point};
 use crate::conv2d::Conv2d;
 use crate::disjoint::Disjoint;
+use crate::product::{Product, cut};
 use crate::simd::{LANES, Lanes};
 use crate::workspace::{Workspace, aligned};
 use crate::{Accumulate, Real};
@@ -175,6 +175,7 @@ impl<'a, S: Real> OverChannels<'a, S> {
                             a: &x[(point * group.tiles + tiles.start) * LANES..],
                             a_block: tiling.block(),
                             next: group.tiles * LANES,
+                            a_step: 1,
                             b: [&w[offset..], &w[(offset + LANES).min(w.len())..]],
                             b_step: PANEL,
                             blocks: self.blocks,
@@ -183,7 +184,7 @@ impl<'a, S: Real> OverChannels<'a, S> {
                             c_row: PANEL,
                             add,
                         }
-                        .over_channels::<V>(tiles.len(), at_once);
+                        .spread_rows::<V>(tiles.len(), at_once);
                     }
                 }
             }
@@ -332,6 +333,7 @@ fn sum_tiles<V: Lanes>(
                         a: &x.at(tiling, group, i, point)[rows.start..],
                         a_block: 0,
                         next: group.tiles * LANES,
+                        a_step: LANES,
                         b,
                         b_step: LANES,
                         blocks: 1,
@@ -340,7 +342,7 @@ fn sum_tiles<V: Lanes>(
                         c_row: row,
                         add,
                     }
-                    .over_tiles::<V>(rows.len(), vectors);
+                    .adjacent_rows::<V>(rows.len(), vectors);
                 }
             }
         }

@@ -13,7 +13,6 @@ mod contract;
 mod forms;
 mod operands;
 mod output;
-mod product;
 mod rows;
 mod sandwich;
 mod tiling;

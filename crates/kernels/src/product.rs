@@ -6,46 +6,42 @@ use crate::simd::{LANES, Lanes, Leaf};
 /// `c (+)= a b` for a tile of `rows x (16 vectors)` that stays in registers.
 ///
 /// The sum runs over `blocks` blocks of `inner` steps. At step `k` of block `j`, element `r` of the left column is
-/// `a[j * a_block + k * a_step + r * a_row]` and vector `v` of the right row is `b[v][(j * inner + k) * b_step ..][..16]`.
-/// Row `r` of the result is `c[r * c_row ..][..16 * vectors]`.
+/// `a[j * a_block + k * a_step + r * a_row]`, where `a_row` is 16 or 1, and vector `v` of the right row is
+/// `b[v][(j * inner + k) * b_step ..][..16]`. Row `r` of the result is `c[r * c_row ..][..16 * vectors]`.
 #[derive(Debug)]
-pub(super) struct Product<'a, S> {
-    pub(super) a: &'a [S],
-    pub(super) a_block: usize,
-    /// Numbers from transformed operands to those of the product that comes next, which are fetched meanwhile.
-    pub(super) next: usize,
-    pub(super) b: [&'a [S]; 2],
-    pub(super) b_step: usize,
-    pub(super) blocks: usize,
-    pub(super) inner: usize,
-    pub(super) c: &'a mut [S],
-    pub(super) c_row: usize,
+pub(crate) struct Product<'a, S> {
+    pub(crate) a: &'a [S],
+    pub(crate) a_block: usize,
+    pub(crate) a_step: usize,
+    /// Numbers from both factors to those of the product that comes next, which are fetched meanwhile; 0 where they are not known.
+    pub(crate) next: usize,
+    pub(crate) b: [&'a [S]; 2],
+    pub(crate) b_step: usize,
+    pub(crate) blocks: usize,
+    pub(crate) inner: usize,
+    pub(crate) c: &'a mut [S],
+    pub(crate) c_row: usize,
     /// Whether the product is added to what `c` holds.
-    pub(super) add: bool,
+    pub(crate) add: bool,
 }
 
-/// Steps and rows of the left factor when it holds channels of tiles: one step is the next channel, one row the next tile.
-const CHANNELS: (usize, usize) = (1, LANES);
-/// Steps and rows of the left factor when tiles are summed over: one step is the next tile, one row the next channel.
-const TILES: (usize, usize) = (LANES, 1);
-
 impl<S> Product<'_, S> {
-    /// Sums over channels: rows are tiles.
-    pub(super) fn over_channels<V: Lanes<Scalar = S>>(self, rows: usize, vectors: usize) {
-        self.check(rows, vectors, CHANNELS);
-        dispatch::<V, { CHANNELS.0 }, { CHANNELS.1 }>(rows, vectors, self);
+    /// Rows of the left factor lie 16 numbers apart.
+    pub(crate) fn spread_rows<V: Lanes<Scalar = S>>(self, rows: usize, vectors: usize) {
+        self.check(rows, vectors, LANES);
+        dispatch::<V, LANES>(rows, vectors, self);
     }
 
-    /// Sums over tiles: rows are channels.
-    pub(super) fn over_tiles<V: Lanes<Scalar = S>>(self, rows: usize, vectors: usize) {
-        self.check(rows, vectors, TILES);
-        dispatch::<V, { TILES.0 }, { TILES.1 }>(rows, vectors, self);
+    /// Rows of the left factor lie side by side.
+    pub(crate) fn adjacent_rows<V: Lanes<Scalar = S>>(self, rows: usize, vectors: usize) {
+        self.check(rows, vectors, 1);
+        dispatch::<V, 1>(rows, vectors, self);
     }
 
-    fn check(&self, rows: usize, vectors: usize, (a_step, a_row): (usize, usize)) {
+    fn check(&self, rows: usize, vectors: usize, a_row: usize) {
         assert!(rows > 0 && (1..=2).contains(&vectors), "a tile has rows, and one or two vectors");
         assert!(self.blocks > 0 && self.inner > 0, "a product has at least one step");
-        let last = (self.blocks - 1) * self.a_block + (self.inner - 1) * a_step + (rows - 1) * a_row;
+        let last = (self.blocks - 1) * self.a_block + (self.inner - 1) * self.a_step + (rows - 1) * a_row;
         assert!(last < self.a.len(), "the left factor holds all steps");
         let last = (self.blocks * self.inner - 1) * self.b_step + LANES;
         assert!(self.b[..vectors].iter().all(|b| last <= b.len()), "the right factor holds all steps");
@@ -55,22 +51,18 @@ impl<S> Product<'_, S> {
 
 /// The rows of the tiles into which `rows` are cut, as evenly as the registers allow: for tile `i` of `count`, its first row and
 /// the one after its last.
-pub(super) fn cut(rows: usize, most: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+pub(crate) fn cut(rows: usize, most: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     let count = rows.div_ceil(most);
     (0..count).map(move |i| rows * i / count..rows * (i + 1) / count)
 }
 
 /// Runs `p` with the kernel of its size. Sizes beyond the registers of `V` are cut.
-fn dispatch<V: Lanes, const STEP: usize, const ROW: usize>(
-    rows: usize,
-    vectors: usize,
-    p: Product<'_, V::Scalar>,
-) {
+fn dispatch<V: Lanes, const ROW: usize>(rows: usize, vectors: usize, p: Product<'_, V::Scalar>) {
     macro_rules! kernels {
         ($($r:literal)*) => {
             match (rows, vectors) {
-                $(($r, 1) => V::vectorize(Tile::<_, $r, 1, STEP, ROW>(p)),)*
-                $(($r, 2) if V::TILE.1 == 2 => V::vectorize(Tile::<_, $r, 2, STEP, ROW>(p)),)*
+                $(($r, 1) => V::vectorize(Tile::<_, $r, 1, ROW>(p)),)*
+                $(($r, 2) if V::TILE.1 == 2 => V::vectorize(Tile::<_, $r, 2, ROW>(p)),)*
                 _ => unreachable!("a tile has at most as many rows and vectors as the lanes allow"),
             }
         };
@@ -79,22 +71,18 @@ fn dispatch<V: Lanes, const STEP: usize, const ROW: usize>(
 }
 
 /// The loop of [`tile`].
-struct Tile<'a, S, const R: usize, const N: usize, const STEP: usize, const ROW: usize>(Product<'a, S>);
+struct Tile<'a, S, const R: usize, const N: usize, const ROW: usize>(Product<'a, S>);
 
-impl<V: Lanes, const R: usize, const N: usize, const STEP: usize, const ROW: usize> Leaf<V>
-    for Tile<'_, V::Scalar, R, N, STEP, ROW>
-{
+impl<V: Lanes, const R: usize, const N: usize, const ROW: usize> Leaf<V> for Tile<'_, V::Scalar, R, N, ROW> {
     #[inline(always)]
     fn run(self) {
-        tile::<V, R, N, STEP, ROW>(self.0);
+        tile::<V, R, N, ROW>(self.0);
     }
 }
 
 /// The kernel for `R` rows and `N` vectors.
 #[inline(always)]
-fn tile<V: Lanes, const R: usize, const N: usize, const STEP: usize, const ROW: usize>(
-    p: Product<'_, V::Scalar>,
-) {
+fn tile<V: Lanes, const R: usize, const N: usize, const ROW: usize>(p: Product<'_, V::Scalar>) {
     let mut sums = [[V::zero(); N]; R];
     let mut b = [p.b[0].as_ptr(); N];
     for (b, vectors) in b.iter_mut().zip(p.b) {
@@ -102,14 +90,14 @@ fn tile<V: Lanes, const R: usize, const N: usize, const STEP: usize, const ROW: 
     }
     for block in 0..p.blocks {
         let mut a = p.a[block * p.a_block..].as_ptr();
-        if STEP == CHANNELS.0 {
+        if ROW == LANES {
             // The steps of a block share the lines of its rows.
             for r in 0..R {
                 V::prefetch(a.wrapping_add(r * ROW + p.next));
             }
         }
         for _ in 0..p.inner {
-            if STEP == TILES.0 {
+            if ROW != LANES {
                 V::prefetch(a.wrapping_add(p.next));
                 for b in b {
                     V::prefetch(b.wrapping_add(p.next));
@@ -128,7 +116,7 @@ fn tile<V: Lanes, const R: usize, const N: usize, const STEP: usize, const ROW: 
                     }
                 }
             }
-            a = a.wrapping_add(STEP);
+            a = a.wrapping_add(p.a_step);
             for b in &mut b {
                 *b = b.wrapping_add(p.b_step);
             }
