@@ -1,6 +1,7 @@
 //! Sums in `f64` with a fixed order.
 
 use rayon::prelude::*;
+use smallvec::SmallVec;
 
 use crate::Real;
 
@@ -27,7 +28,8 @@ fn blocked(len: usize, block: impl Fn(usize, usize) -> f64 + Sync + Send) -> f64
     if blocks <= 8 {
         return (0..blocks).map(of).sum();
     }
-    let sums: Vec<f64> = (0..blocks).into_par_iter().map(of).collect();
+    let mut sums = SmallVec::<[f64; 256]>::from_elem(0.0, blocks);
+    sums.par_iter_mut().enumerate().for_each(|(i, sum)| *sum = of(i));
     sums.iter().sum()
 }
 
