@@ -7,11 +7,30 @@ const SERIAL: usize = 1 << 14;
 
 /// Calls `f(index, chunk)` for each chunk of `size` elements of `y`; the last may be shorter.
 pub(crate) fn chunks<T: Send>(y: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync + Send) {
+    chunks_of(y.len(), y, size, f);
+}
+
+/// As [`chunks`], where all chunks together take the time of `elements` elements.
+pub(crate) fn chunks_of<T: Send>(
+    elements: usize,
+    y: &mut [T],
+    size: usize,
+    f: impl Fn(usize, &mut [T]) + Sync + Send,
+) {
     let size = size.max(1);
-    if y.len() <= SERIAL {
+    if elements <= SERIAL {
         y.chunks_mut(size).enumerate().for_each(|(i, chunk)| f(i, chunk));
     } else {
         y.par_chunks_mut(size).enumerate().for_each(|(i, chunk)| f(i, chunk));
+    }
+}
+
+/// Calls `f(index)` for `count` tasks that handle `elements` elements together.
+pub(crate) fn tasks(count: usize, elements: usize, f: impl Fn(usize) + Sync + Send) {
+    if elements <= SERIAL {
+        (0..count).for_each(f);
+    } else {
+        (0..count).into_par_iter().with_max_len(1).for_each(f);
     }
 }
 
@@ -29,14 +48,5 @@ pub(crate) fn chunks2<T: Send, U: Send>(
     } else {
         let pairs = y.par_chunks_mut(y_size).zip(z.par_chunks_mut(z_size));
         pairs.enumerate().for_each(|(i, (a, b))| f(i, a, b));
-    }
-}
-
-/// Calls `f(index)` for each of `count` tasks, which handle `elements` elements in all.
-pub(crate) fn tasks(count: usize, elements: usize, f: impl Fn(usize) + Sync + Send) {
-    if elements <= SERIAL {
-        (0..count).for_each(f);
-    } else {
-        (0..count).into_par_iter().for_each(f);
     }
 }

@@ -33,11 +33,6 @@ fn blocked(len: usize, block: impl Fn(usize, usize) -> f64 + Sync + Send) -> f64
     sums.iter().sum()
 }
 
-/// `Σ term(i)` for `i < len`.
-pub(crate) fn sum_of(len: usize, term: impl Fn(usize) -> f64 + Sync + Send) -> f64 {
-    blocked(len, |a, b| block_sum(b - a, |i| term(a + i)))
-}
-
 /// `Σ x[i]`.
 pub fn sum<R: Real>(x: &[R]) -> f64 {
     blocked(x.len(), |a, b| {

@@ -346,23 +346,27 @@ pub trait Backend: Debug + Send + Sized {
         choice: Choice<'_, Self::Bytes>,
         y: &mut Self::Buffer,
     );
-    /// `x (+)= Σ_k y_k ·ₓ w_k`, the adjoint of the product in its input, with prepared output gradients. `shift[0]` is the sum of all
+    /// `x (+)= Σ_k y_k ·ₓ w_k`, the adjoint of the product in its input, with prepared output gradients, which `choice` led to. `shift[0]` is the sum of all
     /// elements that were set or added: the gradient of the number that is added to the input.
+    #[expect(clippy::too_many_arguments, reason = "a closed kernel names all its operands")]
     fn bilinear_input_gradient(
         &self,
         layer: &BilinearLayer,
         n: usize,
         pairs: &[(&Self::Buffer, View<'_, Self::Buffer>)],
+        choice: &Self::Bytes,
         accumulate: Accumulate,
         x: &mut Self::Buffer,
         shift: Option<&mut Self::Wide>,
     );
-    /// `w (+)= Σ_k x_k ·w y_k`, the adjoint of the product in its weights, with prepared inputs and output gradients.
+    /// `w (+)= Σ_k x_k ·w y_k`, the adjoint of the product in its weights, with prepared inputs and output gradients, which
+    /// `choice` led to.
     fn bilinear_weight_gradient(
         &self,
         layer: &BilinearLayer,
         n: usize,
         pairs: &[(&Self::Buffer, &Self::Buffer)],
+        choice: &Self::Bytes,
         accumulate: Accumulate,
         w: ViewMut<'_, Self::Buffer>,
     );

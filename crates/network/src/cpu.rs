@@ -286,6 +286,7 @@ impl<R: Real> Backend for Cpu<R> {
         layer: &BilinearLayer,
         n: usize,
         operands: &[(&Vec<R>, View<'_, Vec<R>>)],
+        choice: &Vec<u8>,
         accumulate: Accumulate,
         x: &mut Vec<R>,
         shift: Option<&mut Vec<f64>>,
@@ -294,7 +295,7 @@ impl<R: Real> Backend for Cpu<R> {
         match self.kernel(layer) {
             Kernel::Convolution(k) => {
                 let sum = shift.and_then(|shift| shift.first_mut());
-                k.input_gradient(n, &pairs, accumulate, (x, sum), &self.workspace);
+                k.input_gradient(n, &pairs, choice, accumulate, (x, sum), &self.workspace);
             }
             Kernel::Linear(k) => k.input_gradient(n, &pairs, accumulate, x, &self.workspace),
         }
@@ -304,13 +305,14 @@ impl<R: Real> Backend for Cpu<R> {
         layer: &BilinearLayer,
         n: usize,
         pairs: &[(&Vec<R>, &Vec<R>)],
+        choice: &Vec<u8>,
         accumulate: Accumulate,
         w: ViewMut<'_, Vec<R>>,
     ) {
         let pairs: Pairs<'_, R> = pairs.iter().map(|(x, y)| (x.as_slice(), y.as_slice())).collect();
         let w = slice_mut(w);
         match self.kernel(layer) {
-            Kernel::Convolution(k) => k.weight_gradient(n, &pairs, accumulate, w, &self.workspace),
+            Kernel::Convolution(k) => k.weight_gradient(n, &pairs, choice, accumulate, w, &self.workspace),
             Kernel::Linear(k) => k.weight_gradient(n, &pairs, accumulate, w, &self.workspace),
         }
     }

@@ -3,6 +3,8 @@
 //! The patch matrix of a block has one row per `(c_in, ky, kx)` and one column per output pixel, so that
 //! `y = W P`, `P̄ = Wᵀ ȳ` and `W̄ = ȳ Pᵀ` for all three contractions.
 
+use smallvec::SmallVec;
+
 use super::Conv2d;
 use crate::epilogue::{self, Addends, Choice, Epilogue};
 use crate::matmul::{Matrix, MatrixMut, matmul};
@@ -216,10 +218,50 @@ pub fn input_gradient<R: Real>(
     }
     for range in blocks.ranges() {
         let columns = (range.1 - range.0) * blocks.pixels();
-        let products: Vec<_> =
+        let products: SmallVec<[_; 2]> =
             pairs.iter().map(|(y, w)| (blocks.weights(w).transposed(), blocks.columns(y, range))).collect();
         workspace.with(blocks.patches(range), |patches| {
             matmul(&products, Accumulate::Set, MatrixMut::rows(patches, blocks.rows, columns, columns));
+            blocks.scatter(patches, range, x);
+        });
+    }
+}
+
+/// `x (+)= Σ_k convᵀ(z_k, w_k)`, where `choice` takes each `z_k` from the gradient `y_k` after the epilogue, for at most
+/// `examples` examples at once.
+pub(super) fn input_gradient_then<R: Real>(
+    g: &Conv2d,
+    (epilogue, choice, examples): (Epilogue, &[u8], usize),
+    n: usize,
+    pairs: &[(&[R], &[R])],
+    accumulate: Accumulate,
+    x: &mut [R],
+    workspace: &Workspace<R>,
+) {
+    let mut blocks = Blocks::new(g, n);
+    blocks.examples = blocks.examples.min(examples);
+    let x = &mut x[..g.channels_in * n * g.height * g.width];
+    if accumulate == Accumulate::Set {
+        x.fill(R::ZERO);
+    }
+    for range in blocks.ranges() {
+        let columns = (range.1 - range.0) * blocks.pixels();
+        let patches = blocks.patches(range);
+        workspace.with(patches + g.channels_out * columns, |scratch| {
+            let (patches, z) = scratch.split_at_mut(patches);
+            for ((y, w), accumulate) in pairs.iter().zip(Accumulate::Set.each()) {
+                epilogue::scatter_part(
+                    epilogue,
+                    &g.size(n),
+                    range.0..range.1,
+                    (y, choice),
+                    Accumulate::Set,
+                    z,
+                );
+                let product =
+                    (blocks.weights(w).transposed(), Matrix::rows(z, g.channels_out, columns, columns));
+                matmul(&[product], accumulate, MatrixMut::rows(patches, blocks.rows, columns, columns));
+            }
             blocks.scatter(patches, range, x);
         });
     }

@@ -8,6 +8,7 @@
 //!
 //! A [`Plan`] has the same contractions by the algorithm that suits the geometry, with an epilogue, on prepared operands.
 
+mod direct;
 mod im2col;
 mod plan;
 pub mod reference;

@@ -3,6 +3,7 @@
 //! An algorithm may contract transformed operands. Each is prepared once and then used by every contraction that takes it: an
 //! input by the forward pass and the weight gradient, an output gradient by both gradients.
 
+use super::direct::Direct;
 use super::winograd::{Form, Winograd};
 use super::{Conv2d, im2col};
 use crate::epilogue::{self, Addends, Choice, Epilogue};
@@ -26,6 +27,8 @@ pub enum Method {
 enum Algorithm {
     /// A matrix product with image patches: takes every geometry.
     Im2col,
+    /// The sum over taps of few input channels: 3 x 3 kernels with stride 1 and padding 1.
+    Direct,
     /// Small tiles in the transformed domain: 3 x 3 kernels with stride 1 and padding 1.
     Winograd(Form),
 }
@@ -45,7 +48,13 @@ fn choose<R: Real>(method: Method, g: &Conv2d) -> Algorithm {
             size_of::<R>() == size_of::<f32>() && g.channels_in.min(g.channels_out) >= WINOGRAD_CHANNELS
         }
     };
-    if wanted && Winograd::fits(g) { Algorithm::Winograd(Form::fewest(g)) } else { Algorithm::Im2col }
+    if wanted && Winograd::fits(g) {
+        Algorithm::Winograd(Form::fewest(g))
+    } else if Direct::fits(g) {
+        Algorithm::Direct
+    } else {
+        Algorithm::Im2col
+    }
 }
 
 /// A convolution with its epilogue, and the algorithm chosen for it.
@@ -73,6 +82,10 @@ impl Plan {
         Self { is_shifted: true, ..self }
     }
 
+    const fn direct(&self) -> Direct {
+        Direct { geometry: self.geometry, epilogue: self.epilogue }
+    }
+
     const fn winograd(&self, form: Form) -> Winograd {
         Winograd { geometry: self.geometry, form, epilogue: self.epilogue }
     }
@@ -80,8 +93,8 @@ impl Plan {
     /// Elements of a prepared input of `n` examples; 0 where the contractions take it as it is.
     pub fn input_len(&self, n: usize) -> usize {
         match self.algorithm {
-            Algorithm::Im2col if self.is_shifted => self.input_elements(n),
-            Algorithm::Im2col => 0,
+            Algorithm::Im2col | Algorithm::Direct if self.is_shifted => self.input_elements(n),
+            Algorithm::Im2col | Algorithm::Direct => 0,
             Algorithm::Winograd(form) => self.winograd(form).input_len(n),
         }
     }
@@ -93,7 +106,7 @@ impl Plan {
     /// Elements of a prepared output gradient of `n` examples; 0 where the contractions take it as it is.
     pub fn output_len(&self, n: usize) -> usize {
         match (self.algorithm, self.epilogue) {
-            (Algorithm::Im2col, Epilogue::None) => 0,
+            (Algorithm::Im2col, Epilogue::None) | (Algorithm::Direct, _) => 0,
             (Algorithm::Im2col, Epilogue::Relu | Epilogue::ReluMaxPool) => self.geometry.size(n).elements(),
             (Algorithm::Winograd(form), _) => self.winograd(form).output_len(n),
         }
@@ -106,14 +119,13 @@ impl Plan {
 
     /// Bytes that the contractions of `n` examples take of the workspace, on all threads of the pool together.
     pub fn scratch_bytes<R: Real>(&self, n: usize) -> usize {
-        match self.algorithm {
-            Algorithm::Im2col => {
-                let one = bytes::<R>(im2col::scratch_len(&self.geometry, self.epilogue, n));
-                // The gradient of a shift needs that of the input alone, while patches are borrowed.
-                one + if self.is_shifted { one.max(bytes::<R>(self.input_elements(n))) } else { 0 }
-            }
-            Algorithm::Winograd(form) => self.winograd(form).scratch_bytes::<R>(n),
-        }
+        let one = match self.algorithm {
+            Algorithm::Im2col => bytes::<R>(im2col::scratch_len(&self.geometry, self.epilogue, n)),
+            Algorithm::Direct => self.direct().scratch_bytes::<R>(n),
+            Algorithm::Winograd(form) => return self.winograd(form).scratch_bytes::<R>(n),
+        };
+        // The gradient of a shift needs that of the input alone, while scratch is borrowed.
+        one + if self.is_shifted { one.max(bytes::<R>(self.input_elements(n))) } else { 0 }
     }
 
     /// Prepares `x + shift`, `x: [c_in, n, h, w]`, where [`Self::input_len`] is not 0. Only a shifted plan takes a shift.
@@ -128,7 +140,7 @@ impl Plan {
         workspace: &Workspace<R>,
     ) {
         match self.algorithm {
-            Algorithm::Im2col => {
+            Algorithm::Im2col | Algorithm::Direct => {
                 elementwise::shift(x, shift.unwrap_or(R::ZERO), &mut to[..self.input_len(n)])
             }
             Algorithm::Winograd(form) => self.winograd(form).prepare_input(n, (x, shift), to, workspace),
@@ -152,6 +164,7 @@ impl Plan {
             Algorithm::Im2col => {
                 epilogue::scatter(self.epilogue, &self.geometry.size(n), dy, choice, Accumulate::Set, to);
             }
+            Algorithm::Direct => {}
             Algorithm::Winograd(form) => self.winograd(form).prepare_output(n, dy, choice, to, workspace),
         }
     }
@@ -184,14 +197,15 @@ impl Plan {
             (Algorithm::Im2col, Epilogue::Relu | Epilogue::ReluMaxPool) => {
                 im2col::forward_then((g, epilogue), n, pairs, addends, &mut choice, y, workspace);
             }
+            (Algorithm::Direct, _) => self.direct().forward(n, pairs, addends, choice, y, workspace),
             (Algorithm::Winograd(form), _) => {
                 self.winograd(form).forward(n, pairs, addends, choice, y, workspace)
             }
         }
     }
 
-    /// `x: [c_in, n, h, w] (+)= Σ_k convᵀ(y_k, w_k)` for pairs of prepared output gradients and weights. Where `sum` is asked for,
-    /// it is that of all elements of the result, without those that it is added to: the gradient of the shift.
+    /// `x: [c_in, n, h, w] (+)= Σ_k convᵀ(y_k, w_k)` for pairs of prepared output gradients, which `choice` led to, and weights.
+    /// Where `sum` is asked for, it is that of all elements of the result, without those that it is added to: the gradient of the shift.
     ///
     /// # Panics
     /// If a slice is shorter than its shape.
@@ -199,26 +213,30 @@ impl Plan {
         &self,
         n: usize,
         pairs: &[(&[R], &[R])],
+        choice: &[u8],
         accumulate: Accumulate,
         (x, sum): (&mut [R], Option<&mut f64>),
         workspace: &Workspace<R>,
     ) {
+        let alone = |accumulate, x: &mut [R]| match self.algorithm {
+            Algorithm::Direct => self.direct().input_gradient(n, pairs, choice, accumulate, x, workspace),
+            _ => im2col::input_gradient(&self.geometry, n, pairs, accumulate, x, workspace),
+        };
         match (self.algorithm, sum) {
             (Algorithm::Winograd(form), sum) => {
                 self.winograd(form).input_gradient(n, pairs, accumulate, (x, sum), workspace)
             }
-            (Algorithm::Im2col, None) => {
-                im2col::input_gradient(&self.geometry, n, pairs, accumulate, x, workspace);
-            }
-            (Algorithm::Im2col, Some(sum)) => workspace.with(self.input_elements(n), |alone| {
-                im2col::input_gradient(&self.geometry, n, pairs, Accumulate::Set, alone, workspace);
-                *sum = reduce::sum(alone);
-                elementwise::linear_combination(&[(1.0, alone)], accumulate, &mut x[..alone.len()]);
+            (_, None) => alone(accumulate, x),
+            (_, Some(sum)) => workspace.with(self.input_elements(n), |terms| {
+                alone(Accumulate::Set, terms);
+                *sum = reduce::sum(terms);
+                elementwise::linear_combination(&[(1.0, terms)], accumulate, &mut x[..terms.len()]);
             }),
         }
     }
 
-    /// `w (+)=` the adjoint of the convolution in its weights, summed over pairs of prepared inputs and prepared output gradients.
+    /// `w (+)=` the adjoint of the convolution in its weights, summed over pairs of prepared inputs and prepared output
+    /// gradients, which `choice` led to.
     ///
     /// # Panics
     /// If a slice is shorter than its shape.
@@ -226,11 +244,13 @@ impl Plan {
         &self,
         n: usize,
         pairs: &[(&[R], &[R])],
+        choice: &[u8],
         accumulate: Accumulate,
         w: &mut [R],
         workspace: &Workspace<R>,
     ) {
         match self.algorithm {
+            Algorithm::Direct => self.direct().weight_gradient(n, pairs, choice, accumulate, w, workspace),
             Algorithm::Im2col => im2col::weight_gradient(&self.geometry, n, pairs, accumulate, w, workspace),
             Algorithm::Winograd(form) => {
                 self.winograd(form).weight_gradient(n, pairs, accumulate, w, workspace)

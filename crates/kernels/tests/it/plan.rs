@@ -143,7 +143,7 @@ fn check_gradients<R: Real>(
         };
         let pairs = [0, 1].map(|k| (dy[k].as_slice(), o.w[k].as_slice()));
         let mut got = vec![R::from_f64(before); o.x[0].len()];
-        plan.input_gradient(n, &pairs, accumulate, (&mut got, None), &workspace);
+        plan.input_gradient(n, &pairs, choice, accumulate, (&mut got, None), &workspace);
         let want = sum(
             got.len(),
             [&|out| reference::input_gradient(g, n, &dz[0], &wide(&o.w[0]), out), &|out| {
@@ -154,7 +154,7 @@ fn check_gradients<R: Real>(
 
         let pairs = [0, 1].map(|k| (x[k].as_slice(), dy[k].as_slice()));
         let mut got = vec![R::from_f64(before); g.weights()];
-        plan.weight_gradient(n, &pairs, accumulate, &mut got, &workspace);
+        plan.weight_gradient(n, &pairs, choice, accumulate, &mut got, &workspace);
         let want = sum(
             got.len(),
             [&|out| reference::weight_gradient(g, n, &wide(&o.x[0]), &dz[0], out), &|out| {
@@ -230,10 +230,10 @@ fn a_linear_layer_is_a_convolution_of_single_pixels() {
         let (mut dx, mut dw) = (x.clone(), w.clone());
         let (mut want_dx, mut want_dw) = (x.clone(), w.clone());
         layer.input_gradient(n, &twice(&dz, &w), Accumulate::Add, &mut dx, &workspace);
-        plan.input_gradient(n, &twice(&dz, &w), Accumulate::Add, (&mut want_dx, None), &workspace);
+        plan.input_gradient(n, &twice(&dz, &w), &choice, Accumulate::Add, (&mut want_dx, None), &workspace);
         assert_near(&dx, &want_dx, F64_ROUNDING, "input gradient");
         layer.weight_gradient(n, &twice(&x, &dz), Accumulate::Add, &mut dw, &workspace);
-        plan.weight_gradient(n, &twice(&x, &dz), Accumulate::Add, &mut want_dw, &workspace);
+        plan.weight_gradient(n, &twice(&x, &dz), &choice, Accumulate::Add, &mut want_dw, &workspace);
         assert_near(&dw, &want_dw, F64_ROUNDING, "weight gradient");
         let (mut db, mut want_db) = (vec![0.0; channels_out], vec![0.0; channels_out]);
         layer.bias_gradient(n, &dy, &choice, &mut db);

@@ -78,7 +78,7 @@ fn check<R: Real>(g: &Conv2d, n: usize, tolerance: f64) {
     check_sum(&out, &zero, (&case.x, &case.w), forward, tolerance, &what("forward"));
 
     let mut out = case.x[0].clone();
-    plan.input_gradient(n, &pairs(&y, &case.w), Accumulate::Add, (&mut out, None), &workspace);
+    plan.input_gradient(n, &pairs(&y, &case.w), &[], Accumulate::Add, (&mut out, None), &workspace);
     let input = |a: &[f64], b: &[f64], x: &mut [f64]| reference::input_gradient(g, n, a, b, x);
     check_sum(&out, &case.x[0], (&case.y, &case.w), input, tolerance, &what("input gradient"));
 
@@ -86,7 +86,7 @@ fn check<R: Real>(g: &Conv2d, n: usize, tolerance: f64) {
         [(Accumulate::Add, case.w[0].clone()), (Accumulate::Set, vec![R::ZERO; g.weights()])]
     {
         let mut out = case.w[0].clone();
-        plan.weight_gradient(n, &pairs(&x, &y), mode, &mut out, &workspace);
+        plan.weight_gradient(n, &pairs(&x, &y), &[], mode, &mut out, &workspace);
         let weight = |a: &[f64], b: &[f64], w: &mut [f64]| reference::weight_gradient(g, n, a, b, w);
         check_sum(&out, &before, (&case.x, &case.y), weight, tolerance, &what("weight gradient"));
     }
@@ -186,7 +186,7 @@ fn check_epilogue(g: &Conv2d, n: usize, epilogue: Epilogue) {
         let mut dy = vec![f64::NAN; plan.output_len(n)];
         plan.prepare_output(n, &case.y[0][..len], &choice, &mut dy, &workspace);
         let mut dx = vec![f64::NAN; case.x[0].len()];
-        plan.input_gradient(n, &[(&dy, &case.w[0])], Accumulate::Set, (&mut dx, None), &workspace);
+        plan.input_gradient(n, &[(&dy, &case.w[0])], &choice, Accumulate::Set, (&mut dx, None), &workspace);
         (choice, y, tangent, dx)
     });
     let what = format!("{epilogue:?} of {g:?}");

@@ -122,9 +122,9 @@ impl<'a, B: Backend> Call<'a, B> {
     ) {
         let (backend, n) = (self.cx.backend, self.cx.n);
         if let Some((dx, accumulate)) = &mut out.x[0] {
-            backend.bilinear_input_gradient(&self.layer, n, inputs, *accumulate, dx, None);
+            backend.bilinear_input_gradient(&self.layer, n, inputs, choice, *accumulate, dx, None);
         }
-        backend.bilinear_weight_gradient(&self.layer, n, weights, out.accumulate, out.w.at(0));
+        backend.bilinear_weight_gradient(&self.layer, n, weights, choice, out.accumulate, out.w.at(0));
         if out.w.ranges.len() > 1 {
             backend.bilinear_bias_gradient(&self.layer, n, dy, choice, sums);
             backend.narrow(sums, out.accumulate, out.w.at(1));

@@ -153,11 +153,19 @@ impl FixupConvolution {
         match &mut out.x[0] {
             Some((dx, accumulate)) => {
                 let sum = shift.then_some(&mut *sum);
-                b.bilinear_input_gradient(layer, n, inputs, *accumulate, dx, sum);
+                b.bilinear_input_gradient(layer, n, inputs, choice, *accumulate, dx, sum);
             }
             None if shift => {
                 let mut dx = b.buffer(n * call.cx.inputs[0].elements());
-                b.bilinear_input_gradient(layer, n, inputs, Accumulate::Set, &mut dx, Some(&mut *sum));
+                b.bilinear_input_gradient(
+                    layer,
+                    n,
+                    inputs,
+                    choice,
+                    Accumulate::Set,
+                    &mut dx,
+                    Some(&mut *sum),
+                );
             }
             None => {}
         }
@@ -191,7 +199,7 @@ impl FixupConvolution {
     fn weights<B: Backend>(
         &self,
         call: &Call<'_, B>,
-        pairs: &[ActivationPair<'_, B>],
+        (pairs, choice): (&[ActivationPair<'_, B>], &B::Bytes),
         scaled: &mut B::Buffer,
         out: &mut Gradients<'_, B>,
     ) {
@@ -199,9 +207,9 @@ impl FixupConvolution {
         if self.scale.is_some() {
             let len = out.w.ranges[weight].len();
             let to = ViewMut::new(scaled, 0, len);
-            b.bilinear_weight_gradient(&call.layer, n, pairs, Accumulate::Set, to);
+            b.bilinear_weight_gradient(&call.layer, n, pairs, choice, Accumulate::Set, to);
         } else {
-            b.bilinear_weight_gradient(&call.layer, n, pairs, out.accumulate, out.w.at(weight));
+            b.bilinear_weight_gradient(&call.layer, n, pairs, choice, out.accumulate, out.w.at(weight));
         }
     }
 }
@@ -296,7 +304,7 @@ impl<B: Backend> Op<B> for FixupConvolution {
         let slot = scratch.as_mut().map_or(kept.output, |scratch| &mut scratch.output);
         let (u, dt) = (call.kept_input(at.x[0], kept.input), call.output(dy, kept.choice, slot));
         self.around(&call, &[(dt, self.scaled(at, kept.scaled))], (dy, kept.choice, kept.sum), out);
-        self.weights(&call, &[(u, dt)], gradient, out);
+        self.weights(&call, (&[(u, dt)], kept.choice), gradient, out);
         self.unscale(cx.backend, &[(gradient, at.w)], kept.sum, out);
     }
 
@@ -350,7 +358,7 @@ impl<B: Backend> Op<B> for FixupConvolution {
             weights[1] = (u_dot, dt);
             count = 2;
         }
-        self.weights(&call, &weights[..count], kept.gradient, out);
+        self.weights(&call, (&weights[..count], kept.choice), kept.gradient, out);
         let terms = [(&*kept.gradient, at.w), (&*kept.kept_gradient, dot.w)];
         self.unscale(cx.backend, &terms, kept.sum, out);
     }

@@ -5,11 +5,14 @@ use std::marker::PhantomData;
 use rayon::prelude::*;
 
 use super::forms::{Form, InputAdjoint, Matrix, Output, Weight, WeightAdjoint};
-use super::output::{self, Sums, Target};
-use super::tiling::{Canvas, Group, Tiling};
+use super::output::{Sums, Untransform};
+use super::tiling::{Group, Tiling};
 use super::weights::{self, PANEL, STAGE, Sum, panel_point};
 use crate::conv2d::Conv2d;
 use crate::disjoint::Disjoint;
+use crate::epilogue::blocks::{Target, Write};
+use crate::epilogue::canvas::Canvas;
+use crate::epilogue::rows::Stage;
 use crate::product::{Product, cut};
 use crate::simd::{LANES, Lanes};
 use crate::workspace::{Workspace, aligned};
@@ -207,9 +210,9 @@ impl<'a, S: Real> OverChannels<'a, S> {
             }
             let sums = Sums { values: &sums[half * LANES..], point: self.point, row: PANEL };
             let tiles = (tiling, group, sums, f, self.canvas, &mut *pixels, self.overlap);
-            V::vectorize(output::Untransform::<_, _, P, O>(tiles));
-            let block = first / LANES + half;
-            V::vectorize(output::Write((tiling.n, group, block, self.canvas, &*pixels, self.target)));
+            V::vectorize(Untransform::<_, _, P, O>(tiles));
+            let part = group.part(tiling.n, first / LANES + half, self.target.image.0);
+            V::vectorize(Write(part, self.target, self.canvas, &*pixels, &mut Stage::new()));
         }
     }
 }

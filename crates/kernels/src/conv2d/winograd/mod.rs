@@ -13,7 +13,6 @@ mod contract;
 mod forms;
 mod operands;
 mod output;
-mod rows;
 mod sandwich;
 mod tiling;
 mod weights;
@@ -24,14 +23,13 @@ use smallvec::{SmallVec, smallvec};
 
 use contract::Call;
 use forms::{F2, F4, Form as Matrices, Input, OutputAdjoint, Toeplitz2};
-use operands::Source;
-use output::{Choices, Target};
 use tiling::{Size, Tiling};
 
 use super::Conv2d;
 use crate::Accumulate;
 use crate::Real;
 use crate::disjoint::Disjoint;
+use crate::epilogue::blocks::{Choices, Source, Target};
 use crate::epilogue::{Addends, Choice, Epilogue};
 use crate::simd::{LANES, Lanes, Task};
 use crate::workspace::{SLACK, Workspace, bytes};
@@ -152,17 +150,13 @@ impl Winograd {
         y: &mut [R],
         workspace: &Workspace<R>,
     ) {
-        let choices = match choice {
-            Choice::Record(choice) => Choices::Record(Disjoint::new(choice)),
-            Choice::Replay(choice) => Choices::Replay(choice),
-        };
         let target = Target {
             y: Disjoint::new(y),
             channels: self.geometry.channels_out,
             image: self.result(),
             addends,
             epilogue: self.epilogue,
-            choices,
+            choices: choice.into(),
             accumulate: Accumulate::Set,
             sums: None,
         };

@@ -3,6 +3,8 @@
 use std::ops::Range;
 
 use crate::conv2d::Conv2d;
+use crate::epilogue::blocks::Part;
+use crate::epilogue::canvas::Canvas;
 use crate::simd::LANES;
 
 /// Tiles of a full group: enough rows for the matrix products, few enough that a group's sums stay in the second-level cache.
@@ -41,66 +43,10 @@ pub(super) struct Group {
     pub(super) tiles: usize,
 }
 
-/// A zero-bordered image in blocks of 16 channels: element `(y, x)` of image `i` is the 16 numbers from
-/// `16 ((i * height + y + border) * width + x + border)`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Canvas {
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) border: usize,
-}
-
-impl Canvas {
-    /// Numbers of `images` images.
-    pub(super) const fn len(&self, images: usize) -> usize {
-        images * self.height * self.width * LANES
-    }
-
-    /// The offset of tile `(i, j)` of an image, where tiles are `step` pixels apart.
-    pub(super) const fn tile(&self, image: usize, (i, j): (usize, usize), step: usize) -> usize {
-        ((image * self.height + i * step) * self.width + j * step) * LANES
-    }
-
-    /// Numbers between rows.
-    pub(super) const fn row(&self) -> usize {
-        self.width * LANES
-    }
-
-    /// The offsets of the pixels of images of `size`, row by row and image by image, with `step` pixels between neighbours.
-    pub(super) const fn pixels(&self, (height, width): (usize, usize), step: usize) -> Pixels {
-        Pixels { canvas: *self, height, width, step, image: 0, y: 0, x: 0 }
-    }
-}
-
-/// See [`Canvas::pixels`].
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pixels {
-    canvas: Canvas,
-    height: usize,
-    width: usize,
-    step: usize,
-    image: usize,
-    y: usize,
-    x: usize,
-}
-
-impl Pixels {
-    /// The offset of the next pixel.
-    #[inline(always)]
-    pub(super) fn step(&mut self) -> usize {
-        let Canvas { height, width, border } = self.canvas;
-        let row = self.image * height + self.y * self.step + border;
-        let offset = (row * width + self.x * self.step + border) * LANES;
-        self.x += 1;
-        if self.x == self.width {
-            self.x = 0;
-            self.y += 1;
-            if self.y == self.height {
-                self.y = 0;
-                self.image += 1;
-            }
-        }
-        offset
+impl Group {
+    /// Block `block` of the group's images, which have `height` rows, of `n` images in all.
+    pub(super) const fn part(&self, n: usize, block: usize, height: usize) -> Part {
+        Part { n, block, slot: self.index, images: self.first..self.first + self.images, rows: 0..height }
     }
 }
 

@@ -5,11 +5,12 @@
 #![expect(unsafe_code, reason = "tasks write interleaved ranges of one output")]
 
 use super::forms::Matrix;
-use super::rows::{self, Rows};
+
 use super::sandwich::sandwich;
 use crate::Accumulate;
 use crate::conv2d::Conv2d;
 use crate::disjoint::Disjoint;
+use crate::epilogue::rows::{self, Rows};
 use crate::simd::{LANES, Lanes, Leaf};
 
 /// Taps of a kernel.

@@ -13,11 +13,16 @@
 //! `ReLU'(0) = 0`. The first maximum of a window wins, and a NaN wins over numbers. A NaN stays one in the output; as no NaN is
 //! above 0, the derivative of a ReLU there is 0.
 
+pub(crate) mod blocks;
+pub(crate) mod canvas;
+pub(crate) mod rows;
+mod sum;
+
 use std::ops::Range;
 
-use crate::channels::per_channel;
+pub use sum::channel_sum;
+
 use crate::parallel::{chunks, chunks2};
-use crate::reduce::sum_of;
 use crate::{Accumulate, Real};
 
 /// Channels of a block of choices.
@@ -94,6 +99,14 @@ impl Epilogue {
         match self {
             Self::None | Self::Relu => (height, width),
             Self::ReluMaxPool => (height / 2, width / 2),
+        }
+    }
+
+    /// The rows after the epilogue that these rows become.
+    pub(crate) const fn rows(self, rows: &Range<usize>) -> Range<usize> {
+        match self {
+            Self::None | Self::Relu => rows.start..rows.end,
+            Self::ReluMaxPool => rows.start / 2..rows.end / 2,
         }
     }
 
@@ -305,15 +318,28 @@ pub fn scatter<R: Real>(
     accumulate: Accumulate,
     z: &mut [R],
 ) {
-    let pixels = size.n * epilogue.pixels(size);
-    chunks(&mut z[..size.elements()], size.n * size.pixels(), |c, z| {
-        let lane = Lane::new(epilogue, size, choice, c, 0);
-        let y = &y[c * pixels..][..pixels];
+    scatter_part(epilogue, size, 0..size.n, (y, choice), accumulate, z);
+}
+
+/// As [`scatter`] for the examples of `part`, which alone `z` holds.
+pub(crate) fn scatter_part<R: Real>(
+    epilogue: Epilogue,
+    size: &Size,
+    part: Range<usize>,
+    (y, choice): (&[R], &[u8]),
+    accumulate: Accumulate,
+    z: &mut [R],
+) {
+    let pixels = epilogue.pixels(size);
+    let z = &mut z[..size.channels * part.len() * size.pixels()];
+    chunks(z, part.len() * size.pixels(), |c, z| {
+        let lane = Lane::new(epilogue, size, choice, c, part.start);
+        let y = &y[(c * size.n + part.start) * pixels..][..part.len() * pixels];
         if epilogue == Epilogue::ReluMaxPool {
             if accumulate == Accumulate::Set {
                 z.fill(R::ZERO);
             }
-            for_each_window(size, pixels, |window, first| {
+            for_each_window(size, y.len(), |window, first| {
                 if let Some(i) = lane.element(window, first, size.width) {
                     z[i] += y[window];
                 }
@@ -325,19 +351,4 @@ pub fn scatter<R: Real>(
             }
         }
     });
-}
-
-/// `out[c] = Σ y` over the elements that `choice` lets pass: the adjoint of [`gather`] in the bias.
-///
-/// # Panics
-/// If a slice is shorter than its shape or `out` has not one number per channel.
-pub fn channel_sum<R: Real>(epilogue: Epilogue, size: &Size, y: &[R], choice: &[u8], out: &mut [f64]) {
-    assert_eq!(out.len(), size.channels, "a sum for each channel");
-    let pixels = size.n * epilogue.pixels(size);
-    let channel = |c: usize| {
-        let lane = Lane::new(epilogue, size, choice, c, 0);
-        let y = &y[c * pixels..][..pixels];
-        sum_of(pixels, |i| if lane.passes(i) { y[i].to_f64() } else { 0.0 })
-    };
-    per_channel(out, size.channels * pixels, channel);
 }

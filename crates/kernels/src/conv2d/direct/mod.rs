@@ -1,0 +1,180 @@
+//! 3 x 3 convolution of few input channels as the direct sum, 16 output channels at a time.
+//!
+//! Images are copied into frames with a border of zeros, in which the channels of an image row follow each other:
+//! `[row][channel][pixel]`. Then the taps of all input channels are `3 channels_in` frame rows at equal distances, 3 pixels
+//! each, and the window of the next image row begins `channels_in` frame rows later. Weights are `[block of 16 output
+//! channels][frame row][pixel][16]`.
+
+mod forward;
+mod frames;
+mod gradient;
+
+use frames::Frames;
+
+use super::{Conv2d, im2col};
+use crate::disjoint::Disjoint;
+use crate::epilogue::blocks::{Choices, Source, Target};
+use crate::epilogue::canvas::Strips;
+use crate::epilogue::{Addends, Choice, Epilogue};
+use crate::simd::LANES;
+use crate::workspace::{Workspace, bytes};
+use crate::{Accumulate, Real};
+
+/// Input channels up to which the direct sum is the fastest.
+const CHANNELS: usize = 4;
+/// Pixels of the images of one task.
+const TASK_PIXELS: usize = 1 << 11;
+/// Tasks at most: each has its own part of the weights' gradient.
+const TASKS: usize = 64;
+/// Examples at most whose output gradient is made for the input gradient at once.
+const INPUT_GRADIENT_EXAMPLES: usize = 8;
+
+/// Pairs of an operand and another, which a contraction sums over.
+type Pairs<'a, S> = &'a [(&'a [S], &'a [S])];
+
+/// A convolution with its epilogue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Direct {
+    pub(super) geometry: Conv2d,
+    pub(super) epilogue: Epilogue,
+}
+
+impl Direct {
+    /// Whether the geometry is one that this algorithm is for.
+    pub(super) const fn fits(g: &Conv2d) -> bool {
+        let size = g.height > 0 && g.width > 0 && g.channels_in > 0 && g.channels_in <= CHANNELS;
+        size && g.kernel == 3 && g.stride == 1 && g.padding == 1
+    }
+
+    /// Bytes that the largest contraction takes of the workspace: its tasks on each thread, and what they share.
+    pub(super) fn scratch_bytes<R: Real>(&self, n: usize) -> usize {
+        let shape = Shape::new(&self.geometry, n);
+        let tasks = rayon::current_num_threads() * bytes::<R>(shape.task_len(2));
+        let shared = bytes::<R>((2 * shape.panel()).max(shape.groups() * shape.panel()));
+        let input = self.input_gradient_bytes::<R>(n);
+        (tasks + shared).max(input)
+    }
+
+    /// Bytes that [`Self::input_gradient`] takes of the workspace.
+    fn input_gradient_bytes<R: Real>(&self, n: usize) -> usize {
+        // A block's gradient before the epilogue is made even where that is none.
+        bytes::<R>(im2col::scratch_len(&self.geometry, Epilogue::Relu, INPUT_GRADIENT_EXAMPLES.min(n)))
+    }
+
+    /// `y` = the epilogue of `Σ_k conv(x_k, w_k)` and the addends.
+    pub(super) fn forward<R: Real>(
+        &self,
+        n: usize,
+        pairs: Pairs<'_, R>,
+        addends: Addends<'_, R>,
+        choice: Choice<'_>,
+        y: &mut [R],
+        workspace: &Workspace<R>,
+    ) {
+        let g = &self.geometry;
+        let target = Target {
+            y: Disjoint::new(y),
+            channels: g.channels_out,
+            image: self.epilogue.output((g.height, g.width)),
+            addends,
+            epilogue: self.epilogue,
+            choices: Choices::from(choice),
+            accumulate: Accumulate::Set,
+            sums: None,
+        };
+        R::with_lanes(forward::Forward { shape: Shape::new(g, n), pairs, target, workspace });
+    }
+
+    /// `x (+)= Σ_k convᵀ(dy_k, w_k)` for gradients `dy_k` after the epilogue.
+    pub(super) fn input_gradient<R: Real>(
+        &self,
+        n: usize,
+        pairs: Pairs<'_, R>,
+        choice: &[u8],
+        accumulate: Accumulate,
+        x: &mut [R],
+        workspace: &Workspace<R>,
+    ) {
+        let then = (self.epilogue, choice, INPUT_GRADIENT_EXAMPLES);
+        im2col::input_gradient_then(&self.geometry, then, n, pairs, accumulate, x, workspace);
+    }
+
+    /// `w (+)= Σ_k` of the adjoint in the weights, for pairs of an input and a gradient after the epilogue.
+    pub(super) fn weight_gradient<R: Real>(
+        &self,
+        n: usize,
+        pairs: Pairs<'_, R>,
+        choice: &[u8],
+        accumulate: Accumulate,
+        w: &mut [R],
+        workspace: &Workspace<R>,
+    ) {
+        let g = &self.geometry;
+        let image = self.epilogue.output((g.height, g.width));
+        // The pairs' gradients take turns as the pixels of one source.
+        let source =
+            Source { x: &[], channels: g.channels_out, image, shift: None, epilogue: self.epilogue, choice };
+        let shape = Shape::new(g, n);
+        R::with_lanes(gradient::WeightGradient { shape, pairs, source, accumulate, w, workspace });
+    }
+}
+
+/// The sizes of one call.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    g: Conv2d,
+    n: usize,
+    strips: Strips,
+    frames: Frames,
+}
+
+impl Shape {
+    fn new(g: &Conv2d, n: usize) -> Self {
+        Self { g: *g, n, strips: Strips::new((g.height, g.width)), frames: Frames::new(g) }
+    }
+
+    /// Blocks of 16 output channels.
+    const fn blocks(&self) -> usize {
+        self.g.channels_out.div_ceil(LANES)
+    }
+
+    /// Frame rows of a window.
+    const fn rows(&self) -> usize {
+        3 * self.g.channels_in
+    }
+
+    /// Numbers of one block of weights.
+    const fn block(&self) -> usize {
+        self.rows() * 3 * LANES
+    }
+
+    /// Numbers of all weights.
+    const fn panel(&self) -> usize {
+        self.blocks() * self.block()
+    }
+
+    /// Images of a full task.
+    fn images(&self) -> usize {
+        let images = (TASK_PIXELS / (self.g.height * self.g.width)).max(self.n.div_ceil(TASKS)).max(1);
+        images.next_multiple_of(self.strips.images())
+    }
+
+    fn groups(&self) -> usize {
+        self.n.div_ceil(self.images())
+    }
+
+    /// The images of a task.
+    fn group(&self, index: usize) -> std::ops::Range<usize> {
+        index * self.images()..self.n.min((index + 1) * self.images())
+    }
+
+    /// Numbers of the frames of the images of a strip.
+    const fn frames_len(&self) -> usize {
+        self.strips.images() * self.frames.len()
+    }
+
+    /// Numbers of the scratch of a task with frames of `pairs` operands.
+    const fn task_len(&self, pairs: usize) -> usize {
+        pairs * self.frames_len() + self.strips.canvas(frames::TILE).len(self.strips.images())
+    }
+}
