@@ -277,15 +277,34 @@ fn chosen<V: Lanes>(window: [V; 4], bytes: u128) -> V {
 /// The first maximum in each of the first `lanes` lanes, where it is positive or not a number, and its element; else zero and 255.
 #[inline(always)]
 fn choose<V: Lanes>(window: [V; 4], lanes: usize) -> (V, u128) {
+    // What is not a number makes the sum such, as infinities may; else fewer comparisons do.
+    let sum = window[0].add(window[1]).add(window[2].add(window[3]));
+    if sum.nan() == 0 {
+        first_maximum::<V, false>(window, lanes)
+    } else {
+        first_maximum::<V, true>(window, lanes)
+    }
+}
+
+/// As [`choose`]; only with `NAN` may elements not be numbers.
+#[inline(always)]
+fn first_maximum<V: Lanes, const NAN: bool>(window: [V; 4], lanes: usize) -> (V, u128) {
     let mut best = window[0];
     let mut bytes = 0;
     for (element, &z) in (1_u8..).zip(&window[1..]) {
-        let better = z.greater(best) | (z.nan() & !best.nan());
+        let mut better = z.greater(best);
+        if NAN {
+            better |= z.nan() & !best.nan();
+        }
         best = best.blend(better, z);
         let lanes = V::bytes(better);
         bytes = (bytes & !lanes) | (lanes & u128::from_le_bytes([element; LANES]));
     }
     let exists = u16::MAX >> (LANES - lanes);
-    let kept = (best.greater(V::zero()) | best.nan()) & exists;
+    let mut kept = best.greater(V::zero());
+    if NAN {
+        kept |= best.nan();
+    }
+    let kept = kept & exists;
     (best.keep(kept), bytes | !V::bytes(kept))
 }

@@ -68,7 +68,7 @@ impl Pixels {
 }
 
 /// Pixels of a full strip: in a block of 16 channels they stay in the first-level cache.
-const STRIP_PIXELS: usize = 512;
+const STRIP_PIXELS: usize = 256;
 
 /// How images are cut into strips: an even number of rows of one image, or whole images where they are small.
 #[derive(Clone, Copy, Debug)]

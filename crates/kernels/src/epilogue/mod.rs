@@ -15,6 +15,7 @@
 
 pub(crate) mod blocks;
 pub(crate) mod canvas;
+mod relu;
 pub(crate) mod rows;
 mod sum;
 
@@ -30,7 +31,7 @@ pub const LANES: usize = 16;
 /// The choice of a window that passes nothing.
 pub const NOTHING: u8 = u8::MAX;
 /// Pixels whose bits are collected at once.
-const STRIP: usize = 128;
+const STRIP: usize = 1 << 11;
 
 /// What follows the bias of a layer in the same pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -193,24 +194,19 @@ pub fn apply<R: Real>(
     });
 }
 
-/// ReLU of one block of channels.
+/// ReLU of one block of channels, strip by strip, so that the choices of a strip are near at hand for all channels.
 fn relu<'z, R: Real>(
     lanes: impl Iterator<Item = (usize, &'z [R], R, Range<usize>)> + Clone,
     choice: &mut [u8],
     y: &mut [R],
 ) {
     for (strip, choice) in choice.chunks_mut(2 * STRIP).enumerate() {
-        let (start, mut bits) = (strip * STRIP, [0_u16; STRIP]);
-        for (lane, z, b, range) in lanes.clone() {
-            let y = y[range][start..].iter_mut().zip(&z[start..]);
-            for ((y, &z), bits) in y.zip(&mut bits) {
-                let z = z + b;
-                *bits |= u16::from(z > R::ZERO) << lane;
-                // A NaN must stay one, so that a diverged run is seen.
-                *y = if z <= R::ZERO { R::ZERO } else { z };
-            }
+        let start = strip * STRIP;
+        choice.fill(0);
+        for (lane, z, bias, range) in lanes.clone() {
+            let to = &mut y[range][start..][..choice.len() / 2];
+            R::with_lanes(relu::Choose { from: &z[start..], bias, lane, choice: &mut *choice, to });
         }
-        choice.as_chunks_mut().0.iter_mut().zip(bits).for_each(|(choice, bits)| *choice = bits.to_le_bytes());
     }
 }
 
@@ -261,12 +257,13 @@ impl<'a> Lane<'a> {
         Self { epilogue, choice: &choice[c / LANES * bytes..][first..bytes], lane: c % LANES }
     }
 
-    /// Whether something passes to `pixel` of the output.
-    fn passes(self, pixel: usize) -> bool {
-        match self.epilogue {
-            Epilogue::None => true,
-            Epilogue::Relu => self.choice[2 * pixel + self.lane / 8] >> (self.lane % 8) & 1 == 1,
-            Epilogue::ReluMaxPool => self.choice[pixel * LANES + self.lane] != NOTHING,
+    /// `to (+)=` what of `from + bias` passes, without a pooling.
+    fn pass<R: Real>(self, from: &[R], bias: R, accumulate: Accumulate, to: &mut [R]) {
+        let Self { choice, lane, .. } = self;
+        match (self.epilogue, accumulate) {
+            (Epilogue::None, Accumulate::Set) => to.iter_mut().zip(from).for_each(|(to, &x)| *to = x + bias),
+            (Epilogue::None, Accumulate::Add) => to.iter_mut().zip(from).for_each(|(to, &x)| *to += x + bias),
+            _ => R::with_lanes(relu::Pass { from, bias, lane, choice, accumulate, to }),
         }
     }
 
@@ -299,9 +296,7 @@ pub fn gather<R: Real>(
                 y[window] = lane.element(window, first, size.width).map_or(R::ZERO, |i| z[i] + b);
             });
         } else {
-            for (pixel, (y, &z)) in y.iter_mut().zip(z).enumerate() {
-                *y = if lane.passes(pixel) { z + b } else { R::ZERO };
-            }
+            lane.pass(z, b, Accumulate::Set, y);
         }
     });
 }
@@ -345,10 +340,7 @@ pub(crate) fn scatter_part<R: Real>(
                 }
             });
         } else {
-            for (pixel, (z, &y)) in z.iter_mut().zip(y).enumerate() {
-                let y = if lane.passes(pixel) { y } else { R::ZERO };
-                *z = if accumulate == Accumulate::Set { y } else { *z + y };
-            }
+            lane.pass(y, R::ZERO, accumulate, z);
         }
     });
 }

@@ -6,6 +6,7 @@ use super::blocks::{mask, window};
 use super::rows::{Rows, STAGE, Stage};
 use super::{Epilogue, LANES, NOTHING, Size};
 use crate::Real;
+use crate::channels;
 use crate::parallel::chunks_of;
 use crate::simd::{Lanes, Leaf, Task};
 
@@ -18,6 +19,9 @@ const SUMMED_PIXELS: usize = 1 << 13;
 /// If a slice is shorter than its shape or `out` has not one number per channel.
 pub fn channel_sum<R: Real>(epilogue: Epilogue, size: &Size, y: &[R], choice: &[u8], out: &mut [f64]) {
     assert_eq!(out.len(), size.channels, "a sum for each channel");
+    if epilogue == Epilogue::None {
+        return channels::channel_sum(&y[..size.elements()], out);
+    }
     R::with_lanes(ChannelSum { epilogue, pixels: size.n * epilogue.pixels(size), y, choice, out });
 }
 

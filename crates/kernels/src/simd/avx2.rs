@@ -155,6 +155,19 @@ impl Lanes for Avx2 {
         spread(mask)
     }
     #[inline(always)]
+    fn bits(words: &[u8], bit: usize) -> u16 {
+        let words = &words[..2 * LANES];
+        // SAFETY: as in `splat`; the slice has 32 bytes.
+        let mask = unsafe {
+            let bit = _mm_set1_epi16((1_u16 << bit).cast_signed());
+            let low = _mm_and_si128(_mm_loadu_si128(words.as_ptr().cast()), bit);
+            let high = _mm_and_si128(_mm_loadu_si128(words[LANES..].as_ptr().cast()), bit);
+            _mm_movemask_epi8(_mm_packs_epi16(_mm_cmpeq_epi16(low, bit), _mm_cmpeq_epi16(high, bit)))
+        };
+        let [low, high, ..] = mask.to_le_bytes();
+        u16::from_le_bytes([low, high])
+    }
+    #[inline(always)]
     fn bytes_equal(bytes: u128, value: u8) -> u16 {
         // SAFETY: as in `splat`; the register and the integer have the same size and any bits are valid.
         let mask = unsafe {

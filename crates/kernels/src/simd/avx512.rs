@@ -138,6 +138,25 @@ impl Lanes for Avx512 {
         unsafe { std::mem::transmute(_mm_movm_epi8(mask)) }
     }
     #[inline(always)]
+    fn bits(words: &[u8], bit: usize) -> u16 {
+        let words = &words[..2 * LANES];
+        // SAFETY: as in `splat`; the slice has 32 bytes.
+        unsafe {
+            let words = _mm256_loadu_si256(words.as_ptr().cast());
+            _mm256_test_epi16_mask(words, _mm256_set1_epi16((1_u16 << bit).cast_signed()))
+        }
+    }
+    #[inline(always)]
+    fn set_bits(words: &mut [u8], bit: usize, mask: u16) {
+        let words = &mut words[..2 * LANES];
+        // SAFETY: as in `splat`; the slice has 32 bytes.
+        unsafe {
+            let old = _mm256_loadu_si256(words.as_ptr().cast());
+            let bits = _mm256_maskz_set1_epi16(mask, (1_u16 << bit).cast_signed());
+            _mm256_storeu_si256(words.as_mut_ptr().cast(), _mm256_or_si256(old, bits));
+        }
+    }
+    #[inline(always)]
     fn bytes_equal(bytes: u128, value: u8) -> u16 {
         // SAFETY: as in `bytes`.
         unsafe {

@@ -82,6 +82,30 @@ pub trait Lanes: Copy + 'static {
     fn interleave(run: usize, even: Self, odd: Self) -> (Self, Self) {
         permuted(even, odd, |lane| interleaved(run, lane))
     }
+    /// Bit `i` is set where bit `bit` of little-endian word `i` of 16 is.
+    ///
+    /// # Panics
+    /// If there are not 32 bytes.
+    #[inline(always)]
+    fn bits(words: &[u8], bit: usize) -> u16 {
+        let words = &words[..2 * LANES];
+        let mut mask = 0;
+        for i in 0..LANES {
+            mask |= (u16::from_le_bytes([words[2 * i], words[2 * i + 1]]) >> bit & 1) << i;
+        }
+        mask
+    }
+    /// Sets bit `bit` of little-endian word `i` of 16 where bit `i` of `mask` is set.
+    ///
+    /// # Panics
+    /// If there are not 32 bytes.
+    #[inline(always)]
+    fn set_bits(words: &mut [u8], bit: usize, mask: u16) {
+        let (bytes, high) = (&mut words[..2 * LANES], bit / 8);
+        for i in 0..LANES {
+            bytes[2 * i + high] |= u8::from(mask >> i & 1 == 1) << (bit % 8);
+        }
+    }
     /// The first 16 numbers of `x`.
     ///
     /// # Panics

@@ -193,6 +193,50 @@ fn plans_in_several_blocks_are_the_chain_of_the_formulas() {
     }
 }
 
+/// Few input channels: images of one pixel, odd ones, and whole tiles and strips; channels that fill blocks of 16 or do not; more
+/// images than a task has.
+#[test]
+fn plans_of_few_input_channels_are_the_chain_of_the_formulas() {
+    for (height, width) in [(1, 1), (2, 3), (5, 7), (9, 34), (32, 32)] {
+        for channels_out in [1, 5, 16, 33, 64] {
+            for channels_in in 1..=4 {
+                let g = Conv2d { channels_in, channels_out, height, width, kernel: 3, stride: 1, padding: 1 };
+                let n = if height * width > 100 { 3 } else { 17 };
+                for epilogue in ALL {
+                    check::<f32>(Method::Auto, g, epilogue, n, F32_ROUNDING);
+                    if channels_out < 16 {
+                        check::<f32>(Method::Auto, g, epilogue, 1, F32_ROUNDING);
+                        check::<f64>(Method::Direct, g, epilogue, 2, F64_ROUNDING);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A NaN wins a window wherever it stands, so that a diverged run is seen.
+#[test]
+fn a_nan_in_an_image_reaches_all_outputs_that_see_it() {
+    let g =
+        Conv2d { channels_in: 3, channels_out: 17, height: 6, width: 6, kernel: 3, stride: 1, padding: 1 };
+    let (mut random, workspace) = (Random::new(43), Workspace::new());
+    let (mut x, w) = (random.vector::<f32>(3 * 36), random.vector::<f32>(g.weights()));
+    x[36 + 3] = f32::NAN;
+    for epilogue in ALL {
+        let (plan, len) = (Plan::new::<f32>(Method::Auto, g, epilogue), epilogue.output_len(&size(&g, 1)));
+        let (mut y, mut choice) = (vec![0.0; len], vec![0; plan.choice_len(1)]);
+        plan.forward(1, &[(&x, &w)], Addends::default(), Choice::Record(&mut choice), &mut y, &workspace);
+        let (of_image, row) = if epilogue == Epilogue::ReluMaxPool { (9, 3) } else { (36, 6) };
+        for (i, y) in y.iter().enumerate() {
+            let scale = 6 / row;
+            let (row, column) = (i % of_image / row, i % row);
+            // The kernel at pixel (0, 3) is seen from rows 0 and 1 and columns 2 to 4.
+            let sees = row * scale <= 1 && (2 / scale..=4 / scale).contains(&column);
+            assert_eq!(y.is_nan(), sees, "{epilogue:?} of pixel {row}, {column}");
+        }
+    }
+}
+
 const fn twice<'a>(a: &'a [f64], b: &'a [f64]) -> [(&'a [f64], &'a [f64]); 2] {
     [(a, b); 2]
 }

@@ -3,10 +3,9 @@
 use sharpness_kernels::Accumulate::{Add, Set};
 use sharpness_kernels::activation::{Activation, activation, activation_first, activation_second};
 use sharpness_kernels::channels::{channel_affine, channel_dot, channel_sum};
-use sharpness_kernels::conv2d::{self, Conv2d};
+use sharpness_kernels::conv2d::{self, Conv2d, Method, Plan};
 use sharpness_kernels::dropout::{MaskKey, dropout_mask};
-use sharpness_kernels::epilogue::{Choice, Epilogue};
-use sharpness_kernels::linear::Linear;
+    let kernels: [(&str, Kernels); 9] = [
 use sharpness_kernels::matmul::{Matrix, MatrixMut, matmul};
 use sharpness_kernels::pool2d::{self, Pool2d};
 use sharpness_kernels::sgd::{Sgd, sgd};
@@ -58,6 +57,23 @@ fn convolutions() -> Vec<f64> {
     let mut all = on(y.len(), |out| conv2d::forward(&g, n, &[(&x, &w), (&x, &w)], out, &s));
     all.extend(on(x.len(), |out| conv2d::input_gradient(&g, n, &[(&y, &w)], Add, out, &s)));
     all.extend(on(w.len(), |out| conv2d::weight_gradient(&g, n, &[(&x, &y)], Add, out, &s)));
+    all
+}
+
+fn first_layer() -> Vec<f64> {
+    let g =
+        Conv2d { channels_in: 3, channels_out: 40, height: 16, width: 16, kernel: 3, stride: 1, padding: 1 };
+    let (n, s) = (90, Workspace::new());
+    let (x, w, y) = (vector(12, 3 * n * 256), vector(13, g.weights()), vector(14, 40 * n * 64));
+    let plan = Plan::new::<f32>(Method::Auto, g, Epilogue::ReluMaxPool);
+    let mut choice = vec![0; plan.choice_len(n)];
+    let addends = Addends::default();
+    let mut all = on(y.len(), |y| plan.forward(n, &[(&x, &w)], addends, Choice::Record(&mut choice), y, &s));
+    all.extend(on(w.len(), |w| plan.weight_gradient(n, &[(&x, &y)], &choice, Add, w, &s)));
+    all.extend(on(x.len(), |x| plan.input_gradient(n, &[(&y, &w)], &choice, Add, (x, None), &s)));
+    let mut sums = vec![0.0; 40];
+    plan.bias_gradient(n, &y, &choice, &mut sums);
+    all.extend(sums);
     all
 }
 
@@ -130,11 +146,12 @@ type Kernels = fn() -> Vec<f64>;
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    let kernels: [(&str, Kernels); 8] = [
+    let kernels: [(&str, Kernels); 9] = [
         ("matrix product", products),
         ("batch norm", all_bits),
         ("linear layer", linear_layers),
         ("convolution", convolutions),
+        ("first layer", first_layer),
         ("pooling", pools),
         ("reduction", reductions),
         ("map", maps),

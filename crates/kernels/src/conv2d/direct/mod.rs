@@ -51,8 +51,7 @@ impl Direct {
         let shape = Shape::new(&self.geometry, n);
         let tasks = rayon::current_num_threads() * bytes::<R>(shape.task_len(2));
         let shared = bytes::<R>((2 * shape.panel()).max(shape.groups() * shape.panel()));
-        let input = self.input_gradient_bytes::<R>(n);
-        (tasks + shared).max(input)
+        tasks + shared.max(self.input_gradient_bytes::<R>(n))
     }
 
     /// Bytes that [`Self::input_gradient`] takes of the workspace.
