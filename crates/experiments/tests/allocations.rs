@@ -28,7 +28,8 @@ fn allocations(arch: Architecture) -> (usize, usize) {
     config.training.weight_decay = 1e-4;
     let dataset = Dataset::random(name, config.training.batch_size, 1);
     let data = Standardized::new(dataset, config.data.standardize);
-    let network = network(&config, Cpu::<f32>::new(config.convolution.method())).unwrap();
+    let network =
+        network(&config, Cpu::<f32>::new(config.convolution.method())).expect("a network of CIFAR-10");
     let weights = Weights::initial(&network, 1);
     let mut optimizer = Optimizer::new(&network, &config.training, &weights, None);
     let source = PartExamples::new(&data, Part::Train);
@@ -46,7 +47,8 @@ fn allocations(arch: Architecture) -> (usize, usize) {
 #[test]
 fn steps_allocate_nothing() {
     // With this thread in the pool no work is handed over through queues, which grow.
-    rayon::ThreadPoolBuilder::new().num_threads(2).use_current_thread().build_global().unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).use_current_thread();
+    assert!(pool.build_global().is_ok(), "no pool was there before");
     for arch in [Architecture::Mlp, Architecture::Vgg11, Architecture::FixupResnet20] {
         let (count, bytes) = allocations(arch);
         assert_eq!(count, 0, "{arch:?} allocates {bytes} bytes in {STEPS} steps");
