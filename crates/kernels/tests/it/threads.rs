@@ -5,7 +5,8 @@ use sharpness_kernels::activation::{Activation, activation, activation_first, ac
 use sharpness_kernels::channels::{channel_affine, channel_dot, channel_sum};
 use sharpness_kernels::conv2d::{self, Conv2d, Method, Plan};
 use sharpness_kernels::dropout::{MaskKey, dropout_mask};
-    let kernels: [(&str, Kernels); 9] = [
+use sharpness_kernels::epilogue::{Addends, Choice, Epilogue};
+use sharpness_kernels::linear::Linear;
 use sharpness_kernels::matmul::{Matrix, MatrixMut, matmul};
 use sharpness_kernels::pool2d::{self, Pool2d};
 use sharpness_kernels::sgd::{Sgd, sgd};
