@@ -97,9 +97,7 @@ pub fn measure<B: Backend>(
     };
     report(Phase::Gradient, 0, f64::NAN, f64::NAN);
     let mut operator = problem.linearize(weights, "the given weights", stop)?;
-    let mut params = problem.params(Which::LargestAlgebraic, config.top_k);
-    // Most of the gradient lies in the span of the top eigenvectors (Gur-Ari, Roberts, Dyer 2018), so that it saves products.
-    params.start = vec![operator.gradient().to_vec()];
+    let params = problem.params_from_gradient(&operator);
     let largest = eigenpairs(&mut operator, &params, &mut |p| {
         report(Phase::LambdaMax, p.products, p.value, p.residual);
     })

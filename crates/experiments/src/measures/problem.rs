@@ -141,6 +141,14 @@ impl<'a, B: Backend> Problem<'a, B> {
         }
     }
 
+    /// What is asked of the solver for the largest eigenvalues of `operator`. It starts from the gradient, most of which lies in the span
+    /// of their eigenvectors (Gur-Ari, Roberts, Dyer 2018): this saves products.
+    pub(super) fn params_from_gradient(&self, operator: &Curvature<'_, B>) -> EigenParams {
+        let gradient = operator.gradient();
+        let start = if norm(gradient) > 0.0 { vec![gradient.to_vec()] } else { Vec::new() };
+        EigenParams { start, ..self.params(Which::LargestAlgebraic, self.config.top_k) }
+    }
+
     /// What is asked of the estimator of the trace.
     ///
     /// Products come in blocks where chunks are linearized anew for each product, as far as the solver's memory holds the block.
