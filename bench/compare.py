@@ -1,7 +1,8 @@
 """Times `sharpness` and its peers alternately, on the same weights, data and threads, and prints the ratios.
 
     python -m venv target/peers && target/peers/bin/pip install -r bench/requirements.txt
-    target/peers/bin/python bench/compare.py [--quick] [--only KEY,...] [--pairs N] [--json FILE] [--write]
+    target/peers/bin/python bench/compare.py [--quick] [--only KEY,...] [--pairs N] [--json FILE]
+        [--from FILE] [--write]
 
 Each side is a process that prepares its task once and then does it once for each line on its standard input, so that the two
 never run at the same time. A ratio is the median of the ratios of neighbouring repetitions: below 1, `sharpness` is faster.
@@ -48,6 +49,8 @@ CASES = {
     ),
 }
 """Key: architecture, our task and its options, the peers' tasks and their options, and the ratio that is aimed at."""
+SUBSETS = [100, 500, 2000, 10000]
+"""Numbers of images of the tables of scaling."""
 QUICK = ["vgg11_step_100", "vgg11_hvp_500"]
 
 
@@ -121,10 +124,11 @@ def prepare(binary, arch):
     subprocess.check_call([sys.executable, ROOT / "bench" / "prepare.py", CACHE, arch, place])
 
 
-def alternate(us, them, pairs):
+def alternate(us, them, pairs, warm=True):
     """One repetition of each that does not count, then pairs."""
-    us.once(counts=False)
-    them.once(counts=False)
+    if warm:
+        us.once(counts=False)
+        them.once(counts=False)
     for _ in range(pairs):
         us.once()
         them.once()
@@ -148,9 +152,10 @@ def compare(binary, key, pairs):
         for layout, count in [(layout, count) for layout in layouts for count in threads]:
             us = ours(binary, arch, task, our_options, 2)
             them = peer(arch, name, layout, their_options, count)
-            ratio = alternate(us, them, pairs)
+            # A measurement of λ_max takes long enough to hide how it begins.
+            ratio = alternate(us, them, pairs, warm=task != "lambda-max")
             row = {
-                "ratio": ratio, "target": target, "unit": "s", "peer": them.name,
+                "ratio": ratio, "target": target, "unit": "s", "peer": them.name, "pairs": pairs,
                 "ours": statistics.median(us.seconds()), "theirs": statistics.median(them.seconds()),
                 "our_spread": [min(us.seconds()), max(us.seconds())],
                 "their_spread": [min(them.seconds()), max(them.seconds())],
@@ -169,11 +174,29 @@ def threads_step(binary, pairs):
     prepare(binary, "vgg11")
     two, one = (ours(binary, "vgg11", "step", ["--batch-size", "100"], n) for n in (2, 1))
     ratio = 1 / alternate(two, one, pairs)
-    row = {"ratio": ratio, "target": 1.85, "unit": "s", "peer": "sharpness, 1 thread",
+    row = {"ratio": ratio, "target": 1.85, "unit": "s", "peer": "sharpness, 1 thread", "pairs": pairs,
            "ours": statistics.median(two.seconds()), "theirs": statistics.median(one.seconds()),
            "memory_mib": [two.close(), one.close()]}
     print_row("threads_step", row)
     return row
+
+
+def scaling(binary):
+    """Time of our Hessian-vector product and peak memory for subsets of several sizes, with 1 and 2 threads."""
+    prepare(binary, "vgg11")
+    rows = []
+    for examples in SUBSETS:
+        row = {"examples": examples}
+        for threads in (1, 2):
+            us = ours(binary, "vgg11", "hvp", ["--examples", str(examples)], threads)
+            for _ in range(3 if examples <= 1000 else 1):
+                us.once()
+            row[f"milliseconds_{threads}"] = 1e3 * statistics.median(us.seconds()) / examples
+            row["chunks"] = [us.runs[-1]["cached_chunks"], us.runs[-1]["chunks"]]
+            row["memory_mib"] = us.close()
+        print(f"scaling: {row}", file=sys.stderr, flush=True)
+        rows.append(row)
+    return {"rows": rows}
 
 
 def print_row(key, row):
@@ -200,15 +223,47 @@ def markdown(results, command):
         f"Python {platform.python_version()}, PyTorch {torch.__version__}. Never edited by hand.", "",
         "Medians; a ratio is the median over pairs of our time divided by the peer's, and the fastest peer counts. "
         "Peak memory is that of the whole process.", "",
-        "| what | ours | theirs | ratio | target | peer | products | peak memory, MiB |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| what | ours | theirs | ratio | target | pairs | peer | products | peak memory, MiB |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for key, row in results.items():
+        if key == "scaling":
+            continue
         products = " / ".join(map(str, row.get("products") or [])).replace("None / None", "") or ""
         memory = " / ".join(f"{m:.0f}" for m in row["memory_mib"])
         lines.append(f"| `{key}` | {row['ours']:.3f} s | {row['theirs']:.3f} s | {row['ratio']:.3f} | {row['target']} "
-                     f"| {row['peer']} | {products} | {memory} |")
+                     f"| {row['pairs']} | {row['peer']} | {products} | {memory} |")
+    if "scaling" in results:
+        lines += [
+            "", "## Scaling", "",
+            "One Hessian-vector product of VGG-11 over subsets of the training set. Chunks of 250 images that do not fit half of the "
+            "free memory are linearized again in every product.", "",
+            "| images | ms per image, 1 thread | 2 threads | ratio | chunks kept | peak memory, MiB |",
+            "| --- | --- | --- | --- | --- | --- |",
+        ]
+        for row in results["scaling"]["rows"]:
+            one, two = row["milliseconds_1"], row["milliseconds_2"]
+            lines.append(f"| {row['examples']} | {one:.2f} | {two:.2f} | {one / two:.2f} "
+                         f"| {row['chunks'][0]} of {row['chunks'][1]} | {row['memory_mib']:.0f} |")
     return "\n".join(lines) + "\n"
+
+
+def measure(args, key, results):
+    """Adds the numbers of one key."""
+    if key == "threads_step":
+        results[key] = threads_step(args.binary, args.pairs)
+        return
+    if key == "scaling":
+        results[key] = scaling(args.binary)
+        return
+    results[key], rows = compare(args.binary, key, args.pairs)
+    results[key]["all"] = [dict(row) for row in rows]
+    if key == "lambda_max_best":
+        leanest = min(row["memory_mib"][1] for row in rows)
+        results["lambda_max_memory"] = results[key] | {
+            "ratio": results[key]["memory_mib"][0] / leanest, "target": 0.5, "peer": "the leanest", "unit": "MiB",
+            "memory_mib": [results[key]["memory_mib"][0], leanest],
+        }
 
 
 def main():
@@ -218,33 +273,25 @@ def main():
     parser.add_argument("--only", help="these keys, with commas between them")
     parser.add_argument("--pairs", type=int, default=5, help="repetitions of each side")
     parser.add_argument("--json", metavar="FILE", help="write all numbers there; - is standard output")
+    parser.add_argument("--from", metavar="FILE", dest="earlier", type=pathlib.Path,
+                        help="take the numbers of an earlier run on this machine along, as --json wrote them")
     parser.add_argument("--write", action="store_true", help="write BENCHMARKS.md")
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target" / "release" / "sharpness")
     args = parser.parse_args()
-    every = [*CASES, "threads_step"]
+    every = [*CASES, "threads_step", "scaling"]
     keys = args.only.split(",") if args.only else QUICK if args.quick else every
     unknown = [key for key in keys if key not in every]
     if unknown:
         raise SystemExit(f"no such key: {', '.join(unknown)}; there are {', '.join(every)}")
     if not args.binary.exists():
         subprocess.check_call(["cargo", "build", "--release"], cwd=ROOT)
-    results = {}
+    results = json.loads(args.earlier.read_text()) if args.earlier else {}
     for key in keys:
-        if key == "threads_step":
-            results[key] = threads_step(args.binary, args.pairs)
-            continue
-        results[key], rows = compare(args.binary, key, args.pairs)
-        results[key]["all"] = [dict(row) for row in rows]
-        if key == "lambda_max_best":
-            leanest = min(row["memory_mib"][1] for row in rows)
-            results["lambda_max_memory"] = results[key] | {
-                "ratio": results[key]["memory_mib"][0] / leanest, "target": 0.5, "peer": "the leanest", "unit": "MiB",
-                "memory_mib": [results[key]["memory_mib"][0], leanest],
-            }
+        measure(args, key, results)
+        if args.json and args.json != "-":
+            pathlib.Path(args.json).write_text(json.dumps(results, indent=2) + "\n")
     if args.json == "-":
         print(json.dumps(results, indent=2))
-    elif args.json:
-        pathlib.Path(args.json).write_text(json.dumps(results, indent=2) + "\n")
     if args.write:
         command = " ".join(["bench/compare.py", *sys.argv[1:]])
         (ROOT / "BENCHMARKS.md").write_text(markdown(results, command))
