@@ -4,6 +4,7 @@
 //! [`Epilogue::ReluMaxPool`] has one byte for each window. What they choose is as in [`crate::epilogue`].
 
 use crate::epilogue::Epilogue;
+use crate::epilogue::blocks::{choose, chosen};
 use crate::simd::{LANES, Lanes, Leaf};
 
 /// Height and width of an image before the epilogue.
@@ -212,31 +213,6 @@ impl Windows {
     }
 }
 
-/// The first maximum of each window, where it is positive or not a number, and which element it is; else zero and 255.
-#[inline(always)]
-fn choose<V: Lanes>(window: [V; 4]) -> (V, [u8; LANES]) {
-    let mut best = window[0];
-    let mut bytes = 0;
-    for (element, &z) in (1_u8..).zip(&window[1..]) {
-        let better = z.greater(best) | (z.nan() & !best.nan());
-        best = best.blend(better, z);
-        let lanes = V::bytes(better);
-        bytes = (bytes & !lanes) | (lanes & u128::from_le_bytes([element; LANES]));
-    }
-    let kept = best.greater(V::zero()) | best.nan();
-    (best.keep(kept), (bytes | !V::bytes(kept)).to_le_bytes())
-}
-
-/// The elements that `choice` names, and zero where it names none.
-#[inline(always)]
-fn chosen<V: Lanes>(window: [V; 4], choice: [u8; LANES]) -> V {
-    let (mut sum, bytes) = (V::zero(), u128::from_le_bytes(choice));
-    for (element, &z) in (0_u8..).zip(&window) {
-        sum = sum.blend(V::bytes_equal(bytes, element), z);
-    }
-    sum
-}
-
 /// The max pooling of [`record`].
 struct Choose<'a, S> {
     windows: Windows,
@@ -253,15 +229,15 @@ impl<V: Lanes> Leaf<V> for Choose<'_, V::Scalar> {
             (self.y.split_at_mut(whole), self.choice.split_at_mut(whole));
         let mut place = Place::default();
         for (y, choice) in y.as_chunks_mut::<LANES>().0.iter_mut().zip(choice.as_chunks_mut().0) {
-            let (best, bytes) = choose(self.windows.load::<V>(self.z, &mut place));
+            let (best, bytes) = choose(self.windows.load::<V>(self.z, &mut place), LANES);
             best.write(y);
-            *choice = bytes;
+            *choice = bytes.to_le_bytes();
         }
         let rest = y_rest.chunks_mut(LANES).zip(choice_rest.chunks_mut(LANES));
         for (i, (y, choice)) in rest.enumerate() {
-            let (best, bytes) = choose(self.windows.load_few::<V>(self.z, whole + i * LANES, y.len()));
+            let (best, bytes) = choose(self.windows.load_few::<V>(self.z, whole + i * LANES, y.len()), LANES);
             best.write_few(y);
-            choice.copy_from_slice(&bytes[..choice.len()]);
+            choice.copy_from_slice(&bytes.to_le_bytes()[..choice.len()]);
         }
     }
 }
@@ -281,7 +257,7 @@ impl<V: Lanes> Leaf<V> for Gather<'_, V::Scalar> {
         let ((y, y_rest), (choice, choice_rest)) = (self.y.split_at_mut(whole), self.choice.split_at(whole));
         let mut place = Place::default();
         for (y, choice) in y.as_chunks_mut::<LANES>().0.iter_mut().zip(choice.as_chunks().0) {
-            chosen(self.windows.load::<V>(self.z, &mut place), *choice).write(y);
+            chosen(self.windows.load::<V>(self.z, &mut place), u128::from_le_bytes(*choice)).write(y);
         }
         let rest = y_rest.iter_mut().zip(choice_rest).enumerate();
         for (i, (y, &choice)) in rest {

@@ -266,7 +266,7 @@ fn value<V: Lanes>(
 
 /// The elements that `bytes` names, and zero where it names none.
 #[inline(always)]
-fn chosen<V: Lanes>(window: [V; 4], bytes: u128) -> V {
+pub(crate) fn chosen<V: Lanes>(window: [V; 4], bytes: u128) -> V {
     let mut sum = V::zero();
     for (element, &z) in (0..).zip(&window) {
         sum = sum.blend(V::bytes_equal(bytes, element), z);
@@ -276,7 +276,7 @@ fn chosen<V: Lanes>(window: [V; 4], bytes: u128) -> V {
 
 /// The first maximum in each of the first `lanes` lanes, where it is positive or not a number, and its element; else zero and 255.
 #[inline(always)]
-fn choose<V: Lanes>(window: [V; 4], lanes: usize) -> (V, u128) {
+pub(crate) fn choose<V: Lanes>(window: [V; 4], lanes: usize) -> (V, u128) {
     // What is not a number makes the sum such, as infinities may; else fewer comparisons do.
     let sum = window[0].add(window[1]).add(window[2].add(window[3]));
     if sum.nan() == 0 {
