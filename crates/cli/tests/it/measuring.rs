@@ -136,7 +136,7 @@ fn the_trace_is_reported_where_asked_for() {
     let (value, error) =
         (few["trace"]["value"].as_f64().unwrap(), few["trace"]["standard_error"].as_f64().unwrap());
     assert!(value > 0.0 && error > 0.0 && error < value, "{few}");
-    let tight = measured(&weights, &["--trace=5", "--bn-chunk", "100", "--memory", "2.65MB"]);
+    let tight = measured(&weights, &["--trace=5", "--bn-chunk", "100", "--memory", "1.3MB"]);
     assert_eq!(tight["cached_chunks"], 0, "little memory: {tight}");
     let whole = measured(&weights, &["--trace=5", "--bn-chunk", "100"]);
     assert_eq!(tight["trace"], whole["trace"], "memory changes no trace");
