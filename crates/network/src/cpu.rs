@@ -36,6 +36,14 @@ impl<R: Real> Cpu<R> {
         Self { method, workspace: Workspace::new() }
     }
 
+    /// The gradient of a bias with a number for each channel.
+    fn channel_sums(&self, layer: &BilinearLayer, n: usize, dy: &[R], choice: &[u8], out: &mut [f64]) {
+        match self.kernel(layer) {
+            Kernel::Convolution(k) => k.bias_gradient(n, dy, choice, out),
+            Kernel::Linear(k) => k.bias_gradient(n, dy, choice, out),
+        }
+    }
+
     fn kernel(&self, layer: &BilinearLayer) -> Kernel {
         let epilogue = layer.epilogue;
         match layer.contraction {
@@ -70,11 +78,12 @@ fn number<R: Copy>(view: View<'_, Vec<R>>) -> R {
     view.buffer[view.start]
 }
 
-/// A number for each channel of the output, from one for each or one for all.
-fn per_channel<R: Real>(layer: &BilinearLayer, x: &[R]) -> SmallVec<[R; 64]> {
-    match x {
-        [one] => smallvec![*one; layer.contraction.channels_out()],
-        each => each.into(),
+/// The one number of `bias` for each channel of the output; nothing where `bias` has one for each.
+fn spread<R: Real>(layer: &BilinearLayer, bias: Option<&[R]>) -> SmallVec<[R; 64]> {
+    let channels = layer.contraction.channels_out();
+    match bias {
+        Some([one]) if channels > 1 => smallvec![*one; channels],
+        _ => SmallVec::new(),
     }
 }
 
@@ -267,8 +276,9 @@ impl<R: Real> Backend for Cpu<R> {
         y: &mut Vec<R>,
     ) {
         let pairs = pairs(operands);
-        let bias: Option<SmallVec<[R; 64]>> = addends.bias.map(|bias| per_channel(layer, slice(bias)));
-        let (bias, residual) = (bias.as_deref(), addends.residual.map(Vec::as_slice));
+        let (bias, residual) = (addends.bias.map(slice), addends.residual.map(Vec::as_slice));
+        let spread = spread(layer, bias);
+        let bias = if spread.is_empty() { bias } else { Some(spread.as_slice()) };
         let choice = match choice {
             Choice::Record(choice) => kernels::epilogue::Choice::Record(choice),
             Choice::Replay(choice) => kernels::epilogue::Choice::Replay(choice),
@@ -325,14 +335,14 @@ impl<R: Real> Backend for Cpu<R> {
         out: &mut Vec<f64>,
     ) {
         let channels = layer.contraction.channels_out();
-        let mut sums: SmallVec<[f64; 64]> = smallvec![0.0; channels];
-        match self.kernel(layer) {
-            Kernel::Convolution(k) => k.bias_gradient(n, dy, choice, &mut sums),
-            Kernel::Linear(k) => k.bias_gradient(n, dy, choice, &mut sums),
-        }
-        match out.as_mut_slice() {
-            [total] => *total = sums.iter().sum(),
-            out => out.copy_from_slice(&sums),
+        if let [total] = out.as_mut_slice()
+            && channels > 1
+        {
+            let mut sums: SmallVec<[f64; 64]> = smallvec![0.0; channels];
+            self.channel_sums(layer, n, dy, choice, &mut sums);
+            *total = sums.iter().sum();
+        } else {
+            self.channel_sums(layer, n, dy, choice, out);
         }
     }
     fn residual_gradient(
