@@ -1,7 +1,9 @@
 //! Transposes by blocks of 16 x 16.
+#![expect(unsafe_code, reason = "the innermost loops store through pointers")]
 
 use rayon::prelude::*;
 
+use crate::epilogue::rows::{self, Rows};
 use crate::simd::{LANES, Lanes, Leaf, Task};
 use crate::{Accumulate, Real};
 
@@ -27,30 +29,30 @@ impl<V: Lanes> Leaf<V> for Transpose<'_, V::Scalar> {
         let Self { from, from_row, rows, columns, to, to_row, width, accumulate } = self;
         for row in (0..width).step_by(LANES) {
             let (lanes, count) = (LANES.min(rows.saturating_sub(row)), LANES.min(width - row));
+            let rows = Rows { first: row * from_row, stride: from_row, lanes };
             for column in (0..columns).step_by(LANES) {
                 let steps = LANES.min(columns - column);
-                let mut block = [V::zero(); LANES];
-                for (l, vector) in block.iter_mut().enumerate().take(lanes) {
-                    let from = &from[(row + l) * from_row + column..];
-                    *vector = if steps == LANES { V::read(from) } else { V::read_few(&from[..steps]) };
-                }
-                V::transpose(&mut block);
-                for (l, &vector) in block.iter().enumerate().take(steps) {
-                    write(vector, &mut to[(column + l) * to_row + row..][..count], accumulate);
+                let block = rows::load::<V>(from, rows, column, steps);
+                let to = &mut to[column * to_row + row..];
+                if (steps, count, accumulate) == (LANES, LANES, Accumulate::Set) {
+                    put(block, to, to_row);
+                } else {
+                    for (l, &vector) in block.iter().enumerate().take(steps) {
+                        rows::write(vector, &mut to[l * to_row..][..count], accumulate);
+                    }
                 }
             }
         }
     }
 }
 
-/// `to (+)=` the first numbers of `vector`; `to` has at most 16.
+/// Writes 16 vectors that begin `row` numbers apart.
 #[inline(always)]
-pub(crate) fn write<V: Lanes>(vector: V, to: &mut [V::Scalar], accumulate: Accumulate) {
-    match (to.len() == LANES, accumulate) {
-        (true, Accumulate::Set) => vector.write(to),
-        (true, Accumulate::Add) => V::read(to).add(vector).write(to),
-        (false, Accumulate::Set) => vector.write_few(to),
-        (false, Accumulate::Add) => V::read_few(to).add(vector).write_few(to),
+fn put<V: Lanes>(block: [V; LANES], to: &mut [V::Scalar], row: usize) {
+    assert!((LANES - 1) * row + LANES <= to.len(), "the result holds all vectors");
+    for (l, vector) in block.into_iter().enumerate() {
+        // SAFETY: the last vector lies inside the slice, and so do those before it.
+        unsafe { vector.store(to.as_mut_ptr().add(l * row)) };
     }
 }
 

@@ -29,7 +29,7 @@ enum Algorithm {
     Im2col,
     /// The sum over taps of few input channels: 3 x 3 kernels with stride 1 and padding 1.
     Direct,
-    /// Small tiles in the transformed domain: 3 x 3 kernels with stride 1 and padding 1.
+    /// Small tiles in the transformed domain: 3 x 3 kernels with stride 1 or 2 and padding 1.
     Winograd(Form),
 }
 
@@ -40,7 +40,7 @@ const WINOGRAD_CHANNELS: usize = 8;
 ///
 /// Winograd's forms take less arithmetic wherever they fit, but transforms must be paid for by enough channels. `f64` is there for
 /// exact comparison, so that it is direct unless asked otherwise.
-fn choose<R: Real>(method: Method, g: &Conv2d) -> Algorithm {
+fn choose<R: Real>(method: Method, g: &Conv2d, epilogue: Epilogue) -> Algorithm {
     let wanted = match method {
         Method::Direct => false,
         Method::Winograd => true,
@@ -48,7 +48,7 @@ fn choose<R: Real>(method: Method, g: &Conv2d) -> Algorithm {
             size_of::<R>() == size_of::<f32>() && g.channels_in.min(g.channels_out) >= WINOGRAD_CHANNELS
         }
     };
-    if wanted && Winograd::fits(g) {
+    if wanted && Winograd::fits(g, epilogue) {
         Algorithm::Winograd(Form::fewest(g))
     } else if Direct::fits(g) {
         Algorithm::Direct
@@ -74,7 +74,7 @@ pub struct Plan {
 impl Plan {
     /// The plan for a geometry in the precision `R`.
     pub fn new<R: Real>(method: Method, geometry: Conv2d, epilogue: Epilogue) -> Self {
-        Self { geometry, epilogue, is_shifted: false, algorithm: choose::<R>(method, &geometry) }
+        Self { geometry, epilogue, is_shifted: false, algorithm: choose::<R>(method, &geometry, epilogue) }
     }
 
     /// The same with a number added to every pixel of the input before the padding.

@@ -45,6 +45,8 @@ pub(crate) struct Source<'a, S> {
     pub(crate) channels: usize,
     /// Height and width of an image of `x`.
     pub(crate) image: (usize, usize),
+    /// Pixels of the canvas from one to the next before the epilogue; only where it does not pool may it be more than one.
+    pub(crate) stride: usize,
     /// What is added to every pixel.
     pub(crate) shift: Option<S>,
     /// The epilogue to be undone, with its choices.
@@ -75,6 +77,8 @@ pub(crate) struct Target<'a, S> {
     pub(crate) channels: usize,
     /// Height and width of an image of `y`.
     pub(crate) image: (usize, usize),
+    /// As that of [`Source`].
+    pub(crate) stride: usize,
     pub(crate) addends: Addends<'a, S>,
     pub(crate) epilogue: Epilogue,
     pub(crate) choices: Choices<'a>,
@@ -83,10 +87,10 @@ pub(crate) struct Target<'a, S> {
     pub(crate) sums: Option<Disjoint<'a, f64>>,
 }
 
-/// Pixels between the first elements of neighbouring pixels' choices.
-const fn step(epilogue: Epilogue) -> usize {
+/// Pixels of the canvas between the first elements of neighbouring pixels' choices.
+const fn step(epilogue: Epilogue, stride: usize) -> usize {
     match epilogue {
-        Epilogue::None | Epilogue::Relu => 1,
+        Epilogue::None | Epilogue::Relu => stride,
         Epilogue::ReluMaxPool => 2,
     }
 }
@@ -108,7 +112,8 @@ impl<V: Lanes> Leaf<V> for Read<'_, V::Scalar> {
         let ((first, count), rows) = (part.pixels(source.image), part.channels(source.channels, area));
         let shift =
             source.shift.map_or(V::zero(), |shift| V::splat(shift).keep(u16::MAX >> (LANES - rows.lanes)));
-        let mut offsets = canvas.pixels((part.rows.len(), source.image.1), step(source.epilogue));
+        let mut offsets =
+            canvas.pixels((part.rows.len(), source.image.1), step(source.epilogue, source.stride));
         for start in (0..count).step_by(LANES) {
             if start % STAGE == 0 {
                 stage.fetch::<V>(source.x, rows, (first + start, STAGE.min(count - start)), count);
@@ -171,7 +176,8 @@ impl<V: Lanes> Leaf<V> for Write<'_, V::Scalar> {
         let bias = target.addends.bias;
         let bias = bias.map_or(V::zero(), |bias| V::read_few(&bias[channel..channel + rows.lanes]));
         let mut total = 0.0;
-        let mut offsets = canvas.pixels((part.rows.len(), target.image.1), step(target.epilogue));
+        let mut offsets =
+            canvas.pixels((part.rows.len(), target.image.1), step(target.epilogue, target.stride));
         for start in (0..count).step_by(LANES) {
             let width = LANES.min(count - start);
             let mut columns = [bias; LANES];

@@ -21,9 +21,16 @@ pub(crate) fn load<V: Lanes>(x: &[V::Scalar], rows: Rows, start: usize, count: u
     let last = first + rows.lanes.saturating_sub(1) * rows.stride;
     let whole = last + LANES <= x.len();
     let mut columns = [V::zero(); LANES];
-    for (l, column) in columns.iter_mut().enumerate().take(rows.lanes) {
-        let row = &x[first + l * rows.stride..];
-        *column = if whole { V::read(row) } else { V::read_few(&row[..count]) };
+    if whole && rows.lanes == LANES {
+        for (l, column) in columns.iter_mut().enumerate() {
+            // SAFETY: the last row has 16 numbers, and so have those before it.
+            *column = unsafe { V::load(x.as_ptr().add(first + l * rows.stride)) };
+        }
+    } else {
+        for (l, column) in columns.iter_mut().enumerate().take(rows.lanes) {
+            let row = &x[first + l * rows.stride..];
+            *column = if whole { V::read(row) } else { V::read_few(&row[..count]) };
+        }
     }
     V::transpose(&mut columns);
     columns
@@ -130,7 +137,7 @@ impl<S: Real> Stage<S> {
 
 /// Writes or adds a vector to as many numbers as `y` has, at most 16.
 #[inline(always)]
-fn write<V: Lanes>(row: V, y: &mut [V::Scalar], accumulate: Accumulate) {
+pub(crate) fn write<V: Lanes>(row: V, y: &mut [V::Scalar], accumulate: Accumulate) {
     match (y.len() == LANES, accumulate) {
         (true, Accumulate::Set) => row.write(y),
         (true, Accumulate::Add) => V::read(y).add(row).write(y),

@@ -6,9 +6,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::disjoint::Disjoint;
+use crate::epilogue::rows::write;
 use crate::product::{Product, cut};
 use crate::simd::{LANES, Lanes, Leaf, Task};
-use crate::transpose::{Transpose, write};
+use crate::transpose::Transpose;
 use crate::workspace::{Workspace, bytes};
 use crate::{Accumulate, Real};
 

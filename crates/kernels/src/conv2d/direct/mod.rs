@@ -75,6 +75,7 @@ impl Direct {
             y: Disjoint::new(y),
             channels: g.channels_out,
             image: self.epilogue.output((g.height, g.width)),
+            stride: 1,
             addends,
             epilogue: self.epilogue,
             choices: Choices::from(choice),
@@ -111,8 +112,15 @@ impl Direct {
         let g = &self.geometry;
         let image = self.epilogue.output((g.height, g.width));
         // The pairs' gradients take turns as the pixels of one source.
-        let source =
-            Source { x: &[], channels: g.channels_out, image, shift: None, epilogue: self.epilogue, choice };
+        let source = Source {
+            x: &[],
+            channels: g.channels_out,
+            image,
+            stride: 1,
+            shift: None,
+            epilogue: self.epilogue,
+            choice,
+        };
         let shape = Shape::new(g, n);
         R::with_lanes(gradient::WeightGradient { shape, pairs, source, accumulate, w, workspace });
     }

@@ -1,6 +1,7 @@
 //! The three contractions over transformed operands. Tasks depend on sizes alone, and each sums in a fixed order.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -23,6 +24,9 @@ const TASKS: usize = 8;
 /// Blocks of 16 channels of the input and of the output in one task of the weights' gradient: their sums stay in the second-level
 /// cache.
 const GRADIENT_BLOCKS: (usize, usize) = (4, 8);
+
+/// Numbers of the part of a panel that stays in the second-level cache, with a group's sums.
+const PANEL_NUMBERS: usize = 9 << 14;
 
 /// Pairs of a transformed operand and another, which a contraction sums over.
 pub(super) type Pairs<'a, S> = &'a [(&'a [S], &'a [S])];
@@ -60,6 +64,11 @@ fn gradient_parts(g: &Conv2d, tiling: &Tiling) -> usize {
     let tasks = g.channels_in.div_ceil(GRADIENT_BLOCKS.0 * LANES)
         * g.channels_out.div_ceil(GRADIENT_BLOCKS.1 * LANES);
     TASKS.div_ceil(tasks).min(tiling.groups()).max(1)
+}
+
+/// Blocks of 16 channels of a panel that stay in the second-level cache.
+fn cached_blocks(tiling: &Tiling) -> usize {
+    (PANEL_NUMBERS / (tiling.points() * LANES * PANEL)).max(1)
 }
 
 /// Numbers between the points of a group's sums over channels.
@@ -140,37 +149,46 @@ impl<'a, S: Real> OverChannels<'a, S> {
                 let (stage, scratch) = scratch.split_at_mut(STAGE);
                 let (panels, scratch) = scratch.split_at_mut(self.pairs.len() * panel_len);
                 let (sums, pixels) = scratch.split_at_mut(sums_len);
-                for ((_, w), to) in self.pairs.iter().zip(panels.chunks_mut(panel_len)) {
-                    let panel = (*g, self.sum, *w, first, weight, &mut *stage, to);
-                    V::vectorize(weights::TransformPanel::<_, _, P>(panel));
-                }
-                for index in tiling.part(part, parts) {
+                let groups = tiling.part(part, parts);
+                // One group needs each panel once, a part that stays in the second-level cache at a time.
+                let step = if groups.len() == 1 { cached_blocks(tiling) } else { self.blocks };
+                for (nth, index) in groups.enumerate() {
                     let group = tiling.group(index);
-                    self.multiply::<V>(group, first, panels, panel_len, sums);
+                    for start in (0..self.blocks).step_by(step) {
+                        let blocks = start..(start + step).min(self.blocks);
+                        if nth == 0 {
+                            for ((_, w), to) in self.pairs.iter().zip(panels.chunks_mut(panel_len)) {
+                                let panel =
+                                    (*g, self.sum, *w, (blocks.clone(), first), weight, &mut *stage, to);
+                                V::vectorize(weights::TransformPanel::<_, _, P>(panel));
+                            }
+                        }
+                        self.multiply::<V>(group, first, blocks, (panels, panel_len), sums);
+                    }
                     self.write::<V, P, O>(group, first, output, sums, pixels);
                 }
             });
         });
     }
 
-    /// `sums: [point][tile][32]` of a group for the results `first..first + 32`.
+    /// `sums: [point][tile][32]` of a group for the results `first..first + 32`, summed over `blocks` and all blocks before.
     fn multiply<V: Lanes<Scalar = S>>(
         &self,
         group: Group,
         first: usize,
-        panels: &[S],
-        panel_len: usize,
+        blocks: Range<usize>,
+        (panels, panel_len): (&[S], usize),
         sums: &mut [S],
     ) {
         let tiling = &self.call.tiling;
         let vectors = (self.target.channels - first).div_ceil(LANES).min(2);
         let at_once = vectors.min(V::TILE.1);
-        let len = self.blocks * tiling.block();
+        let (len, panel_point) = (self.blocks * tiling.block(), panel_point(blocks.len()));
         for point in 0..tiling.points() {
             for ((x, _), panel) in self.pairs.iter().zip(panels.chunks(panel_len)) {
-                let x = &aligned(x)[group.index * len..][..len];
-                let w = &panel[point * panel_point(self.blocks)..][..panel_point(self.blocks)];
-                let add = !std::ptr::eq(panel.as_ptr(), panels.as_ptr());
+                let x = &aligned(x)[group.index * len..][..len][blocks.start * tiling.block()..];
+                let w = &panel[point * panel_point..][..panel_point];
+                let add = blocks.start > 0 || !std::ptr::eq(panel.as_ptr(), panels.as_ptr());
                 for tiles in cut(group.tiles, V::TILE.0) {
                     for vector in (0..vectors).step_by(at_once) {
                         let offset = vector * LANES;
@@ -181,7 +199,7 @@ impl<'a, S: Real> OverChannels<'a, S> {
                             a_step: 1,
                             b: [&w[offset..], &w[(offset + LANES).min(w.len())..]],
                             b_step: PANEL,
-                            blocks: self.blocks,
+                            blocks: blocks.len(),
                             inner: LANES,
                             c: &mut sums[point * self.point + tiles.start * PANEL + offset..],
                             c_row: PANEL,

@@ -1,4 +1,4 @@
-//! Convolution with 3 x 3 kernels, stride 1 and padding 1 in the transformed domain of small tiles (Winograd 1980; Lavin and Gray
+//! Convolution with 3 x 3 kernels, stride 1 or 2 and padding 1 in the transformed domain of small tiles (Winograd 1980; Lavin and Gray
 //! 2016), 4 times (`F(4x4, 3x3)` and [`Form::Toeplitz2`]) or 2.25 times (`F(2x2, 3x3)`) less work than the direct sum.
 //!
 //! Inputs and output gradients are transformed once and can be kept: all three contractions, and their tangents, are sums of
@@ -78,9 +78,11 @@ pub(super) struct Winograd {
 }
 
 impl Winograd {
-    /// Whether the geometry is one that the forms are for.
-    pub(super) const fn fits(g: &Conv2d) -> bool {
-        g.kernel == 3 && g.stride == 1 && g.padding == 1 && g.height > 0 && g.width > 0
+    /// Whether the forms are for this: a stride of 2 takes every other pixel of what a stride of 1 makes, which is as much
+    /// arithmetic as the direct sum; but windows to be pooled have no pixels between them.
+    pub(super) fn fits(g: &Conv2d, epilogue: Epilogue) -> bool {
+        let stride = if epilogue == Epilogue::ReluMaxPool { 1..=1 } else { 1..=2 };
+        g.kernel == 3 && g.padding == 1 && g.height > 0 && g.width > 0 && stride.contains(&g.stride)
     }
 
     fn tiling(&self, n: usize) -> Tiling {
@@ -111,8 +113,8 @@ impl Winograd {
     }
 
     /// Height and width of an image after the epilogue.
-    const fn result(&self) -> (usize, usize) {
-        self.epilogue.output((self.geometry.height, self.geometry.width))
+    fn result(&self) -> (usize, usize) {
+        self.epilogue.output(self.geometry.sizes())
     }
 
     /// `to` = the transformed `x + shift`.
@@ -154,6 +156,7 @@ impl Winograd {
             y: Disjoint::new(y),
             channels: self.geometry.channels_out,
             image: self.result(),
+            stride: self.geometry.stride,
             addends,
             epilogue: self.epilogue,
             choices: choice.into(),
@@ -178,6 +181,7 @@ impl Winograd {
             y: Disjoint::new(x),
             channels: self.geometry.channels_in,
             image: (self.geometry.height, self.geometry.width),
+            stride: 1,
             addends: Addends::default(),
             epilogue: Epilogue::None,
             choices: Choices::Replay(&[]),
@@ -252,7 +256,8 @@ impl<R: Real> Run<'_, R> {
         match operation {
             Operation::PrepareInput { x, shift, to } => {
                 let (channels, image) = (g.channels_in, (g.height, g.width));
-                let source = Source { x, channels, image, shift, epilogue: Epilogue::None, choice: &[] };
+                let source =
+                    Source { x, channels, image, stride: 1, shift, epilogue: Epilogue::None, choice: &[] };
                 operands::transform::<V, I, P>(
                     &tiling,
                     tiling.input_canvas(),
@@ -264,8 +269,8 @@ impl<R: Real> Run<'_, R> {
             }
             Operation::PrepareOutput { dy, choice, to } => {
                 let (channels, image) = (g.channels_out, winograd.result());
-                let source =
-                    Source { x: dy, channels, image, shift: None, epilogue: winograd.epilogue, choice };
+                let (stride, epilogue) = (g.stride, winograd.epilogue);
+                let source = Source { x: dy, channels, image, stride, shift: None, epilogue, choice };
                 let canvas = tiling.output_canvas();
                 operands::transform::<V, O, P>(
                     &tiling,

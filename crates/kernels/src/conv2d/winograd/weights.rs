@@ -4,8 +4,9 @@
 //! over][32]` with 32 channels of the result.
 #![expect(unsafe_code, reason = "tasks write interleaved ranges of one output")]
 
-use super::forms::Matrix;
+use std::ops::Range;
 
+use super::forms::Matrix;
 use super::sandwich::sandwich;
 use crate::Accumulate;
 use crate::conv2d::Conv2d;
@@ -74,26 +75,32 @@ impl<V: Lanes> Leaf<V> for Store<'_, V::Scalar> {
     }
 }
 
-/// What [`panel`] reads and writes: the geometry, the sum, the weights, the panel's first channel, the matrix `G`, the scratch
-/// for a stage, and the panel.
-pub(super) type Panel<'a, S, F> = (&'a Conv2d, Sum, &'a [S], usize, F, &'a mut [S], &'a mut [S]);
+/// What [`panel`] reads and writes: the geometry, the sum, the weights, the blocks of channels that are summed over and the panel's
+/// first channel, the matrix `G`, the scratch for a stage, and the panel.
+pub(super) type Panel<'a, S, F> =
+    (&'a Conv2d, Sum, &'a [S], (Range<usize>, usize), F, &'a mut [S], &'a mut [S]);
 
-/// Writes the transformed weights for the results `first..first + 32`.
+/// Writes the transformed weights for the results `first..first + 32` of a sum over `blocks`.
 #[inline(always)]
 pub(super) fn panel<V: Lanes, const P: usize>(
-    (g, sum, w, first, f, stage, to): Panel<'_, V::Scalar, impl Matrix<3, P>>,
+    (g, sum, w, (blocks, first), f, stage, to): Panel<'_, V::Scalar, impl Matrix<3, P>>,
 ) {
-    let (summed, results) = sum.channels(g);
-    let point = panel_point(summed.div_ceil(LANES));
-    for block in (0..summed).step_by(LANES) {
+    let (summed_over, results) = sum.channels(g);
+    let (point, start) = (panel_point(blocks.len()), blocks.start);
+    for block in blocks {
+        let summed = block * LANES;
         for half in 0..(results - first).div_ceil(LANES).min(2) {
             let result = first + half * LANES;
             match sum {
-                Sum::Inputs => stage_inputs::<V>(g, w, (result, block), stage),
-                Sum::Outputs => stage_outputs::<V>(g, w, (block, result), stage),
+                Sum::Inputs => stage_inputs::<V>(g, w, (result, summed), stage),
+                Sum::Outputs => stage_outputs::<V>(g, w, (summed, result), stage),
+            }
+            let next = summed + LANES;
+            if next < summed_over {
+                ask::<V>(g, w, if sum == Sum::Inputs { (result, next) } else { (next, result) });
             }
             for k in 0..LANES {
-                let to = &mut to[(block + k) * PANEL + half * LANES..];
+                let to = &mut to[((block - start) * LANES + k) * PANEL + half * LANES..];
                 let taps = (&stage[k * TAPS * LANES..], (3 * LANES, LANES));
                 sandwich::<V, 3, P>(f, taps, (to, (P * point, point)), false);
             }
@@ -108,6 +115,17 @@ const fn taps(g: &Conv2d, (out, input): (usize, usize)) -> (Rows, usize) {
     let lanes = if lanes < LANES { lanes } else { LANES };
     let inputs = if inputs < LANES { inputs } else { LANES };
     (Rows { first: out * stride + input * TAPS, stride, lanes }, inputs * TAPS)
+}
+
+/// Asks for the taps that are staged next: they lie in many short runs far from each other.
+#[inline(always)]
+fn ask<V: Lanes>(g: &Conv2d, w: &[V::Scalar], at: (usize, usize)) {
+    let (rows, columns) = taps(g, at);
+    for row in 0..rows.lanes {
+        for column in (0..columns).step_by(LANES) {
+            V::prefetch(w.as_ptr().wrapping_add(rows.first + row * rows.stride + column));
+        }
+    }
 }
 
 /// `[input channel][tap][16 output channels]`; zeros for input channels that do not exist.
