@@ -58,7 +58,7 @@ pub struct Tape<B: Backend> {
     pub(crate) adjoints: Vec<Option<B::Buffer>>,
     /// The sum of the losses, and the number of correct outputs.
     pub(crate) sums: B::Wide,
-    scratch: RefCell<Scratch<B>>,
+    pub(crate) scratch: RefCell<Scratch<B>>,
 }
 
 /// Tangents of all values and of their adjoints, for one product at a time.
@@ -66,7 +66,7 @@ pub struct Tape<B: Backend> {
 pub struct Tangents<B: Backend> {
     pub(crate) values: Vec<Option<B::Buffer>>,
     pub(crate) adjoints: Vec<Option<B::Buffer>>,
-    scratch: RefCell<Scratch<B>>,
+    pub(crate) scratch: RefCell<Scratch<B>>,
 }
 
 impl<B: Backend> Tape<B> {
@@ -189,16 +189,17 @@ impl<B: Backend> Graph<B> {
             saved: self.nodes.iter().map(saved).collect(),
             adjoints: self.active_buffers(kind != TapeKind::Values, buffer),
             sums: backend.wide(SUMS),
-            scratch: scratch(backend, sizes),
+            scratch: scratch(backend, sizes, 0),
         }
     }
 
     pub(crate) fn tangents(&self, backend: &B, capacity: usize) -> Tangents<B> {
         let buffer = |shape: &Shape| backend.buffer(capacity * shape.elements());
+        let sizes = self.largest_operands(backend, capacity);
         Tangents {
             values: self.active_buffers(true, buffer),
             adjoints: self.active_buffers(true, buffer),
-            scratch: scratch(backend, self.largest_operands(backend, capacity)),
+            scratch: scratch(backend, sizes, sizes.output),
         }
     }
 
@@ -218,7 +219,7 @@ impl<B: Backend> Graph<B> {
         })
     }
 
-    /// The operands that the sweeps of a tape do not keep.
+    /// The operands that the sweeps of a tape do not keep. Those of a linearization share the scratch of its tangents.
     fn tape_scratch(&self, backend: &B, capacity: usize, kind: TapeKind) -> OperandSizes {
         let largest = self.largest_operands(backend, capacity);
         match kind {
@@ -243,7 +244,7 @@ impl<B: Backend> Graph<B> {
     /// Bytes of [`Self::tangents`].
     pub(crate) fn tangent_bytes(&self, backend: &B, capacity: usize) -> usize {
         let scratch = self.largest_operands(backend, capacity);
-        backend.element_bytes() * (2 * capacity * self.active_elements() + scratch.input + scratch.output)
+        backend.element_bytes() * (2 * capacity * self.active_elements() + scratch.input + 2 * scratch.output)
     }
 
     /// Bytes to which scratch inside the backend grows.
@@ -262,20 +263,20 @@ impl<B: Backend> Graph<B> {
         node: &'a Node<B>,
         s: &Setting<'a, B>,
         (n, examples): (usize, &'a B::Integers),
-        scratch: Option<&'a RefCell<Scratch<B>>>,
+        (scratch, keeps): (&'a RefCell<Scratch<B>>, bool),
     ) -> Context<'a, B> {
         let (inputs, output) = (&node.input_shapes, node.output);
-        Context { backend: s.backend, pass: s.pass, n, examples, inputs, output, scratch }
+        Context { backend: s.backend, pass: s.pass, n, examples, inputs, output, scratch, keeps }
     }
 
     /// Values of all ops on the tape's batch.
     pub(crate) fn value(&self, s: &Setting<'_, B>, tape: &mut Tape<B>) {
-        let scratch = (tape.kind == TapeKind::Values).then_some(&tape.scratch);
+        let place = (&tape.scratch, tape.kind != TapeKind::Values);
         for (i, node) in self.nodes.iter().enumerate() {
             let (before, after) = tape.values.split_at_mut(i + 1);
             let x: Few<&B::Buffer> = node.inputs.iter().map(|&v| &before[v]).collect();
             let (w, state) = (views(s.parameters, &node.parameters), views(s.state, &node.state));
-            let cx = self.context(node, s, (tape.n, &tape.examples), scratch);
+            let cx = self.context(node, s, (tape.n, &tape.examples), place);
             let at = Point { x: &x, w: &w, state: &state };
             node.op.value(&cx, &at, &mut tape.saved[i], &mut after[0]);
         }
@@ -285,8 +286,8 @@ impl<B: Backend> Graph<B> {
     pub(crate) fn update_state(&self, backend: &B, pass: &Pass, tape: &mut Tape<B>, state: &mut B::Buffer) {
         for (i, node) in self.nodes.iter().enumerate().filter(|(_, node)| !node.state.is_empty()) {
             let (inputs, output, n) = (node.input_shapes.as_slice(), node.output, tape.n);
-            let (examples, scratch) = (&tape.examples, None);
-            let cx = Context { backend, pass, n, examples, inputs, output, scratch };
+            let (examples, scratch, keeps) = (&tape.examples, &tape.scratch, true);
+            let cx = Context { backend, pass, n, examples, inputs, output, scratch, keeps };
             let mut slots = Slots { buffer: state, ranges: &node.state };
             node.op.update_state(&cx, &mut tape.saved[i], &mut slots);
         }
@@ -303,14 +304,14 @@ impl<B: Backend> Graph<B> {
         out: &mut B::Buffer,
     ) {
         let Tape { values, saved, examples, n, adjoints, scratch, kind, .. } = tape;
-        let (adjoints, scratch) = match other {
-            Some(other) => (&mut other.adjoints, Some(&other.scratch)),
-            None => (adjoints, (*kind == TapeKind::Gradient).then_some(&*scratch)),
+        let (adjoints, place) = match other {
+            Some(other) => (&mut other.adjoints, (&other.scratch, false)),
+            None => (adjoints, (&*scratch, *kind == TapeKind::Products)),
         };
         for (i, node) in self.nodes.iter().enumerate().rev().filter(|(i, _)| self.active[i + 1]) {
             let x: Few<&B::Buffer> = node.inputs.iter().map(|&v| &values[v]).collect();
             let (w, state) = (views(s.parameters, &node.parameters), views(s.state, &node.state));
-            let cx = self.context(node, s, (*n, examples), scratch);
+            let cx = self.context(node, s, (*n, examples), place);
             let at = Point { x: &x, w: &w, state: &state };
             self.with_targets(node, adjoints, (out, accumulate), |dy, gradients| {
                 node.op.gradient(&cx, &at, &mut saved[i], dy, gradients);
@@ -331,7 +332,7 @@ impl<B: Backend> Graph<B> {
             let (w, state) = (views(s.parameters, &node.parameters), views(s.state, &node.state));
             let (before, after) = tangents.values.split_at_mut(i + 1);
             let x_dot: Few<Option<&B::Buffer>> = node.inputs.iter().map(|&v| before[v].as_ref()).collect();
-            let cx = self.context(node, s, (tape.n, &tape.examples), Some(&tangents.scratch));
+            let cx = self.context(node, s, (tape.n, &tape.examples), (&tangents.scratch, false));
             let at = Point { x: &x, w: &w, state: &state };
             let dot = Direction { x: &x_dot, w: &views(v, &node.parameters) };
             if let Some(y_dot) = &mut after[0] {
@@ -358,7 +359,7 @@ impl<B: Backend> Graph<B> {
             let (w, state) = (views(s.parameters, &node.parameters), views(s.state, &node.state));
             let x_dot: Few<Option<&B::Buffer>> =
                 node.inputs.iter().map(|&v| value_tangents[v].as_ref()).collect();
-            let cx = self.context(node, s, (*n, examples), Some(scratch));
+            let cx = self.context(node, s, (*n, examples), (scratch, false));
             let at = Point { x: &x, w: &w, state: &state };
             let dot = Direction { x: &x_dot, w: &views(v, &node.parameters) };
             self.with_targets(node, adjoint_tangents, (out, accumulate), |dy_dot, gradients| {
@@ -402,8 +403,9 @@ fn views<'a, T>(buffer: &'a T, ranges: &[Range<usize>]) -> Few<View<'a, T>> {
     ranges.iter().map(|r| View::new(buffer, r.start, r.len())).collect()
 }
 
-fn scratch<B: Backend>(backend: &B, sizes: OperandSizes) -> RefCell<Scratch<B>> {
-    RefCell::new(Scratch { input: backend.buffer(sizes.input), output: backend.buffer(sizes.output) })
+fn scratch<B: Backend>(backend: &B, sizes: OperandSizes, adjoint: usize) -> RefCell<Scratch<B>> {
+    let [input, output, adjoint] = [sizes.input, sizes.output, adjoint].map(|len| backend.buffer(len));
+    RefCell::new(Scratch { input, output, adjoint })
 }
 
 #[cfg(test)]
@@ -421,7 +423,7 @@ mod tests {
 
     fn bytes_of_scratch(scratch: &RefCell<Scratch<Float>>) -> usize {
         let scratch = scratch.borrow();
-        bytes([&scratch.input, &scratch.output])
+        bytes([&scratch.input, &scratch.output, &scratch.adjoint])
     }
 
     fn bytes_of(tape: &Tape<Float>) -> usize {

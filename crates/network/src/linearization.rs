@@ -35,14 +35,23 @@ pub struct Linearization<B: Backend> {
 }
 
 impl<B: Backend> Linearization<B> {
-    /// Linearizes at `at` on the batch loaded on `tape`; `gradient (+)=` its scaled gradient. Costs one gradient.
+    /// Linearizes at `at` on the batch loaded on `tape`; `gradient (+)=` its scaled gradient. Costs one gradient. Of `tangents`
+    /// it takes the scratch.
     ///
     /// # Panics
-    /// If the tape is not for products.
-    pub fn new(at: At<'_, B>, mut tape: Tape<B>, accumulate: Accumulate, gradient: &mut B::Buffer) -> Self {
+    /// If the tape is not for products, or holds more examples than the tangents.
+    pub fn new(
+        at: At<'_, B>,
+        mut tape: Tape<B>,
+        tangents: &mut Tangents<B>,
+        accumulate: Accumulate,
+        gradient: &mut B::Buffer,
+    ) -> Self {
         assert_eq!(tape.kind(), TapeKind::Products, "a linearization needs a tape for products");
         let At { network, parameters, state, pass, scale } = at;
-        let sums = network.gradient(parameters, state, &pass, &mut tape, scale, accumulate, gradient);
+        std::mem::swap(&mut tape.scratch, &mut tangents.scratch);
+        let sums = network.linearize(parameters, state, &pass, &mut tape, scale, accumulate, gradient);
+        std::mem::swap(&mut tape.scratch, &mut tangents.scratch);
         Self { tape, sums }
     }
 

@@ -178,11 +178,30 @@ impl<B: Backend> Network<B> {
 
     /// The values as [`Self::value`], and `out (+)= scale ·` the gradient of the **sum** of the losses: with
     /// `scale = 1 / N` the gradient of the mean over `N` examples, accumulated over micro-batches.
+    ///
+    /// # Panics
+    /// If the tape is not for gradients; [`Linearization`](crate::Linearization) takes those for products.
     #[expect(
         clippy::too_many_arguments,
         reason = "a batch's gradient depends on all of these, and none belongs to another"
     )]
     pub fn gradient(
+        &self,
+        parameters: &B::Buffer,
+        state: &B::Buffer,
+        pass: &Pass,
+        tape: &mut Tape<B>,
+        scale: f64,
+        accumulate: Accumulate,
+        out: &mut B::Buffer,
+    ) -> Sums {
+        assert_eq!(tape.kind(), TapeKind::Gradient, "a gradient needs a tape for gradients");
+        self.linearize(parameters, state, pass, tape, scale, accumulate, out)
+    }
+
+    /// As [`Self::gradient`], on a tape for gradients or products with scratch.
+    #[expect(clippy::too_many_arguments, reason = "as above")]
+    pub(crate) fn linearize(
         &self,
         parameters: &B::Buffer,
         state: &B::Buffer,

@@ -97,8 +97,10 @@ pub enum TapeKind {
 pub struct Scratch<B: Backend> {
     /// A prepared input.
     pub input: B::Buffer,
-    /// A prepared output gradient.
+    /// A prepared output gradient, or its tangent.
     pub output: B::Buffer,
+    /// A prepared output gradient in a sweep that prepares its tangent too.
+    pub adjoint: B::Buffer,
 }
 
 /// What every rule is told about its place.
@@ -116,9 +118,11 @@ pub struct Context<'a, B: Backend> {
     pub inputs: &'a [Shape],
     /// Shape of the output.
     pub output: Shape,
-    /// Where operands are prepared that only this sweep needs, as in every sweep of tangents; none where later sweeps need
-    /// them, so that they stay in [`Saved`].
-    pub scratch: Option<&'a RefCell<Scratch<B>>>,
+    /// Where operands are prepared that are not kept.
+    pub scratch: &'a RefCell<Scratch<B>>,
+    /// Whether later sweeps need what this one finds at the primal point, so that it stays in [`Saved`]; never in a sweep of
+    /// tangents. A prepared output gradient is not kept: to prepare it again costs less than its memory is worth.
+    pub keeps: bool,
 }
 
 /// The point at which an op is evaluated or differentiated.

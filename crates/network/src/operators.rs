@@ -58,19 +58,20 @@ impl<B: Backend> Fixed<'_, B> {
         At { network, parameters, state, pass, scale: 1.0 / self.count() }
     }
 
-    /// Linearizes on the examples of `range`; `gradient` = their part of the gradient.
+    /// Linearizes on the examples of `range`; the product in `workspace` = their part of the gradient.
     fn linearize(
         &self,
         mut tape: Tape<B>,
         range: Range<usize>,
         (images, labels): &mut (Vec<f64>, Vec<u32>),
-        gradient: &mut B::Buffer,
+        workspace: &mut Workspace<B>,
     ) -> Linearization<B> {
         self.examples.read(range, images, labels);
         // Dropout is off, so that the examples' numbers do not matter.
         let numbers = vec![0; labels.len()];
         self.network.load(&mut tape, images, labels, &numbers);
-        Linearization::new(self.at(), tape, Accumulate::Set, gradient)
+        let Workspace { tangents, product, .. } = workspace;
+        Linearization::new(self.at(), tape, tangents, Accumulate::Set, product)
     }
 }
 
@@ -235,8 +236,7 @@ impl<'a, B: Backend> Curvature<'a, B> {
             }
             let tape =
                 self.spare.take().unwrap_or_else(|| self.fixed.network.tape(range.len(), TapeKind::Products));
-            let linearization =
-                self.fixed.linearize(tape, range, &mut self.host, &mut self.workspace.product);
+            let linearization = self.fixed.linearize(tape, range, &mut self.host, &mut self.workspace);
             self.sums.loss += linearization.sums().loss;
             self.sums.correct += linearization.sums().correct;
             let product = View::new(&self.workspace.product, 0, self.gradient.len());
@@ -269,8 +269,7 @@ impl<'a, B: Backend> Curvature<'a, B> {
                 self.workspace.add_products(point, kept, vs.len());
             } else {
                 let tape = self.spare.take().unwrap_or_else(|| network.tape(range.len(), TapeKind::Products));
-                let product = &mut self.workspace.product;
-                let mut chunk = self.fixed.linearize(tape, range, &mut self.host, product);
+                let mut chunk = self.fixed.linearize(tape, range, &mut self.host, &mut self.workspace);
                 self.workspace.add_products(point, &mut chunk, vs.len());
                 self.spare = Some(chunk.into_tape());
             }

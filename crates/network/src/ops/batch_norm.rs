@@ -136,7 +136,7 @@ impl<B: Backend> Op<B> for BatchNorm2d {
     ) {
         let (layer, kept) = (self.layer(cx.inputs[0], cx.pass.batch_norm), Kept::of(saved));
         // A later product needs the sums of its own gradient, which is the one without scratch.
-        let (beta, gamma) = if cx.scratch.is_none() { kept.sums } else { kept.scratch };
+        let (beta, gamma) = if cx.keeps { kept.sums } else { kept.scratch };
         let at = point(at, &kept.statistics, kept.choice);
         cx.backend.batch_norm_gradient(&layer, cx.n, at, dy, (&mut *beta, &mut *gamma), target(out));
         parameter_gradients(cx, (gamma, beta), out);

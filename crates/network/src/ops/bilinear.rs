@@ -5,9 +5,9 @@
 //! `x̄ = z̄ ·ₓ w`, `w̄ = x ·w z̄`, `ẏ = E (ẋ · w + x · ẇ + ḃ)`, `d x̄ = dz̄ ·ₓ w + z̄ ·ₓ ẇ`, `d w̄ = x ·w dz̄ + ẋ ·w z̄`, and
 //! `b̄ = Σ z̄`. The contractions take sums of pairs, so that each of these is one call.
 //!
-//! Contractions take operands that the backend prepared: `x` and `z̄` stay prepared where a later sweep needs them.
+//! Contractions take operands that the backend prepared: `x` stays prepared where a later sweep needs it.
 
-use std::cell::{RefCell, RefMut};
+use std::cell::RefMut;
 use std::fmt::Debug;
 
 use smallvec::SmallVec;
@@ -42,8 +42,6 @@ pub(super) trait Bilinear: Debug + Send {
 struct Kept<'a, B: Backend> {
     /// The prepared input.
     input: &'a mut B::Buffer,
-    /// The prepared gradient before the epilogue.
-    output: &'a mut B::Buffer,
     /// What the epilogue chose.
     choice: &'a mut B::Bytes,
     /// One wide number per channel.
@@ -53,8 +51,8 @@ struct Kept<'a, B: Backend> {
 impl<'a, B: Backend> Kept<'a, B> {
     fn of(saved: &'a mut Saved<B>) -> Self {
         match (&mut saved.buffers[..], &mut saved.bytes[..], &mut saved.wides[..]) {
-            ([input, output], [choice], [sums]) => Self { input, output, choice, sums },
-            _ => unreachable!("`saved` names four by-products"),
+            ([input], [choice], [sums]) => Self { input, choice, sums },
+            _ => unreachable!("`saved` names three by-products"),
         }
     }
 }
@@ -72,7 +70,7 @@ impl<'a, B: Backend> Call<'a, B> {
     }
 
     pub(super) fn scratch(&self) -> RefMut<'a, Scratch<B>> {
-        self.cx.scratch.expect("a sweep of tangents has scratch").borrow_mut()
+        self.cx.scratch.borrow_mut()
     }
 
     /// `x + shift`, prepared in `slot` where it has to be. Only a shifted layer takes a shift.
@@ -106,11 +104,6 @@ impl<'a, B: Backend> Call<'a, B> {
         }
         self.cx.backend.prepare_output(&self.layer, self.cx.n, dy, choice, slot);
         slot
-    }
-
-    /// `Eᵀ dy`, as [`Self::output`] prepared it in `kept`.
-    pub(super) const fn kept_output<'b>(&self, dy: &'b B::Buffer, kept: &'b B::Buffer) -> &'b B::Buffer {
-        if self.sizes.output == 0 { dy } else { kept }
     }
 
     /// `x̄ (+)= Σ` of the input's pairs, `w̄ (+)= Σ` of the weights' pairs, and `b̄ (+)=` the gradient of the bias from `dy`.
@@ -150,11 +143,9 @@ impl<B: Backend, L: Bilinear> Op<B> for L {
 
     fn saved(&self, backend: &B, capacity: usize, inputs: &[Shape], kind: TapeKind) -> SavedSizes {
         let sizes = self.operands(backend, capacity, inputs);
-        let kept = |len, is_kept| if is_kept { len } else { 0 };
-        let input = kept(sizes.input, kind != TapeKind::Values);
-        let output = kept(sizes.output, kind == TapeKind::Products);
+        let input = if kind == TapeKind::Values { 0 } else { sizes.input };
         let channels = self.weight().shape[0];
-        SavedSizes { buffers: vec![input, output], wides: vec![channels], bytes: vec![sizes.choice] }
+        SavedSizes { buffers: vec![input], wides: vec![channels], bytes: vec![sizes.choice] }
     }
 
     fn operands(&self, backend: &B, capacity: usize, inputs: &[Shape]) -> OperandSizes {
@@ -167,8 +158,8 @@ impl<B: Backend, L: Bilinear> Op<B> for L {
 
     fn value(&self, cx: &Context<'_, B>, at: &Point<'_, B>, saved: &mut Saved<B>, y: &mut B::Buffer) {
         let (call, kept) = (Call::new(self.layer(cx.inputs[0]), cx), Kept::of(saved));
-        let mut scratch = cx.scratch.map(RefCell::borrow_mut);
-        let x = call.input(at.x[0], None, scratch.as_mut().map_or(kept.input, |scratch| &mut scratch.input));
+        let scratch = &mut *call.scratch();
+        let x = call.input(at.x[0], None, if cx.keeps { kept.input } else { &mut scratch.input });
         let addends = Addends { bias: at.w.get(1).copied(), residual: None };
         let choice = Choice::Record(kept.choice);
         cx.backend.bilinear_forward(&call.layer, cx.n, &[(x, at.w[0])], addends, choice, y);
@@ -183,9 +174,9 @@ impl<B: Backend, L: Bilinear> Op<B> for L {
         out: &mut Gradients<'_, B>,
     ) {
         let (call, kept) = (Call::new(self.layer(cx.inputs[0]), cx), Kept::of(saved));
-        let mut scratch = cx.scratch.map(RefCell::borrow_mut);
-        let slot = scratch.as_mut().map_or(kept.output, |scratch| &mut scratch.output);
-        let (x, dz) = (call.kept_input(at.x[0], kept.input), call.output(dy, kept.choice, slot));
+        let scratch = &mut *call.scratch();
+        let x = call.kept_input(at.x[0], kept.input);
+        let dz = call.output(dy, kept.choice, &mut scratch.output);
         call.contract((&[(dz, at.w[0])], &[(x, dz)]), (dy, kept.choice, kept.sums), out);
     }
 
@@ -217,8 +208,8 @@ impl<B: Backend, L: Bilinear> Op<B> for L {
         out: &mut Gradients<'_, B>,
     ) {
         let (call, kept) = (Call::new(self.layer(cx.inputs[0]), cx), Kept::of(saved));
-        let Scratch { input, output } = &mut *call.scratch();
-        let (x, dz) = (call.kept_input(at.x[0], kept.input), call.kept_output(dy, kept.output));
+        let Scratch { input, output, adjoint } = &mut *call.scratch();
+        let (x, dz) = (call.kept_input(at.x[0], kept.input), call.output(dy, kept.choice, adjoint));
         let dz_dot = call.output(dy_dot, kept.choice, output);
         let input = dot.x[0].map(|x_dot| (call.input(x_dot, None, input), dz));
         let weights: SmallVec<[ActivationPair<'_, B>; 2]> =

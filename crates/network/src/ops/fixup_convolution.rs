@@ -8,8 +8,6 @@
 //! - gradient's tangent: `dū = dt̄ ·ₓ v + t̄ ·ₓ v̇`, `dv̄ = u ·w dt̄ + u̇ ·w t̄`, `dw̄ = s dv̄ + ṡ v̄`, `ds̄ = ⟨w, dv̄⟩ + ⟨ẇ, v̄⟩`, and
 //!   `x̄`, `r̄`, `ā`, `b̄` as above from `dū` and `dt̄ = M dȳ`.
 
-use std::cell::RefCell;
-
 use super::bilinear::{ActivationPair, Call, WeightPair};
 use crate::backend::{
     Accumulate, Addends, Backend, BilinearLayer, Choice, Contraction, Conv2d, Epilogue, OperandSizes, Shape,
@@ -44,7 +42,6 @@ type ScaledGradient<'a, B> = (&'a <B as Backend>::Buffer, &'a [View<'a, <B as Ba
 /// The by-products of a layer.
 struct Kept<'a, B: Backend> {
     input: &'a mut B::Buffer,
-    output: &'a mut B::Buffer,
     /// `v` and `v̇`.
     scaled: &'a mut B::Buffer,
     scaled_dot: &'a mut B::Buffer,
@@ -58,10 +55,10 @@ struct Kept<'a, B: Backend> {
 impl<'a, B: Backend> Kept<'a, B> {
     fn of(saved: &'a mut Saved<B>) -> Self {
         match (&mut saved.buffers[..], &mut saved.bytes[..], &mut saved.wides[..]) {
-            ([input, output, scaled, scaled_dot, kept_gradient, gradient], [choice], [sum]) => {
-                Self { input, output, scaled, scaled_dot, kept_gradient, gradient, choice, sum }
+            ([input, scaled, scaled_dot, kept_gradient, gradient], [choice], [sum]) => {
+                Self { input, scaled, scaled_dot, kept_gradient, gradient, choice, sum }
             }
-            _ => unreachable!("`saved` names eight by-products"),
+            _ => unreachable!("`saved` names seven by-products"),
         }
     }
 }
@@ -257,7 +254,6 @@ impl<B: Backend> Op<B> for FixupConvolution {
         let products = kind == TapeKind::Products;
         let buffers = vec![
             kept(sizes.input, kind != TapeKind::Values),
-            kept(sizes.output, products),
             weights,
             kept(weights, products),
             kept(weights, products),
@@ -282,8 +278,8 @@ impl<B: Backend> Op<B> for FixupConvolution {
             let to = ViewMut::new(kept.scaled, 0, at.w[weight].len);
             cx.backend.scaled_sum(&[(at.w[scale], at.w[weight])], Accumulate::Set, to);
         }
-        let mut scratch = cx.scratch.map(RefCell::borrow_mut);
-        let slot = scratch.as_mut().map_or(kept.input, |scratch| &mut scratch.input);
+        let scratch = &mut *call.scratch();
+        let slot = if cx.keeps { kept.input } else { &mut scratch.input };
         let u = call.input(at.x[0], self.shift::<B>(at.w), slot);
         let addends = Addends { bias: Some(at.w[bias]), residual: at.x.get(1).copied() };
         let pairs = [(u, self.scaled(at, kept.scaled))];
@@ -299,10 +295,10 @@ impl<B: Backend> Op<B> for FixupConvolution {
         out: &mut Gradients<'_, B>,
     ) {
         let (call, kept) = (Call::new(self.layer(cx.inputs[0]), cx), Kept::of(saved));
-        let gradient = if cx.scratch.is_some() { kept.gradient } else { kept.kept_gradient };
-        let mut scratch = cx.scratch.map(RefCell::borrow_mut);
-        let slot = scratch.as_mut().map_or(kept.output, |scratch| &mut scratch.output);
-        let (u, dt) = (call.kept_input(at.x[0], kept.input), call.output(dy, kept.choice, slot));
+        let gradient = if cx.keeps { kept.kept_gradient } else { kept.gradient };
+        let scratch = &mut *call.scratch();
+        let u = call.kept_input(at.x[0], kept.input);
+        let dt = call.output(dy, kept.choice, &mut scratch.output);
         self.around(&call, &[(dt, self.scaled(at, kept.scaled))], (dy, kept.choice, kept.sum), out);
         self.weights(&call, (&[(u, dt)], kept.choice), gradient, out);
         self.unscale(cx.backend, &[(gradient, at.w)], kept.sum, out);
@@ -347,8 +343,8 @@ impl<B: Backend> Op<B> for FixupConvolution {
         out: &mut Gradients<'_, B>,
     ) {
         let (call, kept) = (Call::new(self.layer(cx.inputs[0]), cx), Kept::of(saved));
-        let Scratch { input, output } = &mut *call.scratch();
-        let (u, dt) = (call.kept_input(at.x[0], kept.input), call.kept_output(dy, kept.output));
+        let Scratch { input, output, adjoint } = &mut *call.scratch();
+        let (u, dt) = (call.kept_input(at.x[0], kept.input), call.output(dy, kept.choice, adjoint));
         let dt_dot = call.output(dy_dot, kept.choice, output);
         let inputs = [(dt_dot, self.scaled(at, kept.scaled)), (dt, self.scaled_dot(dot, kept.scaled_dot))];
         self.around(&call, &inputs, (dy_dot, kept.choice, kept.sum), out);

@@ -24,7 +24,8 @@ fn check(case: &str) {
     let at = At { network: &network, parameters: &parameters, state: &state, pass, scale };
     let dim = network.parameters().len();
     let mut out = network.backend().buffer(dim);
-    let mut linearization = Linearization::new(at, tape, Accumulate::Set, &mut out);
+    let mut tangents = network.tangents(labels.len());
+    let mut linearization = Linearization::new(at, tape, &mut tangents, Accumulate::Set, &mut out);
     let download = |x: &_| network.backend().download(View::new(x, 0, dim));
 
     let sums = linearization.sums();
@@ -33,7 +34,6 @@ fn check(case: &str) {
     golden.assert_digest("gradient", &network, &download(&out), TOLERANCE);
 
     let v = network.upload(&golden.direction(&network));
-    let mut tangents = network.tangents(labels.len());
     linearization.gauss_newton_product(at, &v, &mut tangents, Accumulate::Set, &mut out);
     golden.assert_digest("gauss_newton_product", &network, &download(&out), TOLERANCE);
     linearization.hvp(at, &v, &mut tangents, Accumulate::Set, &mut out);

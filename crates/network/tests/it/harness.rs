@@ -154,9 +154,11 @@ fn unpadded<R: Real>(before: usize, x: &[R], after: usize, name: &str) -> Vec<f6
 impl<'a, R: Real> Rules<'a, R> {
     pub(crate) fn new(op: &'a dyn Op<Cpu<R>>, case: &'a Case) -> Self {
         let backend = Cpu::default();
-        let output = op.output(&case.inputs).expect("the cases are possible");
+        let shape = op.output(&case.inputs).expect("the cases are possible");
         let sizes = op.operands(&backend, case.n + 1, &case.inputs);
-        let scratch = Scratch { input: backend.buffer(sizes.input), output: backend.buffer(sizes.output) };
+        let [input, output, adjoint] =
+            [sizes.input, sizes.output, sizes.output].map(|len| backend.buffer(len));
+        let scratch = Scratch { input, output, adjoint };
         let saved = op.saved(&backend, case.n + 1, &case.inputs, TapeKind::Products);
         let saved = Saved::new(&backend, &saved);
         let (ranges, state_ranges) = (ranges(&op.parameters()), ranges(&op.state()));
@@ -166,7 +168,7 @@ impl<'a, R: Real> Rules<'a, R> {
         let state = padded(MARGIN, &state, MARGIN);
         let examples = (0..).map(|i| 7 * i + 2).take(case.n).collect();
         let scratch = RefCell::new(scratch);
-        Self { op, case, backend, output, examples, saved, scratch, ranges, state, state_ranges }
+        Self { op, case, backend, output: shape, examples, saved, scratch, ranges, state, state_ranges }
     }
 
     pub(crate) fn operands(&self, seed: u64) -> Operands {
@@ -215,7 +217,8 @@ impl<'a, R: Real> Rules<'a, R> {
             examples: &self.examples,
             inputs: &self.case.inputs,
             output: self.output,
-            scratch: (!keeps).then_some(&self.scratch),
+            scratch: &self.scratch,
+            keeps,
         };
         f(self.op, &cx, &Point { x: &x, w: &w, state: &state }, &mut self.saved)
     }

@@ -73,7 +73,8 @@ impl<R: Real> Small<R> {
         let scale = 1.0 / N as f64;
         let at =
             At { network: &self.network, parameters: &parameters, state: &self.state, pass: PASS, scale };
-        let mut linearization = Linearization::new(at, tape, Accumulate::Set, &mut gradient);
+        let mut tangents = self.network.tangents(N);
+        let mut linearization = Linearization::new(at, tape, &mut tangents, Accumulate::Set, &mut gradient);
         f(at, &mut linearization, &self.download(&gradient))
     }
 

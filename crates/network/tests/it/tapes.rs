@@ -38,9 +38,14 @@ fn outputs_and_gradients_do_not_depend_on_the_kind_of_tape() {
             network.load(&mut tape, tiny.data.images(), labels, &vec![0; labels.len()]);
             network.value(&parameters, &state, &tiny.pass, &mut tape);
             let mut out = network.backend().buffer(network.parameters().len());
-            if kind != TapeKind::Values {
-                let set = Accumulate::Set;
-                network.gradient(&parameters, &state, &tiny.pass, &mut tape, 0.2, set, &mut out);
+            let (pass, scale, set) = (tiny.pass, 0.2, Accumulate::Set);
+            if kind == TapeKind::Gradient {
+                network.gradient(&parameters, &state, &pass, &mut tape, scale, set, &mut out);
+            }
+            if kind == TapeKind::Products {
+                let at = At { network, parameters: &parameters, state: &state, pass, scale };
+                let mut tangents = network.tangents(labels.len());
+                tape = Linearization::new(at, tape, &mut tangents, set, &mut out).into_tape();
             }
             (network.outputs(&tape), network.backend().download(View::new(&out, 0, out.len())))
         };
@@ -62,8 +67,8 @@ fn products_of_both_matrices_leave_the_linearization_alone() {
         let mut tape = network.tape(labels.len(), TapeKind::Products);
         network.load(&mut tape, tiny.data.images(), labels, &vec![0; labels.len()]);
         let at = At { network, parameters: &parameters, state: &state, pass: tiny.pass, scale: 0.2 };
-        let mut linearization = Linearization::new(at, tape, Accumulate::Set, &mut out);
         let mut tangents = network.tangents(labels.len());
+        let mut linearization = Linearization::new(at, tape, &mut tangents, Accumulate::Set, &mut out);
         let mut product = |is_hessian| {
             if is_hessian {
                 linearization.hvp(at, &v, &mut tangents, Accumulate::Set, &mut out);
@@ -87,5 +92,6 @@ fn a_linearization_refuses_a_tape_for_gradients() {
     let (parameters, state) = (network.upload(&tiny.weights.parameters), network.upload(&tiny.weights.state));
     let at = At { network, parameters: &parameters, state: &state, pass: tiny.pass, scale: 1.0 };
     let mut out = network.backend().buffer(network.parameters().len());
-    Linearization::new(at, network.tape(1, TapeKind::Gradient), Accumulate::Set, &mut out);
+    let (tape, mut tangents) = (network.tape(1, TapeKind::Gradient), network.tangents(1));
+    Linearization::new(at, tape, &mut tangents, Accumulate::Set, &mut out);
 }
