@@ -9,7 +9,7 @@ use sharpness_experiments::network::{Network, Weights};
 use sharpness_experiments::trained_examples;
 
 use crate::interrupt::Interrupt;
-use crate::output::{Progress, plural, significant};
+use crate::output::{Progress, bytes, plural, significant};
 
 /// What the bar shows.
 const TEMPLATE: &str = "{spinner} {msg} {elapsed}";
@@ -58,7 +58,10 @@ pub(crate) fn message(progress: &MeasureProgress) -> String {
     let place =
         progress.point.map_or_else(String::new, |(point, points)| format!(" at point {point} of {points}"));
     let name = match progress.phase {
-        Phase::Gradient => return format!("measuring the loss and its gradient{place}"),
+        Phase::Gradient => {
+            let memory = bytes(progress.memory.predicted_bytes);
+            return format!("measuring the loss and its gradient{place}, with about {memory} of memory");
+        }
         Phase::LambdaMax => "λ_max",
         Phase::LambdaMin => "λ_min",
         Phase::Trace => "the trace",

@@ -79,12 +79,12 @@ pub fn between_iterates<B: Backend>(
     let config = MeasureConfig { top_k: 1, ..config.clone() };
     let problem = Problem::new(network, data, train_indices, &config, seed, memory_bytes)?;
     let mut params = problem.params(Which::LargestAlgebraic, 1);
-    let mut points = Vec::new();
+    let (mut points, memory) = (Vec::new(), problem.memory());
     for i in 0..=STEPS {
         let t = f64::from(i) / f64::from(STEPS);
         let point = Some((i as usize + 1, STEPS as usize + 1));
         let mut report = |phase, products, value, residual| {
-            observer(&MeasureProgress { phase, products, value, residual, point });
+            observer(&MeasureProgress { phase, products, value, residual, point, memory });
         };
 
         report(Phase::Gradient, 0, f64::NAN, f64::NAN);

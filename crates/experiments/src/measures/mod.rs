@@ -58,6 +58,8 @@ pub struct MeasureProgress {
     pub residual: f64,
     /// Between iterates: which point this is, counted from 1, and how many there are.
     pub point: Option<(usize, usize)>,
+    /// The memory that the measurement is predicted to take.
+    pub memory: Memory,
 }
 
 /// Measures the loss of `network` at `weights` on the examples that `config` takes from `train_indices`, the training set in
@@ -92,8 +94,9 @@ pub fn measure<B: Backend>(
 ) -> Result<Measurement> {
     let start = Instant::now();
     let problem = Problem::new(network, data, train_indices, config, seed, memory_bytes)?;
+    let (point, memory) = (None, problem.memory());
     let mut report = |phase, products, value, residual| {
-        observer(&MeasureProgress { phase, products, value, residual, point: None });
+        observer(&MeasureProgress { phase, products, value, residual, point, memory });
     };
     report(Phase::Gradient, 0, f64::NAN, f64::NAN);
     let mut operator = problem.linearize(weights, "the given weights", stop)?;
@@ -135,7 +138,7 @@ pub fn measure<B: Backend>(
         between_iterates: None,
         chunks,
         cached_chunks,
-        memory: problem.memory(),
+        memory,
         seconds: start.elapsed().as_secs_f64(),
     })
 }
