@@ -488,7 +488,8 @@ impl<R: Real> Backend for Cpu<R> {
         accumulate: Accumulate,
         y: &mut Vec<R>,
     ) {
-        let terms: Vec<(&[f64], &[R])> = terms.iter().map(|(a, x)| (a.as_slice(), x.as_slice())).collect();
+        let terms: SmallVec<[(&[f64], &[R]); 2]> =
+            terms.iter().map(|(a, x)| (a.as_slice(), x.as_slice())).collect();
         let y = &mut y[..n * shape.elements()];
         kernels::channels::channel_affine(shape.channels, &terms, bias.map(Vec::as_slice), accumulate, y);
     }

@@ -397,7 +397,7 @@ impl<B: Backend> Graph<B> {
 }
 
 /// A list that is short in every op, so that it takes no allocation.
-type Few<T> = SmallVec<[T; 2]>;
+type Few<T> = SmallVec<[T; 4]>;
 
 fn views<'a, T>(buffer: &'a T, ranges: &[Range<usize>]) -> Few<View<'a, T>> {
     ranges.iter().map(|r| View::new(buffer, r.start, r.len())).collect()

@@ -22,8 +22,8 @@ impl ScalarBias {
         let [one, bias] = saved.wides.as_mut_slice() else { return };
         cx.backend.polynomial(&[(1.0, &[])], one);
         cx.backend.widen(b, bias);
-        let terms: Vec<(&B::Wide, _)> = x.map(|x| (&*one, x)).into_iter().collect();
-        cx.backend.channel_affine(whole(cx.output), cx.n, &terms, Some(bias), Accumulate::Set, y);
+        let term = x.map(|x| (&*one, x));
+        cx.backend.channel_affine(whole(cx.output), cx.n, term.as_slice(), Some(bias), Accumulate::Set, y);
     }
 }
 
