@@ -58,7 +58,7 @@ pub struct Tape<B: Backend> {
     pub(crate) adjoints: Vec<Option<B::Buffer>>,
     /// The sum of the losses, and the number of correct outputs.
     pub(crate) sums: B::Wide,
-    pub(crate) scratch: RefCell<Scratch<B>>,
+    scratch: RefCell<Scratch<B>>,
 }
 
 /// Tangents of all values and of their adjoints, for one product at a time.
@@ -66,7 +66,7 @@ pub struct Tape<B: Backend> {
 pub struct Tangents<B: Backend> {
     pub(crate) values: Vec<Option<B::Buffer>>,
     pub(crate) adjoints: Vec<Option<B::Buffer>>,
-    pub(crate) scratch: RefCell<Scratch<B>>,
+    scratch: RefCell<Scratch<B>>,
 }
 
 impl<B: Backend> Tape<B> {
@@ -177,6 +177,7 @@ impl<B: Backend> Graph<B> {
 
     pub(crate) fn tape(&self, backend: &B, capacity: usize, kind: TapeKind) -> Tape<B> {
         let buffer = |shape: &Shape| backend.buffer(capacity * shape.elements());
+        let value = |v| backend.buffer(capacity * self.kept_elements(backend, kind, v));
         let saved = |n: &Node<B>| Saved::new(backend, &n.op.saved(backend, capacity, &n.input_shapes, kind));
         let sizes = self.tape_scratch(backend, capacity, kind);
         Tape {
@@ -185,7 +186,7 @@ impl<B: Backend> Graph<B> {
             n: 0,
             labels: backend.integers(capacity),
             examples: backend.integers(capacity),
-            values: self.shapes.iter().map(buffer).collect(),
+            values: (0..self.shapes.len()).map(value).collect(),
             saved: self.nodes.iter().map(saved).collect(),
             adjoints: self.active_buffers(kind != TapeKind::Values, buffer),
             sums: backend.wide(SUMS),
@@ -206,6 +207,29 @@ impl<B: Backend> Graph<B> {
     fn active_buffers(&self, wanted: bool, buffer: impl Fn(&Shape) -> B::Buffer) -> Vec<Option<B::Buffer>> {
         let active = self.shapes.iter().zip(&self.active);
         active.map(|(shape, active)| (wanted && *active).then(|| buffer(shape))).collect()
+    }
+
+    /// Elements of one example's value `v` on a tape. One for products keeps what later sweeps read; the other values it has from
+    /// [`Self::lend`].
+    fn kept_elements(&self, backend: &B, kind: TapeKind, v: usize) -> usize {
+        let reads = |n: &Node<B>| {
+            let mut inputs = n.inputs.iter().enumerate();
+            inputs.any(|(input, &u)| u == v && n.op.reads_input(backend, &n.input_shapes, input))
+        };
+        let is_last = v == self.nodes.len();
+        let kept = kind != TapeKind::Products || is_last || !self.active[v] || self.nodes.iter().any(reads);
+        if kept { self.shapes[v].elements() } else { 0 }
+    }
+
+    /// Exchanges what a tape for products lacks, scratch and values that it does not keep, with that of `tangents`: before a
+    /// linearization, and back after it.
+    pub(crate) fn lend(&self, backend: &B, tape: &mut Tape<B>, tangents: &mut Tangents<B>) {
+        std::mem::swap(&mut tape.scratch, &mut tangents.scratch);
+        for (v, (own, lent)) in tape.values.iter_mut().zip(&mut tangents.values).enumerate() {
+            if let (0, Some(lent)) = (self.kept_elements(backend, tape.kind, v), lent) {
+                std::mem::swap(own, lent);
+            }
+        }
     }
 
     /// The largest operands of all ops.
@@ -232,7 +256,7 @@ impl<B: Backend> Graph<B> {
     /// Bytes of [`Self::tape`].
     pub(crate) fn tape_bytes(&self, backend: &B, capacity: usize, kind: TapeKind) -> usize {
         let element = backend.element_bytes();
-        let values: usize = self.shapes.iter().map(Shape::elements).sum();
+        let values: usize = (0..self.shapes.len()).map(|v| self.kept_elements(backend, kind, v)).sum();
         let adjoints = if kind == TapeKind::Values { 0 } else { self.active_elements() };
         let saved = |n: &Node<B>| n.op.saved(backend, capacity, &n.input_shapes, kind).total_bytes(element);
         let saved: usize = self.nodes.iter().map(saved).sum();

@@ -36,7 +36,7 @@ pub struct Linearization<B: Backend> {
 
 impl<B: Backend> Linearization<B> {
     /// Linearizes at `at` on the batch loaded on `tape`; `gradient (+)=` its scaled gradient. Costs one gradient. Of `tangents`
-    /// it takes the scratch.
+    /// it takes the scratch; what they hold is lost.
     ///
     /// # Panics
     /// If the tape is not for products, or holds more examples than the tangents.
@@ -49,9 +49,9 @@ impl<B: Backend> Linearization<B> {
     ) -> Self {
         assert_eq!(tape.kind(), TapeKind::Products, "a linearization needs a tape for products");
         let At { network, parameters, state, pass, scale } = at;
-        std::mem::swap(&mut tape.scratch, &mut tangents.scratch);
+        network.graph.lend(&network.backend, &mut tape, tangents);
         let sums = network.linearize(parameters, state, &pass, &mut tape, scale, accumulate, gradient);
-        std::mem::swap(&mut tape.scratch, &mut tangents.scratch);
+        network.graph.lend(&network.backend, &mut tape, tangents);
         Self { tape, sums }
     }
 

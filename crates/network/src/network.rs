@@ -160,7 +160,11 @@ impl<B: Backend> Network<B> {
     }
 
     /// The values of all ops and the losses of the tape's batch.
+    ///
+    /// # Panics
+    /// If the tape is for products.
     pub fn value(&self, parameters: &B::Buffer, state: &B::Buffer, pass: &Pass, tape: &mut Tape<B>) -> Sums {
+        assert_ne!(tape.kind(), TapeKind::Products, "a tape for products does not hold all values");
         self.graph.value(&self.setting(parameters, state, pass), tape);
         self.backend.clear(&mut tape.sums);
         if let Some(z) = tape.values.last() {

@@ -224,8 +224,8 @@ impl<B: Backend> Saved<B> {
 /// A differentiable op.
 ///
 /// The graph calls [`Op::value`] first at a point, and [`Op::tangent`] before [`Op::gradient_tangent`] with the same
-/// direction; by-products in [`Saved`] may pass along these two paths. Those of an [`Op::gradient`] without
-/// [`Context::scratch`] may pass to [`Op::gradient_tangent`] too, and no others. It asks for derivatives only where some
+/// direction; by-products in [`Saved`] may pass along these two paths. Those of an [`Op::gradient`] with
+/// [`Context::keeps`] may pass to [`Op::gradient_tangent`] too, and no others. It asks for derivatives only where some
 /// parameter, the op's own or an earlier one, reaches the output: a [`Direction`] is never empty.
 pub trait Op<B: Backend>: Debug + Send {
     /// The kind of op, as tables name it.
@@ -254,6 +254,12 @@ pub trait Op<B: Backend>: Debug + Send {
     fn operands(&self, backend: &B, capacity: usize, inputs: &[Shape]) -> OperandSizes {
         let _ = (backend, capacity, inputs);
         OperandSizes::default()
+    }
+
+    /// Whether rules other than [`Op::value`] read input number `input`. An input that none reads is not kept for products.
+    fn reads_input(&self, backend: &B, inputs: &[Shape], input: usize) -> bool {
+        let _ = (backend, inputs, input);
+        true
     }
 
     /// Floating-point operations of one example's value (a multiplication and an addition are two); 0 where they are few.

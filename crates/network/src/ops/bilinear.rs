@@ -152,6 +152,10 @@ impl<B: Backend, L: Bilinear> Op<B> for L {
         backend.operand_sizes(&self.layer(inputs[0]), capacity)
     }
 
+    fn reads_input(&self, backend: &B, inputs: &[Shape], _: usize) -> bool {
+        Op::operands(self, backend, 1, inputs).input == 0
+    }
+
     fn flops(&self, inputs: &[Shape]) -> u64 {
         2 * self.products(inputs[0])
     }

@@ -266,6 +266,10 @@ impl<B: Backend> Op<B> for FixupConvolution {
         backend.operand_sizes(&self.layer(inputs[0]), capacity)
     }
 
+    fn reads_input(&self, backend: &B, inputs: &[Shape], input: usize) -> bool {
+        input == 0 && Op::operands(self, backend, 1, inputs).input == 0
+    }
+
     fn flops(&self, inputs: &[Shape]) -> u64 {
         let pixels = self.geometry(inputs[0]).output().map_or(0, |(h, w)| h * w);
         2 * (self.geometry(inputs[0]).weights() * pixels) as u64
