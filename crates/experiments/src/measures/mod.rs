@@ -119,8 +119,7 @@ pub fn measure<B: Backend>(
         });
         found.map(Trace::from).map_err(solver_error)
     });
-    let top = Eigenvalue::largest(&largest, config.rtol);
-    let (chunks, cached_chunks) = operator.chunks();
+    let (top, (chunks, cached_chunks)) = (Eigenvalue::largest(&largest, config.rtol), operator.chunks());
     Ok(Measurement {
         loss: operator.loss(),
         accuracy: operator.accuracy(),

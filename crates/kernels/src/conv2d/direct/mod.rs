@@ -49,9 +49,10 @@ impl Direct {
     /// Bytes that the largest contraction takes of the workspace: its tasks on each thread, and what they share.
     pub(super) fn scratch_bytes<R: Real>(&self, n: usize) -> usize {
         let shape = Shape::new(&self.geometry, n);
-        let tasks = rayon::current_num_threads() * bytes::<R>(shape.task_len(2));
-        let shared = bytes::<R>((2 * shape.panel()).max(shape.groups() * shape.panel()));
-        tasks + shared.max(self.input_gradient_bytes::<R>(n))
+        let shared = (2 * shape.panel()).max(shape.groups() * shape.panel());
+        // A buffer that served one of them may grow to serve the other.
+        let one = bytes::<R>(shape.task_len(2).max(shared));
+        rayon::current_num_threads() * one + one.max(self.input_gradient_bytes::<R>(n))
     }
 
     /// Bytes that [`Self::input_gradient`] takes of the workspace.
