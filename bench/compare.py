@@ -2,7 +2,7 @@
 
     python -m venv target/peers && target/peers/bin/pip install -r bench/requirements.txt
     target/peers/bin/python bench/compare.py [--quick] [--only KEY,...] [--pairs N] [--layouts NAME,...]
-        [--json FILE] [--from FILE] [--write]
+        [--peers NAME,...] [--json FILE] [--from FILE] [--write]
 
 Each side is a process that prepares its task once and then does it once for each line on its standard input, so that the two
 never run at the same time. A ratio is the median of the ratios of neighbouring repetitions: below 1, `sharpness` is faster.
@@ -141,14 +141,14 @@ def agreement(us, them):
     return {key: abs(us[key] - them[key]) / abs(them[key]) for key in shared}
 
 
-def compare(binary, key, pairs, layouts):
+def compare(binary, key, pairs, layouts, peers):
     """The case against each of its peers; the one that was fastest counts."""
     arch, task, our_options, tasks, their_options, target = CASES[key]
     prepare(binary, arch)
     layouts = ["contiguous"] if arch == "mlp" else layouts
     threads = [1, 2] if task == "epoch" else [2]
     rows = []
-    for name in tasks:
+    for name in [name for name in tasks if len(tasks) == 1 or name in peers]:
         for layout, count in [(layout, count) for layout in layouts for count in threads]:
             us = ours(binary, arch, task, our_options, 2)
             them = peer(arch, name, layout, their_options, count)
@@ -256,7 +256,7 @@ def measure(args, key, results):
     if key == "scaling":
         results[key] = scaling(args.binary)
         return
-    results[key], rows = compare(args.binary, key, args.pairs, args.layouts.split(","))
+    results[key], rows = compare(args.binary, key, args.pairs, args.layouts.split(","), args.peers.split(","))
     results[key]["all"] = [dict(row) for row in rows]
     if key == "lambda_max_best":
         leanest = min(row["memory_mib"][1] for row in rows)
@@ -273,6 +273,7 @@ def main():
     parser.add_argument("--only", help="these keys, with commas between them")
     parser.add_argument("--pairs", type=int, default=5, help="repetitions of each side")
     parser.add_argument("--layouts", default=",".join(LAYOUTS), help="memory formats of PyTorch, with commas between them")
+    parser.add_argument("--peers", default=",".join(CASES["lambda_max_best"][3]), help="peers of lambda_max_best")
     parser.add_argument("--json", metavar="FILE", help="write all numbers there; - is standard output")
     parser.add_argument("--from", metavar="FILE", dest="earlier", type=pathlib.Path,
                         help="take the numbers of an earlier run on this machine along, as --json wrote them")
@@ -282,6 +283,9 @@ def main():
     every = [*CASES, "threads_step", "scaling"]
     keys = args.only.split(",") if args.only else QUICK if args.quick else every
     unknown = [key for key in keys if key not in every]
+    strangers = [peer for peer in args.peers.split(",") if peer not in CASES["lambda_max_best"][3]]
+    if strangers:
+        raise SystemExit(f"no such peer: {', '.join(strangers)}; there are {', '.join(CASES['lambda_max_best'][3])}")
     formats = [layout for layout in args.layouts.split(",") if layout not in LAYOUTS]
     if formats:
         raise SystemExit(f"no such memory format: {', '.join(formats)}; there are {', '.join(LAYOUTS)}")
