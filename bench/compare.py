@@ -269,7 +269,7 @@ def measure(args, key, results):
 def main():
     """Measures what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help=f"only {' and '.join(QUICK)}, 5 pairs: under 3 minutes")
+    parser.add_argument("--quick", action="store_true", help=f"only {' and '.join(QUICK)}, 5 pairs: minutes")
     parser.add_argument("--only", help="these keys, with commas between them")
     parser.add_argument("--pairs", type=int, default=5, help="repetitions of each side")
     parser.add_argument("--layouts", default=",".join(LAYOUTS), help="memory formats of PyTorch, with commas between them")

@@ -27,7 +27,7 @@ impl<B: Backend> Clone for At<'_, B> {
 }
 impl<B: Backend> Copy for At<'_, B> {}
 
-/// Values and adjoints of a batch at fixed parameters. Products repeat none of that work.
+/// Adjoints of a batch at fixed parameters, and what products read of its values. Products only prepare adjoints again.
 #[derive(Debug)]
 pub struct Linearization<B: Backend> {
     tape: Tape<B>,

@@ -135,7 +135,7 @@ impl<B: Backend> Op<B> for BatchNorm2d {
         out: &mut Gradients<'_, B>,
     ) {
         let (layer, kept) = (self.layer(cx.inputs[0], cx.pass.batch_norm), Kept::of(saved));
-        // A later product needs the sums of its own gradient, which is the one without scratch.
+        // A later product needs the sums of its own gradient, which is the one that keeps them.
         let (beta, gamma) = if cx.keeps { kept.sums } else { kept.scratch };
         let at = point(at, &kept.statistics, kept.choice);
         cx.backend.batch_norm_gradient(&layer, cx.n, at, dy, (&mut *beta, &mut *gamma), target(out));
