@@ -193,9 +193,9 @@ impl<'a, S: Real> OverChannels<'a, S> {
                     for vector in (0..vectors).step_by(at_once) {
                         let offset = vector * LANES;
                         Product {
-                            a: &x[(point * group.tiles + tiles.start) * LANES..],
+                            a: &x[point * tiling.point() + tiles.start * LANES..],
                             a_block: tiling.block(),
-                            next: group.tiles * LANES,
+                            next: tiling.point(),
                             a_step: 1,
                             b: [&w[offset..], &w[(offset + LANES).min(w.len())..]],
                             b_step: PANEL,
@@ -327,7 +327,7 @@ struct GroupBlocks<'a, S> {
 impl<'a, S> GroupBlocks<'a, S> {
     /// Point `point` of the `index`th block.
     fn at(&self, tiling: &Tiling, group: Group, index: usize, point: usize) -> &'a [S] {
-        let start = (self.group + index) * tiling.block() + point * group.tiles * LANES;
+        let start = (self.group + index) * tiling.block() + point * tiling.point();
         &self.x[start..start + group.tiles * LANES]
     }
 }
@@ -353,7 +353,7 @@ fn sum_tiles<V: Lanes>(
                     Product {
                         a: &x.at(tiling, group, i, point)[rows.start..],
                         a_block: 0,
-                        next: group.tiles * LANES,
+                        next: tiling.point(),
                         a_step: LANES,
                         b,
                         b_step: LANES,

@@ -57,7 +57,7 @@ type Tiles<'a, S, F> = (&'a Tiling, Group, Canvas, &'a [S], F, &'a mut [S]);
 fn tiles<V: Lanes, const I: usize, const P: usize>(
     (tiling, group, canvas, pixels, f, to): Tiles<'_, V::Scalar, impl Matrix<I, P>>,
 ) {
-    let point = group.tiles * LANES;
+    let point = tiling.point();
     let mut tile = 0;
     for image in 0..group.images {
         for i in 0..tiling.tiles.0 {

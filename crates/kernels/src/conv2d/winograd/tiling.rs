@@ -81,10 +81,15 @@ impl Tiling {
         self.size.points * self.size.points
     }
 
+    /// Numbers between the points of a block of 16 channels: an odd number of lines, so that points lie in different cache sets.
+    pub(super) const fn point(&self) -> usize {
+        (self.group_tiles() | 1) * LANES
+    }
+
     /// Numbers of one block of 16 channels of a transformed full group, `[point][tile][16]`. One line more keeps blocks out of
     /// each other's cache sets.
     pub(super) const fn block(&self) -> usize {
-        (self.points() * self.group_tiles() + 1) * LANES
+        self.points() * self.point() + LANES
     }
 
     /// The image under the tiles' inputs.
