@@ -314,7 +314,9 @@ def main():
     if args.json == "-":
         print(json.dumps(results, indent=2))
     if args.write:
-        command = " ".join(["bench/compare.py", *sys.argv[1:]])
+        # Where a file lies on this machine says nothing to others.
+        arguments = [pathlib.Path(part).name if part.startswith("/") else part for part in sys.argv[1:]]
+        command = " ".join(["bench/compare.py", *arguments])
         (ROOT / "BENCHMARKS.md").write_text(markdown(results, command))
 
 
