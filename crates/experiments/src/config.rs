@@ -2,9 +2,11 @@
 //!
 //! Where data lie, how many threads work, where and how often to save: none of these changes a result, so none is here.
 
+pub(crate) mod file;
 pub(crate) mod identity;
 mod validation;
 
+pub use file::ConfigFile;
 use serde::{Deserialize, Serialize};
 use sharpness_network::backend::Method;
 use sharpness_network::models::{Architecture, Model};
@@ -187,6 +189,9 @@ pub struct MeasureConfig {
     /// The most probes from which the trace of the Hessian is estimated; it is not where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<usize>,
+    /// The radius ρ at which the bound of the paper's appendix A.1 on the objective of SAM is tested; it is not where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sam_bound: Option<f64>,
 }
 
 impl MeasureConfig {
@@ -204,6 +209,7 @@ impl MeasureConfig {
             bound_rtol: None,
             max_products: 500,
             trace: None,
+            sam_bound: None,
         }
     }
 }

@@ -38,11 +38,9 @@ impl RunConfig {
     /// # Errors
     /// [`Error::Config`] if a number is not finite.
     pub fn differences(&self, other: &Self) -> Result<Vec<String>> {
-        let (mut own, mut others) = (BTreeMap::new(), BTreeMap::new());
-        flatten("", &self.to_value()?, &mut own);
-        flatten("", &other.to_value()?, &mut others);
+        let (own, others) = (leaves(self)?, leaves(other)?);
         let keys: std::collections::BTreeSet<&String> = own.keys().chain(others.keys()).collect();
-        let shown = |value: Option<&String>| value.map_or_else(|| "absent".to_owned(), Clone::clone);
+        let shown = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), ToString::to_string);
         let different = keys.into_iter().filter(|key| own.get(*key) != others.get(*key));
         Ok(different
             .map(|key| format!("{key} ({} and {})", shown(own.get(key)), shown(others.get(key))))
@@ -95,8 +93,15 @@ fn write_list<T>(
     text.push(close);
 }
 
+/// All settings under keys such as `training.sam.rho`.
+pub(crate) fn leaves(config: &RunConfig) -> Result<BTreeMap<String, Value>> {
+    let mut leaves = BTreeMap::new();
+    flatten("", &config.to_value()?, &mut leaves);
+    Ok(leaves)
+}
+
 /// Collects the leaves of `value` under keys such as `training.sam.rho`.
-fn flatten(prefix: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
+pub(crate) fn flatten(prefix: &str, value: &Value, leaves: &mut BTreeMap<String, Value>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
@@ -105,7 +110,7 @@ fn flatten(prefix: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
             }
         }
         leaf => {
-            leaves.insert(prefix.to_owned(), leaf.to_string());
+            leaves.insert(prefix.to_owned(), leaf.clone());
         }
     }
 }

@@ -5,6 +5,7 @@ use sharpness_curvature::{Eigenpair, Eigenpairs, TraceEstimate};
 
 use super::between_iterates::BetweenIterates;
 use super::memory::Memory;
+use super::sam_bound::SamBound;
 use crate::data::Subset;
 
 /// What was measured at one point of the weights.
@@ -38,6 +39,9 @@ pub struct Measurement {
     /// The trace of the Hessian, where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<Trace>,
+    /// The bound on the objective of sharpness-aware minimization, where asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sam_bound: Option<SamBound>,
     /// λ_max between the final iterate and the next one, where asked for.
     pub between_iterates: Option<BetweenIterates>,
     /// Chunks of the measured examples.
@@ -49,6 +53,15 @@ pub struct Measurement {
     pub memory: Memory,
     /// Seconds that the measurement took.
     pub seconds: f64,
+}
+
+impl Measurement {
+    /// Whether every eigenvalue was found to the asked tolerance.
+    pub fn is_converged(&self) -> bool {
+        let eigenvalues = [&self.lambda_max].into_iter().chain(&self.top).chain(&self.lambda_min);
+        let points = self.between_iterates.iter().flat_map(|between| &between.points);
+        eigenvalues.map(|one| one.converged).chain(points.map(|point| point.converged)).all(|is| is)
+    }
 }
 
 /// An eigenvalue with everything that is known of its error.

@@ -10,27 +10,35 @@
 //! | `measurement.rs` | the report, and what each number means |
 //! | `problem.rs` | the examples, the operator and the solver |
 //! | `between_iterates.rs` | λ_max along the step between two iterates |
+//! | `sam_bound.rs` | the bound of appendix A.1 on the objective of SAM |
+//! | `subset_sizes.rs` | how far λ_max moves with the examples |
 //! | `memory.rs` | how the memory is shared, and how much there is |
 
 mod between_iterates;
 mod measurement;
 mod memory;
 mod problem;
+mod sam_bound;
+mod subset_sizes;
 
 use std::time::Instant;
 
 use sharpness_curvature::{Which, eigenpairs, trace};
 use sharpness_network::backend::Backend;
+use sharpness_network::operators::Curvature;
 use sharpness_network::{Network, Weights};
 
 pub use between_iterates::{BetweenIterates, Iterate, between_iterates, interpolate};
 pub use measurement::{Eigenvalue, Measurement, Trace};
 pub use memory::{Memory, default_memory_bytes, peak_bytes};
+pub use sam_bound::SamBound;
+pub use subset_sizes::{SubsetSize, subset_sizes};
 
 use crate::Result;
 use crate::config::MeasureConfig;
 use crate::data::Standardized;
 pub(crate) use problem::{Problem, norm, solver_error};
+use sam_bound::{Solution, sam_bound};
 
 /// What a measurement is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +51,8 @@ pub enum Phase {
     LambdaMin,
     /// The trace; its products are counted as probes, and its residual is the standard error.
     Trace,
+    /// The largest loss near the weights.
+    SamBound,
 }
 
 /// Where a measurement is.
@@ -105,25 +115,21 @@ pub fn measure<B: Backend>(
         report(Phase::LambdaMax, p.products, p.value, p.residual);
     })
     .map_err(solver_error)?;
-    let lambda_min = config.lambda_min.then(|| {
-        let params = problem.params(Which::SmallestAlgebraic, 1);
-        let smallest = eigenpairs(&mut operator, &params, &mut |p| {
-            report(Phase::LambdaMin, p.products, p.value, p.residual);
-        });
-        smallest.map(|found| Eigenvalue::smallest(&found, config.rtol)).map_err(solver_error)
-    });
-    let trace = config.trace.map(|probes| {
-        let params = problem.trace_params(&operator, probes);
-        let found = trace(&mut operator, &params, &mut |p| {
-            report(Phase::Trace, p.probes, p.value, p.standard_error);
-        });
-        found.map(Trace::from).map_err(solver_error)
-    });
+    let (lambda_min, trace) = further(&problem, &mut operator, config, &mut report)?;
     let (top, (chunks, cached_chunks)) = (Eigenvalue::largest(&largest, config.rtol), operator.chunks());
+    let (loss, accuracy, gradient) = (operator.loss(), operator.accuracy(), operator.gradient().to_vec());
+    // Its linearizations make room for those of other points.
+    drop(operator);
+    let sam_bound = config.sam_bound.map(|rho| {
+        report(Phase::SamBound, 0, f64::NAN, f64::NAN);
+        let pair = &largest.pairs[0];
+        let at = Solution { loss, gradient: &gradient, lambda_max: pair.value, eigenvector: &pair.vector };
+        sam_bound(&problem, weights, &at, rho, stop)
+    });
     Ok(Measurement {
-        loss: operator.loss(),
-        accuracy: operator.accuracy(),
-        gradient_norm: norm(operator.gradient()),
+        loss,
+        accuracy,
+        gradient_norm: norm(&gradient),
         examples: problem.count(),
         subset: config.subset,
         batch_norm: problem.batch_norm().to_owned(),
@@ -132,12 +138,39 @@ pub fn measure<B: Backend>(
         parameters: network.parameters().len(),
         lambda_max: top[0].clone(),
         top: if config.top_k > 1 { top } else { Vec::new() },
-        lambda_min: lambda_min.transpose()?,
-        trace: trace.transpose()?,
+        lambda_min,
+        trace,
+        sam_bound: sam_bound.transpose()?,
         between_iterates: None,
         chunks,
         cached_chunks,
         memory,
         seconds: start.elapsed().as_secs_f64(),
     })
+}
+
+/// The smallest eigenvalue and the trace, where they are asked for.
+fn further<B: Backend>(
+    problem: &Problem<'_, B>,
+    operator: &mut Curvature<'_, B>,
+    config: &MeasureConfig,
+    report: &mut dyn FnMut(Phase, usize, f64, f64),
+) -> Result<(Option<Eigenvalue>, Option<Trace>)> {
+    let mut lambda_min = None;
+    if config.lambda_min {
+        let params = problem.params(Which::SmallestAlgebraic, 1);
+        let smallest = eigenpairs(operator, &params, &mut |p| {
+            report(Phase::LambdaMin, p.products, p.value, p.residual);
+        });
+        lambda_min = Some(Eigenvalue::smallest(&smallest.map_err(solver_error)?, config.rtol));
+    }
+    let mut estimate = None;
+    if let Some(probes) = config.trace {
+        let params = problem.trace_params(operator, probes);
+        let found = trace(operator, &params, &mut |p| {
+            report(Phase::Trace, p.probes, p.value, p.standard_error);
+        });
+        estimate = Some(Trace::from(found.map_err(solver_error)?));
+    }
+    Ok((lambda_min, estimate))
 }

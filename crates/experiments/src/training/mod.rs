@@ -18,6 +18,7 @@ pub use self::memory::training_bytes;
 pub(crate) use self::trainer::Trainer;
 use crate::config::RunConfig;
 use crate::data::{Part, Standardized};
+use crate::measures::MeasureProgress;
 use crate::optimizers::{Examples, Images};
 use crate::seeds::Purpose;
 
@@ -109,7 +110,7 @@ pub struct StepReport {
     pub loss: f64,
 }
 
-/// Who watches a training: a progress bar, the handler of Ctrl-C, a test.
+/// Who watches a run: a progress bar, the handler of Ctrl-C, a test.
 pub trait Observer {
     /// A step has been made.
     fn on_step(&mut self, step: &StepReport) {
@@ -119,7 +120,11 @@ pub trait Observer {
     fn on_epoch(&mut self, metrics: &EpochMetrics) {
         let _ = metrics;
     }
-    /// Whether to save and stop; asked after every step.
+    /// The measurement at the end of the run has come further.
+    fn on_measure(&mut self, progress: &MeasureProgress) {
+        let _ = progress;
+    }
+    /// Whether to save and stop; asked after every step, and between the chunks of a measurement.
     fn should_stop(&mut self) -> bool {
         false
     }
