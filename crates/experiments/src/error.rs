@@ -25,6 +25,17 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// A line of a file that users write does not say what it may say.
+    #[error("{}, line {line}: {problem}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong, with the key, and what would be right.
+        problem: String,
+    },
+
     /// A data file does not hold what its format asks for.
     #[error("{} is damaged or is not the right file: at byte {offset}{}, expected {expected}, found {found}",
         file.display(), if *unpacked { " of its unpacked content" } else { "" })]
@@ -93,6 +104,27 @@ pub enum Error {
     /// The network cannot be built, or its weights cannot be read or written.
     #[error(transparent)]
     Network(#[from] sharpness_network::Error),
+
+    /// The network cannot be trained in the memory that is available now.
+    #[error(
+        "a network of {parameters} parameters in batches of {micro_batch} needs about {} of memory to train, and {} are \
+         available; choose smaller widths (--hidden, --width-divisor) or a smaller --micro-batch-size",
+        gibibytes(*needed_bytes), gibibytes(*available_bytes)
+    )]
+    TrainingMemory {
+        /// Parameters of the network.
+        parameters: usize,
+        /// Examples of a micro-batch.
+        micro_batch: usize,
+        /// The memory that training takes.
+        needed_bytes: usize,
+        /// The memory that there is.
+        available_bytes: usize,
+    },
+
+    /// Threads for runs that go on at once could not be started.
+    #[error("cannot start the threads of the runs: {0}; ask for fewer with --jobs or --threads")]
+    Threads(String),
 
     // === Runs ===
     /// The directory of a new run holds a run already.
@@ -200,6 +232,11 @@ pub enum Error {
         found: String,
     },
 
+    // === Figures ===
+    /// A figure could not be made a file.
+    #[error("cannot make the picture: {0}")]
+    Picture(String),
+
     // === Measures ===
     /// The loss or its gradient overflows, or is not a number.
     #[error(
@@ -244,6 +281,10 @@ pub enum Error {
     /// The eigen-solver cannot do what is asked of it.
     #[error("cannot compute the eigenvalues of the Hessian: {0}")]
     Eigenvalue(#[source] sharpness_curvature::Error),
+}
+
+fn gibibytes(bytes: usize) -> String {
+    format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 fn not_found(name: DatasetName, searched: &[SearchedPlace]) -> String {

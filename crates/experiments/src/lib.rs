@@ -1,16 +1,21 @@
 //! Data sets, optimizers, training, measures and runs.
 
 pub mod bench;
+pub mod claims;
 pub mod config;
 pub mod data;
 mod error;
+pub mod figures;
 pub mod measures;
 pub mod optimizers;
+mod report;
 mod run;
 pub mod seeds;
 pub mod store;
+pub mod sweep;
 pub mod training;
 
 pub use error::{Error, Result};
+pub use report::{Report, check_training_memory, complete_run, measure_run};
 pub use run::{Run, RunOptions, TrainReport, Trained, network, next_weights, train_run, trained_examples};
 pub use sharpness_network as network;

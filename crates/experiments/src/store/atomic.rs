@@ -8,7 +8,7 @@ use super::RunLayout;
 use crate::{Error, Result};
 
 /// An error of the operating system with its place.
-pub(super) fn failed<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> Error + use<'p> {
+pub(crate) fn failed<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> Error + use<'p> {
     move |source| Error::Io { action, path: path.to_owned(), source }
 }
 
@@ -16,7 +16,7 @@ pub(super) fn failed<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(io
 ///
 /// # Errors
 /// [`Error::Io`] if the directory cannot be written or the disk is full; the old content is kept then.
-pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let partial = RunLayout::partial(path);
     let written = write_synced(&partial, content).and_then(|()| {
         fs::rename(&partial, path).map_err(failed("replace", path))?;

@@ -52,6 +52,11 @@ impl RunLayout {
         self.dir.join("result.json")
     }
 
+    /// Why the run could not be made, where it could not.
+    pub fn failure(&self) -> PathBuf {
+        self.dir.join("failure.json")
+    }
+
     /// Locked by the process that writes the run.
     pub(super) fn lock(&self) -> PathBuf {
         self.dir.join(".lock")
@@ -66,6 +71,7 @@ impl RunLayout {
 
     /// Whether a file of this name may be in a run that has no configuration yet.
     pub(super) fn may_precede_config(name: &str) -> bool {
-        name == ".lock" || name == format!("config.toml{PARTIAL}")
+        ["config.toml", "failure.json"].iter().any(|file| name == format!("{file}{PARTIAL}"))
+            || [".lock", "failure.json"].contains(&name)
     }
 }

@@ -7,22 +7,29 @@
 //! | `metrics.rs` | lines that are appended |
 //! | `checkpoint.rs` | all that a run needs to go on |
 //! | `journal.rs` | what a training writes while it goes on |
+//! | `runs.rs` | many runs side by side |
+//! | `export.rs` | runs as a table |
 
-mod atomic;
+pub(crate) mod atomic;
 mod checkpoint;
+mod export;
 mod journal;
 mod layout;
 mod metrics;
+mod runs;
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use self::atomic::failed;
+pub use self::export::RunTable;
 pub use self::journal::CheckpointEvery;
 pub(crate) use self::journal::Journal;
 pub use self::layout::RunLayout;
+pub use self::runs::{RunStatus, RunStore};
 use crate::config::{Precision, RunConfig};
 use crate::training::TrainState;
 use crate::{Error, Result};
@@ -60,7 +67,7 @@ impl RunDir {
         let layout = RunLayout::new(dir);
         if resume
             && same_config(&layout, config)?
-            && let Some(result) = read_result(&layout.result())?
+            && let Some(result) = read_json_file(&layout.result())?
         {
             return Ok(Opened::Finished(result));
         }
@@ -109,7 +116,7 @@ impl RunDir {
     ///
     /// # Errors
     /// [`Error::Io`] if the disk is full or the directory cannot be written.
-    pub fn write_result(&self, result: &Value) -> Result<()> {
+    pub fn write_result(&self, result: &impl serde::Serialize) -> Result<()> {
         atomic::replace_json(&self.layout.result(), result)
     }
 }
@@ -131,7 +138,7 @@ fn same_config(layout: &RunLayout, config: &RunConfig) -> Result<bool> {
     }
 }
 
-fn read_result(path: &Path) -> Result<Option<Value>> {
+fn read_json_file(path: &Path) -> Result<Option<Value>> {
     let text = match fs::read(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         text => text.map_err(failed("read", path))?,
@@ -164,9 +171,23 @@ fn check_content(layout: &RunLayout) -> Result<()> {
 fn lock(layout: &RunLayout) -> Result<File> {
     let path = layout.lock();
     let file = File::options().create(true).append(true).open(&path).map_err(failed("create", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::RunLocked { dir: layout.dir().to_owned() }),
-        Err(TryLockError::Error(source)) => Err(failed("lock", &path)(source)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // Somebody may only look whether the run is being written.
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(source)) => return Err(failed("lock", &path)(source)),
+        }
     }
+    Err(Error::RunLocked { dir: layout.dir().to_owned() })
 }
+
+/// Whether a process writes the run. Its lock ends with it, however it ends.
+fn is_locked(layout: &RunLayout) -> bool {
+    let file = File::options().append(true).open(layout.lock());
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// How often and how long a lock that another holds is waited for.
+const LOCK_TRIES: usize = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
 
+mod claims;
 mod config_identity;
 mod config_validation;
 mod data_cifar10;
@@ -13,6 +14,7 @@ mod data_locate;
 mod data_official;
 mod data_server;
 mod data_subset;
+mod figures;
 #[allow(
     dead_code,
     clippy::cast_possible_truncation,
@@ -23,8 +25,11 @@ mod fixture;
 mod measures;
 mod measures_between_iterates;
 mod measures_problem;
+mod measures_subsets;
 mod resume;
 mod store;
+mod sweep_execute;
+mod sweep_recipe;
 mod training;
 mod training_golden;
 mod training_runs;

@@ -1,0 +1,110 @@
+//! Runs that differ in their seeds alone.
+
+use std::collections::BTreeMap;
+
+use sharpness_network::models::Nonlinearity;
+
+use crate::training::Outcome;
+use crate::{Report, Result};
+
+/// The results of one setting.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    /// The network: its architecture, and its nonlinearity where that is not a ReLU.
+    pub network: String,
+    /// The step size η.
+    pub learning_rate: f64,
+    /// The batch size; infinite where it is only known to be large.
+    pub batch_size: f64,
+    /// Examples trained on.
+    pub train_examples: f64,
+    /// The radius of SAM; 0 is plain SGD.
+    pub rho: f64,
+    /// The dropout probability.
+    pub dropout: f64,
+    /// Accuracies on the test set.
+    pub test_accuracy: Samples,
+    /// Largest eigenvalues of the Hessian.
+    pub lambda_max: Samples,
+}
+
+/// What is known of a number over seeds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Samples {
+    /// One value for each run.
+    Runs(Vec<f64>),
+    /// The mean over a number of runs, and half the length of its error bar, which is taken as the standard deviation over runs.
+    Summary {
+        /// The mean.
+        mean: f64,
+        /// The standard deviation, where it is known.
+        deviation: Option<f64>,
+        /// The number of runs.
+        runs: usize,
+    },
+}
+
+impl Samples {
+    /// The number of runs.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Runs(values) => values.len(),
+            Self::Summary { runs, .. } => *runs,
+        }
+    }
+}
+
+/// Settings that set cells apart, in a form that can be compared.
+type Key = (String, [u64; 5]);
+
+impl Cell {
+    /// The cells of runs that reached their target. All runs should be of one data set and one kind of measurement.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) if a configuration holds a number that is not finite.
+    pub fn of_runs(reports: &[Report]) -> Result<Vec<Self>> {
+        let mut cells: BTreeMap<Key, Self> = BTreeMap::new();
+        for report in reports {
+            let (Some(accuracy), Some(measured)) = (report.training.test_accuracy, &report.measurement)
+            else {
+                continue;
+            };
+            if report.training.outcome != Outcome::Converged {
+                continue;
+            }
+            let between = measured.between_iterates.as_ref().map(|between| between.maximum);
+            let lambda_max = between.unwrap_or(measured.lambda_max.value);
+            let cell = Self::empty(report);
+            let numbers = [cell.learning_rate, cell.batch_size, cell.train_examples, cell.rho, cell.dropout];
+            let key = (cell.network.clone(), numbers.map(f64::to_bits));
+            let cell = cells.entry(key).or_insert(cell);
+            for (samples, value) in [(&mut cell.test_accuracy, accuracy), (&mut cell.lambda_max, lambda_max)]
+            {
+                if let Samples::Runs(values) = samples {
+                    values.push(value);
+                }
+            }
+        }
+        Ok(cells.into_values().collect())
+    }
+
+    /// The cell of a run, without it.
+    fn empty(report: &Report) -> Self {
+        let config = &report.config;
+        let activation = match config.model.activation {
+            Nonlinearity::Relu => "",
+            Nonlinearity::Gelu => "-gelu",
+            Nonlinearity::Tanh => "-tanh",
+        };
+        Self {
+            network: format!("{}{activation}", config.model.arch.name()),
+            learning_rate: config.training.learning_rate,
+            batch_size: config.training.batch_size as f64,
+            train_examples: report.training.train_examples as f64,
+            rho: config.training.sam.as_ref().map_or(0.0, |sam| sam.rho),
+            dropout: config.model.dropout,
+            test_accuracy: Samples::Runs(Vec::new()),
+            lambda_max: Samples::Runs(Vec::new()),
+        }
+    }
+}

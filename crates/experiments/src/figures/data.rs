@@ -1,0 +1,176 @@
+//! From runs to the points of a figure.
+
+use std::collections::BTreeSet;
+
+use super::{FigureAxis, FigureKind, FigureSpec, PublishedLine};
+use crate::Result;
+use crate::claims::{Cell, Samples, published_cells};
+use crate::store::{RunStatus, RunStore};
+use crate::sweep::Plan;
+use crate::{Error, Report};
+
+/// A figure to draw.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    /// What it is about.
+    pub title: String,
+    /// How it is drawn.
+    pub spec: FigureSpec,
+    /// The names of its rows of panels, in their order.
+    pub panels: Vec<String>,
+    /// All lines, or clouds of points.
+    pub lines: Vec<Line>,
+    /// The reports of all runs that are drawn.
+    pub reports: Vec<Report>,
+    /// How many runs the recipe asks for.
+    pub planned: usize,
+}
+
+/// Points that belong together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// The block.
+    pub name: String,
+    /// Its row of panels.
+    pub panel: usize,
+    /// Its place among the lines of its row, which is its colour.
+    pub place: usize,
+    /// Whether these are the paper's points.
+    pub is_published: bool,
+    /// The points, in the order of their abscissas.
+    pub points: Vec<FigurePoint>,
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FigurePoint {
+    /// The setting along the abscissa.
+    pub x: f64,
+    /// Accuracy on the test set, from 0 to 1.
+    pub accuracy: Statistic,
+    /// λ_max.
+    pub lambda_max: Statistic,
+}
+
+/// A mean over seeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Statistic {
+    /// The mean.
+    pub mean: f64,
+    /// The standard deviation over runs, where there are several.
+    pub deviation: Option<f64>,
+    /// The number of runs.
+    pub runs: usize,
+}
+
+impl Statistic {
+    fn new(samples: &Samples) -> Self {
+        match samples {
+            Samples::Summary { mean, deviation, runs } => {
+                Self { mean: *mean, deviation: *deviation, runs: *runs }
+            }
+            Samples::Runs(values) => {
+                let count = values.len() as f64;
+                let mean = values.iter().sum::<f64>() / count;
+                let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+                let deviation = (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
+                Self { mean, deviation, runs: values.len() }
+            }
+        }
+    }
+}
+
+impl Figure {
+    /// The figure of a plan, from those of its runs that are done.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the recipe has no figure; those of [`RunStore::status`].
+    pub fn new(plan: &Plan, store: &RunStore) -> Result<Self> {
+        let missing = || Error::Config {
+            key: "the recipe".to_owned(),
+            problem: "has no [figure], so that it is not known what to draw".to_owned(),
+        };
+        let spec = plan.figure.clone().ok_or_else(missing)?;
+        let ids: BTreeSet<&String> = plan.runs.iter().map(|run| &run.id).collect();
+        let mut figure = Self {
+            title: plan.title.clone(),
+            planned: ids.len(),
+            spec,
+            panels: Vec::new(),
+            lines: Vec::new(),
+            reports: Vec::new(),
+        };
+        for block in &plan.blocks {
+            let panel = figure.panels.iter().position(|panel| *panel == block.panel).unwrap_or_else(|| {
+                figure.panels.push(block.panel.clone());
+                figure.panels.len() - 1
+            });
+            let earlier = figure.lines.iter().filter(|line| line.panel == panel && !line.is_published);
+            let place = earlier.count();
+            let mut reports = Vec::new();
+            for run in plan.runs.iter().filter(|run| run.block == block.name) {
+                if let RunStatus::Done(report) = store.status(&run.id)? {
+                    reports.push(*report);
+                }
+            }
+            let own = figure.line(&block.name, (panel, place), false, &Cell::of_runs(&reports)?);
+            figure.lines.push(own);
+            if let Some(published) = &block.published {
+                let line = figure.line(&block.name, (panel, place), true, &published_line(published)?);
+                figure.lines.push(line);
+            }
+            let known: BTreeSet<String> = figure.reports.iter().map(|report| report.id.clone()).collect();
+            figure.reports.extend(reports.into_iter().filter(|report| !known.contains(&report.id)));
+        }
+        Ok(figure)
+    }
+
+    fn line(&self, name: &str, (panel, place): (usize, usize), is_published: bool, cells: &[Cell]) -> Line {
+        let mut points: Vec<FigurePoint> = match self.spec.kind {
+            FigureKind::Lines => cells.iter().map(|cell| self.point(cell)).collect(),
+            FigureKind::Scatter => cells.iter().flat_map(scattered).collect(),
+        };
+        points.sort_by(|a, b| a.x.total_cmp(&b.x));
+        Line { name: name.to_owned(), panel, place, is_published, points }
+    }
+
+    fn point(&self, cell: &Cell) -> FigurePoint {
+        let x = match self.spec.x {
+            FigureAxis::LearningRate => cell.learning_rate,
+            FigureAxis::Rho => cell.rho,
+            FigureAxis::Dropout => cell.dropout,
+        };
+        let (accuracy, lambda_max) = (Statistic::new(&cell.test_accuracy), Statistic::new(&cell.lambda_max));
+        FigurePoint { x, accuracy, lambda_max }
+    }
+}
+
+/// A point for each run where runs are known one by one, otherwise one for their mean; its abscissa is λ_max.
+fn scattered(cell: &Cell) -> Vec<FigurePoint> {
+    let one = |value: f64| Statistic { mean: value, deviation: None, runs: 1 };
+    let point =
+        |accuracy: Statistic, lambda_max: Statistic| FigurePoint { x: lambda_max.mean, accuracy, lambda_max };
+    match (&cell.test_accuracy, &cell.lambda_max) {
+        (Samples::Runs(accuracies), Samples::Runs(lambdas)) => {
+            let runs = accuracies.iter().zip(lambdas);
+            runs.map(|(accuracy, lambda)| point(one(*accuracy), one(*lambda))).collect()
+        }
+        (accuracy, lambda) => vec![point(Statistic::new(accuracy), Statistic::new(lambda))],
+    }
+}
+
+/// The published cells of a line.
+fn published_line(line: &PublishedLine) -> Result<Vec<Cell>> {
+    let PublishedLine { figure, network, learning_rate, batch_size, ratio } = line;
+    let is = |wanted: &Option<f64>, found: f64| {
+        wanted.is_none_or(|wanted| (wanted - found).abs() <= 1e-6 * wanted.abs())
+    };
+    let mut cells = published_cells(&[figure])?;
+    cells.retain(|cell| {
+        network.as_ref().is_none_or(|network| *network == cell.network)
+            && is(learning_rate, cell.learning_rate)
+            && is(batch_size, cell.batch_size)
+            && is(ratio, cell.batch_size / cell.learning_rate)
+    });
+    Ok(cells)
+}

@@ -1,0 +1,247 @@
+//! The picture of a figure.
+
+use std::ops::Range;
+
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::Ranged as _;
+use plotters::prelude::*;
+
+use super::axis::Axis;
+use super::{Figure, FigureAxis, FigureKind, FigurePoint, Line, Statistic};
+
+/// Width and height of a panel, and the heights of the title and of a row of the legend, in pixels.
+const PANEL: (u32, u32) = (460, 330);
+const TITLE: u32 = 40;
+const LEGEND_ROW: u32 = 22;
+/// The widths of a letter and of a mark of the legend, about.
+const LETTER: usize = 8;
+const MARK: usize = 34;
+/// Colours that people with any kind of colour blindness tell apart (Okabe and Ito 2008).
+const COLORS: [RGBColor; 7] = [
+    RGBColor(213, 94, 0),
+    RGBColor(0, 114, 178),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(60, 60, 60),
+];
+/// The opacity of published points.
+const FAINT: f64 = 0.35;
+const FONT: &str = "sans-serif";
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
+type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+
+/// A number of a point.
+type Number = fn(&FigurePoint) -> Statistic;
+
+/// One panel: the lines in it, and what it shows of them.
+struct Panel<'a> {
+    lines: Vec<&'a Line>,
+    number: Number,
+    x: (&'static str, bool),
+    y: (&'static str, bool),
+    /// Whether `2 / x` is drawn.
+    edge: bool,
+    joined: bool,
+}
+
+/// A mark of the legend.
+#[derive(Clone, Copy)]
+enum Mark {
+    Line(RGBColor),
+    Published,
+    Edge,
+}
+
+impl Figure {
+    /// The picture as SVG.
+    pub fn svg(&self) -> String {
+        let columns = if self.spec.kind == FigureKind::Lines { 2 } else { 1 };
+        let rows = self.panels.len().max(1);
+        let width = PANEL.0 * columns;
+        let legend = self.legend(width as usize);
+        let head = TITLE + LEGEND_ROW * u32::try_from(legend.len()).unwrap_or(1);
+        let size = (width, head + PANEL.1 * u32::try_from(rows).unwrap_or(1));
+        let mut svg = String::new();
+        let drawn = {
+            let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+            self.draw(&root, (head, &legend), (rows, columns as usize))
+        };
+        // Writing to a string cannot fail.
+        drop(drawn);
+        svg
+    }
+
+    /// The entries of the legend, row by row, in a picture of `width` pixels.
+    fn legend(&self, width: usize) -> Vec<Vec<(Mark, String)>> {
+        let mut entries: Vec<(Mark, String)> = Vec::new();
+        for line in self.lines.iter().filter(|line| !line.is_published) {
+            if !entries.iter().any(|(_, name)| *name == line.name) {
+                entries.push((Mark::Line(COLORS[line.place % COLORS.len()]), line.name.clone()));
+            }
+        }
+        if self.lines.iter().any(|line| line.is_published) {
+            entries.push((Mark::Published, "published".to_owned()));
+        }
+        if self.spec.edge_of_stability {
+            entries.push((Mark::Edge, "2/η".to_owned()));
+        }
+        let mut rows: Vec<Vec<(Mark, String)>> = vec![Vec::new()];
+        let mut used = 0;
+        for (mark, name) in entries {
+            let taken = entry_width(&name);
+            if used > 0 && used + taken > width {
+                rows.push(Vec::new());
+                used = 0;
+            }
+            used += taken;
+            if let Some(row) = rows.last_mut() {
+                row.push((mark, name));
+            }
+        }
+        rows
+    }
+
+    fn draw(
+        &self,
+        root: &Area<'_>,
+        (height, legend): (u32, &[Vec<(Mark, String)>]),
+        (rows, columns): (usize, usize),
+    ) -> Drawn {
+        root.fill(&WHITE)?;
+        let (head, body) = root.split_vertically(height);
+        let style = (FONT, 18).into_font().style(FontStyle::Bold).color(&BLACK);
+        head.draw_text(&self.title, &style, (14, 12))?;
+        for (row, entries) in (0_i32..).zip(legend) {
+            draw_legend(&head, entries, TITLE.cast_signed() + row * LEGEND_ROW.cast_signed())?;
+        }
+        for (index, area) in body.split_evenly((rows, columns)).iter().enumerate() {
+            let (row, column) = (index / columns, index % columns);
+            let name = self.panels.get(row).map_or("", String::as_str);
+            self.panel(row, column).draw(area, name)?;
+        }
+        root.present()
+    }
+
+    fn panel(&self, row: usize, column: usize) -> Panel<'_> {
+        // Published points lie under those of the runs.
+        let mut lines: Vec<&Line> = self.lines.iter().filter(|line| line.panel == row).collect();
+        lines.sort_by_key(|line| !line.is_published);
+        let lambda = ("λ_max", true);
+        let accuracy = ("test accuracy", false);
+        let x = match (self.spec.kind, self.spec.x) {
+            (FigureKind::Scatter, _) => lambda,
+            (_, FigureAxis::LearningRate) => ("learning rate η", true),
+            (_, FigureAxis::Rho) => ("SAM radius ρ", false),
+            (_, FigureAxis::Dropout) => ("dropout probability p", false),
+        };
+        let joined = self.spec.kind == FigureKind::Lines;
+        if column == 0 {
+            let number: Number = |point| point.accuracy;
+            Panel { lines, number, x, y: accuracy, edge: false, joined }
+        } else {
+            let number: Number = |point| point.lambda_max;
+            let edge = self.spec.edge_of_stability && self.spec.x == FigureAxis::LearningRate;
+            Panel { lines, number, x, y: lambda, edge, joined }
+        }
+    }
+}
+
+fn entry_width(name: &str) -> usize {
+    MARK + LETTER * name.chars().count()
+}
+
+/// One row of the legend.
+fn draw_legend(area: &Area<'_>, entries: &[(Mark, String)], y: i32) -> Drawn {
+    let mut x = 14;
+    for (mark, name) in entries {
+        let center = (x + 8, y + 7);
+        match mark {
+            Mark::Line(color) => area.draw(&Circle::new(center, 4, color.filled()))?,
+            Mark::Published => area.draw(&Circle::new(center, 4, BLACK.mix(FAINT).stroke_width(1)))?,
+            Mark::Edge => {
+                for start in [0, 7, 14] {
+                    area.draw(&PathElement::new(
+                        [(x + start, y + 7), (x + start + 4, y + 7)],
+                        BLACK.mix(0.7),
+                    ))?;
+                }
+            }
+        }
+        area.draw_text(name, &(FONT, 13).into_font().color(&BLACK), (x + 22, y))?;
+        x += i32::try_from(entry_width(name)).unwrap_or(0);
+    }
+    Ok(())
+}
+
+/// The ends of an error bar.
+fn ends(statistic: Statistic) -> (f64, f64) {
+    let deviation = statistic.deviation.unwrap_or(0.0);
+    (statistic.mean - deviation, statistic.mean + deviation)
+}
+
+impl Panel<'_> {
+    fn draw(&self, area: &Area<'_>, name: &str) -> Drawn {
+        let points = || self.lines.iter().flat_map(|line| &line.points);
+        let x = Axis::around(points().map(|point| point.x), self.x.1);
+        let y =
+            Axis::around(points().flat_map(|point| <[f64; 2]>::from(ends((self.number)(point)))), self.y.1);
+        let bounds = (x.range(), y.range());
+        let mut builder = ChartBuilder::on(area);
+        builder.margin(10).x_label_area_size(42).y_label_area_size(64);
+        if !name.is_empty() {
+            builder.caption(name, (FONT, 15));
+        }
+        let mut chart = builder.build_cartesian_2d(x, y)?;
+        chart
+            .configure_mesh()
+            .x_desc(self.x.0)
+            .y_desc(self.y.0)
+            .label_style((FONT, 13))
+            .axis_desc_style((FONT, 14))
+            .bold_line_style(BLACK.mix(0.12))
+            .light_line_style(TRANSPARENT)
+            .draw()?;
+        if self.edge {
+            self.draw_edge(&mut chart, bounds)?;
+        }
+        for line in &self.lines {
+            self.draw_line(&mut chart, line)?;
+        }
+        Ok(())
+    }
+
+    /// The edge of stability `2 / η`, as far as it lies within the axes.
+    fn draw_edge(&self, chart: &mut Chart<'_, '_>, (x, y): (Range<f64>, Range<f64>)) -> Drawn {
+        let (first, last) = (x.start.max(2.0 / y.end), x.end.min(2.0 / y.start));
+        if first < last {
+            let ends = [first, last].map(|rate| (rate, 2.0 / rate));
+            chart.draw_series(DashedLineSeries::new(ends, 3, 4, BLACK.mix(0.7).stroke_width(1)))?;
+        }
+        Ok(())
+    }
+
+    fn draw_line(&self, chart: &mut Chart<'_, '_>, line: &Line) -> Drawn {
+        let opacity = if line.is_published { FAINT } else { 1.0 };
+        let color = COLORS[line.place % COLORS.len()].mix(opacity);
+        let at = |point: &FigurePoint| (point.x, (self.number)(point).mean);
+        if self.joined {
+            let width = if line.is_published { 1 } else { 2 };
+            chart.draw_series(LineSeries::new(line.points.iter().map(at), color.stroke_width(width)))?;
+            let bars = line.points.iter().filter(|point| (self.number)(point).deviation.is_some());
+            chart.draw_series(bars.map(|point| {
+                let statistic = (self.number)(point);
+                let (low, high) = ends(statistic);
+                // Half of a bar may lie below every positive number.
+                let low = if self.y.1 { low.max(statistic.mean / 100.0) } else { low };
+                ErrorBar::new_vertical(point.x, low, statistic.mean, high, color.stroke_width(1), 7)
+            }))?;
+        }
+        let style = if line.is_published { color.stroke_width(1) } else { color.filled() };
+        chart.draw_series(line.points.iter().map(|point| Circle::new(at(point), 4, style)))?;
+        Ok(())
+    }
+}

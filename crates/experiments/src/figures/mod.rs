@@ -1,0 +1,17 @@
+//! Figures of runs, with the paper's own points beside them.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `spec.rs` | what a recipe says of its figure |
+//! | `data.rs` | the points |
+//! | `axis.rs`, `draw.rs` | the picture |
+//! | `output.rs` | picture, table and caption as files |
+
+mod axis;
+mod data;
+mod draw;
+mod output;
+mod spec;
+
+pub use data::{Figure, FigurePoint, Line, Statistic};
+pub use spec::{FigureAxis, FigureKind, FigureSpec, PublishedLine};

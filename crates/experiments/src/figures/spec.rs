@@ -1,0 +1,59 @@
+//! What a recipe says of its figure.
+
+use serde::{Deserialize, Serialize};
+
+/// The `[figure]` of a recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FigureSpec {
+    /// What is drawn.
+    pub kind: FigureKind,
+    /// The setting along the abscissa of lines.
+    #[serde(default)]
+    pub x: FigureAxis,
+    /// Whether `2 / η`, the edge of stability, is drawn among the values of λ_max.
+    #[serde(default)]
+    pub edge_of_stability: bool,
+    /// In what it differs from the paper, for the caption.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// What a figure shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FigureKind {
+    /// Test accuracy and λ_max over a setting, with a line for each block.
+    Lines,
+    /// Test accuracy over λ_max, with a point for each setting.
+    Scatter,
+}
+
+/// A setting that lines run along.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FigureAxis {
+    /// η, on a logarithmic axis.
+    #[default]
+    LearningRate,
+    /// ρ.
+    Rho,
+    /// p.
+    Dropout,
+}
+
+/// Which published points belong to a block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedLine {
+    /// The figure, as `1` or `13a`.
+    pub figure: String,
+    /// The network, where the figure has several.
+    pub network: Option<String>,
+    /// The learning rate, where the figure has several lines of them.
+    pub learning_rate: Option<f64>,
+    /// The batch size, where the figure has several.
+    pub batch_size: Option<f64>,
+    /// The ratio of batch size to learning rate, where the figure has several.
+    pub ratio: Option<f64>,
+}

@@ -1,0 +1,123 @@
+//! How long runs will take: from one timed step of each kind, and from runs of the same network that are done.
+
+use std::time::Duration;
+
+use sharpness_network::backend::Backend;
+use sharpness_network::{Cpu, Weights};
+
+use crate::bench::{Subject, Task};
+use crate::config::{Precision, RunConfig};
+use crate::data::{Dataset, Standardized};
+use crate::measures::default_memory_bytes;
+use crate::report::check_training_memory;
+use crate::{Report, Result, network};
+
+/// The estimated cost of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// Of one step of training.
+    pub step: Duration,
+    /// Of one epoch: its steps, and the evaluation at its end, which takes about a third of the time of a step on as many examples.
+    pub epoch: Duration,
+    /// Epochs until the target accuracy; known only from other runs.
+    pub epochs: Option<f64>,
+}
+
+impl Cost {
+    /// The whole training, where the number of epochs is known.
+    pub fn training(&self) -> Option<Duration> {
+        self.epochs.map(|epochs| self.epoch.mul_f64(epochs))
+    }
+}
+
+/// Timed steps, and runs that are done.
+#[derive(Debug, Default)]
+pub struct Costs {
+    done: Vec<Report>,
+    timed: Vec<(RunConfig, Duration)>,
+}
+
+impl Costs {
+    /// What is known from runs that are done.
+    pub const fn from_done(done: Vec<Report>) -> Self {
+        Self { done, timed: Vec::new() }
+    }
+
+    /// The cost of a run on `train_examples` examples, on the threads of the current rayon pool. Times a step on random images
+    /// where none of its kind has been timed.
+    ///
+    /// # Errors
+    /// If the network does not fit the memory.
+    pub fn of(&mut self, config: &RunConfig, train_examples: usize) -> Result<Cost> {
+        let kind = kind(config);
+        let known = self.timed.iter().find(|(timed, _)| *timed == kind).map(|(_, step)| *step);
+        let step = match known {
+            Some(step) => step,
+            None => {
+                let step = match config.precision {
+                    Precision::F32 => time_step(Cpu::<f32>::new(config.convolution.method()), &kind)?,
+                    Precision::F64 => time_step(Cpu::<f64>::new(config.convolution.method()), &kind)?,
+                };
+                self.timed.push((kind.clone(), step));
+                step
+            }
+        };
+        let step = step.mul_f64(config.training.batch_size as f64 / kind.training.batch_size as f64);
+        let steps = f64::from(config.training.steps_per_epoch(train_examples));
+        // SAM evaluates two gradients in a step.
+        let share = if config.training.sam.is_some() { 1.0 / 6.0 } else { 1.0 / 3.0 };
+        Ok(Cost { step, epoch: step.mul_f64(steps * (1.0 + share)), epochs: self.epochs(config) })
+    }
+
+    /// Epochs until the target. For small steps training follows the gradient flow, so that it takes as many epochs as the batch
+    /// size divided by the step size asks for; the done run of the same network that is nearest in this ratio tells how many.
+    fn epochs(&self, config: &RunConfig) -> Option<f64> {
+        let ratio = |config: &RunConfig| config.training.batch_size as f64 / config.training.learning_rate;
+        let distance = |other: &RunConfig| (ratio(config) / ratio(other)).ln().abs();
+        let same = self.done.iter().filter(|report| {
+            let other = &report.config;
+            (&other.model.arch, &other.data) == (&config.model.arch, &config.data)
+                && other.training.target_accuracy.total_cmp(&config.training.target_accuracy).is_eq()
+        });
+        let nearest = same.min_by(|a, b| distance(&a.config).total_cmp(&distance(&b.config)))?;
+        let epochs = f64::from(nearest.training.epochs) * ratio(config) / ratio(&nearest.config);
+        Some(epochs.clamp(1.0, f64::from(config.training.max_epochs)))
+    }
+}
+
+/// The configuration without what does not change the cost of an example in a step.
+fn kind(config: &RunConfig) -> RunConfig {
+    let mut kind = config.clone();
+    kind.seed = 0;
+    kind.training.learning_rate = 1e-3;
+    kind.training.max_epochs = 1;
+    kind.training.batch_size = kind.training.batch_size.min(kind.training.micro_batch_size);
+    kind.data.train_examples = None;
+    if let Some(sam) = &mut kind.training.sam {
+        sam.rho = 0.05;
+    }
+    kind.measure = RunConfig::new(config.data.name, config.model.arch).measure;
+    kind
+}
+
+/// The time of one step on random images, after one that does not count.
+fn time_step<B: Backend>(backend: B, config: &RunConfig) -> Result<Duration> {
+    let network = network(config, backend)?;
+    check_training_memory(&network, config)?;
+    let weights = Weights::initial(&network, config.seed);
+    let dataset = Dataset::random(config.data.name, config.training.batch_size, config.seed);
+    let data = Standardized::new(dataset, config.data.standardize);
+    let subject = Subject {
+        network: &network,
+        data: &data,
+        weights: &weights,
+        config,
+        memory_bytes: default_memory_bytes(),
+        observer: &|_| {},
+        stop: &|| false,
+    };
+    subject.prepare(Task::Step, |again| {
+        again()?;
+        Ok(Duration::from_secs_f64(again()?.seconds))
+    })
+}

@@ -1,0 +1,146 @@
+//! Recipes: which runs they ask for, and what they say of mistakes.
+
+use std::path::Path;
+
+use sharpness_experiments::Error;
+use sharpness_experiments::config::RunConfig;
+use sharpness_experiments::data::DatasetName;
+use sharpness_experiments::network::models::Architecture;
+use sharpness_experiments::sweep::{Filter, Plan};
+
+const HEAD: &str = "fixed = { arch = \"mlp\", data.name = \"digits\" }\n";
+
+fn parse(text: &str) -> Result<Plan, Error> {
+    Plan::parse(Path::new("recipe.toml"), text, &mut |_| Ok(1442))
+}
+
+fn labels(text: &str) -> Vec<String> {
+    parse(text).unwrap().runs.iter().map(|run| format!("{}: {}", run.block, run.label())).collect()
+}
+
+/// The run that `train` makes with the same settings.
+fn by_hand(change: impl FnOnce(&mut RunConfig)) -> String {
+    let mut config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
+    change(&mut config);
+    config.training.micro_batch_size = config.training.micro_batch_size.min(config.training.batch_size);
+    config.measure.examples = config.measure.examples.min(1442);
+    config.id().unwrap()
+}
+
+#[test]
+fn a_grid_has_every_combination_and_seeds_change_fastest() {
+    let text = format!("seeds = [0, 1]\n{HEAD}[grid]\nlearning_rate = [0.1, 0.2]\n");
+    let expected = [(0.1, 0), (0.1, 1), (0.2, 0), (0.2, 1)];
+    let runs = parse(&text).unwrap().runs;
+    assert_eq!(runs.len(), expected.len(), "two step sizes and two seeds");
+    for (run, (learning_rate, seed)) in runs.iter().zip(expected) {
+        let id = by_hand(|config| (config.training.learning_rate, config.seed) = (learning_rate, seed));
+        assert_eq!(run.id, id, "η = {learning_rate}, seed {seed} is the run that `train` makes");
+        assert_eq!(run.label(), format!("learning_rate={learning_rate} seed={seed}"), "the label");
+    }
+}
+
+#[test]
+fn blocks_have_settings_of_their_own_on_top_of_the_recipe() {
+    let text = format!(
+        "title = \"Two regimes\"\n{HEAD}grid = {{ batch_size = [10, 20] }}\n\
+         [[block]]\nname = \"plain\"\n\
+         [[block]]\nname = \"one size\"\nfixed = {{ batch_size = 30 }}\n\
+         [[block]]\nzip = {{ learning_rate = [0.1, 0.2], dropout = [0.3, 0.4] }}\nfixed = {{ batch_size = 5 }}\n"
+    );
+    let expected = [
+        "plain: batch_size=10",
+        "plain: batch_size=20",
+        "one size: ",
+        "block 3: dropout=0.3 learning_rate=0.1",
+        "block 3: dropout=0.4 learning_rate=0.2",
+    ];
+    assert_eq!(labels(&text), expected, "the runs of three blocks");
+    assert_eq!(parse(&text).unwrap().title, "Two regimes", "the title");
+}
+
+#[test]
+fn a_ratio_gives_the_setting_that_is_missing() {
+    let grid = "grid = { learning_rate = [0.005, 0.01, 0.025] }\n";
+    let text = format!("{HEAD}{grid}derive = {{ \"batch_size / learning_rate\" = [20000, 10000] }}\n");
+    let sizes: Vec<usize> =
+        parse(&text).unwrap().runs.iter().map(|run| run.config.training.batch_size).collect();
+    assert_eq!(sizes, [100, 200, 500, 50, 100, 250], "batch sizes of one ratio after the other");
+    let text =
+        format!("{HEAD}[grid]\nbatch_size = [100, 300]\n[derive]\n\"batch_size / learning_rate\" = 10000\n");
+    let runs = parse(&text).unwrap().runs;
+    let id = by_hand(|config| (config.training.batch_size, config.training.learning_rate) = (300, 0.03));
+    assert_eq!(runs[1].id, id, "a derived number is the same run as a written one");
+}
+
+#[test]
+fn settings_may_be_named_whole_and_nested() {
+    let text = "[fixed]\nmodel.arch = \"mlp\"\n\"data.name\" = \"digits\"\ntraining.sam.rho = 0.1\n\
+                [fixed.measure]\nexamples = 100\nrtol = 1e-2\n";
+    let runs = parse(text).unwrap().runs;
+    assert_eq!(
+        runs[0].config.training.sam.as_ref().map(|sam| sam.rho),
+        Some(0.1),
+        "a key of a table in a table"
+    );
+    assert_eq!(runs[0].config.measure.examples, 100, "a number that was asked for");
+    assert_eq!(runs[0].label(), "", "nothing changes");
+}
+
+#[test]
+fn mistakes_are_told_with_file_line_and_what_would_be_right() {
+    let ratio = "derive = { \"batch_size / learning_rate\" = 20000 }\n";
+    let cases = [
+        (format!("{HEAD}[grid\n"), 2, "no TOML"),
+        (format!("{HEAD}[grid]\nlearning_rat = [1]\n"), 3, "did you mean 'learning_rate'"),
+        (format!("{HEAD}[gird]\nlearning_rate = [1]\n"), 2, "did you mean 'grid'"),
+        (format!("batch_size = 10\n{HEAD}"), 1, "put it into [fixed]"),
+        (format!("{HEAD}[grid]\nlearning_rate = 0.1\n"), 3, "must be a list"),
+        (format!("{HEAD}[grid]\nlearning_rate = [0.1, \"fast\"]\n"), 3, "expected f64"),
+        (format!("{HEAD}[grid]\nlearning_rate = [0.1, -1]\n"), 3, "above 0"),
+        (format!("{HEAD}\n\n[grid]\nbatch_size = [100, 5000]\n"), 5, "at most the 1442 examples"),
+        (format!("{HEAD}zip = {{ learning_rate = [1, 2], batch_size = [1] }}\n"), 2, "go together"),
+        ("fixed = { data.name = \"digits\" }\n".to_owned(), 1, "lack model.arch"),
+        (format!("{HEAD}seeds = 3\n"), 2, "list of whole numbers"),
+        (format!("{HEAD}{ratio}"), 2, "one of training.batch_size and training.learning_rate must be given"),
+        (format!("{HEAD}grid = {{ batch_size = [1], learning_rate = [1] }}\n{ratio}"), 3, "both given"),
+        (format!("{HEAD}grid = {{ learning_rate = [1e-6] }}\n{ratio}"), 3, "no whole number"),
+        (format!("{HEAD}derive = {{ \"batch_size\" = 1 }}\n"), 2, "no ratio of two settings"),
+        (format!("{HEAD}seeds = [1]\ngrid = {{ seed = [2] }}\n"), 2, "given twice"),
+        (
+            format!(
+                "{HEAD}zip = {{ learning_rate = [1], dropout = [0.1] }}\n[[block]]\nfixed = {{ dropout = 0.2 }}\n"
+            ),
+            3,
+            "give both or none",
+        ),
+        (format!("{HEAD}block = 1\n"), 2, "write [[block]]"),
+    ];
+    for (text, line, part) in cases {
+        let message = parse(&text).unwrap_err().to_string();
+        let place = format!("recipe.toml, line {line}: ");
+        assert!(message.starts_with(&place), "{text}\nmust be refused at {place}\n{message}");
+        assert!(message.contains(part), "{text}\nmust say '{part}':\n{message}");
+    }
+}
+
+#[test]
+fn filters_choose_runs_by_settings() {
+    let config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
+    for (text, expected) in [
+        ("learning_rate=0.05", true),
+        ("training.learning_rate = 5e-2", true),
+        ("learning_rate=0.1", false),
+        ("arch=mlp", true),
+        ("arch=vgg11", false),
+        ("batch_size=100", true),
+        ("rho=0.1", false),
+    ] {
+        assert_eq!(Filter::parse(text).unwrap().matches(&config).unwrap(), expected, "{text}");
+    }
+    for (text, part) in [("learning_rate", "learning_rate=0.1"), ("batchsize=1", "did you mean 'batch_size'")]
+    {
+        let message = Filter::parse(text).unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    }
+}
