@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+use sharpness_experiments::Report;
+use sharpness_experiments::measures::Measurement;
+use sharpness_experiments::training::Outcome;
+
 /// What a command came to; its number is the program's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -47,6 +51,18 @@ impl Usage {
     /// With what is wrong and what would be right.
     pub(crate) const fn new(message: String) -> Self {
         Self(message)
+    }
+}
+
+/// The exit code that says how a run went.
+pub(crate) fn of_report(report: &Report) -> Exit {
+    let is_found = report.measurement.as_ref().is_none_or(Measurement::is_converged);
+    match report.training.outcome {
+        Outcome::Converged if is_found => Exit::Done,
+        Outcome::Converged => Exit::NotConverged,
+        Outcome::MaxEpochs => Exit::TargetNotReached,
+        Outcome::Diverged => Exit::Diverged,
+        Outcome::Interrupted => Exit::Interrupted,
     }
 }
 

@@ -3,14 +3,13 @@
 
 mod args;
 mod commands;
-mod config_file;
 mod exit;
 mod interrupt;
-mod job;
 mod measuring;
 mod output;
 mod program;
 mod settings;
+mod sweep_watch;
 mod watch;
 
 use std::process::ExitCode;

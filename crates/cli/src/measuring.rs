@@ -3,54 +3,38 @@
 use anyhow::Result;
 use sharpness_experiments::config::RunConfig;
 use sharpness_experiments::data::Standardized;
-use sharpness_experiments::measures::{MeasureProgress, Measurement, Phase, between_iterates, measure};
+use sharpness_experiments::measure_run;
+use sharpness_experiments::measures::{MeasureProgress, Measurement, Phase};
 use sharpness_experiments::network::backend::Backend;
 use sharpness_experiments::network::{Network, Weights};
-use sharpness_experiments::trained_examples;
 
 use crate::interrupt::Interrupt;
 use crate::output::{Progress, bytes, plural, significant};
 
 /// What the bar shows.
-const TEMPLATE: &str = "{spinner} {msg} {elapsed}";
+pub(crate) const TEMPLATE: &str = "{spinner} {msg} {elapsed}";
 
-/// Measures `network` at `weights`, and on the way to the iterate `next` where there is one.
+/// Measures `network` at `weights`.
 ///
 /// # Errors
-/// Those of [`measure`].
+/// Those of [`measure_run`].
 pub(crate) fn measure_at<B: Backend>(
     network: &Network<B>,
-    (config, data): (&RunConfig, &Standardized),
+    place: (&RunConfig, &Standardized),
     weights: &Weights,
-    next: Option<&Weights>,
     memory_bytes: usize,
     interrupt: &Interrupt,
 ) -> Result<Measurement> {
-    let trained = trained_examples(config, data.dataset())?;
     let mut bar = Progress::new(TEMPLATE);
-    let most = u64::try_from(config.measure.max_products).unwrap_or(u64::MAX);
-    let mut observer = |progress: &MeasureProgress| {
-        bar.update(u64::try_from(progress.products).unwrap_or(most), most, || message(progress));
-    };
+    let mut observer = |progress: &MeasureProgress| show(&mut bar, progress);
     let stop = || interrupt.is_raised();
-    let (settings, seed) = (&config.measure, config.seed);
-    let mut measured =
-        measure(network, data, &trained, weights, settings, seed, memory_bytes, &mut observer, &stop)?;
-    if let Some(next) = next {
-        measured.between_iterates = Some(between_iterates(
-            network,
-            data,
-            &trained,
-            weights,
-            next,
-            settings,
-            seed,
-            memory_bytes,
-            &mut observer,
-            &stop,
-        )?);
-    }
-    Ok(measured)
+    Ok(measure_run(network, place, (weights, None), memory_bytes, &mut observer, &stop)?)
+}
+
+/// Shows how far a measurement has come.
+pub(crate) fn show(bar: &mut Progress, progress: &MeasureProgress) {
+    // The number of products that it takes is not known.
+    bar.update(0, 0, || message(progress));
 }
 
 /// What a measurement is doing, for a bar.
@@ -65,6 +49,7 @@ pub(crate) fn message(progress: &MeasureProgress) -> String {
         Phase::LambdaMax => "λ_max",
         Phase::LambdaMin => "λ_min",
         Phase::Trace => "the trace",
+        Phase::SamBound => return format!("seeking the largest loss near the weights{place}"),
     };
     let products = plural(progress.products, "product");
     // Both to their own digits: first estimates may be far smaller than their residuals.

@@ -20,6 +20,11 @@ impl Suggestion {
         Self(format!("{} {flag} {}", self.0, quoted(&path.to_string_lossy())))
     }
 
+    /// Adds a path.
+    pub(crate) fn with_file(self, path: &Path) -> Self {
+        Self(format!("{} {}", self.0, quoted(&path.to_string_lossy())))
+    }
+
     /// Adds arguments that need no quotes.
     pub(crate) fn with(self, arguments: &str) -> Self {
         Self(format!("{} {arguments}", self.0))

@@ -3,17 +3,16 @@
 use anyhow::Result;
 use sharpness_experiments::Error;
 use sharpness_experiments::config::{
-    BnStats, DataConfig, MeasureConfig, RunConfig, SamConfig, TrainingConfig,
+    BnStats, ConfigFile, DataConfig, MeasureConfig, RunConfig, SamConfig, TrainingConfig,
 };
 use sharpness_experiments::network::models::Model;
 
 use crate::args::{DataArgs, EngineArgs, MeasureArgs, ModelArgs, TrainingArgs};
-use crate::config_file::ConfigFile;
 use crate::exit::Usage;
 use crate::output::count;
 
 /// The flags of the keys of a configuration.
-const FLAGS: [(&str, &str); 22] = [
+const FLAGS: [(&str, &str); 23] = [
     ("seed", "--seed"),
     ("data.train_examples", "--train-examples"),
     ("model", "--hidden"),
@@ -34,6 +33,7 @@ const FLAGS: [(&str, &str); 22] = [
     ("measure.max_products", "--max-products"),
     ("measure.bound_rtol", "--bound-rtol"),
     ("measure.trace", "--trace"),
+    ("measure.sam_bound", "--sam-bound"),
     ("data.name", "--dataset"),
     ("model.arch", "--arch"),
 ];
@@ -97,7 +97,7 @@ impl EngineArgs {
 impl MeasureArgs {
     /// Replaces what flags were given for.
     pub(crate) fn apply(&self, measure: &mut MeasureConfig) {
-        set(&mut measure.examples, self.examples.as_ref());
+        set(&mut measure.examples, self.examples.as_ref().and_then(|counts| counts.0.first()));
         set(&mut measure.subset, self.subset.as_ref());
         set(&mut measure.bn, self.bn.as_ref());
         set(&mut measure.chunk, self.bn_chunk.as_ref());
@@ -107,6 +107,7 @@ impl MeasureArgs {
         set(&mut measure.max_products, self.max_products.as_ref());
         measure.bound_rtol = self.bound_rtol.or(measure.bound_rtol);
         measure.trace = self.trace.or(measure.trace);
+        measure.sam_bound = self.sam_bound.or(measure.sam_bound);
     }
 }
 
@@ -176,6 +177,20 @@ pub(crate) fn check(config: &RunConfig, train_examples: usize, file: Option<&Con
         None => name.to_owned(),
     };
     Err(Usage::new(format!("{name} {problem}")).into())
+}
+
+/// Refuses several numbers of examples where one is measured.
+///
+/// # Errors
+/// Several numbers.
+pub(crate) fn check_one_size(measure: &MeasureArgs) -> Result<()> {
+    match &measure.examples {
+        Some(counts) if counts.0.len() > 1 => {
+            let message = "--examples takes one number here; `sharpness measure` compares several";
+            Err(Usage::new(message.to_owned()).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Fits the number of measured examples to those that there are.

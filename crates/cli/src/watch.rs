@@ -1,20 +1,24 @@
-//! Shows a training while it goes on, and stops it on Ctrl-C.
+//! Shows a run while it goes on, and stops it on Ctrl-C.
 
 use std::time::{Duration, Instant};
 
+use sharpness_experiments::config::RunConfig;
+use sharpness_experiments::measures::MeasureProgress;
 use sharpness_experiments::training::{EpochMetrics, Observer, StepReport};
 
 use crate::interrupt::Interrupt;
+use crate::measuring;
 use crate::output::{Progress, duration, percent, significant};
 
 /// What the bar shows.
 const TEMPLATE: &str = "{msg} {bar:16} {pos}/{len} steps";
 
-/// Watches one training.
+/// Watches one run.
 pub(crate) struct Watch<'a> {
     interrupt: &'a Interrupt,
     target_accuracy: f64,
     progress: Progress,
+    is_measuring: bool,
     started: Instant,
     /// The share of wrong training examples at the end of each epoch that this process made.
     errors: Vec<f64>,
@@ -23,11 +27,12 @@ pub(crate) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// Begins to watch.
-    pub(crate) fn new(interrupt: &'a Interrupt, target_accuracy: f64) -> Self {
+    pub(crate) fn new(interrupt: &'a Interrupt, config: &RunConfig) -> Self {
         Self {
             interrupt,
-            target_accuracy,
+            target_accuracy: config.training.target_accuracy,
             progress: Progress::new(TEMPLATE),
+            is_measuring: false,
             started: Instant::now(),
             errors: Vec::new(),
             last_epoch: String::new(),
@@ -64,6 +69,14 @@ impl Observer for Watch<'_> {
         self.last_epoch = format!(", train accuracy {accuracy} of {target}{left}");
     }
 
+    fn on_measure(&mut self, progress: &MeasureProgress) {
+        if !self.is_measuring {
+            self.is_measuring = true;
+            self.progress = Progress::new(measuring::TEMPLATE);
+        }
+        measuring::show(&mut self.progress, progress);
+    }
+
     fn should_stop(&mut self) -> bool {
         self.interrupt.is_raised()
     }
@@ -71,12 +84,16 @@ impl Observer for Watch<'_> {
 
 #[cfg(test)]
 mod tests {
+    use sharpness_experiments::data::DatasetName;
+    use sharpness_experiments::network::models::Architecture;
+
     use super::*;
 
     #[test]
     fn the_time_left_follows_the_fall_of_the_errors() {
         let interrupt = Interrupt::default();
-        let mut watch = Watch::new(&interrupt, 0.99);
+        let config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
+        let mut watch = Watch::new(&interrupt, &config);
         assert_eq!(watch.time_left(), None, "nothing is known at the start");
         watch.started -= Duration::from_secs(40);
         watch.errors = vec![0.32, 0.16, 0.08, 0.04];

@@ -1,5 +1,7 @@
 //! Flags about measuring curvature.
 
+use std::str::FromStr;
+
 use clap::Args;
 use sharpness_experiments::config::BnMode;
 use sharpness_experiments::data::Subset;
@@ -11,9 +13,10 @@ use super::one_of;
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Measurement")]
 pub(crate) struct MeasureArgs {
-    /// Training examples that the measured loss is the mean over [default: 5000, or all where there are fewer]
+    /// Training examples that the measured loss is the mean over, or `all`; `measure` compares several, as 1000,5000,all [default:
+    /// 5000, or all where there are fewer]
     #[arg(long, value_name = "N")]
-    pub(crate) examples: Option<usize>,
+    pub(crate) examples: Option<ExampleCounts>,
 
     /// Which of the training examples: evenly strided, the first, or at random by the seed [default: every]
     #[arg(long, value_name = "WHICH", value_parser = one_of(Subset::ALL.map(|choice| (choice.as_str(), choice))))]
@@ -52,6 +55,39 @@ pub(crate) struct MeasureArgs {
     /// Estimate the trace of the Hessian too, to 1 % or from this many probes [default of PROBES: 100]
     #[arg(long, value_name = "PROBES", num_args = 0..=1, require_equals = true, default_missing_value = "100")]
     pub(crate) trace: Option<usize>,
+
+    /// Test the bound of the paper's appendix A.1 on the objective of SAM, L + ρ‖∇L‖ + ρ²λ_max/2, against the largest loss within
+    /// this radius
+    #[arg(long, value_name = "RHO", allow_negative_numbers = true)]
+    pub(crate) sam_bound: Option<f64>,
+}
+
+/// Numbers of examples, separated by commas; the largest number there is stands for `all`.
+#[derive(Clone, Debug)]
+pub(crate) struct ExampleCounts(pub(crate) Vec<usize>);
+
+impl FromStr for ExampleCounts {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let count = |part: &str| match part.trim() {
+            "all" => Ok(usize::MAX),
+            part => part
+                .parse()
+                .map_err(|_| format!("'{part}' is no number of examples; write 5000, all, or 1000,5000,all")),
+        };
+        text.split(',').map(count).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl MeasureArgs {
+    /// The number of examples that is asked for, where it is a number.
+    pub(crate) fn asked_examples(&self) -> Option<usize> {
+        self.examples
+            .as_ref()
+            .and_then(|counts| counts.0.first().copied())
+            .filter(|count| *count < usize::MAX)
+    }
 }
 
 /// Accepts the ways to pair tensors of a file with layers.

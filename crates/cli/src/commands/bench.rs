@@ -7,23 +7,21 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::Serialize;
-use sharpness_experiments::Error;
 use sharpness_experiments::bench::{Again, Outcome, Repetition, Subject, Task};
 use sharpness_experiments::config::{Precision, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
 use sharpness_experiments::measures::{MeasureProgress, default_memory_bytes};
-use sharpness_experiments::network;
 use sharpness_experiments::network::backend::Backend;
 use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::network::{Cpu, Match, Weights};
+use sharpness_experiments::{Error, check_training_memory, network};
 
 use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, TrainingArgs, task_parser};
 use crate::exit::{EXIT_CODES, Exit, Usage};
 use crate::interrupt::Interrupt;
-use crate::job::check_training_memory;
 use crate::measuring::message;
 use crate::output::{Align, Progress, Table, count, line, note, print, print_json, significant, with_error};
-use crate::settings::{check, fit_examples, fit_micro_batch};
+use crate::settings::{check, check_one_size, fit_examples, fit_micro_batch};
 
 /// What the bar shows.
 const TEMPLATE: &str = "{spinner} {msg} {elapsed}";
@@ -107,12 +105,15 @@ struct Timed {
 pub(super) fn run(command: &BenchCommand) -> Result<Exit> {
     let interrupt = Interrupt::listen()?;
     command.engine.start_threads()?;
+    check_one_size(&command.measure)?;
     let tasks = command.tasks()?;
     let mut config = command.config()?;
     let dataset = command.dataset(&config)?;
     check(&config, dataset.train().len(), None)?;
     let available = config.data.train_examples.unwrap_or(dataset.train().len());
-    if let Some(text) = fit_examples(&mut config.measure, available, command.measure.examples.is_some())? {
+    if let Some(text) =
+        fit_examples(&mut config.measure, available, command.measure.asked_examples().is_some())?
+    {
         note(&text);
     }
     let data = Standardized::new(dataset, config.data.standardize);

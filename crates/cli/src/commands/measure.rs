@@ -5,22 +5,24 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use sharpness_experiments::config::{LossName, Precision, RunConfig};
+use sharpness_experiments::config::{ConfigFile, LossName, Precision, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardization, Standardized};
-use sharpness_experiments::measures::{Measurement, default_memory_bytes, peak_bytes};
+use sharpness_experiments::measures::{
+    MeasureProgress, Measurement, SubsetSize, default_memory_bytes, peak_bytes, subset_sizes,
+};
 use sharpness_experiments::network::backend::Backend;
 use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::network::{Cpu, Match, Weights};
 use sharpness_experiments::store::RunLayout;
-use sharpness_experiments::{Error, network};
+use sharpness_experiments::{Error, network, trained_examples};
 
 use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, loss_parser, match_parser};
-use crate::config_file::ConfigFile;
 use crate::exit::{EXIT_CODES, Exit, Usage};
 use crate::interrupt::Interrupt;
-use crate::job::is_converged;
-use crate::measuring::measure_at;
-use crate::output::{bytes, line, measurement, note, print, print_json};
+use crate::measuring::{TEMPLATE, measure_at, show};
+use crate::output::{
+    Align, Progress, Table, bytes, count, line, measurement, note, print, print_json, significant,
+};
 use crate::settings::{check, fit_examples};
 
 /// Weights, the network that they are of, and the examples.
@@ -78,6 +80,9 @@ struct Document {
     peak_bytes: Option<usize>,
     #[serde(flatten)]
     measurement: Measurement,
+    /// λ_max at several numbers of examples, where they are asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    subset_sizes: Vec<SubsetSize>,
 }
 
 /// Measures and reports.
@@ -90,7 +95,9 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
     let dataset = Dataset::load(config.data.name, &Locations::of_process(command.data.data_dir.clone()))?;
     check(&config, dataset.train().len(), file.as_ref())?;
     let available = config.data.train_examples.unwrap_or(dataset.train().len());
-    if let Some(text) = fit_examples(&mut config.measure, available, command.measure.examples.is_some())? {
+    if let Some(text) =
+        fit_examples(&mut config.measure, available, command.measure.asked_examples().is_some())?
+    {
         note(&text);
     }
 
@@ -100,14 +107,14 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
         Precision::F32 => command.measure_on(Cpu::<f32>::new(method), &config, &data),
         Precision::F64 => command.measure_on(Cpu::<f64>::new(method), &config, &data),
     };
-    let measurement = match measured {
+    let (measurement, subset_sizes) = match measured {
         Err(error) if matches!(error.downcast_ref(), Some(Error::MeasureStopped)) => {
             note("stopped; there is no result");
             return Ok(Exit::Interrupted);
         }
         measured => measured?,
     };
-    let exit = if is_converged(&measurement) { Exit::Done } else { Exit::NotConverged };
+    let exit = if measurement.is_converged() { Exit::Done } else { Exit::NotConverged };
     let document = Document {
         arch: config.model.arch,
         dataset: config.data.name,
@@ -116,6 +123,7 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
         seed: config.seed,
         peak_bytes: peak_bytes(),
         measurement,
+        subset_sizes,
     };
     if command.json {
         print_json(&document)?
@@ -164,13 +172,35 @@ impl MeasureCommand {
         backend: B,
         config: &RunConfig,
         data: &Standardized,
-    ) -> Result<Measurement> {
+    ) -> Result<(Measurement, Vec<SubsetSize>)> {
         let network = network(config, backend)?;
         let matching = self.source.r#match.unwrap_or_default();
         let weights = Weights::read(&self.weights(), &network, matching, config.model.arch.name())?;
         let memory_bytes = self.engine.memory.unwrap_or_else(default_memory_bytes);
         let interrupt = Interrupt::listen()?;
-        measure_at(&network, (config, data), &weights, None, memory_bytes, &interrupt)
+        let place = (config, data);
+        let measured = measure_at(&network, place, &weights, memory_bytes, &interrupt)?;
+        let sizes = self.sizes(trained_examples(config, data.dataset())?.len())?;
+        let mut bar = Progress::new(TEMPLATE);
+        let mut observer = |progress: &MeasureProgress| show(&mut bar, progress);
+        let stop = || interrupt.is_raised();
+        let sizes = subset_sizes(&network, place, &weights, &sizes, memory_bytes, &mut observer, &stop)?;
+        Ok((measured, sizes))
+    }
+
+    /// The numbers of examples to compare: none where one is asked for.
+    fn sizes(&self, available: usize) -> Result<Vec<usize>> {
+        let counts = self.measure.examples.as_ref().map_or(&[][..], |counts| &counts.0);
+        if counts.len() < 2 {
+            return Ok(Vec::new());
+        }
+        match counts.iter().find(|count| (available + 1..usize::MAX).contains(*count) || **count == 0) {
+            Some(count) => {
+                let message = format!("--examples must be from 1 to {available}, or all, got {count}");
+                Err(Usage::new(message).into())
+            }
+            None => Ok(counts.iter().map(|count| *count.min(&available)).collect()),
+        }
     }
 }
 
@@ -180,8 +210,38 @@ fn text(document: &Document) -> String {
     line(&mut text, "network", &format!("{arch} on {dataset} (standardize {})", document.standardize));
     line(&mut text, "weights", &document.weights.display().to_string());
     measurement(&mut text, &document.measurement);
+    text.push_str(&sizes_text(&document.subset_sizes));
     let peak = document.peak_bytes.map_or_else(String::new, |peak| format!("{} at most, ", bytes(peak)));
     let predicted = bytes(document.measurement.memory.predicted_bytes);
     line(&mut text, "memory", &format!("{peak}{predicted} predicted"));
     text
+}
+
+/// How far λ_max moves with the examples.
+fn sizes_text(sizes: &[SubsetSize]) -> String {
+    if sizes.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new([
+        ("examples", Align::Right),
+        ("subsets", Align::Right),
+        ("λ_max", Align::Right),
+        ("spread", Align::Right),
+        ("lowest", Align::Right),
+        ("highest", Align::Right),
+    ]);
+    for SubsetSize { examples, lambda_max, mean, deviation } in sizes {
+        let values = || lambda_max.iter().map(|one| one.value);
+        let lowest = values().fold(f64::INFINITY, f64::min);
+        let highest = values().fold(f64::NEG_INFINITY, f64::max);
+        table.push([
+            count(*examples),
+            lambda_max.len().to_string(),
+            significant(*mean, 5),
+            deviation.map_or_else(String::new, |deviation| significant(deviation, 2)),
+            significant(lowest, 5),
+            significant(highest, 5),
+        ]);
+    }
+    format!("\n{}\n", table.render())
 }

@@ -1,11 +1,15 @@
 //! The subcommands, one file each: flags in, exit code out.
 
 mod bench;
+mod claims;
 mod completions;
 mod data;
+mod figure;
 mod info;
 mod measure;
 mod quickstart;
+mod runs;
+mod sweep;
 mod train;
 
 use anyhow::Result;
@@ -29,6 +33,14 @@ enum Command {
     Train(train::TrainCommand),
     /// Measure the sharpness at weights that exist, also PyTorch's
     Measure(measure::MeasureCommand),
+    /// Make all runs of a recipe, and go on with those that were interrupted
+    Sweep(sweep::SweepCommand),
+    /// Draw the figure of a recipe from the runs that are done
+    Figure(figure::FigureCommand),
+    /// Judge the findings of the paper by runs, and by the paper's own numbers
+    Claims(claims::ClaimsCommand),
+    /// List, filter, show and compare the runs of a store, and export them
+    Runs(runs::RunsCommand),
     /// Time a training step, a Hessian-vector product and λ_max on this machine
     Bench(bench::BenchCommand),
     /// Find, download and check data sets
@@ -48,6 +60,10 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         None => quickstart::run(),
         Some(Command::Train(command)) => train::run(&command),
         Some(Command::Measure(command)) => measure::run(&command),
+        Some(Command::Sweep(command)) => sweep::run(&command),
+        Some(Command::Figure(command)) => figure::run(&command),
+        Some(Command::Claims(command)) => claims::run(&command),
+        Some(Command::Runs(command)) => runs::run(command),
         Some(Command::Bench(command)) => bench::run(&command),
         Some(Command::Data(command)) => data::run(command),
         Some(Command::Info(command)) => info::run(&command),

@@ -3,19 +3,19 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use sharpness_experiments::RunOptions;
 use sharpness_experiments::config::RunConfig;
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
 use sharpness_experiments::measures::default_memory_bytes;
 use sharpness_experiments::network::models::Architecture;
+use sharpness_experiments::{RunOptions, complete_run};
 
 use super::train::report_text;
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::interrupt::Interrupt;
-use crate::job::Job;
 use crate::output::{note, print};
 use crate::program::Suggestion;
 use crate::settings::{fit_examples, fit_micro_batch};
+use crate::watch::Watch;
 
 /// Trains a small network on the digits, measures it, and says what to try next.
 pub(super) fn run() -> Result<Exit> {
@@ -32,15 +32,11 @@ pub(super) fn run() -> Result<Exit> {
     fit_examples(&mut config.measure, dataset.train().len(), false)?;
     let interrupt = Interrupt::listen()?;
     let data = Standardized::new(dataset, config.data.standardize);
-    let job = Job {
-        config: &config,
-        data: &data,
-        options: RunOptions::default(),
-        memory_bytes: default_memory_bytes(),
-        measures: true,
-        interrupt: &interrupt,
-    };
-    let Some(report) = job.run()? else {
+    let mut watch = Watch::new(&interrupt, &config);
+    let measured = (default_memory_bytes(), true);
+    let report = complete_run(&config, &data, &RunOptions::default(), measured, &mut watch)?;
+    drop(watch);
+    let Some(report) = report else {
         note("stopped");
         return Ok(Exit::Interrupted);
     };
@@ -61,5 +57,5 @@ pub(super) fn run() -> Result<Exit> {
         let _ = writeln!(text, "  {what:<30}{}", Suggestion::new(arguments));
     }
     print(&text)?;
-    Ok(report.exit())
+    Ok(exit::of_report(&report))
 }

@@ -5,22 +5,21 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use sharpness_experiments::RunOptions;
-use sharpness_experiments::config::RunConfig;
+use sharpness_experiments::config::{ConfigFile, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
 use sharpness_experiments::measures::default_memory_bytes;
 use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::store::{CheckpointEvery, RunLayout};
 use sharpness_experiments::training::Outcome;
+use sharpness_experiments::{Report, RunOptions, complete_run};
 
 use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, TrainingArgs};
-use crate::config_file::ConfigFile;
-use crate::exit::{EXIT_CODES, Exit, Usage};
+use crate::exit::{self, EXIT_CODES, Exit, Usage};
 use crate::interrupt::Interrupt;
-use crate::job::{Job, Report};
 use crate::output::{count, duration_secs, line, measurement, note, percent, print, print_json, significant};
 use crate::program::Suggestion;
-use crate::settings::{check, fit_examples, fit_micro_batch};
+use crate::settings::{check, check_one_size, fit_examples, fit_micro_batch};
+use crate::watch::Watch;
 
 /// A run, and where it is kept.
 #[derive(Args, Debug)]
@@ -83,28 +82,25 @@ struct RunArgs {
 pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
     let interrupt = Interrupt::listen()?;
     command.engine.start_threads()?;
+    check_one_size(&command.measure)?;
     let file = command.file()?;
     let mut config = command.config(file.as_ref())?;
     let dataset = Dataset::load(config.data.name, &Locations::of_process(command.data.data_dir.clone()))?;
     check(&config, dataset.train().len(), file.as_ref())?;
     let available = config.data.train_examples.unwrap_or(dataset.train().len());
-    let is_asked_for =
-        command.measure.examples.is_some() || file.as_ref().is_some_and(|file| file.has("measure.examples"));
+    let is_asked_for = command.measure.asked_examples().is_some()
+        || file.as_ref().is_some_and(|file| file.has("measure.examples"));
     let fitted = fit_examples(&mut config.measure, available, is_asked_for)?;
     if let Some(text) = fitted.filter(|_| !command.run.no_measure) {
         note(&text);
     }
 
     let data = Standardized::new(dataset, config.data.standardize);
-    let job = Job {
-        config: &config,
-        data: &data,
-        options: command.options(),
-        memory_bytes: command.engine.memory.unwrap_or_else(default_memory_bytes),
-        measures: !command.run.no_measure,
-        interrupt: &interrupt,
-    };
-    let Some(report) = job.run()? else {
+    let measured = (command.engine.memory.unwrap_or_else(default_memory_bytes), !command.run.no_measure);
+    let mut watch = Watch::new(&interrupt, &config);
+    let report = complete_run(&config, &data, &command.options(), measured, &mut watch)?;
+    drop(watch);
+    let Some(report) = report else {
         note(&command.how_to_go_on());
         return Ok(Exit::Interrupted);
     };
@@ -115,7 +111,7 @@ pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
         text.push_str(&command.where_kept());
         print(&text)?;
     }
-    Ok(report.exit())
+    Ok(exit::of_report(&report))
 }
 
 impl TrainCommand {
@@ -123,7 +119,7 @@ impl TrainCommand {
     fn file(&self) -> Result<Option<ConfigFile>> {
         let of_run = self.run.out.as_ref().map(|out| RunLayout::new(out).config());
         let of_run = of_run.filter(|path| self.run.resume && self.arch.arch.is_none() && path.is_file());
-        self.run.config.as_ref().or(of_run.as_ref()).map(|path| ConfigFile::read(path)).transpose()
+        self.run.config.as_ref().or(of_run.as_ref()).map(|path| Ok(ConfigFile::read(path)?)).transpose()
     }
 
     /// Defaults, the file and the flags in one.

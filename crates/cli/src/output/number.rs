@@ -38,6 +38,7 @@ pub(crate) fn duration(time: Duration) -> String {
     let secs = time.as_secs_f64();
     let whole = time.as_secs();
     match whole {
+        0 if secs < 0.05 && secs > 0.0 => format!("{:.1} ms", 1e3 * secs),
         0..60 => format!("{secs:.1} s"),
         60..3600 => format!("{} min {} s", whole / 60, whole % 60),
         _ => format!("{} h {} min", whole / 3600, whole / 60 % 60),

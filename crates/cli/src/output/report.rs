@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use sharpness_experiments::data::Subset;
-use sharpness_experiments::measures::{Eigenvalue, Measurement};
+use sharpness_experiments::measures::{Eigenvalue, Measurement, SamBound};
 
 use super::{count, interval, percent, plural, significant, with_error};
 
@@ -41,6 +41,16 @@ pub(crate) fn measurement(text: &mut String, measured: &Measurement) {
             text,
             "between",
             &format!("λ_max ≤ {value} at {points} points up to the next iterate (largest at {at})"),
+        );
+    }
+    if let Some(SamBound { rho, maximum, bound, holds, tightness, .. }) = &measured.sam_bound {
+        let [found, bound] = [maximum, bound].map(|loss| significant(*loss, 4));
+        let relation = if *holds { "holds" } else { "DOES NOT HOLD" };
+        let found = format!("{found} found within ρ = {rho}, bound {bound}");
+        line(
+            text,
+            "SAM bound",
+            &format!("{relation}: {found} (the rise is {} of the bound's)", percent(*tightness)),
         );
     }
     line(

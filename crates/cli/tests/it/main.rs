@@ -8,4 +8,5 @@ mod measuring;
 mod output;
 mod program;
 mod resuming;
+mod sweeping;
 mod training;

@@ -1,0 +1,266 @@
+//! `sharpness runs`: what a store holds.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
+use sharpness_experiments::Report;
+use sharpness_experiments::store::{RunStatus, RunStore, RunTable};
+use sharpness_experiments::sweep::Filter;
+
+use super::sweep::status_word;
+use super::train::report_text;
+use crate::exit::{EXIT_CODES, Exit, Usage};
+use crate::output::{
+    Align, Table, duration_secs, line, note, percent, plural, print, print_json, significant,
+};
+
+/// Runs that are kept.
+#[derive(Args, Debug)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct RunsCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand, Debug)]
+enum Action {
+    /// List the runs
+    List {
+        #[command(flatten)]
+        choice: Choice,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a run that is done
+    Show {
+        /// The run: its name or the beginning of it
+        run: String,
+        /// The store
+        #[arg(long, value_name = "DIR", default_value = "runs")]
+        store: PathBuf,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show in what two runs differ
+    Compare {
+        /// The runs: their names or the beginnings of them
+        #[arg(num_args = 2)]
+        runs: Vec<String>,
+        /// The store
+        #[arg(long, value_name = "DIR", default_value = "runs")]
+        store: PathBuf,
+    },
+    /// Write the runs that are done as a table, with all settings and results
+    Export {
+        #[command(flatten)]
+        choice: Choice,
+        /// The format
+        #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Csv)]
+        format: Format,
+    },
+}
+
+/// Which runs.
+#[derive(Args, Debug)]
+pub(super) struct Choice {
+    /// The store
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    store: PathBuf,
+
+    /// Only runs with this setting, as learning_rate=0.1; may be given several times
+    #[arg(long = "where", value_name = "KEY=VALUE")]
+    filters: Vec<String>,
+}
+
+/// A run that is not done.
+pub(super) type Unfinished = (String, RunStatus);
+
+/// How a table is written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// Comma-separated values with a line of names
+    Csv,
+    /// A list of objects
+    Json,
+}
+
+/// Shows what is asked for.
+pub(super) fn run(command: RunsCommand) -> Result<Exit> {
+    match command.action {
+        Action::List { choice, json } => list(&choice, json)?,
+        Action::Show { run, store, json } => {
+            let report = done(&RunStore::new(store), &run)?;
+            if json { print_json(&report)? } else { print(&report_text(&report))? }
+        }
+        Action::Compare { runs, store } => {
+            let store = RunStore::new(store);
+            let reports: Vec<Report> = runs.iter().map(|run| done(&store, run)).collect::<Result<_>>()?;
+            if let [a, b] = &reports[..] {
+                print(&comparison(a, b)?)?;
+            }
+        }
+        Action::Export { choice, format } => export(&choice, format)?,
+    }
+    Ok(Exit::Done)
+}
+
+impl Choice {
+    /// The reports of the runs that are done, and the others with their status.
+    pub(super) fn runs(&self) -> Result<(Vec<Report>, Vec<Unfinished>)> {
+        let filters = self.filters.iter().map(|text| Filter::parse(text));
+        let filters: Vec<Filter> =
+            filters.collect::<Result<_, _>>().map_err(|error| Usage::new(error.to_string()))?;
+        let store = RunStore::new(&self.store);
+        let (mut reports, mut others) = (Vec::new(), Vec::new());
+        for id in store.ids()? {
+            match store.status(&id)? {
+                RunStatus::Done(report) => {
+                    let mut matches = true;
+                    for filter in &filters {
+                        matches &= filter.matches(&report.config)?;
+                    }
+                    if matches {
+                        reports.push(*report);
+                    }
+                }
+                status => others.push((id, status)),
+            }
+        }
+        if reports.is_empty() && others.is_empty() {
+            note(&format!("{} holds no runs", self.store.display()));
+        }
+        Ok((reports, others))
+    }
+}
+
+fn list(choice: &Choice, json: bool) -> Result<()> {
+    let (reports, others) = choice.runs()?;
+    if json {
+        return print_json(&reports);
+    }
+    let mut table = Table::new([
+        ("run", Align::Left),
+        ("network", Align::Left),
+        ("data", Align::Left),
+        ("learning rate", Align::Right),
+        ("batch size", Align::Right),
+        ("seed", Align::Right),
+        ("epochs", Align::Right),
+        ("test accuracy", Align::Right),
+        ("λ_max", Align::Right),
+        ("time", Align::Right),
+    ]);
+    for Report { id, config, training, measurement } in &reports {
+        let lambda = measurement.as_ref().map(|measured| significant(measured.lambda_max.value, 4));
+        table.push([
+            id.clone(),
+            config.model.arch.name().to_owned(),
+            config.data.name.to_string(),
+            config.training.learning_rate.to_string(),
+            config.training.batch_size.to_string(),
+            config.seed.to_string(),
+            training.epochs.to_string(),
+            training.test_accuracy.map_or_else(String::new, percent),
+            lambda.unwrap_or_else(|| format!("{:?}", training.outcome).to_lowercase()),
+            duration_secs(training.seconds),
+        ]);
+    }
+    let mut text = if reports.is_empty() { String::new() } else { table.render() };
+    for (id, status) in others.iter().filter(|_| choice.filters.is_empty()) {
+        let more = match status {
+            RunStatus::Started(epochs) => format!(", {} so far", plural(*epochs as usize, "epoch")),
+            RunStatus::Failed(problem) => format!(": {problem}"),
+            _ => String::new(),
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{id}  {}{more}", status_word(status));
+    }
+    print(&text)
+}
+
+/// The report of the one run whose name begins with `start`.
+fn done(store: &RunStore, start: &str) -> Result<Report> {
+    let ids: Vec<String> = store.ids()?.into_iter().filter(|id| id.starts_with(start)).collect();
+    let place = store.dir().display();
+    match &ids[..] {
+        [id] => {
+            let missing = || Usage::new(format!("the run {id} in {place} is not done yet"));
+            Ok(store.report(id)?.ok_or_else(missing)?)
+        }
+        [] => Err(Usage::new(format!(
+            "no run in {place} begins with '{start}'; `sharpness runs list` shows all"
+        ))
+        .into()),
+        several => {
+            Err(Usage::new(format!("several runs in {place} begin with '{start}': {}", several.join(", ")))
+                .into())
+        }
+    }
+}
+
+fn comparison(a: &Report, b: &Report) -> Result<String> {
+    let mut text = String::new();
+    line(&mut text, "runs", &format!("{} and {}", a.id, b.id));
+    let differences = a.config.differences(&b.config)?;
+    line(&mut text, "settings", if differences.is_empty() { "the same" } else { "" });
+    for difference in differences {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {difference}");
+    }
+    let mut table = Table::new([
+        ("result", Align::Left),
+        ("first", Align::Right),
+        ("second", Align::Right),
+        ("difference", Align::Right),
+    ]);
+    let lambda = |report: &Report| report.measurement.as_ref().map(|measured| measured.lambda_max.value);
+    for (name, a, b) in [
+        ("test accuracy", a.training.test_accuracy, b.training.test_accuracy),
+        ("train loss", a.training.train_loss, b.training.train_loss),
+        ("epochs", Some(f64::from(a.training.epochs)), Some(f64::from(b.training.epochs))),
+        ("λ_max", lambda(a), lambda(b)),
+    ] {
+        let shown = |value: Option<f64>| value.map_or_else(String::new, |value| significant(value, 5));
+        let difference = a.zip(b).map(|(a, b)| b - a);
+        table.push([name.to_owned(), shown(a), shown(b), shown(difference)]);
+    }
+    let _ = write!(text, "\n{}", table.render());
+    Ok(text)
+}
+
+fn export(choice: &Choice, format: Format) -> Result<()> {
+    let (reports, _) = choice.runs()?;
+    let table = RunTable::new(&reports)?;
+    match format {
+        Format::Json => {
+            let row = |row: &Vec<Value>| {
+                let cells = table.columns.iter().cloned().zip(row.iter().cloned());
+                Value::Object(cells.filter(|(_, value)| !value.is_null()).collect())
+            };
+            print_json(&table.rows.iter().map(row).collect::<Vec<_>>())
+        }
+        Format::Csv => {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            writer.write_record(&table.columns)?;
+            for row in &table.rows {
+                writer.write_record(row.iter().map(cell))?;
+            }
+            let bytes = writer.into_inner().context("cannot write the table")?;
+            print(&String::from_utf8_lossy(&bytes))
+        }
+    }
+}
+
+/// A cell of a table of text.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,282 @@
+//! `sharpness sweep`: makes all runs of a recipe.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use sharpness_experiments::config::RunConfig;
+use sharpness_experiments::data::{Dataset, DatasetName, Locations};
+use sharpness_experiments::measures::default_memory_bytes;
+use sharpness_experiments::store::{CheckpointEvery, RunStatus, RunStore};
+use sharpness_experiments::sweep::{Cost, Costs, Plan, PlannedRun, Sweep};
+
+use crate::args::EngineArgs;
+use crate::exit::{Exit, Usage};
+use crate::interrupt::Interrupt;
+use crate::output::{Align, Table, duration, line, note, plural, print, print_json};
+use crate::program::Suggestion;
+use crate::sweep_watch::{Counts, SweepWatch};
+
+/// More about recipes, for the help text.
+const RECIPES: &str = "\
+A recipe is a TOML file:
+  title = \"Step sizes\"
+  seeds = [0, 1, 2]                               # each seed is a run
+  fixed = { arch = \"mlp\", data.name = \"digits\" }  # settings of a run's config.toml, by their last names or whole
+  [[block]]                                       # each block is a line of a figure
+  name = \"bs=32\"
+  fixed = { batch_size = 32 }
+  grid = { learning_rate = [0.05, 0.1, 0.2] }     # every combination; zip = { … } varies lists together
+  [[block]]
+  name = \"batch size / learning rate = 320\"
+  grid = { learning_rate = [0.05, 0.1, 0.2] }
+  derive = { \"batch_size / learning_rate\" = 320 } # the one that is not given follows
+
+Runs that are done are not made again, so add a seed to the list and run the same command.
+
+Exit codes:
+  0    all runs are done
+  1    a run failed, or data, files or the machine did not allow it
+  2    the command line does not make sense
+  130  stopped by Ctrl-C; all runs are saved";
+
+/// A recipe, and where its runs are kept.
+#[derive(Args, Debug)]
+#[command(after_help = RECIPES)]
+pub(super) struct SweepCommand {
+    /// The recipe
+    recipe: PathBuf,
+
+    /// Keep the runs in this directory, each under the hash of its configuration
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    store: PathBuf,
+
+    /// Make this many runs at once, each on its share of the threads: more runs in an hour where networks are small
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    jobs: usize,
+
+    /// Show the runs, which of them are done and what the others will cost; make none
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Try again what could not be made before
+    #[arg(long)]
+    retry_failed: bool,
+
+    /// Look for data sets in this directory too
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Threads to work with; the results do not depend on it [default: one per core]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// A run of a recipe, for programs.
+#[derive(Serialize)]
+struct Listed<'a> {
+    id: &'a str,
+    block: &'a str,
+    settings: serde_json::Map<String, serde_json::Value>,
+    status: &'static str,
+    problem: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    training_seconds: Option<f64>,
+    config: &'a RunConfig,
+}
+
+/// Makes the runs, or shows them.
+pub(super) fn run(command: &SweepCommand) -> Result<Exit> {
+    let interrupt = Interrupt::listen()?;
+    EngineArgs { threads: command.threads, ..EngineArgs::default() }.start_threads()?;
+    if command.jobs == 0 {
+        return Err(Usage::new("--jobs must be at least 1".to_owned()).into());
+    }
+    let locations = Locations::of_process(command.data_dir.clone());
+    let mut sizes: Vec<(DatasetName, usize)> = Vec::new();
+    let mut train_examples = |name| match sizes.iter().find(|(known, _)| *known == name) {
+        Some((_, size)) => Ok(*size),
+        None => {
+            let size = Dataset::load(name, &locations)?.train().len();
+            sizes.push((name, size));
+            Ok(size)
+        }
+    };
+    let plan = Plan::read(&command.recipe, &mut train_examples)?;
+    let store = RunStore::new(&command.store);
+    if command.dry_run {
+        let examples = |config: &RunConfig| {
+            config.data.train_examples.map_or_else(|| train_examples(config.data.name), Ok)
+        };
+        return command.show(&plan, &store, examples);
+    }
+    let watch = SweepWatch::new(&plan, &interrupt);
+    let load = |name| Dataset::load(name, &locations);
+    Sweep {
+        plan: &plan,
+        store: &store,
+        jobs: command.jobs,
+        threads: rayon::current_num_threads(),
+        memory_bytes: default_memory_bytes(),
+        retry_failed: command.retry_failed,
+        checkpoint_every: CheckpointEvery::default(),
+        load: &load,
+    }
+    .run(&watch)?;
+    let counts = watch.finish();
+    if command.json {
+        let listed = plan.runs.iter().map(|run| Ok(listed(run, &store.status(&run.id)?, None)));
+        print_json(&listed.collect::<Result<Vec<_>>>()?)?;
+    } else {
+        print(&command.summary(&plan, &counts))?;
+    }
+    Ok(counts.exit(interrupt.is_raised()))
+}
+
+impl SweepCommand {
+    /// The runs, which are done, and what the others will cost.
+    fn show(
+        &self,
+        plan: &Plan,
+        store: &RunStore,
+        mut train_examples: impl FnMut(&RunConfig) -> sharpness_experiments::Result<usize>,
+    ) -> Result<Exit> {
+        let mut statuses = Vec::new();
+        for run in &plan.runs {
+            statuses.push(store.status(&run.id)?);
+        }
+        let done = statuses.iter().filter_map(|status| match status {
+            RunStatus::Done(report) => Some((**report).clone()),
+            _ => None,
+        });
+        let mut costs = Costs::from_done(done.collect());
+        let mut rows = Vec::new();
+        for (run, status) in plan.runs.iter().zip(&statuses) {
+            let cost = match status {
+                RunStatus::Done(_) => None,
+                _ => Some(costs.of(&run.config, train_examples(&run.config)?)?),
+            };
+            rows.push((run, status, cost));
+        }
+        if self.json {
+            let listed: Vec<_> = rows.iter().map(|(run, status, cost)| listed(run, status, *cost)).collect();
+            print_json(&listed)?;
+        } else {
+            print(&table(plan, &rows))?;
+        }
+        Ok(Exit::Done)
+    }
+
+    /// What the sweep came to, and what to do next.
+    fn summary(&self, plan: &Plan, counts: &Counts) -> String {
+        let mut text = String::new();
+        line(&mut text, "sweep", &plan.title);
+        line(&mut text, "runs", &counts.to_string());
+        line(&mut text, "kept in", &self.store.display().to_string());
+        let again = Suggestion::new("sweep").with_file(&self.recipe).with_path("--store", &self.store);
+        if counts.failed > 0 {
+            let _ = writeln!(text, "\nTry the failed runs again with:\n  {again} --retry-failed");
+        } else if counts.is_incomplete() {
+            let _ = writeln!(text, "\nGo on with:\n  {again}");
+        } else {
+            let list = Suggestion::new("runs list").with_path("--store", &self.store);
+            let _ = writeln!(text, "\nSee them with:\n  {list}");
+        }
+        text
+    }
+}
+
+/// How far a run is, in one word.
+pub(super) const fn status_word(status: &RunStatus) -> &'static str {
+    match status {
+        RunStatus::Missing => "to do",
+        RunStatus::Started(_) => "started",
+        RunStatus::Running => "running",
+        RunStatus::Failed(_) => "failed",
+        RunStatus::Done(_) => "done",
+    }
+}
+
+fn listed<'a>(run: &'a PlannedRun, status: &RunStatus, cost: Option<Cost>) -> Listed<'a> {
+    let setting = |(key, value): &(String, String)| {
+        let value = serde_json::from_str(value).unwrap_or_else(|_| value.as_str().into());
+        (key.clone(), value)
+    };
+    let problem = match status {
+        RunStatus::Failed(problem) => Some(problem.clone()),
+        _ => None,
+    };
+    Listed {
+        id: &run.id,
+        block: &run.block,
+        settings: run.settings.iter().map(setting).collect(),
+        status: status_word(status),
+        problem,
+        step_seconds: cost.map(|cost| cost.step.as_secs_f64()),
+        epoch_seconds: cost.map(|cost| cost.epoch.as_secs_f64()),
+        training_seconds: cost.and_then(|cost| cost.training()).map(|time| time.as_secs_f64()),
+        config: &run.config,
+    }
+}
+
+/// The dry run for people.
+fn table(plan: &Plan, rows: &[(&PlannedRun, &RunStatus, Option<Cost>)]) -> String {
+    let mut table = Table::new([
+        ("block", Align::Left),
+        ("settings", Align::Left),
+        ("run", Align::Left),
+        ("status", Align::Left),
+        ("step", Align::Right),
+        ("epoch", Align::Right),
+        ("epochs", Align::Right),
+        ("training", Align::Right),
+    ]);
+    let time = |time: Option<Duration>| time.map_or_else(String::new, duration);
+    let (mut total, mut unknown) = (Duration::ZERO, 0);
+    for (run, status, cost) in rows {
+        let training = cost.and_then(|cost| cost.training());
+        total += training.unwrap_or_default();
+        unknown += usize::from(cost.is_some() && training.is_none());
+        let epochs = cost.and_then(|cost| cost.epochs);
+        table.push([
+            run.block.clone(),
+            run.label(),
+            run.id.clone(),
+            status_word(status).to_owned(),
+            time(cost.map(|cost| cost.step)),
+            time(cost.map(|cost| cost.epoch)),
+            epochs.map_or_else(String::new, |epochs| format!("~{epochs:.0}")),
+            time(training),
+        ]);
+    }
+    let mut text = format!("{}\n\n{}", plan.title, table.render());
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "\n{}, {} to make",
+        plural(rows.len(), "run"),
+        rows.iter().filter(|row| row.2.is_some()).count()
+    );
+    if total > Duration::ZERO {
+        let _ =
+            writeln!(text, "about {} of training, without measurements, one run at a time", duration(total));
+    }
+    if unknown > 0 {
+        note(&format!(
+            "the number of epochs of {} is not known; it is estimated from runs of the same network that are done",
+            plural(unknown, "run")
+        ));
+    }
+    text
+}
