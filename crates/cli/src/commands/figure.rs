@@ -16,7 +16,7 @@ use crate::output::{line, note, print};
 #[derive(Args, Debug)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct FigureCommand {
-    /// The recipe; its [figure] says what is drawn
+    /// The recipe; its table `figure` says what is drawn
     recipe: PathBuf,
 
     /// The directory in which the runs are kept
