@@ -65,8 +65,9 @@ fn text(all: &[Both]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{bold}{section}{bold:#}  {sentence}");
         for (who, judgement) in [("these runs", runs.as_ref()), ("published", Some(published))] {
-            let Some(Judgement { verdict, conditions, .. }) = judgement else { continue };
-            let _ = writeln!(text, "  {who:<11}{}", verdict_text(*verdict, conditions));
+            let Some(Judgement { verdict, data, conditions, .. }) = judgement else { continue };
+            let data = data.as_ref().map_or_else(String::new, |data| format!(" ({data})"));
+            let _ = writeln!(text, "  {who:<11}{}{data}", verdict_text(*verdict, conditions));
             for condition in conditions {
                 let _ = writeln!(text, "    {}", condition_text(condition));
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sharpness_network::models::Nonlinearity;
+use sharpness_network::models::{Model, Nonlinearity};
 
 use crate::training::Outcome;
 use crate::{Report, Result};
@@ -12,6 +12,8 @@ use crate::{Report, Result};
 pub struct Cell {
     /// The network: its architecture, and its nonlinearity where that is not a ReLU.
     pub network: String,
+    /// The data set, and in what the runs are smaller than the paper's: examples trained on and widths.
+    pub data: String,
     /// The step size η.
     pub learning_rate: f64,
     /// The batch size; infinite where it is only known to be large.
@@ -55,10 +57,10 @@ impl Samples {
 }
 
 /// Settings that set cells apart, in a form that can be compared.
-type Key = (String, [u64; 5]);
+type Key = (String, String, [u64; 5]);
 
 impl Cell {
-    /// The cells of runs that reached their target. All runs should be of one data set and one kind of measurement.
+    /// The cells of runs that reached their target.
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) if a configuration holds a number that is not finite.
@@ -76,7 +78,7 @@ impl Cell {
             let lambda_max = between.unwrap_or(measured.lambda_max.value);
             let cell = Self::empty(report);
             let numbers = [cell.learning_rate, cell.batch_size, cell.train_examples, cell.rho, cell.dropout];
-            let key = (cell.network.clone(), numbers.map(f64::to_bits));
+            let key = (cell.network.clone(), cell.data.clone(), numbers.map(f64::to_bits));
             let cell = cells.entry(key).or_insert(cell);
             for (samples, value) in [(&mut cell.test_accuracy, accuracy), (&mut cell.lambda_max, lambda_max)]
             {
@@ -96,8 +98,20 @@ impl Cell {
             Nonlinearity::Gelu => "-gelu",
             Nonlinearity::Tanh => "-tanh",
         };
+        let examples = config.data.train_examples;
+        let examples = examples.map_or_else(String::new, |examples| format!(", {examples} examples"));
+        let published = Model::new(config.model.arch);
+        let (hidden, divisor) = (&config.model.hidden, config.model.width_divisor);
+        let mut widths = String::new();
+        if divisor != published.width_divisor {
+            widths = format!(", widths / {divisor}");
+        }
+        if *hidden != published.hidden {
+            widths = format!("{widths}, hidden {hidden:?}");
+        }
         Self {
             network: format!("{}{activation}", config.model.arch.name()),
+            data: format!("{}{examples}{widths}", config.data.name),
             learning_rate: config.training.learning_rate,
             batch_size: config.training.batch_size as f64,
             train_examples: report.training.train_examples as f64,

@@ -182,16 +182,21 @@ pub const FINDINGS: [Finding; 18] = [
 ];
 
 impl Finding {
-    /// Judges the finding by runs.
+    /// Judges the finding by runs: by those on the data for which there are the most settings, since other data have other numbers.
     pub fn judge(&self, cells: &[Cell]) -> Judgement {
         let base = self.network.strip_suffix("-bn").unwrap_or(self.network);
         let is_about = |cell: &&Cell| {
             cell.network == self.network || (self.section.starts_with("3.5") && cell.network == base)
         };
-        let about: Vec<&Cell> = cells.iter().filter(is_about).collect();
-        let conditions = if about.is_empty() { Vec::new() } else { (self.conditions)(&about) };
+        let mut by_data: BTreeMap<&str, Vec<&Cell>> = BTreeMap::new();
+        for cell in cells.iter().filter(is_about) {
+            by_data.entry(&cell.data).or_default().push(cell);
+        }
+        let most = by_data.into_iter().max_by_key(|(_, about)| about.len());
+        let (data, conditions) = most
+            .map_or((None, Vec::new()), |(data, about)| (Some(data.to_owned()), (self.conditions)(&about)));
         let verdict = together(&conditions);
-        Judgement { section: self.section, sentence: self.sentence, verdict, conditions }
+        Judgement { section: self.section, sentence: self.sentence, data, verdict, conditions }
     }
 
     /// Judges the finding by the paper's own numbers.

@@ -118,6 +118,8 @@ pub struct Judgement {
     pub section: &'static str,
     /// The finding.
     pub sentence: &'static str,
+    /// The data of the runs that it is judged by; absent where no run is about it.
+    pub data: Option<String>,
     /// Whether it holds: all conditions do, or one does not.
     pub verdict: Verdict,
     /// The conditions. None where no run is about the finding.

@@ -47,6 +47,7 @@ fn empty((_, metric, architecture, _, fixed, series, x, ..): &Line) -> Option<Ce
     let mlp = architecture.starts_with("mlp");
     Some(Cell {
         network: if mlp { "mlp".to_owned() } else { architecture.replace('_', "-") },
+        data: if mlp { "fashion-mnist".to_owned() } else { "cifar10".to_owned() },
         learning_rate: number("lr", &["lr"])?,
         batch_size: number("bs", &[]).unwrap_or(f64::INFINITY),
         train_examples: if mlp { FASHION_MNIST } else { CIFAR10 },

@@ -161,6 +161,7 @@ mod tests {
     fn cell(learning_rate: f64, accuracies: &[f64]) -> Cell {
         Cell {
             network: "mlp".to_owned(),
+            data: "digits".to_owned(),
             learning_rate,
             batch_size: 100.0,
             train_examples: 1000.0,

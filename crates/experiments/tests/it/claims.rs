@@ -50,3 +50,15 @@ fn a_finding_falls_with_its_numbers() {
     assert_eq!(verdict("3.1 (ii)", &cells), Verdict::Holds, "λ_max is what it was");
     assert!(matches!(verdict("3.4 (i)", &cells), Verdict::NotEnoughRuns { .. }), "no run has dropout");
 }
+
+#[test]
+fn runs_on_other_data_are_not_mixed_in() {
+    let finding = FINDINGS.iter().find(|finding| finding.section == "3.1 (i)").unwrap();
+    let mut cells = published_cells(&["1"]).unwrap();
+    let expected = finding.judge(&cells);
+    assert_eq!(expected.data.as_deref(), Some("cifar10"), "the data are named");
+    let mut others: Vec<Cell> = reversed().into_iter().take(10).collect();
+    others.iter_mut().for_each(|cell| cell.data = "cifar10, 5000 examples".to_owned());
+    cells.extend(others);
+    assert_eq!(finding.judge(&cells), expected, "the data with the most settings decide");
+}
