@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use sharpness_experiments::data::{Dataset, Locations};
 use sharpness_experiments::figures::Figure;
 use sharpness_experiments::store::RunStore;
 use sharpness_experiments::sweep::Plan;
@@ -26,16 +25,11 @@ pub(super) struct FigureCommand {
     /// Write the picture (SVG and PNG), its table (CSV) and its caption into this directory
     #[arg(long, value_name = "DIR", default_value = "figures")]
     out: PathBuf,
-
-    /// Look for data sets in this directory too
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
 }
 
 /// Draws the figure.
 pub(super) fn run(command: &FigureCommand) -> Result<Exit> {
-    let locations = Locations::of_process(command.data_dir.clone());
-    let plan = Plan::read(&command.recipe, &mut |name| Ok(Dataset::load(name, &locations)?.train().len()))?;
+    let plan = Plan::read(&command.recipe)?;
     let figure = Figure::new(&plan, &RunStore::new(&command.store))?;
     let name = command.recipe.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let files = figure.write(&command.out, &name)?;

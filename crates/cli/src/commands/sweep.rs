@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use sharpness_experiments::config::RunConfig;
-use sharpness_experiments::data::{Dataset, DatasetName, Locations};
+use sharpness_experiments::data::{Dataset, Locations};
 use sharpness_experiments::measures::default_memory_bytes;
 use sharpness_experiments::store::{CheckpointEvery, RunStatus, RunStore};
 use sharpness_experiments::sweep::{Cost, Costs, Plan, PlannedRun, Sweep};
@@ -104,22 +104,10 @@ pub(super) fn run(command: &SweepCommand) -> Result<Exit> {
         return Err(Usage::new("--jobs must be at least 1".to_owned()).into());
     }
     let locations = Locations::of_process(command.data_dir.clone());
-    let mut sizes: Vec<(DatasetName, usize)> = Vec::new();
-    let mut train_examples = |name| match sizes.iter().find(|(known, _)| *known == name) {
-        Some((_, size)) => Ok(*size),
-        None => {
-            let size = Dataset::load(name, &locations)?.train().len();
-            sizes.push((name, size));
-            Ok(size)
-        }
-    };
-    let plan = Plan::read(&command.recipe, &mut train_examples)?;
+    let plan = Plan::read(&command.recipe)?;
     let store = RunStore::new(&command.store);
     if command.dry_run {
-        let examples = |config: &RunConfig| {
-            config.data.train_examples.map_or_else(|| train_examples(config.data.name), Ok)
-        };
-        return command.show(&plan, &store, examples);
+        return command.show(&plan, &store);
     }
     let watch = SweepWatch::new(&plan, &interrupt);
     let load = |name| Dataset::load(name, &locations);
@@ -146,12 +134,7 @@ pub(super) fn run(command: &SweepCommand) -> Result<Exit> {
 
 impl SweepCommand {
     /// The runs, which are done, and what the others will cost.
-    fn show(
-        &self,
-        plan: &Plan,
-        store: &RunStore,
-        mut train_examples: impl FnMut(&RunConfig) -> sharpness_experiments::Result<usize>,
-    ) -> Result<Exit> {
+    fn show(&self, plan: &Plan, store: &RunStore) -> Result<Exit> {
         let mut statuses = Vec::new();
         for run in &plan.runs {
             statuses.push(store.status(&run.id)?);
@@ -165,7 +148,7 @@ impl SweepCommand {
         for (run, status) in plan.runs.iter().zip(&statuses) {
             let cost = match status {
                 RunStatus::Done(_) => None,
-                _ => Some(costs.of(&run.config, train_examples(&run.config)?)?),
+                _ => Some(costs.of(&run.config)?),
             };
             rows.push((run, status, cost));
         }

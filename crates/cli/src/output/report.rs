@@ -47,11 +47,8 @@ pub(crate) fn measurement(text: &mut String, measured: &Measurement) {
         let [found, bound] = [maximum, bound].map(|loss| significant(*loss, 4));
         let relation = if *holds { "holds" } else { "DOES NOT HOLD" };
         let found = format!("{found} found within ρ = {rho}, bound {bound}");
-        line(
-            text,
-            "SAM bound",
-            &format!("{relation}: {found} (the rise is {} of the bound's)", percent(*tightness)),
-        );
+        let share = tightness.map(|share| format!(" (the rise is {} of the bound's)", percent(share)));
+        line(text, "SAM bound", &format!("{relation}: {found}{}", share.unwrap_or_default()));
     }
     line(
         text,

@@ -83,6 +83,15 @@ impl DatasetName {
         10
     }
 
+    /// The number of training examples.
+    pub fn train_examples(self) -> usize {
+        match self {
+            Self::Digits => 1442,
+            Self::FashionMnist | Self::Mnist => 60_000,
+            Self::Cifar10 => 50_000,
+        }
+    }
+
     /// The largest value that a raw pixel can have, which stands for full brightness.
     pub fn pixel_max(self) -> u8 {
         match self {

@@ -6,6 +6,8 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 
 /// The share of an axis that is left free at its ends.
 const MARGIN: f64 = 0.06;
+/// More ticks than an axis is ever asked for.
+const MOST_TICKS: usize = 100;
 /// Steps of ticks in a decade.
 const STEPS: [f64; 3] = [1.0, 2.0, 5.0];
 
@@ -74,7 +76,8 @@ fn linear_ticks(range: &Range<f64>, most: f64) -> Vec<f64> {
     let step = step.unwrap_or(rough);
     let first = (range.start / step).ceil();
     let ticks = std::iter::successors(Some(first), |tick| Some(tick + 1.0)).map(|tick| tick * step);
-    ticks.take_while(|tick| *tick <= range.end).collect()
+    // Numbers that are huge beside their distance have no next tick.
+    ticks.take_while(|tick| *tick <= range.end).take(MOST_TICKS).collect()
 }
 
 impl ValueFormatter<f64> for Axis {

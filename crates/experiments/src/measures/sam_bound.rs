@@ -10,7 +10,7 @@ use crate::Result;
 
 /// Steps of an ascent.
 const STEPS: usize = 20;
-/// An ascent ends when a step gains less than this fraction of what was gained.
+/// An ascent ends when a step gains less than this fraction of what the ascent has gained.
 const GAIN: f64 = 1e-4;
 
 /// The largest loss that was found near the weights, and the bound on it.
@@ -25,8 +25,8 @@ pub struct SamBound {
     pub bound: f64,
     /// Whether the bound lies above what was found.
     pub holds: bool,
-    /// `(maximum - L) / (bound - L)`: 1 is a bound that is reached.
-    pub tightness: f64,
+    /// `(maximum - L) / (bound - L)`: 1 is a bound that is reached. Absent where the bound does not lie above the loss.
+    pub tightness: Option<f64>,
     /// Gradients that the ascents took.
     pub gradients: usize,
 }
@@ -51,6 +51,7 @@ pub(super) fn sam_bound<B: Backend>(
     let opposite: Vec<f64> = at.eigenvector.iter().map(|x| -x).collect();
     for start in [at.gradient, at.eigenvector, &opposite] {
         let mut direction = start.to_vec();
+        let mut reached = at.loss;
         for _ in 0..STEPS {
             // The step of projected ascent in the limit of large steps, which ends at the maximum of a quadratic loss.
             if !scale_to(&mut direction, rho) {
@@ -60,16 +61,17 @@ pub(super) fn sam_bound<B: Backend>(
             let moved = Weights { parameters: moved, state: weights.state.clone() };
             let here = problem.linearize(&moved, "a point near the weights", stop)?;
             gradients += 1;
-            let gain = here.loss() - maximum;
-            maximum = maximum.max(here.loss());
-            if gain <= GAIN * (maximum - at.loss) {
+            let gain = here.loss() - reached;
+            reached = here.loss();
+            maximum = maximum.max(reached);
+            if gain <= GAIN * (reached - at.loss).abs() {
                 break;
             }
             direction.copy_from_slice(here.gradient());
         }
     }
     let bound = at.loss + rho * norm(at.gradient) + 0.5 * rho * rho * at.lambda_max;
-    let tightness = (maximum - at.loss) / (bound - at.loss);
+    let tightness = (bound > at.loss).then(|| (maximum - at.loss) / (bound - at.loss));
     Ok(SamBound { rho, maximum, bound, holds: maximum <= bound, tightness, gradients })
 }
 

@@ -43,12 +43,12 @@ impl Costs {
         Self { done, timed: Vec::new() }
     }
 
-    /// The cost of a run on `train_examples` examples, on the threads of the current rayon pool. Times a step on random images
+    /// The cost of a run, on the threads of the current rayon pool. Times a step on random images
     /// where none of its kind has been timed.
     ///
     /// # Errors
     /// If the network does not fit the memory.
-    pub fn of(&mut self, config: &RunConfig, train_examples: usize) -> Result<Cost> {
+    pub fn of(&mut self, config: &RunConfig) -> Result<Cost> {
         let kind = kind(config);
         let known = self.timed.iter().find(|(timed, _)| *timed == kind).map(|(_, step)| *step);
         let step = match known {
@@ -63,7 +63,8 @@ impl Costs {
             }
         };
         let step = step.mul_f64(config.training.batch_size as f64 / kind.training.batch_size as f64);
-        let steps = f64::from(config.training.steps_per_epoch(train_examples));
+        let examples = config.data.train_examples.unwrap_or(config.data.name.train_examples());
+        let steps = f64::from(config.training.steps_per_epoch(examples));
         // SAM evaluates two gradients in a step.
         let share = if config.training.sam.is_some() { 1.0 / 6.0 } else { 1.0 / 3.0 };
         Ok(Cost { step, epoch: step.mul_f64(steps * (1.0 + share)), epochs: self.epochs(config) })

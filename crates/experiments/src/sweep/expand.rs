@@ -63,29 +63,25 @@ impl PlannedRun {
 }
 
 impl Plan {
-    /// Reads a recipe and resolves its runs. `train_examples` gives the size of a data set's training set.
+    /// Reads a recipe and resolves its runs.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be read; [`Error::File`] with the line for whatever it says wrong: no TOML, a key that does
     /// not exist (with the nearest one that does), a value of the wrong type or out of its range, settings that contradict
-    /// each other; the errors of `train_examples`.
-    pub fn read(path: &Path, train_examples: &mut dyn FnMut(DatasetName) -> Result<usize>) -> Result<Self> {
-        Self::of(&Recipe::read(path)?, train_examples)
+    /// each other.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::of(&Recipe::read(path)?)
     }
 
     /// As [`Self::read`], for the content `text` of the file `path`.
     ///
     /// # Errors
     /// As there.
-    pub fn parse(
-        path: &Path,
-        text: &str,
-        train_examples: &mut dyn FnMut(DatasetName) -> Result<usize>,
-    ) -> Result<Self> {
-        Self::of(&Recipe::parse(path, text)?, train_examples)
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        Self::of(&Recipe::parse(path, text)?)
     }
 
-    fn of(recipe: &Recipe, train_examples: &mut dyn FnMut(DatasetName) -> Result<usize>) -> Result<Self> {
+    fn of(recipe: &Recipe) -> Result<Self> {
         let mut runs = Vec::new();
         for block in &recipe.blocks {
             let counts = block.axes.iter().map(|axis| axis.points.len());
@@ -96,7 +92,7 @@ impl Plan {
                 return Err(Error::File { file: recipe.file.clone(), line: block.line, problem });
             }
             for index in 0..count {
-                runs.push(Expansion { recipe, block }.run(index, train_examples)?);
+                runs.push(Expansion { recipe, block }.run(index)?);
             }
         }
         let block = |Block { name, panel, published, .. }: &Block| PlannedBlock {
@@ -121,11 +117,7 @@ impl Expansion<'_> {
     }
 
     /// The `index`th combination of the block; the last axis changes fastest.
-    fn run(
-        &self,
-        mut index: usize,
-        train_examples: &mut dyn FnMut(DatasetName) -> Result<usize>,
-    ) -> Result<PlannedRun> {
+    fn run(&self, mut index: usize) -> Result<PlannedRun> {
         let Block { fixed, axes, ratios, .. } = self.block;
         let mut varied: Vec<Setting> = Vec::new();
         for axis in axes.iter().rev() {
@@ -141,7 +133,7 @@ impl Expansion<'_> {
             varied.push(derived);
         }
         let settings: Vec<&Setting> = fixed.iter().chain(&varied).collect();
-        let config = self.config(&settings, train_examples)?;
+        let config = self.config(&settings)?;
         let shown = |setting: &Setting| (setting.key.clone(), shown(&setting.value));
         let settings = varied.iter().map(shown).collect();
         Ok(PlannedRun { id: config.id()?, config, block: self.block.name.clone(), settings })
@@ -185,11 +177,7 @@ impl Expansion<'_> {
         Ok(Setting { key: key.clone(), value, line: *line })
     }
 
-    fn config(
-        &self,
-        settings: &[&Setting],
-        train_examples: &mut dyn FnMut(DatasetName) -> Result<usize>,
-    ) -> Result<RunConfig> {
+    fn config(&self, settings: &[&Setting]) -> Result<RunConfig> {
         let mut table = Table::new();
         for setting in settings {
             set(&mut table, &setting.key, setting.value.clone());
@@ -210,7 +198,7 @@ impl Expansion<'_> {
         let overlaid = base.overlaid(&table);
         let mut config =
             overlaid.map_err(|(key, problem)| self.error(line(&key), format!("{key}: {problem}")))?;
-        let examples = train_examples(config.data.name)?;
+        let examples = config.data.name.train_examples();
         let available = config.data.train_examples.unwrap_or(examples);
         let training = &mut config.training;
         // A radius of 0 is plain SGD, and shares its runs.

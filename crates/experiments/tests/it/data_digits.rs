@@ -10,6 +10,7 @@ fn digits() -> Dataset {
 fn the_split_is_fixed_and_stratified() {
     let digits = digits();
     assert_eq!((digits.train().len(), digits.test().len()), (1442, 355), "training and test examples");
+    assert_eq!(digits.name().train_examples(), 1442, "the number is known without the data");
     let counts = |part: Part| {
         let mut counts = [0; 10];
         for &label in digits.split(part).labels() {

@@ -11,6 +11,9 @@ fn check(data: &Standardized, train: usize, test: usize, mean: &[f64], deviation
     for (part, examples) in [(Part::Train, train), (Part::Test, test)] {
         let split = data.dataset().split(part);
         assert_eq!(split.len(), examples, "examples of {name} {part:?}");
+        if part == Part::Train {
+            assert_eq!(name.train_examples(), examples, "the number is known without the data of {name}");
+        }
         assert_eq!(split.pixels().len(), examples * plane * mean.len(), "pixels of {name} {part:?}");
         let mut counts = [0; 10];
         split.labels().iter().for_each(|&label| counts[usize::from(label)] += 1);

@@ -10,7 +10,7 @@ use tempfile::tempdir;
 fn paper(number: u32) -> Option<Plan> {
     let path = format!("{}/../../recipes/paper/fig{number}.toml", env!("CARGO_MANIFEST_DIR"));
     let path = Path::new(&path);
-    path.is_file().then(|| Plan::read(path, &mut |_| Ok(50_000)).unwrap())
+    path.is_file().then(|| Plan::read(path).unwrap())
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_figure_is_written_as_picture_table_and_caption() {
 #[test]
 fn a_recipe_without_a_figure_is_told_so() {
     let text = "fixed = { arch = \"mlp\", data.name = \"digits\" }\n";
-    let plan = Plan::parse(Path::new("r.toml"), text, &mut |_| Ok(1442)).unwrap();
+    let plan = Plan::parse(Path::new("r.toml"), text).unwrap();
     let error = Figure::new(&plan, &RunStore::new("nowhere")).unwrap_err().to_string();
     assert!(error.contains("no [figure]"), "{error}");
 }

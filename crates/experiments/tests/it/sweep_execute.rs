@@ -18,7 +18,7 @@ const RECIPE: &str = "seeds = [0, 1]\n\
     grid = { learning_rate = [0.05, 0.1] }\n";
 
 fn plan(text: &str) -> Plan {
-    Plan::parse(Path::new("recipe.toml"), text, &mut |_| Ok(1442)).unwrap()
+    Plan::parse(Path::new("recipe.toml"), text).unwrap()
 }
 
 /// Notes how runs end; stops after a number of steps in all.
@@ -220,13 +220,13 @@ fn done_runs_tell_what_others_will_cost_and_are_a_table() {
     let store = RunStore::new(dir.path());
     let reports: Vec<_> = plan.runs.iter().map(|run| store.report(&run.id).unwrap().unwrap()).collect();
 
-    let cost = Costs::default().of(&plan.runs[0].config, 1442).unwrap();
+    let cost = Costs::default().of(&plan.runs[0].config).unwrap();
     assert_eq!(cost.epochs, None, "nothing is known without a run");
     assert!(cost.epoch >= cost.step.mul_f64(29.0), "an epoch has 29 steps, {cost:?}");
     let mut slower = plan.runs[0].config.clone();
     slower.training.learning_rate = 0.025;
     slower.training.max_epochs = 100;
-    let cost = Costs::from_done(reports.clone()).of(&slower, 1442).unwrap();
+    let cost = Costs::from_done(reports.clone()).of(&slower).unwrap();
     assert_eq!(cost.epochs, Some(4.0), "half the step of a run of two epochs takes twice as many");
 
     let table = RunTable::new(&reports).unwrap();
