@@ -12,7 +12,7 @@ use crate::exit::Usage;
 use crate::output::count;
 
 /// The flags of the keys of a configuration.
-const FLAGS: [(&str, &str); 23] = [
+const FLAGS: [(&str, &str); 24] = [
     ("seed", "--seed"),
     ("data.train_examples", "--train-examples"),
     ("model", "--hidden"),
@@ -34,6 +34,7 @@ const FLAGS: [(&str, &str); 23] = [
     ("measure.bound_rtol", "--bound-rtol"),
     ("measure.trace", "--trace"),
     ("measure.sam_bound", "--sam-bound"),
+    ("measure.through_training", "--through-training"),
     ("data.name", "--dataset"),
     ("model.arch", "--arch"),
 ];

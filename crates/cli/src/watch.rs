@@ -54,6 +54,10 @@ impl<'a> Watch<'a> {
 
 impl Observer for Watch<'_> {
     fn on_step(&mut self, step: &StepReport) {
+        if self.is_measuring {
+            self.is_measuring = false;
+            self.progress = Progress::new(TEMPLATE);
+        }
         let (position, total) = (u64::from(step.step_in_epoch), u64::from(step.steps_per_epoch));
         let last_epoch = &self.last_epoch;
         self.progress.update(position, total, || {
@@ -66,7 +70,10 @@ impl Observer for Watch<'_> {
         let left =
             self.time_left().map_or_else(String::new, |left| format!(", about {} left", duration(left)));
         let (accuracy, target) = (percent(metrics.train_accuracy), percent(self.target_accuracy));
-        self.last_epoch = format!(", train accuracy {accuracy} of {target}{left}");
+        let lambda = metrics.lambda_max.as_ref();
+        let lambda =
+            lambda.map_or_else(String::new, |found| format!(", λ_max {}", significant(found.value, 3)));
+        self.last_epoch = format!(", train accuracy {accuracy} of {target}{lambda}{left}");
     }
 
     fn on_measure(&mut self, progress: &MeasureProgress) {

@@ -192,6 +192,10 @@ pub struct MeasureConfig {
     /// The radius ρ at which the bound of the paper's appendix A.1 on the objective of SAM is tested; it is not where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sam_bound: Option<f64>,
+    /// λ_max is also measured before the first step and at the end of each epoch, to this relative residual; it is not where
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through_training: Option<f64>,
 }
 
 impl MeasureConfig {
@@ -210,6 +214,7 @@ impl MeasureConfig {
             max_products: 500,
             trace: None,
             sam_bound: None,
+            through_training: None,
         }
     }
 }

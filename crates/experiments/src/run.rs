@@ -10,6 +10,7 @@ use sharpness_network::{Cpu, Network, Weights};
 
 use crate::config::{LossName, Precision, RunConfig};
 use crate::data::{Dataset, Part, Standardized, class_balanced};
+use crate::measures::TrackedLambdaMax;
 use crate::optimizers::Optimizer;
 use crate::seeds::{self, Purpose};
 use crate::store::{CheckpointEvery, Journal, Opened, RunDir};
@@ -74,6 +75,9 @@ pub struct TrainReport {
     pub train_examples: usize,
     /// Test examples.
     pub test_examples: usize,
+    /// λ_max before the first step and at the end of each epoch, where it is measured through training.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lambda_max: Vec<TrackedLambdaMax>,
 }
 
 impl TrainReport {
@@ -92,7 +96,15 @@ impl TrainReport {
             parameters: counts.0,
             train_examples: counts.1,
             test_examples: counts.2,
+            lambda_max: progress.lambda_max.clone(),
         }
+    }
+
+    /// The median number of products of λ_max through training, without the first one, which has nothing to start from.
+    pub fn median_products(&self) -> Option<usize> {
+        let mut products: Vec<usize> = self.lambda_max.iter().skip(1).map(|found| found.products).collect();
+        products.sort_unstable();
+        products.get(products.len() / 2).copied()
     }
 }
 
@@ -185,7 +197,7 @@ fn train_on<B: Backend>(
     };
     let (outcome, state) = match start.progress.outcome {
         Some(outcome) => (outcome, start),
-        None => Trainer::new(config, &network, data, &trained, start).run(journal.as_mut(), observer)?,
+        None => Trainer::new(config, &network, data, &trained, start)?.run(journal.as_mut(), observer)?,
     };
     drop(journal);
     if let Some(dir) = dir.as_ref().filter(|_| outcome != Outcome::Interrupted) {
@@ -201,7 +213,7 @@ fn start<B: Backend>(config: &RunConfig, network: &Network<B>, dir: Option<&RunD
     let checkpoint = dir.map_or(Ok(None), |dir| dir.checkpoint(dims))?;
     Ok(checkpoint.unwrap_or_else(|| {
         let weights = Weights::initial(network, Purpose::Weights.seed(config.seed));
-        TrainState { weights, momentum: None, progress: Progress::default() }
+        TrainState { weights, momentum: None, eigenvector: None, progress: Progress::default() }
     }))
 }
 

@@ -69,6 +69,10 @@ struct RunArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     between_iterates: Option<bool>,
 
+    /// Also measure λ_max before the first step and at the end of each epoch, to this relative residual
+    #[arg(long, value_name = "TOL", allow_negative_numbers = true)]
+    through_training: Option<f64>,
+
     /// Train only
     #[arg(long)]
     no_measure: bool,
@@ -146,6 +150,7 @@ impl TrainCommand {
         self.measure.apply(&mut config.measure);
         config.measure.between_iterates =
             self.run.between_iterates.unwrap_or(config.measure.between_iterates);
+        config.measure.through_training = self.run.through_training.or(config.measure.through_training);
         self.engine.apply(&mut config);
         Ok(config)
     }
@@ -228,6 +233,11 @@ pub(super) fn report_text(report: &Report) -> String {
                 &format!("{value}   loss {} on {} examples", significant(loss, 4), count(examples)),
             );
         }
+    }
+    if let (Some(last), Some(products)) = (training.lambda_max.last(), training.median_products()) {
+        let (value, count) = (significant(last.value, 4), training.lambda_max.len());
+        let each = format!("last {value} of {count} through training, {products} products each (median)");
+        line(&mut text, "λ_max", &each);
     }
     if let Some(loss) = training.last_batch_loss.filter(|_| training.outcome == Outcome::Diverged) {
         line(&mut text, "last loss", &significant(loss, 4));

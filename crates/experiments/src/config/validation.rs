@@ -100,6 +100,7 @@ impl MeasureConfig {
         positive(self.rtol, "measure.rtol")?;
         self.bound_rtol.map_or(Ok(()), |rtol| positive(rtol, "measure.bound_rtol"))?;
         self.sam_bound.map_or(Ok(()), |rho| positive(rho, "measure.sam_bound"))?;
+        self.through_training.map_or(Ok(()), |rtol| positive(rtol, "measure.through_training"))?;
         at_least_one(self.max_products, "measure.max_products")?;
         let probes = self.trace.unwrap_or(2);
         require(probes >= 2, "measure.trace", || format!("must be at least 2 probes, got {probes}"))

@@ -11,6 +11,7 @@
 //! | `problem.rs` | the examples, the operator and the solver |
 //! | `between_iterates.rs` | λ_max along the step between two iterates |
 //! | `sam_bound.rs` | the bound of appendix A.1 on the objective of SAM |
+//! | `through_training.rs` | λ_max again and again while the network is trained |
 //! | `subset_sizes.rs` | how far λ_max moves with the examples |
 //! | `memory.rs` | how the memory is shared, and how much there is |
 
@@ -20,6 +21,7 @@ mod memory;
 mod problem;
 mod sam_bound;
 mod subset_sizes;
+mod through_training;
 
 use std::time::Instant;
 
@@ -33,6 +35,8 @@ pub use measurement::{Eigenvalue, Measurement, Trace};
 pub use memory::{Memory, default_memory_bytes, peak_bytes};
 pub use sam_bound::SamBound;
 pub use subset_sizes::{SubsetSize, subset_sizes};
+pub use through_training::TrackedLambdaMax;
+pub(crate) use through_training::Tracker;
 
 use crate::Result;
 use crate::config::MeasureConfig;

@@ -22,6 +22,7 @@ const TRACE_RTOL: f64 = 0.01;
 const TRACE_BLOCK: usize = 8;
 
 /// The measured examples: some of the training split.
+#[derive(Debug)]
 struct Measured<'a> {
     data: &'a Standardized,
     indices: Vec<u32>,
@@ -42,10 +43,11 @@ impl Examples for Measured<'_> {
 }
 
 /// Everything that a measurement depends on but the weights.
+#[derive(Debug)]
 pub(crate) struct Problem<'a, B: Backend> {
     network: &'a Network<B>,
     examples: Measured<'a>,
-    config: &'a MeasureConfig,
+    config: MeasureConfig,
     seed: u64,
     pass: Pass,
     chunk: usize,
@@ -57,7 +59,7 @@ impl<'a, B: Backend> Problem<'a, B> {
         network: &'a Network<B>,
         data: &'a Standardized,
         train_indices: &[u32],
-        config: &'a MeasureConfig,
+        config: &MeasureConfig,
         seed: u64,
         memory_bytes: usize,
     ) -> Result<Self> {
@@ -79,7 +81,15 @@ impl<'a, B: Backend> Problem<'a, B> {
         let shares = Shares::new(network, (indices.len(), chunk), config.top_k, memory_bytes)?;
         let batch_norm = if batch { BatchNorm::Batch } else { BatchNorm::Running };
         let pass = Pass { batch_norm, dropout: None };
-        Ok(Self { network, examples: Measured { data, indices }, config, seed, pass, chunk, shares })
+        Ok(Self {
+            network,
+            examples: Measured { data, indices },
+            config: config.clone(),
+            seed,
+            pass,
+            chunk,
+            shares,
+        })
     }
 
     /// The number of measured examples.

@@ -1,6 +1,7 @@
 //! A checkpoint: one safetensors file with all that a run needs to go on.
 //!
-//! Tensors `parameters`, `running_statistics` and, with momentum, `momentum`, flat and in the precision of the run; in the
+//! Tensors `parameters`, `running_statistics` and, with momentum, `momentum`, where λ_max is measured
+//! through training, `eigenvector`, flat and in the precision of the run; in the
 //! metadata the run's name, the progress, and a digest of both progress and tensors.
 
 use std::collections::HashMap;
@@ -21,10 +22,10 @@ use crate::{Error, Result};
 const KEY: &str = "sharpness";
 
 /// The tensors, in the order of the digest.
-const NAMES: [&str; 3] = ["parameters", "running_statistics", "momentum"];
+const NAMES: [&str; 4] = ["parameters", "running_statistics", "momentum", "eigenvector"];
 
 /// Bytes beyond the tensors that a checkpoint never reaches.
-const HEADER_LIMIT: u64 = 1 << 20;
+const HEADER_LIMIT: u64 = 1 << 24;
 
 /// What the metadata hold.
 #[derive(Serialize, Deserialize)]
@@ -40,7 +41,8 @@ struct Header {
 /// # Errors
 /// [`Error::Io`] if the disk is full or the directory cannot be written; the last checkpoint is kept then.
 pub(super) fn write(path: &Path, run: &str, precision: Precision, state: &TrainState) -> Result<()> {
-    let vectors = [Some(&state.weights.parameters), Some(&state.weights.state), state.momentum.as_ref()];
+    let TrainState { weights, momentum, eigenvector, .. } = state;
+    let vectors = [Some(&weights.parameters), Some(&weights.state), momentum.as_ref(), eigenvector.as_ref()];
     let data: Vec<(&str, usize, Vec<u8>)> = NAMES
         .into_iter()
         .zip(vectors)
@@ -80,7 +82,7 @@ pub(super) fn read(
         problem,
         way_out: "delete it to train this run again from its start, or restore it",
     };
-    let limit = (2 * dim + state_dim) as u64 * size_of::<f64>() as u64 + HEADER_LIMIT;
+    let limit = (3 * dim + state_dim) as u64 * size_of::<f64>() as u64 + HEADER_LIMIT;
     if size > limit {
         return Err(damaged(format!("it has {size} bytes; a checkpoint of this run has at most {limit}")));
     }
@@ -106,7 +108,7 @@ fn decode(
     }
     let mut digested = Vec::new();
     let mut vectors = Vec::new();
-    for (name, len) in NAMES.into_iter().zip([dim, state_dim, dim]) {
+    for (name, len) in NAMES.into_iter().zip([dim, state_dim, dim, dim]) {
         match file.tensor(name) {
             Ok(view) if view.dtype() == dtype(precision) && view.shape() == [len] => {
                 digested.push(view.data());
@@ -128,12 +130,12 @@ fn decode(
         serde_json::from_str(&header.progress).map_err(|e| format!("its progress cannot be read ({e})"))?;
     let mut vectors = vectors.into_iter();
     let mut next = || vectors.next().flatten();
-    let (parameters, statistics, momentum) = (next(), next(), next());
+    let (parameters, statistics, momentum, eigenvector) = (next(), next(), next(), next());
     let (Some(parameters), Some(statistics)) = (parameters, statistics) else {
         return Err("`parameters` or `running_statistics` are missing".to_owned());
     };
     let weights = Weights { parameters, state: statistics };
-    Ok(TrainState { weights, momentum, progress })
+    Ok(TrainState { weights, momentum, eigenvector, progress })
 }
 
 const fn dtype(precision: Precision) -> Dtype {

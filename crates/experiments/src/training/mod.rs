@@ -18,7 +18,7 @@ pub use self::memory::training_bytes;
 pub(crate) use self::trainer::Trainer;
 use crate::config::RunConfig;
 use crate::data::{Part, Standardized};
-use crate::measures::MeasureProgress;
+use crate::measures::{MeasureProgress, TrackedLambdaMax};
 use crate::optimizers::{Examples, Images};
 use crate::seeds::Purpose;
 
@@ -57,6 +57,9 @@ pub struct EpochMetrics {
     /// The accuracy on the test set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f64>,
+    /// λ_max at the epoch's end, where it is measured through training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lambda_max: Option<TrackedLambdaMax>,
 }
 
 /// How far a run has come. With the configuration it determines all that follows.
@@ -78,6 +81,9 @@ pub struct Progress {
     pub last_batch_loss: Option<f64>,
     /// The metrics of the last epoch that ended with finite numbers.
     pub last_epoch: Option<EpochMetrics>,
+    /// λ_max so far, where it is measured through training.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lambda_max: Vec<TrackedLambdaMax>,
     /// The time that training has taken, in seconds.
     pub seconds: f64,
     /// How the training ended, once it has.
@@ -91,6 +97,8 @@ pub struct TrainState {
     pub weights: Weights,
     /// The momentum buffer, once a step with momentum has been made.
     pub momentum: Option<Vec<f64>>,
+    /// The eigenvector of the last λ_max, where that is measured through training.
+    pub eigenvector: Option<Vec<f64>>,
     /// How far the run has come.
     pub progress: Progress,
 }

@@ -1,5 +1,6 @@
 //! The loop over epochs and steps.
 
+use std::cell::RefCell;
 use std::time::Instant;
 
 use sharpness_network::Network;
@@ -7,12 +8,13 @@ use sharpness_network::backend::Backend;
 
 use super::evaluation::Evaluation;
 use super::{EpochMetrics, Observer, Outcome, PartExamples, Progress, StepReport, TrainState, training_pass};
-use crate::Result;
 use crate::config::RunConfig;
 use crate::data::{Part, Standardized};
+use crate::measures::Tracker;
 use crate::optimizers::Optimizer;
 use crate::seeds;
 use crate::store::Journal;
+use crate::{Error, Result};
 
 /// A training under way.
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub(crate) struct Trainer<'a, B: Backend> {
     order: Vec<u32>,
     optimizer: Optimizer<'a, B>,
     evaluation: Evaluation<B>,
+    tracker: Option<Tracker<'a, B>>,
     progress: Progress,
     /// When this process began, and the seconds before that.
     started: (Instant, f64),
@@ -35,18 +38,22 @@ pub(crate) struct Trainer<'a, B: Backend> {
 
 impl<'a, B: Backend> Trainer<'a, B> {
     /// A training that goes on at `state`, on the examples `trained` of the training set.
+    ///
+    /// # Errors
+    /// If λ_max is to be measured through training, and the memory does not suffice.
     pub(crate) fn new(
         config: &'a RunConfig,
         network: &'a Network<B>,
         data: &'a Standardized,
         trained: &'a [u32],
         state: TrainState,
-    ) -> Self {
-        let TrainState { weights, momentum, progress } = state;
+    ) -> Result<Self> {
+        let TrainState { weights, momentum, eigenvector, progress } = state;
         let tested: Vec<u32> = (0_u32..).take(data.dataset().test().len()).collect();
-        Self {
+        Ok(Self {
             optimizer: Optimizer::new(network, &config.training, &weights, momentum.as_deref()),
             evaluation: Evaluation::new(network, trained.len().max(tested.len())),
+            tracker: Tracker::new(config, network, data, trained, eigenvector)?,
             order: Vec::with_capacity(trained.len()),
             started: (Instant::now(), progress.seconds),
             config,
@@ -55,7 +62,7 @@ impl<'a, B: Backend> Trainer<'a, B> {
             trained,
             tested,
             progress,
-        }
+        })
     }
 
     /// Trains until there is an outcome, and gives it with the last iterate.
@@ -64,6 +71,9 @@ impl<'a, B: Backend> Trainer<'a, B> {
         mut journal: Option<&mut Journal<'_>>,
         observer: &mut dyn Observer,
     ) -> Result<(Outcome, TrainState)> {
+        if self.progress.step == 0 && self.track(observer)? {
+            return Ok((Outcome::Interrupted, self.snapshot()));
+        }
         let outcome = loop {
             let outcome = match self.steps(journal.as_deref_mut(), observer)? {
                 Some(outcome) => Some(outcome),
@@ -141,6 +151,10 @@ impl<'a, B: Backend> Trainer<'a, B> {
             return Ok(Some(Outcome::Diverged));
         }
 
+        if self.track(observer)? {
+            return Ok(Some(Outcome::Interrupted));
+        }
+        let lambda_max = self.progress.lambda_max.last().cloned();
         let seen = self.progress.seen as f64;
         let metrics = EpochMetrics {
             epoch,
@@ -151,6 +165,7 @@ impl<'a, B: Backend> Trainer<'a, B> {
             train_accuracy: train.correct,
             test_loss: test.map(|test| test.loss),
             test_accuracy: test.map(|test| test.correct),
+            lambda_max,
         };
         if let Some(journal) = &mut journal {
             journal.append(&metrics)?;
@@ -169,6 +184,21 @@ impl<'a, B: Backend> Trainer<'a, B> {
         Ok(outcome)
     }
 
+    /// Measures λ_max where it is measured through training. Says whether it was stopped.
+    fn track(&mut self, observer: &mut dyn Observer) -> Result<bool> {
+        let Some(tracker) = &mut self.tracker else { return Ok(false) };
+        let (weights, step) = (self.optimizer.weights(), self.progress.step);
+        let observer = RefCell::new(observer);
+        let mut on_progress = |progress: &_| observer.borrow_mut().on_measure(progress);
+        let stop = || observer.borrow_mut().should_stop();
+        match tracker.measure(&weights, step, &mut on_progress, &stop) {
+            Ok(found) => self.progress.lambda_max.push(found),
+            Err(Error::MeasureStopped) => return Ok(true),
+            Err(error) => return Err(error),
+        }
+        Ok(false)
+    }
+
     /// Mean loss and accuracy over the examples of one part.
     fn mean(&mut self, part: Part) -> sharpness_network::Sums {
         let numbers = match part {
@@ -183,6 +213,8 @@ impl<'a, B: Backend> Trainer<'a, B> {
         let (started, seconds_before) = self.started;
         let mut progress = self.progress.clone();
         progress.seconds = seconds_before + started.elapsed().as_secs_f64();
-        TrainState { weights: self.optimizer.weights(), momentum: self.optimizer.momentum(), progress }
+        let eigenvector = self.tracker.as_ref().and_then(Tracker::eigenvector);
+        let (weights, momentum) = (self.optimizer.weights(), self.optimizer.momentum());
+        TrainState { weights, momentum, eigenvector, progress }
     }
 }

@@ -10,7 +10,7 @@ use sharpness_experiments::training::{EpochMetrics, Observer, Outcome, StepRepor
 use sharpness_experiments::{Error, Run, RunOptions, train_run};
 use tempfile::tempdir;
 
-use crate::training_runs::{config, config_with_batch_norm, digits, options, train};
+use crate::training_runs::{config, config_with_batch_norm, config_with_tracking, digits, options, train};
 
 /// What must be the same: all but the time.
 fn content(dir: &Path, state: &TrainState) -> (TrainState, String, Vec<u8>) {
@@ -28,7 +28,7 @@ fn uninterrupted(config: &RunConfig) -> (TrainState, String, Vec<u8>) {
 
 #[test]
 fn an_interrupted_run_goes_on_bit_for_bit() {
-    for config in [config(), config_with_batch_norm()] {
+    for config in [config(), config_with_batch_norm(), config_with_tracking()] {
         let expected = uninterrupted(&config);
         let steps = expected.0.progress.step;
         for stop_at in 1..steps {

@@ -49,6 +49,14 @@ pub(crate) fn config_with_batch_norm() -> RunConfig {
     config
 }
 
+/// The first one with λ_max measured through training.
+pub(crate) fn config_with_tracking() -> RunConfig {
+    let mut config = config();
+    config.measure.examples = 60;
+    config.measure.through_training = Some(1e-2);
+    config
+}
+
 /// Stops after a number of steps, and remembers what it heard.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
