@@ -7,11 +7,17 @@ use anyhow::Result;
 use crate::step::{Action, Invocation, Step, run_all};
 
 /// What is trained, and the command that does it.
-const RUNS: &[(&str, &str)] = &[(
-    "MLP on Fashion-MNIST",
-    "cargo run --release --bin sharpness -- train --arch mlp --dataset fashion-mnist --dropout 0.1 --lr 0.1 \
-     --batch-size 100 --json",
-)];
+const RUNS: &[(&str, &str)] = &[
+    (
+        "MLP on Fashion-MNIST",
+        "cargo run --release --bin sharpness -- train --arch mlp --dataset fashion-mnist --dropout 0.1 --lr 0.1 \
+         --batch-size 100 --json",
+    ),
+    (
+        "all figures at smoke scale",
+        "cargo test --release -p sharpness-cli --test it -- --ignored all_figures_are_reproduced",
+    ),
+];
 
 /// Runs all of [`RUNS`] in turn; each ends by itself at 99 % train accuracy.
 pub(crate) fn run(root: &Path) -> Result<()> {

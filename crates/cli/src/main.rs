@@ -7,6 +7,7 @@ mod exit;
 mod interrupt;
 mod measuring;
 mod output;
+mod page;
 mod program;
 mod settings;
 mod sweep_watch;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use sharpness_experiments::Report;
 use sharpness_experiments::measures::MeasureProgress;
-use sharpness_experiments::sweep::{Plan, PlannedRun, RunEnd, SweepObserver};
+use sharpness_experiments::sweep::{Plan, PlannedRun, RunEnd, SweepObserver, TimeLeft};
 use sharpness_experiments::training::{EpochMetrics, Observer, Outcome, StepReport};
 
 use crate::exit::Exit;
@@ -71,18 +71,19 @@ impl fmt::Display for Counts {
 /// Watches a sweep.
 pub(crate) struct SweepWatch<'a> {
     interrupt: &'a Interrupt,
+    jobs: usize,
     lines: Option<(MultiProgress, ProgressBar)>,
     state: Mutex<State>,
 }
 
 struct State {
     counts: Counts,
-    started: Instant,
+    left: TimeLeft,
 }
 
 impl<'a> SweepWatch<'a> {
     /// Begins to watch the runs of a plan.
-    pub(crate) fn new(plan: &Plan, interrupt: &'a Interrupt) -> Self {
+    pub(crate) fn new(plan: &Plan, jobs: usize, interrupt: &'a Interrupt) -> Self {
         let ids: std::collections::BTreeSet<&str> = plan.runs.iter().map(|run| run.id.as_str()).collect();
         let lines = stderr().is_terminal().then(|| {
             let all = MultiProgress::new();
@@ -90,7 +91,8 @@ impl<'a> SweepWatch<'a> {
             (all, bar)
         });
         let counts = Counts { total: ids.len(), ..Counts::default() };
-        Self { interrupt, lines, state: Mutex::new(State { counts, started: Instant::now() }) }
+        let state = Mutex::new(State { counts, left: TimeLeft::new(plan) });
+        Self { interrupt, lines, jobs, state }
     }
 
     /// Takes the lines away, and says how many runs ended how.
@@ -129,20 +131,24 @@ impl SweepObserver for SweepWatch<'_> {
     fn end(&self, run: &PlannedRun, end: &RunEnd) {
         let mut state = self.state();
         let text = match end {
-            RunEnd::Known(_) => {
+            RunEnd::Known(report) => {
+                state.left.add(report);
                 state.counts.known += 1;
                 None
             }
             RunEnd::Done(report) => {
+                state.left.add(report);
                 state.counts.done += 1;
                 state.counts.diverged += usize::from(report.training.outcome == Outcome::Diverged);
                 Some(result(report))
             }
             RunEnd::Failed(problem) => {
+                state.left.forget(&run.id);
                 state.counts.failed += 1;
                 Some(format!("FAILED: {problem}"))
             }
             RunEnd::Elsewhere => {
+                state.left.forget(&run.id);
                 state.counts.elsewhere += 1;
                 Some("is being made by another process".to_owned())
             }
@@ -150,10 +156,7 @@ impl SweepObserver for SweepWatch<'_> {
         };
         let Counts { done, known, failed, elsewhere, total, .. } = state.counts;
         let ended = done + known + failed + elsewhere;
-        let left = (done > 0 && ended < total).then(|| {
-            let each = state.started.elapsed().div_f64(done as f64);
-            format!("about {} left", duration(each.mul_f64((total - ended) as f64)))
-        });
+        let left = state.left.estimate(self.jobs).map(|left| format!("about {} left", duration(left)));
         drop(state);
         if let Some((_, bar)) = &self.lines {
             bar.set_position(ended as u64);

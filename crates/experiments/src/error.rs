@@ -237,6 +237,10 @@ pub enum Error {
     #[error("cannot make the picture: {0}")]
     Picture(String),
 
+    /// A table could not be made a file.
+    #[error("cannot write the table: {0}")]
+    Table(String),
+
     // === Measures ===
     /// The loss or its gradient overflows, or is not a number.
     #[error(

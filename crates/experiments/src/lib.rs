@@ -9,6 +9,7 @@ pub mod figures;
 pub mod measures;
 pub mod optimizers;
 mod report;
+pub mod reproduce;
 mod run;
 pub mod seeds;
 pub mod store;

@@ -17,7 +17,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 pub(crate) use bench::task_parser;
 pub(crate) use data::{DataArgs, dataset_parser};
 pub(crate) use engine::EngineArgs;
-pub(crate) use measure::{MeasureArgs, match_parser};
+pub(crate) use measure::{ExampleCounts, MeasureArgs, match_parser};
 pub(crate) use model::{ArchArg, ModelArgs, architecture_parser};
 pub(crate) use training::{TrainingArgs, loss_parser};
 

@@ -4,12 +4,18 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use sharpness_experiments::Error;
+use sharpness_experiments::data::{Dataset, Locations};
 use sharpness_experiments::figures::Figure;
+use sharpness_experiments::measures::{MeasureProgress, default_memory_bytes};
 use sharpness_experiments::store::RunStore;
-use sharpness_experiments::sweep::Plan;
+use sharpness_experiments::sweep::{CompareExamples, Plan};
 
+use crate::args::ExampleCounts;
 use crate::exit::{EXIT_CODES, Exit};
-use crate::output::{line, note, print};
+use crate::interrupt::Interrupt;
+use crate::measuring::{TEMPLATE, message};
+use crate::output::{Progress, line, note, print};
 
 /// A recipe with a figure, and where its runs are.
 #[derive(Args, Debug)]
@@ -25,12 +31,55 @@ pub(super) struct FigureCommand {
     /// Write the picture (SVG and PNG), its table (CSV) and its caption into this directory
     #[arg(long, value_name = "DIR", default_value = "figures")]
     out: PathBuf,
+
+    #[command(flatten)]
+    examples: ExamplesArg,
+
+    /// Look for data sets in this directory too
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// Numbers of examples to compare.
+#[derive(Args, Debug)]
+pub(super) struct ExamplesArg {
+    /// Say how far λ_max moves with the examples: measure the runs of the first seed on these numbers of them too
+    #[arg(long, value_name = "N,N,all")]
+    examples: Option<ExampleCounts>,
+}
+
+impl ExamplesArg {
+    /// Measures what is not known yet.
+    pub(super) fn compare(
+        &self,
+        plan: &Plan,
+        store: &RunStore,
+        locations: &Locations,
+        interrupt: &Interrupt,
+    ) -> Result<()> {
+        let Some(ExampleCounts(sizes)) = &self.examples else { return Ok(()) };
+        let load = |name| Dataset::load(name, locations);
+        let compare =
+            CompareExamples { plan, store, sizes, memory_bytes: default_memory_bytes(), load: &load };
+        let mut bar = Progress::new(TEMPLATE);
+        let mut observer = |(run, runs): (usize, usize), progress: &MeasureProgress| {
+            bar.update(0, 0, || format!("run {run} of {runs}: {}", message(progress)));
+        };
+        match compare.run(&mut observer, &|| interrupt.is_raised()) {
+            Err(Error::MeasureStopped) => Ok(()),
+            done => Ok(done?),
+        }
+    }
 }
 
 /// Draws the figure.
 pub(super) fn run(command: &FigureCommand) -> Result<Exit> {
+    let interrupt = Interrupt::listen()?;
     let plan = Plan::read(&command.recipe)?;
-    let figure = Figure::new(&plan, &RunStore::new(&command.store))?;
+    let store = RunStore::new(&command.store);
+    let locations = Locations::of_process(command.data_dir.clone());
+    command.examples.compare(&plan, &store, &locations, &interrupt)?;
+    let figure = Figure::new(&plan, &store)?;
     let name = command.recipe.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let files = figure.write(&command.out, &name)?;
     if figure.reports.len() < figure.planned {
@@ -46,5 +95,5 @@ pub(super) fn run(command: &FigureCommand) -> Result<Exit> {
         line(&mut text, "", &file.display().to_string());
     }
     print(&text)?;
-    Ok(Exit::Done)
+    Ok(if interrupt.is_raised() { Exit::Interrupted } else { Exit::Done })
 }

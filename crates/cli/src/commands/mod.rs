@@ -1,13 +1,15 @@
 //! The subcommands, one file each: flags in, exit code out.
 
 mod bench;
-mod claims;
+pub(crate) mod claims;
 mod completions;
 mod data;
 mod figure;
 mod info;
 mod measure;
 mod quickstart;
+mod report;
+mod reproduce;
 mod runs;
 mod sweep;
 mod train;
@@ -37,8 +39,12 @@ enum Command {
     Sweep(sweep::SweepCommand),
     /// Draw the figure of a recipe from the runs that are done
     Figure(figure::FigureCommand),
+    /// Reproduce figures of the paper: make their runs and draw them
+    Reproduce(reproduce::ReproduceCommand),
     /// Judge the findings of the paper by runs, and by the paper's own numbers
     Claims(claims::ClaimsCommand),
+    /// Write one page of HTML with the figures, verdicts and tables of a store
+    Report(report::ReportCommand),
     /// List, filter, show and compare the runs of a store, and export them
     Runs(runs::RunsCommand),
     /// Time a training step, a Hessian-vector product and λ_max on this machine
@@ -62,7 +68,9 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Measure(command)) => measure::run(&command),
         Some(Command::Sweep(command)) => sweep::run(&command),
         Some(Command::Figure(command)) => figure::run(&command),
+        Some(Command::Reproduce(command)) => reproduce::run(&command),
         Some(Command::Claims(command)) => claims::run(&command),
+        Some(Command::Report(command)) => report::run(&command),
         Some(Command::Runs(command)) => runs::run(command),
         Some(Command::Bench(command)) => bench::run(&command),
         Some(Command::Data(command)) => data::run(command),

@@ -1,7 +1,7 @@
 //! `sharpness runs`: what a store holds.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
@@ -14,7 +14,7 @@ use super::sweep::status_word;
 use super::train::report_text;
 use crate::exit::{EXIT_CODES, Exit, Usage};
 use crate::output::{
-    Align, Table, duration_secs, line, note, percent, plural, print, print_json, significant,
+    Align, Table, duration_secs, line, note, percent, plural, print, print_bytes, print_json, significant,
 };
 
 /// Runs that are kept.
@@ -87,6 +87,8 @@ enum Format {
     Csv,
     /// A list of objects
     Json,
+    /// A Parquet file, with typed columns
+    Parquet,
 }
 
 /// Shows what is asked for.
@@ -110,6 +112,11 @@ pub(super) fn run(command: RunsCommand) -> Result<Exit> {
 }
 
 impl Choice {
+    /// The store.
+    pub(super) fn store(&self) -> &Path {
+        &self.store
+    }
+
     /// The reports of the runs that are done, and the others with their status.
     pub(super) fn runs(&self) -> Result<(Vec<Report>, Vec<Unfinished>)> {
         let filters = self.filters.iter().map(|text| Filter::parse(text));
@@ -244,6 +251,7 @@ fn export(choice: &Choice, format: Format) -> Result<()> {
             };
             print_json(&table.rows.iter().map(row).collect::<Vec<_>>())
         }
+        Format::Parquet => print_bytes(&table.parquet()?),
         Format::Csv => {
             let mut writer = csv::Writer::from_writer(Vec::new());
             writer.write_record(&table.columns)?;

@@ -43,16 +43,27 @@ Exit codes:
   2    the command line does not make sense
   130  stopped by Ctrl-C; all runs are saved";
 
-/// A recipe, and where its runs are kept.
+/// A recipe, and how its runs are made.
 #[derive(Args, Debug)]
 #[command(after_help = RECIPES)]
 pub(super) struct SweepCommand {
     /// The recipe
     recipe: PathBuf,
 
+    #[command(flatten)]
+    sweep: SweepArgs,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// How runs are made, and where they are kept.
+#[derive(Args, Debug)]
+pub(super) struct SweepArgs {
     /// Keep the runs in this directory, each under the hash of its configuration
     #[arg(long, value_name = "DIR", default_value = "runs")]
-    store: PathBuf,
+    pub(super) store: PathBuf,
 
     /// Make this many runs at once, each on its share of the threads: more runs in an hour where networks are small
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -60,7 +71,7 @@ pub(super) struct SweepCommand {
 
     /// Show the runs, which of them are done and what the others will cost; make none
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 
     /// Try again what could not be made before
     #[arg(long)]
@@ -73,10 +84,6 @@ pub(super) struct SweepCommand {
     /// Threads to work with; the results do not depend on it [default: one per core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-
-    /// Print one JSON document
-    #[arg(long)]
-    json: bool,
 }
 
 /// A run of a recipe, for programs.
@@ -99,42 +106,68 @@ struct Listed<'a> {
 /// Makes the runs, or shows them.
 pub(super) fn run(command: &SweepCommand) -> Result<Exit> {
     let interrupt = Interrupt::listen()?;
-    EngineArgs { threads: command.threads, ..EngineArgs::default() }.start_threads()?;
-    if command.jobs == 0 {
-        return Err(Usage::new("--jobs must be at least 1".to_owned()).into());
-    }
-    let locations = Locations::of_process(command.data_dir.clone());
+    command.sweep.start()?;
     let plan = Plan::read(&command.recipe)?;
-    let store = RunStore::new(&command.store);
-    if command.dry_run {
-        return command.show(&plan, &store);
+    if command.sweep.dry_run {
+        return command.sweep.show(&plan, command.json);
     }
-    let watch = SweepWatch::new(&plan, &interrupt);
-    let load = |name| Dataset::load(name, &locations);
-    Sweep {
-        plan: &plan,
-        store: &store,
-        jobs: command.jobs,
-        threads: rayon::current_num_threads(),
-        memory_bytes: default_memory_bytes(),
-        retry_failed: command.retry_failed,
-        checkpoint_every: CheckpointEvery::default(),
-        load: &load,
-    }
-    .run(&watch)?;
-    let counts = watch.finish();
+    let counts = command.sweep.make(&plan, &interrupt)?;
     if command.json {
-        let listed = plan.runs.iter().map(|run| Ok(listed(run, &store.status(&run.id)?, None)));
-        print_json(&listed.collect::<Result<Vec<_>>>()?)?;
+        command.sweep.print_runs(&plan)?;
     } else {
         print(&command.summary(&plan, &counts))?;
     }
     Ok(counts.exit(interrupt.is_raised()))
 }
 
-impl SweepCommand {
+impl SweepArgs {
+    /// Checks the flags and starts the threads.
+    pub(super) fn start(&self) -> Result<()> {
+        if self.jobs == 0 {
+            return Err(Usage::new("--jobs must be at least 1".to_owned()).into());
+        }
+        EngineArgs { threads: self.threads, ..EngineArgs::default() }.start_threads()
+    }
+
+    /// The store.
+    pub(super) fn store(&self) -> RunStore {
+        RunStore::new(&self.store)
+    }
+
+    /// Where data sets are.
+    pub(super) fn locations(&self) -> Locations {
+        Locations::of_process(self.data_dir.clone())
+    }
+
+    /// Makes all runs that are not done.
+    pub(super) fn make(&self, plan: &Plan, interrupt: &Interrupt) -> Result<Counts> {
+        let watch = SweepWatch::new(plan, self.jobs, interrupt);
+        let locations = self.locations();
+        let load = |name| Dataset::load(name, &locations);
+        Sweep {
+            plan,
+            store: &self.store(),
+            jobs: self.jobs,
+            threads: rayon::current_num_threads(),
+            memory_bytes: default_memory_bytes(),
+            retry_failed: self.retry_failed,
+            checkpoint_every: CheckpointEvery::default(),
+            load: &load,
+        }
+        .run(&watch)?;
+        Ok(watch.finish())
+    }
+
+    /// Prints the runs with their status as JSON.
+    fn print_runs(&self, plan: &Plan) -> Result<()> {
+        let store = self.store();
+        let listed = plan.runs.iter().map(|run| Ok(listed(run, &store.status(&run.id)?, None)));
+        print_json(&listed.collect::<Result<Vec<_>>>()?)
+    }
+
     /// The runs, which are done, and what the others will cost.
-    fn show(&self, plan: &Plan, store: &RunStore) -> Result<Exit> {
+    pub(super) fn show(&self, plan: &Plan, json: bool) -> Result<Exit> {
+        let store = self.store();
         let mut statuses = Vec::new();
         for run in &plan.runs {
             statuses.push(store.status(&run.id)?);
@@ -152,7 +185,7 @@ impl SweepCommand {
             };
             rows.push((run, status, cost));
         }
-        if self.json {
+        if json {
             let listed: Vec<_> = rows.iter().map(|(run, status, cost)| listed(run, status, *cost)).collect();
             print_json(&listed)?;
         } else {
@@ -160,20 +193,22 @@ impl SweepCommand {
         }
         Ok(Exit::Done)
     }
+}
 
+impl SweepCommand {
     /// What the sweep came to, and what to do next.
     fn summary(&self, plan: &Plan, counts: &Counts) -> String {
         let mut text = String::new();
         line(&mut text, "sweep", &plan.title);
         line(&mut text, "runs", &counts.to_string());
-        line(&mut text, "kept in", &self.store.display().to_string());
-        let again = Suggestion::new("sweep").with_file(&self.recipe).with_path("--store", &self.store);
+        line(&mut text, "kept in", &self.sweep.store.display().to_string());
+        let again = Suggestion::new("sweep").with_file(&self.recipe).with_path("--store", &self.sweep.store);
         if counts.failed > 0 {
             let _ = writeln!(text, "\nTry the failed runs again with:\n  {again} --retry-failed");
         } else if counts.is_incomplete() {
             let _ = writeln!(text, "\nGo on with:\n  {again}");
         } else {
-            let list = Suggestion::new("runs list").with_path("--store", &self.store);
+            let list = Suggestion::new("runs list").with_path("--store", &self.sweep.store);
             let _ = writeln!(text, "\nSee them with:\n  {list}");
         }
         text

@@ -5,7 +5,7 @@ mod progress;
 mod report;
 mod table;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -24,13 +24,28 @@ pub(crate) use table::{Align, Table};
 /// # Errors
 /// The text cannot be written, as on a full disk.
 pub(crate) fn print(text: &str) -> Result<()> {
-    let mut out = anstream::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    write(anstream::stdout().lock(), text.as_bytes())
+}
+
+fn write(mut out: impl Write, bytes: &[u8]) -> Result<()> {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
         }
         _ => Ok(()),
     }
+}
+
+/// Writes bytes to standard output, which a terminal is not meant to show.
+///
+/// # Errors
+/// As [`print()`]; if standard output is a terminal.
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<()> {
+    let out = io::stdout().lock();
+    if out.is_terminal() {
+        anyhow::bail!("this is no text; write it into a file, as in `… > runs.parquet`");
+    }
+    write(out, bytes)
 }
 
 /// Writes one JSON document to standard output.

@@ -7,6 +7,8 @@ mod information;
 mod measuring;
 mod output;
 mod program;
+mod report;
+mod reproducing;
 mod resuming;
 mod sweeping;
 mod training;

@@ -20,6 +20,8 @@ pub struct Cell {
     pub batch_size: f64,
     /// Examples trained on.
     pub train_examples: f64,
+    /// Test examples.
+    pub test_examples: f64,
     /// The radius of SAM; 0 is plain SGD.
     pub rho: f64,
     /// The dropout probability.
@@ -115,6 +117,7 @@ impl Cell {
             learning_rate: config.training.learning_rate,
             batch_size: config.training.batch_size as f64,
             train_examples: report.training.train_examples as f64,
+            test_examples: report.training.test_examples as f64,
             rho: config.training.sam.as_ref().map_or(0.0, |sam| sam.rho),
             dropout: config.model.dropout,
             test_accuracy: Samples::Runs(Vec::new()),

@@ -11,10 +11,12 @@
 mod cells;
 mod findings;
 mod judge;
+mod prediction;
 mod published;
 mod statistics;
 
 pub use cells::{Cell, Samples};
 pub use findings::{FINDINGS, Finding};
 pub use judge::{Condition, Judgement, Verdict, Wanted};
-pub use published::published_cells;
+pub use prediction::{Prediction, SignError};
+pub use published::{published_cells, published_curves};

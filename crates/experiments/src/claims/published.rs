@@ -9,6 +9,8 @@ const FIGURES: &str = include_str!("published.csv");
 /// Training examples of CIFAR-10 and Fashion-MNIST.
 const CIFAR10: f64 = 50_000.0;
 const FASHION_MNIST: f64 = 60_000.0;
+/// Test examples of both.
+const TEST: f64 = 10_000.0;
 
 /// A line of [`FIGURES`].
 type Line = (String, String, String, String, String, String, f64, f64, Option<f64>, Option<usize>);
@@ -35,6 +37,28 @@ pub fn published_cells(figures: &[&str]) -> Result<Vec<Cell>> {
     Ok(cells)
 }
 
+/// The curves of λ_max through training of a figure at a batch size, one for each run: steps and values.
+///
+/// # Errors
+/// As [`published_cells`].
+pub fn published_curves(figure: &str, batch_size: f64) -> Result<Vec<Vec<(f64, f64)>>> {
+    let damaged = |problem: String| Error::Config { key: "the published figures".to_owned(), problem };
+    let mut curves: Vec<Vec<(f64, f64)>> = Vec::new();
+    for line in csv::Reader::from_reader(FIGURES.as_bytes()).deserialize::<Line>() {
+        let line = line.map_err(|error| damaged(error.to_string()))?;
+        let of_batch = line.5 == format!("bs={batch_size}") && line.4.contains("x=iteration");
+        if line.0 != figure || !of_batch {
+            continue;
+        }
+        // The runs follow each other, so that a run begins where the steps do again.
+        match curves.last_mut().filter(|curve| curve.last().is_none_or(|last| last.0 < line.6)) {
+            Some(curve) => curve.push((line.6, line.7)),
+            None => curves.push(vec![(line.6, line.7)]),
+        }
+    }
+    Ok(curves)
+}
+
 /// The setting of a line.
 fn empty((_, metric, architecture, _, fixed, series, x, ..): &Line) -> Option<Cell> {
     let settings = fixed.split(';').chain(series.split(';')).filter_map(|part| part.split_once('='));
@@ -51,6 +75,7 @@ fn empty((_, metric, architecture, _, fixed, series, x, ..): &Line) -> Option<Ce
         learning_rate: number("lr", &["lr"])?,
         batch_size: number("bs", &[]).unwrap_or(f64::INFINITY),
         train_examples: if mlp { FASHION_MNIST } else { CIFAR10 },
+        test_examples: TEST,
         rho: number("rho", &["rho"]).unwrap_or(0.0),
         dropout: number("p", &["dropout_p"]).unwrap_or(0.0),
         test_accuracy: Samples::Runs(Vec::new()),

@@ -124,7 +124,7 @@ fn deviation(values: &[f64]) -> Option<f64> {
 }
 
 /// The value below which a share of the sorted values lies.
-fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+pub(super) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let place = share * last as f64;
     let (low, high) = (sorted.get(floor(place))?, sorted.get(floor(place.ceil()))?);
@@ -165,6 +165,7 @@ mod tests {
             learning_rate,
             batch_size: 100.0,
             train_examples: 1000.0,
+            test_examples: 10_000.0,
             rho: 0.0,
             dropout: 0.0,
             test_accuracy: Samples::Runs(accuracies.to_vec()),

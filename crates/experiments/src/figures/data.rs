@@ -1,10 +1,11 @@
 //! From runs to the points of a figure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{FigureAxis, FigureKind, FigureSpec, PublishedLine};
 use crate::Result;
-use crate::claims::{Cell, Samples, published_cells};
+use crate::claims::{Cell, Samples, published_cells, published_curves};
+use crate::measures::SubsetSize;
 use crate::store::{RunStatus, RunStore};
 use crate::sweep::Plan;
 use crate::{Error, Report};
@@ -22,6 +23,8 @@ pub struct Figure {
     pub lines: Vec<Line>,
     /// The reports of all runs that are drawn.
     pub reports: Vec<Report>,
+    /// λ_max on several numbers of examples, by the names of the runs for which it is known.
+    pub subset_sizes: BTreeMap<String, Vec<SubsetSize>>,
     /// How many runs the recipe asks for.
     pub planned: usize,
 }
@@ -39,6 +42,8 @@ pub struct Line {
     pub is_published: bool,
     /// The points, in the order of their abscissas.
     pub points: Vec<FigurePoint>,
+    /// `2 / η`, where all points have one learning rate.
+    pub edge: Option<f64>,
 }
 
 /// One setting.
@@ -46,8 +51,8 @@ pub struct Line {
 pub struct FigurePoint {
     /// The setting along the abscissa.
     pub x: f64,
-    /// Accuracy on the test set, from 0 to 1.
-    pub accuracy: Statistic,
+    /// Accuracy on the test set, from 0 to 1; none within a training.
+    pub accuracy: Option<Statistic>,
     /// λ_max.
     pub lambda_max: Statistic,
 }
@@ -64,6 +69,10 @@ pub struct Statistic {
 }
 
 impl Statistic {
+    const fn one(value: f64) -> Self {
+        Self { mean: value, deviation: None, runs: 1 }
+    }
+
     fn new(samples: &Samples) -> Self {
         match samples {
             Samples::Summary { mean, deviation, runs } => {
@@ -99,6 +108,7 @@ impl Figure {
             panels: Vec::new(),
             lines: Vec::new(),
             reports: Vec::new(),
+            subset_sizes: BTreeMap::new(),
         };
         for block in &plan.blocks {
             let panel = figure.panels.iter().position(|panel| *panel == block.panel).unwrap_or_else(|| {
@@ -113,25 +123,60 @@ impl Figure {
                     reports.push(*report);
                 }
             }
-            let own = figure.line(&block.name, (panel, place), false, &Cell::of_runs(&reports)?);
-            figure.lines.push(own);
-            if let Some(published) = &block.published {
-                let line = figure.line(&block.name, (panel, place), true, &published_line(published)?);
-                figure.lines.push(line);
-            }
+            let new = |is_published| Line {
+                name: block.name.clone(),
+                panel,
+                place,
+                is_published,
+                points: Vec::new(),
+                edge: None,
+            };
+            figure.add_lines(&new(false), &new(true), &reports, block.published.as_ref())?;
             let known: BTreeSet<String> = figure.reports.iter().map(|report| report.id.clone()).collect();
             figure.reports.extend(reports.into_iter().filter(|report| !known.contains(&report.id)));
+        }
+        for report in &figure.reports {
+            if let Some(sizes) = store.subset_sizes(&report.id)? {
+                figure.subset_sizes.insert(report.id.clone(), sizes);
+            }
         }
         Ok(figure)
     }
 
-    fn line(&self, name: &str, (panel, place): (usize, usize), is_published: bool, cells: &[Cell]) -> Line {
+    /// Adds the lines of a block: those of its runs, and the published ones.
+    fn add_lines(
+        &mut self,
+        own: &Line,
+        paper: &Line,
+        reports: &[Report],
+        published: Option<&PublishedLine>,
+    ) -> Result<()> {
+        if self.spec.kind == FigureKind::Curves {
+            for report in reports {
+                let found = report.training.lambda_max.iter();
+                let curve = found.map(|found| (f64::from(found.step), found.value)).collect();
+                self.lines.push(own.with_curve(curve, Some(2.0 / report.config.training.learning_rate)));
+            }
+            if let Some(PublishedLine { figure, batch_size, .. }) = published {
+                let curves = published_curves(figure, batch_size.unwrap_or(f64::NAN))?;
+                self.lines.extend(curves.into_iter().map(|curve| paper.with_curve(curve, None)));
+            }
+            return Ok(());
+        }
+        self.lines.push(Line { points: self.points(&Cell::of_runs(reports)?), ..own.clone() });
+        if let Some(published) = published {
+            self.lines.push(Line { points: self.points(&published_line(published)?), ..paper.clone() });
+        }
+        Ok(())
+    }
+
+    fn points(&self, cells: &[Cell]) -> Vec<FigurePoint> {
         let mut points: Vec<FigurePoint> = match self.spec.kind {
-            FigureKind::Lines => cells.iter().map(|cell| self.point(cell)).collect(),
             FigureKind::Scatter => cells.iter().flat_map(scattered).collect(),
+            _ => cells.iter().map(|cell| self.point(cell)).collect(),
         };
         points.sort_by(|a, b| a.x.total_cmp(&b.x));
-        Line { name: name.to_owned(), panel, place, is_published, points }
+        points
     }
 
     fn point(&self, cell: &Cell) -> FigurePoint {
@@ -141,15 +186,26 @@ impl Figure {
             FigureAxis::Dropout => cell.dropout,
         };
         let (accuracy, lambda_max) = (Statistic::new(&cell.test_accuracy), Statistic::new(&cell.lambda_max));
-        FigurePoint { x, accuracy, lambda_max }
+        FigurePoint { x, accuracy: Some(accuracy), lambda_max }
+    }
+}
+
+impl Line {
+    /// This line with the points of one run's curve: steps and λ_max.
+    fn with_curve(&self, curve: Vec<(f64, f64)>, edge: Option<f64>) -> Self {
+        let point = |(x, value)| FigurePoint { x, accuracy: None, lambda_max: Statistic::one(value) };
+        Self { points: curve.into_iter().map(point).collect(), edge, ..self.clone() }
     }
 }
 
 /// A point for each run where runs are known one by one, otherwise one for their mean; its abscissa is λ_max.
 fn scattered(cell: &Cell) -> Vec<FigurePoint> {
-    let one = |value: f64| Statistic { mean: value, deviation: None, runs: 1 };
-    let point =
-        |accuracy: Statistic, lambda_max: Statistic| FigurePoint { x: lambda_max.mean, accuracy, lambda_max };
+    let one = Statistic::one;
+    let point = |accuracy: Statistic, lambda_max: Statistic| FigurePoint {
+        x: lambda_max.mean,
+        accuracy: Some(accuracy),
+        lambda_max,
+    };
     match (&cell.test_accuracy, &cell.lambda_max) {
         (Samples::Runs(accuracies), Samples::Runs(lambdas)) => {
             let runs = accuracies.iter().zip(lambdas);

@@ -35,7 +35,7 @@ type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
 type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 /// A number of a point.
-type Number = fn(&FigurePoint) -> Statistic;
+type Number = fn(&FigurePoint) -> Option<Statistic>;
 
 /// One panel: the lines in it, and what it shows of them.
 struct Panel<'a> {
@@ -46,6 +46,8 @@ struct Panel<'a> {
     /// Whether `2 / x` is drawn.
     edge: bool,
     joined: bool,
+    /// Whether every point is marked.
+    marked: bool,
 }
 
 /// A mark of the legend.
@@ -61,7 +63,7 @@ impl Figure {
     pub fn svg(&self) -> String {
         let columns = if self.spec.kind == FigureKind::Lines { 2 } else { 1 };
         let rows = self.panels.len().max(1);
-        let width = PANEL.0 * columns;
+        let width = if self.spec.kind == FigureKind::Curves { 2 * PANEL.0 } else { PANEL.0 * columns };
         let legend = self.legend(width as usize);
         let head = TITLE + LEGEND_ROW * u32::try_from(legend.len()).unwrap_or(1);
         let size = (width, head + PANEL.1 * u32::try_from(rows).unwrap_or(1));
@@ -134,18 +136,19 @@ impl Figure {
         let accuracy = ("test accuracy", false);
         let x = match (self.spec.kind, self.spec.x) {
             (FigureKind::Scatter, _) => lambda,
+            (FigureKind::Curves, _) => ("step", false),
             (_, FigureAxis::LearningRate) => ("learning rate η", true),
             (_, FigureAxis::Rho) => ("SAM radius ρ", false),
             (_, FigureAxis::Dropout) => ("dropout probability p", false),
         };
-        let joined = self.spec.kind == FigureKind::Lines;
-        if column == 0 {
+        let (joined, marked) = (self.spec.kind != FigureKind::Scatter, self.spec.kind != FigureKind::Curves);
+        if column == 0 && marked {
             let number: Number = |point| point.accuracy;
-            Panel { lines, number, x, y: accuracy, edge: false, joined }
+            Panel { lines, number, x, y: accuracy, edge: false, joined, marked }
         } else {
-            let number: Number = |point| point.lambda_max;
+            let number: Number = |point| Some(point.lambda_max);
             let edge = self.spec.edge_of_stability && self.spec.x == FigureAxis::LearningRate;
-            Panel { lines, number, x, y: lambda, edge, joined }
+            Panel { lines, number, x, y: lambda, edge, joined, marked }
         }
     }
 }
@@ -186,9 +189,9 @@ fn ends(statistic: Statistic) -> (f64, f64) {
 impl Panel<'_> {
     fn draw(&self, area: &Area<'_>, name: &str) -> Drawn {
         let points = || self.lines.iter().flat_map(|line| &line.points);
+        let numbers = || points().filter_map(self.number);
         let x = Axis::around(points().map(|point| point.x), self.x.1);
-        let y =
-            Axis::around(points().flat_map(|point| <[f64; 2]>::from(ends((self.number)(point)))), self.y.1);
+        let y = Axis::around(numbers().flat_map(|number| <[f64; 2]>::from(ends(number))), self.y.1);
         let bounds = (x.range(), y.range());
         let mut builder = ChartBuilder::on(area);
         builder.margin(10).x_label_area_size(42).y_label_area_size(64);
@@ -216,6 +219,9 @@ impl Panel<'_> {
 
     /// The edge of stability `2 / η`, as far as it lies within the axes.
     fn draw_edge(&self, chart: &mut Chart<'_, '_>, (x, y): (Range<f64>, Range<f64>)) -> Drawn {
+        if !self.marked {
+            return self.draw_edges(chart, (x, y));
+        }
         let (first, last) = (x.start.max(2.0 / y.end), x.end.min(2.0 / y.start));
         if first < last {
             let ends = [first, last].map(|rate| (rate, 2.0 / rate));
@@ -224,24 +230,41 @@ impl Panel<'_> {
         Ok(())
     }
 
+    /// The edge of stability of each curve.
+    fn draw_edges(&self, chart: &mut Chart<'_, '_>, (x, y): (Range<f64>, Range<f64>)) -> Drawn {
+        for line in &self.lines {
+            if let Some(edge) = line.edge.filter(|edge| y.contains(edge)) {
+                let color = COLORS[line.place % COLORS.len()].stroke_width(1);
+                let ends = [(x.start, edge), (x.end, edge)];
+                chart.draw_series(DashedLineSeries::new(ends, 3, 4, color))?;
+            }
+        }
+        Ok(())
+    }
+
     fn draw_line(&self, chart: &mut Chart<'_, '_>, line: &Line) -> Drawn {
         let opacity = if line.is_published { FAINT } else { 1.0 };
         let color = COLORS[line.place % COLORS.len()].mix(opacity);
-        let at = |point: &FigurePoint| (point.x, (self.number)(point).mean);
+        let number = self.number;
+        let at = |point: &FigurePoint| Some((point.x, number(point)?.mean));
         if self.joined {
-            let width = if line.is_published { 1 } else { 2 };
-            chart.draw_series(LineSeries::new(line.points.iter().map(at), color.stroke_width(width)))?;
-            let bars = line.points.iter().filter(|point| (self.number)(point).deviation.is_some());
-            chart.draw_series(bars.map(|point| {
-                let statistic = (self.number)(point);
+            let width = if line.is_published || !self.marked { 1 } else { 2 };
+            let points = line.points.iter().filter_map(at);
+            chart.draw_series(LineSeries::new(points, color.stroke_width(width)))?;
+            let numbers = line.points.iter().filter_map(|point| Some((point, number(point)?)));
+            let bars = numbers.filter(|(_, statistic)| statistic.deviation.is_some());
+            chart.draw_series(bars.map(|(point, statistic)| {
                 let (low, high) = ends(statistic);
                 // Half of a bar may lie below every positive number.
                 let low = if self.y.1 { low.max(statistic.mean / 100.0) } else { low };
                 ErrorBar::new_vertical(point.x, low, statistic.mean, high, color.stroke_width(1), 7)
             }))?;
         }
+        if !self.marked {
+            return Ok(());
+        }
         let style = if line.is_published { color.stroke_width(1) } else { color.filled() };
-        chart.draw_series(line.points.iter().map(|point| Circle::new(at(point), 4, style)))?;
+        chart.draw_series(line.points.iter().filter_map(at).map(|place| Circle::new(place, 4, style)))?;
         Ok(())
     }
 }

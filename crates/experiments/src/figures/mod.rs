@@ -5,9 +5,11 @@
 //! | `spec.rs` | what a recipe says of its figure |
 //! | `data.rs` | the points |
 //! | `axis.rs`, `draw.rs` | the picture |
-//! | `output.rs` | picture, table and caption as files |
+//! | `caption.rs` | what it shows, in sentences |
+//! | `output.rs` | picture, tables and caption as files |
 
 mod axis;
+mod caption;
 mod data;
 mod draw;
 mod output;

@@ -1,11 +1,9 @@
-//! A figure as files: the picture, the table behind it, and a caption.
+//! A figure as files: the picture, the table behind it, and the caption.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::axis::label;
 use super::{Figure, Statistic};
+use crate::measures::SubsetSize;
 use crate::store::atomic::{failed, replace};
 use crate::{Error, Result};
 
@@ -15,7 +13,8 @@ const SCALE: f32 = 2.0;
 const FONT: &[u8] = include_bytes!("../../fonts/DejaVuSans.ttf");
 
 impl Figure {
-    /// Writes `NAME.svg`, `NAME.png`, `NAME.csv` and `NAME.txt`, the caption, into a directory. Gives their paths.
+    /// Writes `NAME.svg`, `NAME.png`, `NAME.csv` and `NAME.txt`, the caption, into a directory; and `NAME-examples.csv` where λ_max is
+    /// known on several numbers of examples. Gives their paths.
     ///
     /// # Errors
     /// [`Error::Io`] if the directory cannot be written; [`Error::Picture`] if the picture cannot be made.
@@ -23,9 +22,13 @@ impl Figure {
         std::fs::create_dir_all(dir).map_err(failed("create", dir))?;
         let (svg, png, csv) = (self.svg().into_bytes(), self.png()?, self.csv()?.into_bytes());
         let caption = format!("{}\n", self.caption()).into_bytes();
+        let mut files = vec![(".svg", svg), (".png", png), (".csv", csv), (".txt", caption)];
+        if !self.subset_sizes.is_empty() {
+            files.push(("-examples.csv", self.examples_csv()?.into_bytes()));
+        }
         let mut paths = Vec::new();
-        for (ending, content) in [("svg", svg), ("png", png), ("csv", csv), ("txt", caption)] {
-            let path = dir.join(format!("{name}.{ending}"));
+        for (ending, content) in files {
+            let path = dir.join(format!("{name}{ending}"));
             replace(&path, &content)?;
             paths.push(path);
         }
@@ -56,8 +59,6 @@ impl Figure {
     /// # Errors
     /// [`Error::Picture`] if it cannot be written.
     pub fn csv(&self) -> Result<String> {
-        let wrong = |problem: String| Error::Picture(problem);
-        let mut writer = csv::Writer::from_writer(Vec::new());
         let heads = [
             "panel",
             "line",
@@ -69,59 +70,54 @@ impl Figure {
             "lambda_max",
             "lambda_max_deviation",
         ];
-        writer.write_record(heads).map_err(|e| wrong(e.to_string()))?;
+        let mut rows = Vec::new();
         for line in &self.lines {
             let panel = self.panels.get(line.panel).map_or("", String::as_str);
             let source = if line.is_published { "published" } else { "runs" };
             for point in &line.points {
                 let deviation =
                     |number: Statistic| number.deviation.map_or_else(String::new, |d| d.to_string());
-                let cells = [
+                rows.push(vec![
                     panel.to_owned(),
                     line.name.clone(),
                     source.to_owned(),
                     point.x.to_string(),
-                    point.accuracy.runs.to_string(),
-                    point.accuracy.mean.to_string(),
-                    deviation(point.accuracy),
+                    point.lambda_max.runs.to_string(),
+                    point.accuracy.map_or_else(String::new, |accuracy| accuracy.mean.to_string()),
+                    point.accuracy.map_or_else(String::new, deviation),
                     point.lambda_max.mean.to_string(),
                     deviation(point.lambda_max),
-                ];
-                writer.write_record(cells).map_err(|e| wrong(e.to_string()))?;
+                ]);
             }
         }
-        let bytes = writer.into_inner().map_err(|e| wrong(e.to_string()))?;
-        String::from_utf8(bytes).map_err(|e| wrong(e.to_string()))
+        table(&heads, rows)
     }
 
-    /// What the picture shows: runs, examples, the batch norm of the measurements, and deviations from the paper.
-    pub fn caption(&self) -> String {
-        let mut text = format!("{}. ", self.title);
-        let done = self.reports.len();
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{done} of {} runs", self.planned);
-        let distinct = |of: &dyn Fn(&crate::Report) -> Option<String>| {
-            let all: BTreeSet<String> = self.reports.iter().filter_map(of).collect();
-            all.into_iter().collect::<Vec<_>>().join(" or ")
-        };
-        if done > 0 {
-            let data = distinct(&|report| Some(report.config.data.name.to_string()));
-            let trained = distinct(&|report| Some(report.training.train_examples.to_string()));
-            let target = distinct(&|report| Some(label(100.0 * report.config.training.target_accuracy)));
-            let measured = distinct(&|report| Some(report.measurement.as_ref()?.examples.to_string()));
-            let norm = distinct(&|report| Some(report.measurement.as_ref()?.batch_norm.clone()));
-            let _ = write!(
-                text,
-                " on {trained} training examples of {data}, until {target} % of them are right; λ_max on {measured} of them, \
-                 dropout off, batch norm: {norm}"
-            );
+    /// λ_max on several numbers of examples, as comma-separated values.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] if it cannot be written.
+    pub fn examples_csv(&self) -> Result<String> {
+        let heads = ["run", "examples", "subsets", "lambda_max", "lambda_max_deviation"];
+        let mut rows = Vec::new();
+        for (id, sizes) in &self.subset_sizes {
+            for SubsetSize { examples, lambda_max, mean, deviation } in sizes {
+                let deviation = deviation.map_or_else(String::new, |deviation| deviation.to_string());
+                let (examples, subsets) = (examples.to_string(), lambda_max.len().to_string());
+                rows.push(vec![id.clone(), examples, subsets, mean.to_string(), deviation]);
+            }
         }
-        text.push_str(
-            ". Bars are standard deviations over seeds. Hollow, faint points are the published ones.",
-        );
-        if !self.spec.note.is_empty() {
-            let _ = write!(text, " {}", self.spec.note);
-        }
-        text
+        table(&heads, rows)
     }
+}
+
+fn table(heads: &[&str], rows: Vec<Vec<String>>) -> Result<String> {
+    let wrong = |problem: String| Error::Picture(problem);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(heads).map_err(|e| wrong(e.to_string()))?;
+    for row in rows {
+        writer.write_record(row).map_err(|e| wrong(e.to_string()))?;
+    }
+    let bytes = writer.into_inner().map_err(|e| wrong(e.to_string()))?;
+    String::from_utf8(bytes).map_err(|e| wrong(e.to_string()))
 }

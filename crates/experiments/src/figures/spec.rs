@@ -11,7 +11,7 @@ pub struct FigureSpec {
     /// The setting along the abscissa of lines.
     #[serde(default)]
     pub x: FigureAxis,
-    /// Whether `2 / η`, the edge of stability, is drawn among the values of λ_max.
+    /// Whether `2 / η`, the edge of stability, is drawn among the values of λ_max; for curves, that of each block.
     #[serde(default)]
     pub edge_of_stability: bool,
     /// In what it differs from the paper, for the caption.
@@ -27,6 +27,8 @@ pub enum FigureKind {
     Lines,
     /// Test accuracy over λ_max, with a point for each setting.
     Scatter,
+    /// λ_max through training over the steps, with a curve for each run.
+    Curves,
 }
 
 /// A setting that lines run along.

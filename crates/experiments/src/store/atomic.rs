@@ -16,7 +16,7 @@ pub(crate) fn failed<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(io
 ///
 /// # Errors
 /// [`Error::Io`] if the directory cannot be written or the disk is full; the old content is kept then.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<()> {
+pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let partial = RunLayout::partial(path);
     let written = write_synced(&partial, content).and_then(|()| {
         fs::rename(&partial, path).map_err(failed("replace", path))?;

@@ -52,6 +52,11 @@ impl RunLayout {
         self.dir.join("result.json")
     }
 
+    /// λ_max at the final weights on several numbers of examples, where that was asked for.
+    pub fn subset_sizes(&self) -> PathBuf {
+        self.dir.join("subset_sizes.json")
+    }
+
     /// Why the run could not be made, where it could not.
     pub fn failure(&self) -> PathBuf {
         self.dir.join("failure.json")

@@ -8,7 +8,7 @@
 //! | `checkpoint.rs` | all that a run needs to go on |
 //! | `journal.rs` | what a training writes while it goes on |
 //! | `runs.rs` | many runs side by side |
-//! | `export.rs` | runs as a table |
+//! | `export.rs`, `parquet_file.rs` | runs as a table |
 
 pub(crate) mod atomic;
 mod checkpoint;
@@ -16,6 +16,7 @@ mod export;
 mod journal;
 mod layout;
 mod metrics;
+mod parquet_file;
 mod runs;
 
 use std::fs::{self, File, TryLockError};
@@ -25,6 +26,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use self::atomic::failed;
+pub use self::atomic::replace as write_file;
 pub use self::export::RunTable;
 pub use self::journal::CheckpointEvery;
 pub(crate) use self::journal::Journal;

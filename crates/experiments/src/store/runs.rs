@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::atomic::{self, failed};
 use super::{RunLayout, damaged, is_locked, read_json_file};
+use crate::measures::SubsetSize;
 use crate::training::Progress;
 use crate::{Report, Result};
 
@@ -105,6 +106,22 @@ impl RunStore {
         let Some(result) = read_json_file(&path)? else { return Ok(None) };
         let report = serde_json::from_value(result);
         report.map(Some).map_err(|error| damaged(path, format!("it is no report of this version ({error})")))
+    }
+
+    /// λ_max of a run on several numbers of examples, where it was measured.
+    ///
+    /// # Errors
+    /// As [`Self::status`].
+    pub fn subset_sizes(&self, id: &str) -> Result<Option<Vec<SubsetSize>>> {
+        read_json(&self.run(id).subset_sizes())
+    }
+
+    /// Writes down λ_max of a run on several numbers of examples.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) if the store cannot be written.
+    pub(crate) fn write_subset_sizes(&self, id: &str, sizes: &[SubsetSize]) -> Result<()> {
+        atomic::replace_json(&self.run(id).subset_sizes(), &sizes)
     }
 
     /// Writes down why a run could not be made.

@@ -10,7 +10,7 @@ use crate::training::Observer;
 use crate::{Error, Report, Result, RunOptions, complete_run};
 
 /// Loads a data set.
-type Load<'a> = dyn Fn(DatasetName) -> Result<Dataset> + Sync + 'a;
+pub(super) type Load<'a> = dyn Fn(DatasetName) -> Result<Dataset> + Sync + 'a;
 
 /// The runs to make, and how.
 pub struct Sweep<'a> {
@@ -65,7 +65,7 @@ impl Sweep<'_> {
     pub fn run(&self, observer: &dyn SweepObserver) -> Result<()> {
         let mut seen = BTreeSet::new();
         let queue: VecDeque<&PlannedRun> = self.plan.runs.iter().filter(|run| seen.insert(&run.id)).collect();
-        let (queue, data) = (Mutex::new(queue), DataCache { load: self.load, loaded: Mutex::default() });
+        let (queue, data) = (Mutex::new(queue), DataCache::new(self.load));
         let work = || {
             while let Some(run) = next(&queue).filter(|_| !observer.should_stop()) {
                 let end = self.make(run, &data, observer).unwrap_or_else(|error| match error {
@@ -123,13 +123,17 @@ fn next<'q>(queue: &Mutex<VecDeque<&'q PlannedRun>>) -> Option<&'q PlannedRun> {
 }
 
 /// Data sets that some run has needed.
-struct DataCache<'a> {
+pub(super) struct DataCache<'a> {
     load: &'a Load<'a>,
     loaded: Mutex<Vec<(DatasetName, Standardization, Arc<Standardized>)>>,
 }
 
-impl DataCache<'_> {
-    fn of(&self, run: &PlannedRun) -> Result<Arc<Standardized>> {
+impl<'a> DataCache<'a> {
+    pub(super) fn new(load: &'a Load<'a>) -> Self {
+        Self { load, loaded: Mutex::default() }
+    }
+
+    pub(super) fn of(&self, run: &PlannedRun) -> Result<Arc<Standardized>> {
         let (name, standardize) = (run.config.data.name, run.config.data.standardize);
         // Others wait meanwhile, since they may need the same.
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);

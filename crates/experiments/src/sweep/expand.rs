@@ -81,6 +81,20 @@ impl Plan {
         Self::of(&Recipe::parse(path, text)?)
     }
 
+    /// The runs of several plans, by the names of these plans.
+    pub fn together<'p>(title: &str, plans: impl IntoIterator<Item = (String, &'p Self)>) -> Self {
+        let mut all = Self { title: title.to_owned(), figure: None, blocks: Vec::new(), runs: Vec::new() };
+        for (name, plan) in plans {
+            let named = |block: &str| format!("{name} {block}");
+            all.blocks.extend(
+                plan.blocks.iter().map(|block| PlannedBlock { name: named(&block.name), ..block.clone() }),
+            );
+            all.runs
+                .extend(plan.runs.iter().map(|run| PlannedRun { block: named(&run.block), ..run.clone() }));
+        }
+        all
+    }
+
     fn of(recipe: &Recipe) -> Result<Self> {
         let mut runs = Vec::new();
         for block in &recipe.blocks {

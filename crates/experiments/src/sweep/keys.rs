@@ -22,8 +22,13 @@ impl Keys {
         full.data.train_examples = Some(1);
         full.training.sam =
             Some(SamConfig { rho: 0.0, adaptive: false, m: Some(1), bn_stats: BnStats::First });
-        full.measure =
-            MeasureConfig { bound_rtol: Some(1.0), trace: Some(2), sam_bound: Some(1.0), ..full.measure };
+        full.measure = MeasureConfig {
+            bound_rtol: Some(1.0),
+            trace: Some(2),
+            sam_bound: Some(1.0),
+            through_training: Some(1.0),
+            ..full.measure
+        };
         let mut keys = BTreeMap::new();
         // A configuration is always a table.
         flatten("", &Table::try_from(full).unwrap_or_default(), &mut keys);

@@ -6,17 +6,23 @@
 //! | `keys.rs` | the settings that it may name |
 //! | `expand.rs` | the runs |
 //! | `execute.rs` | making them |
+//! | `compare_examples.rs` | λ_max of its runs on several numbers of examples |
 //! | `cost.rs` | how long they will take |
+//! | `time_left.rs` | how long they will still take |
 //! | `filter.rs` | choosing some of them |
 
+mod compare_examples;
 mod cost;
 mod execute;
 mod expand;
 mod filter;
 mod keys;
 mod recipe;
+mod time_left;
 
+pub use compare_examples::CompareExamples;
 pub use cost::{Cost, Costs};
 pub use execute::{RunEnd, Sweep, SweepObserver};
 pub use expand::{Plan, PlannedBlock, PlannedRun};
 pub use filter::Filter;
+pub use time_left::TimeLeft;

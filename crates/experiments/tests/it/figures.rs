@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sharpness_experiments::figures::Figure;
+use sharpness_experiments::figures::{Figure, Line};
 use sharpness_experiments::store::RunStore;
 use sharpness_experiments::sweep::Plan;
 use tempfile::tempdir;
@@ -34,7 +34,7 @@ fn the_recipes_of_the_paper_have_its_grids() {
 #[test]
 fn every_figure_of_the_paper_shows_its_published_points() {
     let store = tempdir().unwrap();
-    for number in (1..=15).filter(|number| *number != 5) {
+    for number in 1..=15 {
         let figure = Figure::new(&paper(number).unwrap(), &RunStore::new(store.path())).unwrap();
         let published: Vec<_> = figure.lines.iter().filter(|line| line.is_published).collect();
         assert!(!published.is_empty(), "figure {number} has published lines");
@@ -43,7 +43,8 @@ fn every_figure_of_the_paper_shows_its_published_points() {
             assert!(
                 line.points
                     .iter()
-                    .all(|point| (0.6..0.91).contains(&point.accuracy.mean) && point.lambda_max.mean > 0.5),
+                    .all(|point| point.accuracy.is_none_or(|accuracy| (0.6..0.91).contains(&accuracy.mean))
+                        && point.lambda_max.mean > 0.2),
                 "figure {number}, {}: accuracies and λ_max of the paper: {:?}",
                 line.name,
                 line.points
@@ -77,4 +78,21 @@ fn a_recipe_without_a_figure_is_told_so() {
     let plan = Plan::parse(Path::new("r.toml"), text).unwrap();
     let error = Figure::new(&plan, &RunStore::new("nowhere")).unwrap_err().to_string();
     assert!(error.contains("no [figure]"), "{error}");
+}
+
+#[test]
+fn the_curves_of_figure_5_are_one_for_each_published_run() {
+    let store = tempdir().unwrap();
+    let figure = Figure::new(&paper(5).unwrap(), &RunStore::new(store.path())).unwrap();
+    let curves = |name: &str| figure.lines.iter().filter(|line| line.name == name).count();
+    assert_eq!(
+        ["bs=100, η=0.005", "bs=200, η=0.01", "bs=500, η=0.025"].map(curves),
+        [5, 5, 5],
+        "five runs of each setting"
+    );
+    let increase = |line: &Line| line.points.windows(2).all(|pair| pair[0].x < pair[1].x);
+    assert!(figure.lines.iter().all(increase), "steps go on within a run");
+    let svg = figure.svg();
+    assert!(svg.contains(">step<") || svg.contains("step"), "the abscissa is named");
+    assert!(!svg.contains("test accuracy"), "there is one panel");
 }

@@ -14,6 +14,7 @@ mod data_locate;
 mod data_official;
 mod data_server;
 mod data_subset;
+mod export;
 mod figures;
 #[allow(
     dead_code,
@@ -30,6 +31,7 @@ mod resume;
 mod store;
 mod sweep_execute;
 mod sweep_recipe;
+mod through_training;
 mod training;
 mod training_golden;
 mod training_runs;

@@ -1,0 +1,118 @@
+//! `sharpness report`: one page of HTML with the figures, verdicts and tables of a store.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use sharpness_experiments::claims::{Cell, Prediction};
+use sharpness_experiments::figures::Figure;
+use sharpness_experiments::reproduce::{PaperFigure, Scale};
+use sharpness_experiments::store::RunStore;
+use sharpness_experiments::sweep::Plan;
+
+use super::claims::judged;
+use super::runs::Choice;
+use crate::exit::{EXIT_CODES, Exit};
+use crate::output::{line, plural, print};
+use crate::page::{Page, PageFigure};
+use crate::program::Suggestion;
+
+/// Which runs are shown, and how they are drawn.
+#[derive(Args, Debug)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct ReportCommand {
+    /// Recipes of further figures; those of the paper that have runs in the store are drawn in any case
+    recipes: Vec<PathBuf>,
+
+    #[command(flatten)]
+    choice: Choice,
+
+    /// The page
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    out: PathBuf,
+
+    /// Its title
+    #[arg(long, value_name = "TEXT", default_value = "How sharp are these minima, and does it matter?")]
+    title: String,
+}
+
+/// Writes the page.
+pub(super) fn run(command: &ReportCommand) -> Result<Exit> {
+    let (reports, _) = command.choice.runs()?;
+    let cells = Cell::of_runs(&reports)?;
+    let figures = command.figures()?;
+    let page = Page {
+        title: &command.title,
+        figures: &figures,
+        findings: &judged(Some(&cells))?,
+        predictions: &Prediction::of_cells(&cells),
+        reports: &reports,
+        machine: &machine(),
+        command: &command.again(),
+    };
+    sharpness_experiments::store::write_file(&command.out, page.html().as_bytes())?;
+    let mut text = String::new();
+    line(
+        &mut text,
+        "report",
+        &format!("{}, {}", plural(reports.len(), "run"), plural(figures.len(), "figure")),
+    );
+    line(&mut text, "", &command.out.display().to_string());
+    print(&text)?;
+    Ok(Exit::Done)
+}
+
+impl ReportCommand {
+    /// The paper's figures of which some run is done, at all scales, and those of further recipes.
+    fn figures(&self) -> Result<Vec<PageFigure>> {
+        let store = RunStore::new(self.choice.store());
+        let mut figures = Vec::new();
+        for (scale, paper) in
+            Scale::ALL.into_iter().rev().flat_map(|scale| PaperFigure::all(scale).map(move |p| (scale, p)))
+        {
+            let figure = Figure::new(&paper.plan()?, &store)?;
+            if !figure.reports.is_empty() {
+                let make = format!("reproduce {paper} --scale {}", scale.name());
+                let commands = Suggestion::new(&make).with_path("--store", store.dir()).to_string();
+                let id = format!("{paper}-{}", scale.name());
+                figures.push(PageFigure { id, figure, commands });
+            }
+        }
+        for recipe in &self.recipes {
+            let figure = Figure::new(&Plan::read(recipe)?, &store)
+                .with_context(|| format!("cannot draw {}", recipe.display()))?;
+            let id = recipe.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+            figures.push(PageFigure { id, figure, commands: commands(recipe, store.dir()) });
+        }
+        Ok(figures)
+    }
+
+    /// The command that makes the page again.
+    fn again(&self) -> String {
+        let mut again = Suggestion::new("report");
+        for recipe in &self.recipes {
+            again = again.with_file(recipe);
+        }
+        again.with_path("--store", self.choice.store()).with_path("--out", &self.out).to_string()
+    }
+}
+
+fn commands(recipe: &Path, store: &Path) -> String {
+    let [sweep, figure] = ["sweep", "figure"]
+        .map(|command| Suggestion::new(command).with_file(recipe).with_path("--store", store).to_string());
+    format!("{sweep}\n{figure}")
+}
+
+/// What the numbers were made by.
+fn machine() -> Vec<(&'static str, String)> {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let model = model.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let set = sharpness_experiments::network::instruction_set().map_or("", |set| set.name());
+    vec![
+        ("program", format!("sharpness {}", env!("CARGO_PKG_VERSION"))),
+        ("processor of this page", format!("{model}, {}, {set}", plural(cores, "core"))),
+        ("system", format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
+    ]
+}

@@ -1,0 +1,190 @@
+//! `sharpness reproduce`: the figures of the paper, from its runs to the pictures.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use sharpness_experiments::figures::Figure;
+use sharpness_experiments::reproduce::{FIGURES, PaperFigure, Scale};
+use sharpness_experiments::sweep::Plan;
+
+use super::figure::ExamplesArg;
+use super::sweep::SweepArgs;
+use crate::exit::Exit;
+use crate::interrupt::Interrupt;
+use crate::output::{line, note, plural, print, print_json};
+
+/// What the scales are, for the help text.
+const SCALES: &str = "\
+Scales:
+  smoke    all fifteen in minutes: shows that all works, not what is true
+  laptop   minutes to hours for each on two cores: fewer examples, narrower networks, fewer settings and seeds
+  paper    the authors' own grid and data: hours (Figure 8) to weeks
+
+Each scale of each figure is a recipe. Print it with --recipe, edit it, and run it with `sharpness sweep` and
+`sharpness figure`.
+
+Exit codes:
+  0    all runs are done, and the figures drawn
+  1    a run failed, or data, files or the machine did not allow it
+  2    the command line does not make sense
+  130  stopped by Ctrl-C; all runs are saved";
+
+/// Figures of the paper.
+#[derive(Args, Debug)]
+#[command(after_help = SCALES)]
+pub(super) struct ReproduceCommand {
+    /// The figures: fig1 to fig15, or all
+    #[arg(required = true, value_name = "FIGURE")]
+    figures: Vec<Figures>,
+
+    /// How large the runs are
+    #[arg(long, value_name = "SCALE", value_enum, default_value_t = ScaleName::Laptop)]
+    scale: ScaleName,
+
+    /// Write the pictures (SVG and PNG), their tables (CSV) and captions into this directory
+    #[arg(long, value_name = "DIR", default_value = "figures")]
+    out: PathBuf,
+
+    #[command(flatten)]
+    sweep: SweepArgs,
+
+    #[command(flatten)]
+    examples: ExamplesArg,
+
+    /// Print the recipe of the figure, and make nothing
+    #[arg(long, conflicts_with_all = ["dry_run", "json"])]
+    recipe: bool,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// One figure by its number, or all.
+#[derive(Clone, Copy, Debug)]
+enum Figures {
+    All,
+    One(u8),
+}
+
+impl FromStr for Figures {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "all" {
+            return Ok(Self::All);
+        }
+        let number = text.strip_prefix("fig").unwrap_or(text).parse();
+        let number = number.ok().filter(|number| (1..=FIGURES).contains(number));
+        number
+            .map(Self::One)
+            .ok_or_else(|| format!("there is no figure '{text}'; there are fig1 to fig{FIGURES}, and all"))
+    }
+}
+
+/// A scale as it is typed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ScaleName {
+    Smoke,
+    Laptop,
+    Paper,
+}
+
+impl ScaleName {
+    pub(super) const fn scale(self) -> Scale {
+        match self {
+            Self::Smoke => Scale::Smoke,
+            Self::Laptop => Scale::Laptop,
+            Self::Paper => Scale::Paper,
+        }
+    }
+}
+
+/// A figure that was drawn, for programs.
+#[derive(Serialize)]
+struct Drawn {
+    figure: String,
+    scale: &'static str,
+    caption: String,
+    runs_done: usize,
+    runs_planned: usize,
+    files: Vec<PathBuf>,
+}
+
+/// Makes the runs and draws the figures.
+pub(super) fn run(command: &ReproduceCommand) -> Result<Exit> {
+    let figures = command.figures();
+    if command.recipe {
+        print(&figures.iter().map(|figure| figure.recipe()).collect::<Vec<_>>().join("\n"))?;
+        return Ok(Exit::Done);
+    }
+    let interrupt = Interrupt::listen()?;
+    command.sweep.start()?;
+    let plans: Vec<(PaperFigure, Plan)> =
+        figures.into_iter().map(|figure| Ok((figure, figure.plan()?))).collect::<Result<_>>()?;
+    let scale = command.scale.scale().name();
+    let title = format!("{} at {scale} scale", plural(plans.len(), "figure"));
+    let all = Plan::together(&title, plans.iter().map(|(figure, plan)| (figure.to_string(), plan)));
+    if command.sweep.dry_run {
+        return command.sweep.show(&all, command.json);
+    }
+    let counts = command.sweep.make(&all, &interrupt)?;
+    if !interrupt.is_raised() {
+        command.examples.compare(&all, &command.sweep.store(), &command.sweep.locations(), &interrupt)?;
+    }
+    let mut drawn = Vec::new();
+    for (figure, plan) in &plans {
+        drawn.push(command.draw(*figure, plan)?);
+    }
+    if command.json {
+        print_json(&drawn)?;
+    } else {
+        print(&text(&drawn))?;
+    }
+    if counts.is_incomplete() {
+        note("runs are missing; the same command goes on with them");
+    }
+    Ok(counts.exit(interrupt.is_raised()))
+}
+
+impl ReproduceCommand {
+    /// The figures that are asked for, each once, in their order.
+    fn figures(&self) -> Vec<PaperFigure> {
+        let is_asked = |number: u8| {
+            self.figures.iter().any(|asked| match asked {
+                Figures::All => true,
+                Figures::One(one) => *one == number,
+            })
+        };
+        let scale = self.scale.scale();
+        (1..=FIGURES).filter(|number| is_asked(*number)).filter_map(|n| PaperFigure::new(n, scale)).collect()
+    }
+
+    fn draw(&self, figure: PaperFigure, plan: &Plan) -> Result<Drawn> {
+        let drawn = Figure::new(plan, &self.sweep.store())?;
+        let name = figure.to_string();
+        let files = drawn.write(&self.out, &name).with_context(|| format!("cannot draw {name}"))?;
+        Ok(Drawn {
+            caption: drawn.caption(),
+            runs_done: drawn.reports.len(),
+            runs_planned: drawn.planned,
+            scale: self.scale.scale().name(),
+            figure: name,
+            files,
+        })
+    }
+}
+
+fn text(drawn: &[Drawn]) -> String {
+    let mut text = String::new();
+    for Drawn { figure, caption, files, .. } in drawn {
+        line(&mut text, figure, caption);
+        for file in files {
+            line(&mut text, "", &file.display().to_string());
+        }
+    }
+    text
+}

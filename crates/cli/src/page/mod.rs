@@ -1,0 +1,151 @@
+//! The report as one page of HTML: figures, verdicts, tables, the machine and the commands. It needs no network and no script.
+
+mod findings;
+mod runs;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sharpness_experiments::Report;
+use sharpness_experiments::claims::Prediction;
+use sharpness_experiments::figures::{Figure, FigureKind};
+
+use crate::commands::claims::Both;
+use crate::output::plural;
+
+const STYLE: &str = include_str!("style.css");
+
+/// What the page shows.
+pub(crate) struct Page<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) figures: &'a [PageFigure],
+    pub(crate) findings: &'a [Both],
+    pub(crate) predictions: &'a [Prediction],
+    pub(crate) reports: &'a [Report],
+    /// Names and values: the machine, versions.
+    pub(crate) machine: &'a [(&'static str, String)],
+    /// The command that made the page.
+    pub(crate) command: &'a str,
+}
+
+/// A figure with the commands that make it again.
+pub(crate) struct PageFigure {
+    pub(crate) id: String,
+    pub(crate) figure: Figure,
+    pub(crate) commands: String,
+}
+
+impl Page<'_> {
+    /// The page.
+    pub(crate) fn html(&self) -> String {
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    title { (self.title) }
+                    style { (PreEscaped(STYLE)) }
+                }
+                body {
+                    (self.header())
+                    main {
+                        (findings::section(self.findings, self.predictions))
+                        section id="figures" {
+                            h2 { "Figures" }
+                            @for figure in self.figures { (picture(figure)) }
+                            @if self.figures.is_empty() { p { "No run is in a figure." } }
+                        }
+                        (runs::section(self.reports))
+                        (self.environment())
+                    }
+                }
+            }
+        };
+        page.into_string()
+    }
+
+    fn header(&self) -> Markup {
+        let settings = plural(self.reports.len(), "run");
+        html! {
+            header {
+                h1 { (self.title) }
+                p.faint {
+                    (settings) ". λ_max is the largest eigenvalue of the Hessian of the mean training loss, with dropout off; "
+                    "the findings are those of Kaur, Cohen and Lipton (2022), "
+                    em { "On the Maximum Hessian Eigenvalue and Generalization" } "."
+                }
+                nav {
+                    a href="#findings" { "Findings" }
+                    a href="#predictions" { "As a predictor" }
+                    @for figure in self.figures { a href={ "#" (figure.id) } { (short(&figure.figure.title)) } }
+                    a href="#runs" { "Runs" }
+                    a href="#machine" { "Machine and commands" }
+                }
+            }
+        }
+    }
+
+    fn environment(&self) -> Markup {
+        html! {
+            section id="machine" {
+                h2 { "Machine and commands" }
+                div.scroll { table { tbody {
+                    @for (name, value) in self.machine { tr { th { (name) } td { (value) } } }
+                } } }
+                p { "This page:" }
+                pre { (self.command) }
+            }
+        }
+    }
+}
+
+/// `Figure 8` of `Figure 8: dropout with small batches`.
+fn short(title: &str) -> &str {
+    title.split_once(':').map_or(title, |(short, _)| short)
+}
+
+fn picture(PageFigure { id, figure, commands }: &PageFigure) -> Markup {
+    let class = if figure.spec.kind == FigureKind::Scatter { "picture narrow" } else { "picture" };
+    html! {
+        figure id=(id) {
+            h3 { (figure.title) }
+            div class=(class) role="img" aria-label=(figure.title) { (PreEscaped(figure.svg())) }
+            figcaption { (figure.caption()) }
+            details {
+                summary { "Numbers and commands" }
+                pre { (commands) }
+                div.scroll { (points(figure)) }
+            }
+        }
+    }
+}
+
+/// The points of a figure's runs. Curves have too many.
+fn points(figure: &Figure) -> Markup {
+    let own = figure.lines.iter().filter(|line| !line.is_published);
+    let own: Vec<_> = if figure.spec.kind == FigureKind::Curves { Vec::new() } else { own.collect() };
+    let number = crate::output::significant;
+    html! {
+        @if !own.is_empty() {
+            table {
+                thead { tr { th { "line" } th { "x" } th { "runs" } th { "test accuracy" } th { "λ_max" } } }
+                tbody {
+                    @for line in own { @for point in &line.points { tr {
+                        td { (line.name) }
+                        td.number { (number(point.x, 4)) }
+                        td.number { (point.lambda_max.runs) }
+                        td.number { (point.accuracy.map_or_else(String::new, statistic)) }
+                        td.number { (statistic(point.lambda_max)) }
+                    } } }
+                }
+            }
+        }
+    }
+}
+
+fn statistic(statistic: sharpness_experiments::figures::Statistic) -> String {
+    let mean = crate::output::significant(statistic.mean, 4);
+    statistic.deviation.map_or_else(
+        || mean.clone(),
+        |deviation| format!("{mean} ± {}", crate::output::significant(deviation, 2)),
+    )
+}

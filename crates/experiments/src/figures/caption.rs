@@ -1,0 +1,147 @@
+//! What a figure shows, in sentences: runs, examples, batch norm, and every deviation from the paper.
+
+use std::collections::BTreeSet;
+
+use super::axis::label;
+use super::{Figure, FigureKind};
+use crate::Report;
+use crate::training::Outcome;
+
+impl Figure {
+    /// What the picture shows: scale, runs, examples, the batch norm of the measurements, and deviations from the paper.
+    pub fn caption(&self) -> String {
+        let mut sentences = vec![self.title.clone(), self.runs()];
+        sentences.extend(self.missing());
+        sentences.extend(self.deviations());
+        sentences.extend(self.between_iterates());
+        sentences.extend(self.products());
+        sentences.extend(self.subsets());
+        if self.spec.kind == FigureKind::Lines {
+            sentences.push("Bars are standard deviations over seeds".to_owned());
+        }
+        if self.lines.iter().any(|line| line.is_published) {
+            let faint =
+                if self.spec.kind == FigureKind::Curves { "Faint curves" } else { "Hollow, faint points" };
+            sentences.push(format!("{faint} are the published ones"));
+        }
+        let note = Some(&self.spec.note).filter(|note| !note.is_empty());
+        let note = note.map_or_else(String::new, |note| format!(" {note}"));
+        format!("{}.{note}", sentences.join(". "))
+    }
+
+    /// How many runs, on which data, and how λ_max was measured.
+    fn runs(&self) -> String {
+        let done = self.reports.len();
+        let count = format!("{done} of {} runs", self.planned);
+        if done == 0 {
+            return count;
+        }
+        let data = self.distinct(|report| Some(report.config.data.name.to_string()));
+        let trained = self.distinct(|report| Some(report.training.train_examples.to_string()));
+        let target = self.distinct(|report| Some(label(100.0 * report.config.training.target_accuracy)));
+        let measured = self.distinct(|report| Some(report.measurement.as_ref()?.examples.to_string()));
+        let norm = self.distinct(|report| Some(report.measurement.as_ref()?.batch_norm.clone()));
+        let seeds = self.reports.iter().map(|report| report.config.seed).collect::<BTreeSet<u64>>().len();
+        let seeds = if seeds == 1 { "one seed".to_owned() } else { format!("{seeds} seeds") };
+        format!(
+            "{count} ({seeds}) on {trained} training examples of {data}, until {target} % of them are right; λ_max on \
+             {measured} of them, dropout off, batch norm: {norm}"
+        )
+    }
+
+    /// Runs that are not drawn, since they did not fit their data.
+    fn missing(&self) -> Option<String> {
+        if self.spec.kind == FigureKind::Curves {
+            return None;
+        }
+        let missing = self.reports.iter().filter(|report| report.training.outcome != Outcome::Converged);
+        let count = missing.count();
+        (count > 0).then(|| format!("{count} of them did not reach that accuracy and are not drawn"))
+    }
+
+    /// In what the runs are smaller than the paper's.
+    fn deviations(&self) -> Option<String> {
+        let of = |report: &Report| {
+            let config = &report.config;
+            let mut smaller = Vec::new();
+            if let Some(examples) = config.data.train_examples {
+                smaller
+                    .push(format!("{examples} of {} training examples", config.data.name.train_examples()));
+            }
+            if config.model.width_divisor != 1 {
+                smaller.push(format!("widths / {}", config.model.width_divisor));
+            }
+            (!smaller.is_empty()).then(|| smaller.join(", "))
+        };
+        let smaller = self.distinct(of);
+        (!smaller.is_empty()).then(|| format!("Smaller than the paper's: {smaller}"))
+    }
+
+    /// Where λ_max was sought on the way to the next iterate, and where that changed it.
+    fn between_iterates(&self) -> Option<String> {
+        let found = self.reports.iter().filter_map(|report| {
+            let between = report.measurement.as_ref()?.between_iterates.as_ref()?;
+            Some((report, between))
+        });
+        let found: Vec<_> = found.collect();
+        let (first, _) = found.first()?;
+        let arch = first.config.model.arch.name();
+        let rates = found.iter().filter(|(_, between)| between.at > 0.0);
+        let rates: BTreeSet<String> =
+            rates.map(|(report, _)| label(report.config.training.learning_rate)).collect();
+        let rates: Vec<String> = rates.into_iter().collect();
+        let where_it_changed = if rates.is_empty() {
+            "which is at the last one everywhere".to_owned()
+        } else {
+            format!("which is beyond the last one at η = {}", rates.join(", "))
+        };
+        Some(format!(
+            "λ_max of {arch} is the largest at eight points up to the next iterate, {where_it_changed}"
+        ))
+    }
+
+    /// How many products λ_max through training took.
+    fn products(&self) -> Option<String> {
+        let mut medians: Vec<usize> =
+            self.reports.iter().filter_map(|report| report.training.median_products()).collect();
+        medians.sort_unstable();
+        let median = medians.get(medians.len() / 2)?;
+        let count: usize = self.reports.iter().map(|report| report.training.lambda_max.len()).sum();
+        let rtol = self.distinct(|report| Some(label(report.config.measure.through_training?)));
+        Some(format!(
+            "{count} measurements through training to a relative residual of {rtol}, each from the eigenvector before: \
+             {median} products (median)"
+        ))
+    }
+
+    /// How far λ_max moves with the examples, where it was measured on several numbers of them.
+    fn subsets(&self) -> Option<String> {
+        let pairs = self.subset_sizes.values().filter_map(|sizes| Some((sizes.first()?, sizes.last()?)));
+        let mut shares: Vec<f64> = pairs.map(|(few, many)| many.mean / few.mean).collect();
+        shares.sort_by(f64::total_cmp);
+        let (least, most) = (shares.first()?, shares.last()?);
+        let median = shares.get(shares.len() / 2)?;
+        let sizes = self.subset_sizes.values().next()?;
+        let [few, many] = [sizes.first()?, sizes.last()?].map(|size| size.examples);
+        let mut spreads: Vec<f64> = self
+            .subset_sizes
+            .values()
+            .filter_map(|sizes| Some(sizes.first()?.deviation? / sizes.first()?.mean))
+            .collect();
+        spreads.sort_by(f64::total_cmp);
+        let spread = spreads.get(spreads.len() / 2).map_or_else(String::new, |spread| {
+            format!("; over disjoint subsets of {few} it spreads by {:.1} % (median)", 100.0 * spread)
+        });
+        Some(format!(
+            "On {many} training examples λ_max is {median:.3} times what it is on {few} (median of {} runs, {least:.3} \
+             to {most:.3}){spread}",
+            shares.len()
+        ))
+    }
+
+    /// The values of all reports, each once.
+    fn distinct(&self, of: impl Fn(&Report) -> Option<String>) -> String {
+        let all: BTreeSet<String> = self.reports.iter().filter_map(of).collect();
+        all.into_iter().collect::<Vec<_>>().join(" or ")
+    }
+}

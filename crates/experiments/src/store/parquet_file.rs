@@ -1,0 +1,88 @@
+//! A table of runs as a Parquet file: whole numbers, numbers, truth values and texts, each column of one type, with nulls.
+
+use std::sync::Arc;
+
+use parquet::basic::{LogicalType, Repetition, Type as Physical};
+use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
+use parquet::schema::types::Type;
+use serde_json::Value;
+
+use super::RunTable;
+use crate::{Error, Result};
+
+impl RunTable {
+    /// The content of a Parquet file with one row group. Lists are texts of JSON.
+    ///
+    /// # Errors
+    /// [`Error::Table`] if it cannot be written.
+    pub fn parquet(&self) -> Result<Vec<u8>> {
+        self.write().map_err(|error| Error::Table(error.to_string()))
+    }
+
+    fn write(&self) -> std::result::Result<Vec<u8>, ParquetError> {
+        let kinds: Vec<Physical> = (0..self.columns.len()).map(|column| self.kind(column)).collect();
+        let fields = self.columns.iter().zip(&kinds).map(|(name, kind)| {
+            let logical = (*kind == Physical::BYTE_ARRAY).then_some(LogicalType::String);
+            let field = Type::primitive_type_builder(name, *kind).with_repetition(Repetition::OPTIONAL);
+            field.with_logical_type(logical).build().map(Arc::new)
+        });
+        let fields = fields.collect::<std::result::Result<Vec<_>, _>>()?;
+        let schema = Arc::new(Type::group_type_builder("runs").with_fields(fields).build()?);
+        let properties = Arc::new(WriterProperties::builder().build());
+        let mut file = SerializedFileWriter::new(Vec::new(), schema, properties)?;
+        let mut group = file.next_row_group()?;
+        for (index, kind) in kinds.into_iter().enumerate() {
+            let Some(mut column) = group.next_column()? else { break };
+            let cells = || self.rows.iter().map(|row| &row[index]);
+            match kind {
+                Physical::INT64 => write::<Int64Type>(&mut column, cells().map(Value::as_i64))?,
+                Physical::DOUBLE => write::<DoubleType>(&mut column, cells().map(Value::as_f64))?,
+                Physical::BOOLEAN => write::<BoolType>(&mut column, cells().map(Value::as_bool))?,
+                _ => write::<ByteArrayType>(&mut column, cells().map(text))?,
+            }
+            column.close()?;
+        }
+        group.close()?;
+        file.into_inner()
+    }
+
+    /// The narrowest type that holds all values of a column.
+    fn kind(&self, column: usize) -> Physical {
+        let all = |fits: fn(&Value) -> bool| {
+            self.rows.iter().map(|row| &row[column]).filter(|value| !value.is_null()).all(fits)
+        };
+        if all(Value::is_i64) {
+            Physical::INT64
+        } else if all(Value::is_number) {
+            Physical::DOUBLE
+        } else if all(Value::is_boolean) {
+            Physical::BOOLEAN
+        } else {
+            Physical::BYTE_ARRAY
+        }
+    }
+}
+
+fn text(value: &Value) -> Option<ByteArray> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(ByteArray::from(text.as_str())),
+        other => Some(ByteArray::from(other.to_string().as_str())),
+    }
+}
+
+fn write<T: DataType>(
+    column: &mut SerializedColumnWriter<'_>,
+    cells: impl Iterator<Item = Option<T::T>>,
+) -> std::result::Result<(), ParquetError> {
+    let (mut values, mut levels) = (Vec::new(), Vec::new());
+    for cell in cells {
+        levels.push(i16::from(cell.is_some()));
+        values.extend(cell);
+    }
+    column.typed::<T>().write_batch(&values, Some(&levels), None)?;
+    Ok(())
+}
