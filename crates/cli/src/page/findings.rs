@@ -9,14 +9,14 @@ pub(super) fn section(findings: &[Both], predictions: &[Prediction]) -> Markup {
     html! {
         section id="findings" {
             h2 { "Findings" }
-            div.scroll { table {
+            div.scroll { table.findings {
                 thead { tr { th { "section" } th { "finding" } th { "these runs" } th { "published" } } }
                 tbody {
                     @for both in findings { tr {
                         td.section { (both.section) }
-                        td { (both.sentence) (numbers(both)) }
-                        td { @if let Some(judgement) = &both.runs { (verdict(judgement)) } }
-                        td { (verdict(&both.published)) }
+                        td.finding { (both.sentence) (numbers(both)) }
+                        td data-who="these runs" { @if let Some(judgement) = &both.runs { (verdict(judgement)) } }
+                        td data-who="published" { (verdict(&both.published)) }
                     } }
                 }
             } }

@@ -107,7 +107,6 @@ fn picture(PageFigure { id, figure, commands }: &PageFigure) -> Markup {
     let class = if figure.spec.kind == FigureKind::Scatter { "picture narrow" } else { "picture" };
     html! {
         figure id=(id) {
-            h3 { (figure.title) }
             div class=(class) role="img" aria-label=(figure.title) { (PreEscaped(figure.svg())) }
             figcaption { (figure.caption()) }
             details {

@@ -1,6 +1,7 @@
 //! The program as a user sees it: output, exit codes, files.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
+#![expect(clippy::print_stdout, reason = "tests say what they skip")]
 
 mod bad_input;
 mod information;

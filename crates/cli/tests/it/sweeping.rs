@@ -63,6 +63,9 @@ fn a_sweep_is_shown_made_listed_and_exported() {
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines.len(), 5, "names and four runs:\n{csv}");
     assert!(lines[0].starts_with("id,config."), "the first line has the names: {}", lines[0]);
+    let parquet =
+        command(&["runs", "export", "--store", store, "--format", "parquet"]).output().unwrap().stdout;
+    assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"), "a Parquet file");
     let json = run(&["runs", "export", "--store", store, "--format", "json"]).json_with(0);
     assert_eq!(json[0]["config.model.arch"], "mlp", "an object for each run");
 }

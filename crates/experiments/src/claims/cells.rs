@@ -30,6 +30,8 @@ pub struct Cell {
     pub test_accuracy: Samples,
     /// Largest eigenvalues of the Hessian.
     pub lambda_max: Samples,
+    /// The geometric mean of λ_max over the later half of the training, of runs that measured it.
+    pub lambda_max_in_training: Samples,
 }
 
 /// What is known of a number over seeds.
@@ -49,6 +51,13 @@ pub enum Samples {
 }
 
 impl Samples {
+    /// Adds a run to those that are known one by one.
+    pub(super) fn push(&mut self, value: f64) {
+        if let Self::Runs(values) = self {
+            values.push(value);
+        }
+    }
+
     /// The number of runs.
     pub fn count(&self) -> usize {
         match self {
@@ -56,6 +65,14 @@ impl Samples {
             Self::Summary { runs, .. } => *runs,
         }
     }
+}
+
+/// The geometric mean of a curve of λ_max over the later half of its steps; none of a curve that is nowhere positive.
+pub(super) fn late_mean(curve: &[(f64, f64)]) -> Option<f64> {
+    let middle = curve.last()?.0 / 2.0;
+    let late = curve.iter().filter(|(step, value)| *step >= middle && *value > 0.0);
+    let logs: Vec<f64> = late.map(|(_, value)| value.ln()).collect();
+    (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
 }
 
 /// Settings that set cells apart, in a form that can be compared.
@@ -82,12 +99,11 @@ impl Cell {
             let numbers = [cell.learning_rate, cell.batch_size, cell.train_examples, cell.rho, cell.dropout];
             let key = (cell.network.clone(), cell.data.clone(), numbers.map(f64::to_bits));
             let cell = cells.entry(key).or_insert(cell);
-            for (samples, value) in [(&mut cell.test_accuracy, accuracy), (&mut cell.lambda_max, lambda_max)]
-            {
-                if let Samples::Runs(values) = samples {
-                    values.push(value);
-                }
-            }
+            cell.test_accuracy.push(accuracy);
+            cell.lambda_max.push(lambda_max);
+            let curve = report.training.lambda_max.iter();
+            let curve: Vec<(f64, f64)> = curve.map(|found| (f64::from(found.step), found.value)).collect();
+            late_mean(&curve).into_iter().for_each(|mean| cell.lambda_max_in_training.push(mean));
         }
         Ok(cells.into_values().collect())
     }
@@ -122,6 +138,7 @@ impl Cell {
             dropout: config.model.dropout,
             test_accuracy: Samples::Runs(Vec::new()),
             lambda_max: Samples::Runs(Vec::new()),
+            lambda_max_in_training: Samples::Runs(Vec::new()),
         }
     }
 }

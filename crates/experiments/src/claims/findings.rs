@@ -19,7 +19,7 @@ const SAME_ACCURACY: f64 = 0.015;
 /// SAM counts as no better if the accuracy rises by less than this with ρ: half a point at ρ = 0.1.
 const NOT_BETTER: f64 = 0.05;
 /// The largest share of the training set that is a small batch.
-const SMALL_BATCH: f64 = 0.01;
+const SMALL_BATCH: f64 = 0.05;
 
 /// A finding.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub struct Finding {
 }
 
 /// All findings, in the order of the paper.
-pub const FINDINGS: [Finding; 18] = [
+pub const FINDINGS: [Finding; 19] = [
     Finding {
         section: "3.1 (i)",
         sentence: "with small batches, larger learning rates generalize better",
@@ -85,6 +85,13 @@ pub const FINDINGS: [Finding; 18] = [
         figures: &["4"],
         network: "vgg11",
         conditions: fixed_ratio,
+    },
+    Finding {
+        section: "3.2, figure 5",
+        sentence: "at a fixed ratio, larger learning rates have smaller λ_max throughout training, not only at its end",
+        figures: &["4", "5"],
+        network: "vgg11",
+        conditions: fixed_ratio_in_training,
     },
     Finding {
         section: "3.3, small batches",
@@ -332,20 +339,40 @@ fn gradual(cells: &[&Cell]) -> Vec<Condition> {
     ]
 }
 
-fn fixed_ratio(cells: &[&Cell]) -> Vec<Condition> {
+/// The ratio of batch size to learning rate in millionths of a decade: ratios that were meant to be the same differ by rounding.
+fn ratio(cell: &Cell) -> f64 {
+    ((cell.batch_size / cell.learning_rate).log10() * 1e6).round().max(0.0)
+}
+
+/// Cells with small batches that share their ratio with others, ratio by ratio.
+fn of_equal_ratio<'a>(cells: &[&'a Cell]) -> Vec<&'a Cell> {
     let cells: Vec<&Cell> =
         sgd(cells).into_iter().filter(|cell| cell.batch_size <= SMALL_BATCH * cell.train_examples).collect();
-    // Ratios that were meant to be the same differ by rounding.
-    let ratio = |cell: &Cell| (cell.batch_size / cell.learning_rate).log10();
-    let rounded = |cell: &Cell| (ratio(cell) * 1e6).round().max(0.0);
-    let ratios: Vec<Vec<&Cell>> =
-        groups(&cells, rounded).into_iter().filter(|group| group.len() >= 2).collect();
-    let cells: Vec<&Cell> = ratios.iter().flatten().copied().collect();
-    let over = |means: &[Mean<'_>], y: fn(&Mean<'_>) -> f64| {
-        let same = |a: &Mean<'_>, b: &Mean<'_>| rounded(a.cell).total_cmp(&rounded(b.cell)).is_eq();
-        let groups: Vec<_> = means.chunk_by(same).map(|group| points(group, rate, y)).collect();
-        common_slope(&groups)
-    };
+    groups(&cells, ratio).into_iter().filter(|group| group.len() >= 2).flatten().collect()
+}
+
+/// The slope over η that all ratios have in common.
+fn slope_at_equal_ratio(means: &[Mean<'_>], y: fn(&Mean<'_>) -> f64) -> Option<f64> {
+    let same = |a: &Mean<'_>, b: &Mean<'_>| ratio(a.cell).total_cmp(&ratio(b.cell)).is_eq();
+    let groups: Vec<_> = means.chunk_by(same).map(|group| points(group, rate, y)).collect();
+    common_slope(&groups)
+}
+
+fn fixed_ratio_in_training(cells: &[&Cell]) -> Vec<Condition> {
+    let measured = cells.iter().filter(|cell| cell.lambda_max_in_training.count() > 0);
+    let measured: Vec<Cell> = measured
+        .map(|cell| Cell { lambda_max: cell.lambda_max_in_training.clone(), ..(*cell).clone() })
+        .collect();
+    let cells = of_equal_ratio(&measured.iter().collect::<Vec<_>>());
+    let name = "log₁₀ of the mean λ_max in the later half of training, per decade of η at a fixed ratio";
+    vec![Condition::test(name, Wanted::Below(0.0), (&cells, 2), |means| {
+        slope_at_equal_ratio(means, |mean| mean.log_lambda)
+    })]
+}
+
+fn fixed_ratio(cells: &[&Cell]) -> Vec<Condition> {
+    let cells = of_equal_ratio(cells);
+    let over = slope_at_equal_ratio;
     let kept = "accuracy per decade of η at a fixed ratio";
     let falling = "log₁₀ λ_max per decade of η at a fixed ratio";
     vec![

@@ -229,6 +229,7 @@ mod tests {
             dropout: 0.0,
             test_accuracy: Samples::Runs(accuracy.to_vec()),
             lambda_max: Samples::Runs(lambda.to_vec()),
+            lambda_max_in_training: Samples::Runs(Vec::new()),
         }
     }
 

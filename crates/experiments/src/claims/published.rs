@@ -1,5 +1,6 @@
 //! The paper's own numbers, read off its figures (Kaur, Cohen, Lipton 2022; the axes and bars of its vector drawings, to about 0.1 %).
 
+use super::cells::late_mean;
 use super::{Cell, Samples};
 use crate::{Error, Result};
 
@@ -12,10 +13,15 @@ const FASHION_MNIST: f64 = 60_000.0;
 /// Test examples of both.
 const TEST: f64 = 10_000.0;
 
+/// The figure with curves, and the ratio of batch size to learning rate of all its runs.
+const CURVES: &str = "5";
+const RATIO_OF_CURVES: f64 = 20_000.0;
+
 /// A line of [`FIGURES`].
 type Line = (String, String, String, String, String, String, f64, f64, Option<f64>, Option<usize>);
 
-/// The cells of some figures, as `["1"]` or `["13a", "13b"]`. The curves of Figure 5 are none.
+/// The cells of some figures, as `["1"]` or `["13a", "13b"]`. The curves of Figure 5 make no cells of their own, but are of the settings of
+/// Figure 4, whose cells take them if both are asked for.
 ///
 /// # Errors
 /// [`Error::Config`] if the table is damaged.
@@ -33,6 +39,14 @@ pub fn published_cells(figures: &[&str]) -> Result<Vec<Cell>> {
             cells.len() - 1
         });
         add(&mut cells[at], &line);
+    }
+    if figures.contains(&CURVES) {
+        for cell in &mut cells {
+            let curves = published_curves(CURVES, cell.batch_size)?;
+            let is_of_curves = (cell.batch_size / cell.learning_rate - RATIO_OF_CURVES).abs() < 1.0;
+            let means = curves.iter().filter(|_| is_of_curves).filter_map(|curve| late_mean(curve));
+            means.for_each(|mean| cell.lambda_max_in_training.push(mean));
+        }
     }
     Ok(cells)
 }
@@ -80,6 +94,7 @@ fn empty((_, metric, architecture, _, fixed, series, x, ..): &Line) -> Option<Ce
         dropout: number("p", &["dropout_p"]).unwrap_or(0.0),
         test_accuracy: Samples::Runs(Vec::new()),
         lambda_max: Samples::Runs(Vec::new()),
+        lambda_max_in_training: Samples::Runs(Vec::new()),
     })
 }
 
@@ -103,11 +118,8 @@ fn add(cell: &mut Cell, (_, metric, .., x, y, bar, runs): &Line) {
         "test_acc" => replace(&mut cell.test_accuracy),
         "lambda_max" => replace(&mut cell.lambda_max),
         _ => {
-            for (samples, value) in [(&mut cell.lambda_max, x), (&mut cell.test_accuracy, y)] {
-                if let Samples::Runs(values) = samples {
-                    values.push(*value);
-                }
-            }
+            cell.lambda_max.push(*x);
+            cell.test_accuracy.push(*y);
         }
     }
 }

@@ -170,6 +170,7 @@ mod tests {
             dropout: 0.0,
             test_accuracy: Samples::Runs(accuracies.to_vec()),
             lambda_max: Samples::Summary { mean: 10.0, deviation: Some(1.0), runs: 4 },
+            lambda_max_in_training: Samples::Runs(Vec::new()),
         }
     }
 
