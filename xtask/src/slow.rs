@@ -15,7 +15,7 @@ const RUNS: &[(&str, &str)] = &[
     ),
     (
         "all figures at smoke scale",
-        "cargo test --release -p sharpness-cli --test it -- --ignored all_figures_are_reproduced",
+        "cargo run --release --bin sharpness -- reproduce all --scale smoke --jobs 2 --store target/smoke/runs --out target/smoke/figures",
     ),
 ];
 

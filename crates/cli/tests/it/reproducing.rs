@@ -71,15 +71,6 @@ fn figures_of_every_kind_are_reproduced() {
     assert!(!judged["predictions"].as_array().unwrap().is_empty(), "λ_max is judged as a predictor");
 }
 
-/// Minutes: `cargo xtask slow`.
-#[test]
-#[ignore = "takes minutes; `cargo xtask slow` runs it"]
-fn all_figures_are_reproduced() {
-    let Some(data) = data() else { return };
-    let dir = tempdir().unwrap();
-    assert_eq!(reproduce(&["all"], dir.path(), &data).len(), 15, "all figures are drawn");
-}
-
 #[test]
 fn recipes_are_shown_to_be_edited_and_mistakes_are_told() {
     let recipe = run(&["reproduce", "fig8", "--scale", "paper", "--recipe"]).out_with(0);
