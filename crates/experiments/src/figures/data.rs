@@ -110,12 +110,12 @@ impl Figure {
             reports: Vec::new(),
             subset_sizes: BTreeMap::new(),
         };
-        for block in &plan.blocks {
+        for (index, block) in plan.blocks.iter().enumerate() {
             let panel = figure.panels.iter().position(|panel| *panel == block.panel).unwrap_or_else(|| {
                 figure.panels.push(block.panel.clone());
                 figure.panels.len() - 1
             });
-            let earlier = figure.lines.iter().filter(|line| line.panel == panel && !line.is_published);
+            let earlier = plan.blocks[..index].iter().filter(|earlier| earlier.panel == block.panel);
             let place = earlier.count();
             let mut reports = Vec::new();
             for run in plan.runs.iter().filter(|run| run.block == block.name) {

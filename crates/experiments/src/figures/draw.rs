@@ -80,7 +80,7 @@ impl Figure {
     /// The entries of the legend, row by row, in a picture of `width` pixels.
     fn legend(&self, width: usize) -> Vec<Vec<(Mark, String)>> {
         let mut entries: Vec<(Mark, String)> = Vec::new();
-        for line in self.lines.iter().filter(|line| !line.is_published) {
+        for line in &self.lines {
             if !entries.iter().any(|(_, name)| *name == line.name) {
                 entries.push((Mark::Line(COLORS[line.place % COLORS.len()]), line.name.clone()));
             }

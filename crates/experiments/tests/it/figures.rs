@@ -90,6 +90,8 @@ fn the_curves_of_figure_5_are_one_for_each_published_run() {
         [5, 5, 5],
         "five runs of each setting"
     );
+    let places: Vec<usize> = figure.lines.iter().map(|line| line.place).collect();
+    assert_eq!(places, [[0; 5], [1; 5], [2; 5]].concat(), "each setting has its colour");
     let increase = |line: &Line| line.points.windows(2).all(|pair| pair[0].x < pair[1].x);
     assert!(figure.lines.iter().all(increase), "steps go on within a run");
     let svg = figure.svg();
