@@ -1,9 +1,10 @@
 //! Runs that differ in their seeds alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sharpness_network::models::{Model, Nonlinearity};
 
+use crate::config::{MeasureConfig, RunConfig};
 use crate::training::Outcome;
 use crate::{Report, Result};
 
@@ -79,12 +80,14 @@ pub(super) fn late_mean(curve: &[(f64, f64)]) -> Option<f64> {
 type Key = (String, String, [u64; 5]);
 
 impl Cell {
-    /// The cells of runs that reached their target.
+    /// The cells of runs that reached their target. Runs that differ in their measurement alone are one training, and count once: with
+    /// the λ_max of the first of them.
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) if a configuration holds a number that is not finite.
     pub fn of_runs(reports: &[Report]) -> Result<Vec<Self>> {
         let mut cells: BTreeMap<Key, Self> = BTreeMap::new();
+        let (mut counted, mut tracked) = (BTreeSet::new(), BTreeSet::new());
         for report in reports {
             let (Some(accuracy), Some(measured)) = (report.training.test_accuracy, &report.measurement)
             else {
@@ -99,11 +102,17 @@ impl Cell {
             let numbers = [cell.learning_rate, cell.batch_size, cell.train_examples, cell.rho, cell.dropout];
             let key = (cell.network.clone(), cell.data.clone(), numbers.map(f64::to_bits));
             let cell = cells.entry(key).or_insert(cell);
-            cell.test_accuracy.push(accuracy);
-            cell.lambda_max.push(lambda_max);
+            let training =
+                RunConfig { measure: MeasureConfig::new(), ..report.config.clone() }.canonical_json()?;
+            if counted.insert(training.clone()) {
+                cell.test_accuracy.push(accuracy);
+                cell.lambda_max.push(lambda_max);
+            }
             let curve = report.training.lambda_max.iter();
             let curve: Vec<(f64, f64)> = curve.map(|found| (f64::from(found.step), found.value)).collect();
-            late_mean(&curve).into_iter().for_each(|mean| cell.lambda_max_in_training.push(mean));
+            if let Some(mean) = late_mean(&curve).filter(|_| tracked.insert(training)) {
+                cell.lambda_max_in_training.push(mean);
+            }
         }
         Ok(cells.into_values().collect())
     }
