@@ -54,6 +54,11 @@ pub(crate) fn message(progress: &MeasureProgress) -> String {
     let products = plural(progress.products, "product");
     // Both to their own digits: first estimates may be far smaller than their residuals.
     let (value, residual) = (significant(progress.value, 5), significant(progress.residual, 2));
-    let error = if progress.phase == Phase::Trace { "standard error" } else { "residual" };
-    format!("measuring {name}{place}: {value}, {error} {residual}, after {products}")
+    // A Rayleigh quotient never passes the end of the spectrum that it approaches.
+    let (relation, error) = match progress.phase {
+        Phase::LambdaMax => (" ≥", "residual"),
+        Phase::LambdaMin => (" ≤", "residual"),
+        _ => (":", "standard error"),
+    };
+    format!("measuring {name}{place}{relation} {value}, {error} {residual}, after {products}")
 }

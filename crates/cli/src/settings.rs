@@ -106,7 +106,7 @@ impl MeasureArgs {
         set(&mut measure.lambda_min, self.lambda_min.as_ref());
         set(&mut measure.rtol, self.rtol.as_ref());
         set(&mut measure.max_products, self.max_products.as_ref());
-        measure.bound_rtol = self.bound_rtol.or(measure.bound_rtol);
+        set(&mut measure.bound_rtol, self.bound_rtol.as_ref());
         measure.trace = self.trace.or(measure.trace);
         measure.sam_bound = self.sam_bound.or(measure.sam_bound);
     }

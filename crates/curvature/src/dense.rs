@@ -4,7 +4,7 @@ use nalgebra::DMatrix;
 
 use crate::error::Error;
 use crate::operator::{Products, SymmetricOperator};
-use crate::params::{EigenParams, Eigenpair, Eigenpairs, Progress, Stop, rounding};
+use crate::params::{EigenParams, Eigenpair, Eigenpairs, Progress, Stop};
 use crate::spectrum_bounds::SpectrumBounds;
 use crate::symmetric_eigen::symmetric_eigen;
 use crate::vectors;
@@ -40,7 +40,8 @@ pub fn dense(
     let (values, vectors) = symmetric_eigen(symmetrized)?;
 
     let norm = values.iter().fold(0.0, |norm: f64, value| norm.max(value.abs()));
-    let allowance = rounding(norm, dim) * (dim as f64).sqrt() + asymmetry;
+    let floor = operator.rounding(norm) * (dim as f64).sqrt();
+    let allowance = floor + asymmetry;
     let spectrum_bounds = Some(SpectrumBounds {
         lower: values[0] - allowance,
         upper: values[dim - 1] + allowance,
@@ -51,17 +52,29 @@ pub fn dense(
     let mut ranked: Vec<_> = values.into_iter().zip(vectors).collect();
     ranked.sort_by(|a, b| params.which.rank(b.0).total_cmp(&params.which.rank(a.0)));
     ranked.truncate(params.k);
-    let pairs: Vec<_> = ranked.into_iter().map(|(_, vector)| pair(&columns, vector)).collect();
+    let pairs: Vec<_> = ranked
+        .into_iter()
+        .map(|(value, vector)| {
+            let limit = Some(params.which.unrank(params.which.rank(value) + allowance));
+            Eigenpair { limit, ..pair(&columns, vector) }
+        })
+        .collect();
 
     let worst = pairs.iter().map(|pair| pair.residual).fold(0.0, f64::max);
-    progress(&Progress { products: operator.count(), value: pairs[0].value, residual: worst });
-    let accepted = |pair: &Eigenpair| {
-        let tolerance =
-            params.tolerance(pair.value, norm, dim).max(rounding(norm, dim) * (dim as f64).sqrt());
-        pair.residual <= tolerance
-    };
+    let (value, limit) = (pairs[0].value, pairs[0].limit);
+    progress(&Progress { products: operator.count(), value, residual: worst, limit });
+    let accepted = |pair: &Eigenpair| pair.residual <= params.tolerance(pair.value, floor);
     let stop = if pairs.iter().all(accepted) { Stop::Converged } else { Stop::Stagnated };
-    Ok(Eigenpairs { pairs, products: operator.count(), stop, spectrum_bounds, asymmetry })
+    Ok(Eigenpairs {
+        pairs,
+        products: operator.count(),
+        stop,
+        spectrum_bounds,
+        limit_failure_probability: 0.0,
+        asymmetry,
+        rounding: floor,
+        norm,
+    })
 }
 
 fn columns(operator: &mut Products) -> Result<Vec<Vec<f64>>, Error> {

@@ -35,8 +35,8 @@ pub enum Error {
         dim: usize,
     },
 
-    /// A tolerance is negative or not a number.
-    #[error("{name} = {value}: a tolerance must be a finite number that is not negative")]
+    /// A relative tolerance outside of `[0, 1)`.
+    #[error("{name} = {value}: a relative tolerance must be at least 0 and below 1")]
     Tolerance {
         /// The field of the parameters.
         name: &'static str,

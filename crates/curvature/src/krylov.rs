@@ -1,7 +1,7 @@
 //! The space that Lanczos builds: an orthonormal basis and the operator projected on it.
 //!
 //! The basis has three parts, in this order:
-//! - *locked* vectors: eigenvectors from Krylov spaces that have broken down;
+//! - *locked* vectors: eigenvectors found in earlier Krylov spaces;
 //! - *active* vectors `V: [dim, m]`, with `A V = V T + r c` up to rounding, where `T` is tridiagonal, or after a
 //!   thick restart (Wu and Simon 2000, Thick-restart Lanczos method for large symmetric eigenvalue problems, SIAM J. Matrix
 //!   Anal. Appl. 22(2), equation 2.4) an arrow followed by a tridiagonal matrix;
@@ -22,8 +22,8 @@ const MAX_PASSES: usize = 5;
 
 pub(crate) struct KrylovSpace<T> {
     basis: Vec<Vec<T>>,
-    /// The eigenvalues of the locked vectors.
-    locked: Vec<f64>,
+    /// The pairs of the locked vectors, in the order of the basis.
+    locked: Vec<Locked>,
     /// Active vectors at the head that a restart has kept: the arrow.
     kept: usize,
     /// The diagonal of `T`.
@@ -32,11 +32,23 @@ pub(crate) struct KrylovSpace<T> {
     couplings: Vec<f64>,
     /// The largest norm of a product so far: a lower bound of `‖A‖`, usually within a small factor.
     norm: f64,
-    /// For each active vector `j`, what `A v_j` has on the older ones beyond what `T` says: zero but for rounding if `A` is
-    /// symmetric. Known until the first restart.
+    /// For each active vector `j`, what `A v_j` has on the older active ones beyond what `T` says: zero but for rounding if `A`
+    /// is symmetric. Known until the space restarts.
     departures: Vec<Vec<f64>>,
+    /// For each active vector `j`, what `A v_j` has on the locked ones: no more than their residuals. Known as long.
+    leaks: Vec<Vec<f64>>,
     /// See [`crate::Eigenpairs::asymmetry`].
     asymmetry: f64,
+}
+
+/// The pair of a locked vector.
+#[derive(Clone, Copy)]
+struct Locked {
+    value: f64,
+    /// The norm of `A u - θ u` when it was locked.
+    residual: f64,
+    /// Whether the residual comes from products and not from the recurrence alone.
+    is_true: bool,
 }
 
 /// A Ritz pair that could be an answer.
@@ -46,6 +58,12 @@ pub(crate) struct Candidate {
     /// The norm of `A u - θ u`, from the recurrence.
     pub(crate) residual: f64,
     source: Source,
+}
+
+impl Candidate {
+    pub(crate) fn is_locked(&self) -> bool {
+        matches!(self.source, Source::Locked(_))
+    }
 }
 
 #[derive(Clone)]
@@ -65,13 +83,19 @@ impl<T: Entry> KrylovSpace<T> {
             couplings: Vec::new(),
             norm: 0.0,
             departures: Vec::new(),
+            leaks: Vec::new(),
             asymmetry: 0.0,
         }
     }
 
-    /// Whether the space has grown from its start vector alone, without restart or locked vectors.
-    pub(crate) fn is_first(&self) -> bool {
-        self.kept == 0 && self.locked.is_empty()
+    /// Whether the space has grown from its start vector without a restart.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.kept == 0
+    }
+
+    /// Whether the true residual of every candidate follows from the products already made.
+    pub(crate) fn knows_residuals(&self) -> bool {
+        self.is_whole() && self.locked.iter().all(|locked| locked.is_true)
     }
 
     pub(crate) fn active(&self) -> usize {
@@ -83,8 +107,13 @@ impl<T: Entry> KrylovSpace<T> {
         self.basis.len()
     }
 
-    pub(crate) fn has_locked(&self) -> bool {
-        !self.locked.is_empty()
+    pub(crate) fn locked(&self) -> usize {
+        self.locked.len()
+    }
+
+    /// The Frobenius norm of the residuals of the locked vectors.
+    pub(crate) fn locked_residual(&self) -> f64 {
+        self.locked.iter().map(|locked| locked.residual.powi(2)).sum::<f64>().sqrt()
     }
 
     /// Whether the locked and the active vectors together are a basis of the whole space.
@@ -118,8 +147,12 @@ impl<T: Entry> KrylovSpace<T> {
         self.norm = self.norm.max(operator.apply(&T::widen(next), &mut w)?);
 
         let (coefficients, coupling) = orthogonalize(&mut w, &self.basis, rounding(self.norm, dim));
-        self.note_asymmetry(&coefficients[self.locked.len()..]);
-        self.diagonal.push(coefficients[self.locked.len() + step]);
+        let (leak, on_active) = coefficients.split_at(self.locked.len());
+        self.note_asymmetry(on_active);
+        if self.is_whole() {
+            self.leaks.push(leak.to_vec());
+        }
+        self.diagonal.push(on_active[step]);
         self.couplings.push(coupling);
         if coupling > 0.0 {
             vectors::scale(&mut w, 1.0 / coupling);
@@ -137,7 +170,7 @@ impl<T: Entry> KrylovSpace<T> {
         };
         let departures: Vec<f64> = (0..step).map(departure).collect();
         self.asymmetry = self.asymmetry.max(vectors::norm(&departures));
-        if self.is_first() {
+        if self.is_whole() {
             self.departures.push(departures);
         }
     }
@@ -174,9 +207,12 @@ impl<T: Entry> KrylovSpace<T> {
 
     /// The locked pairs and the given active ones, the most wanted one first.
     pub(crate) fn with_locked(&self, active: &[Candidate], which: Which) -> Vec<Candidate> {
-        let locked = self.locked.iter().enumerate();
-        let locked =
-            locked.map(|(i, value)| Candidate { value: *value, residual: 0.0, source: Source::Locked(i) });
+        let candidate = |(i, locked): (usize, &Locked)| Candidate {
+            value: locked.value,
+            residual: locked.residual,
+            source: Source::Locked(i),
+        };
+        let locked = self.locked.iter().enumerate().map(candidate);
         let mut all: Vec<Candidate> = locked.chain(active.iter().cloned()).collect();
         sort_by_rank(&mut all, which);
         all
@@ -193,13 +229,20 @@ impl<T: Entry> KrylovSpace<T> {
         vector
     }
 
-    /// The Rayleigh quotient `uᵀ A u` and the residual `‖A u - θ u‖` of a candidate's vector, from the products that built
-    /// the [first](Self::is_first) space: `A V s = V (T + E) s + r cᵀs`, with `E` the departures. It costs no product.
-    pub(crate) fn quotient_and_residual(&self, candidate: &Candidate) -> (f64, f64) {
-        debug_assert!(self.is_first(), "the departures of other spaces are not known");
-        let Source::Active(s) = &candidate.source else { return (candidate.value, candidate.residual) };
+    /// The Rayleigh quotient `uᵀ A u` and the residual `‖A u - θ u‖` of a candidate's vector, if they follow from products
+    /// already made: `A V s = Q L s + V (T + E) s + r cᵀs`, with `Q` the locked vectors, `L` the leaks and `E` the departures.
+    pub(crate) fn quotient_and_residual(&self, candidate: &Candidate) -> Option<(f64, f64)> {
+        let s = match &candidate.source {
+            Source::Locked(i) => {
+                return self.locked[*i].is_true.then_some((candidate.value, candidate.residual));
+            }
+            Source::Active(_) if !self.is_whole() => return None,
+            Source::Active(s) => s,
+        };
         let mut product = vec![0.0; s.len()];
+        let mut leak = vec![0.0; self.locked.len()];
         for (j, departures) in self.departures.iter().enumerate() {
+            vectors::add_scaled(&mut leak, s[j], &self.leaks[j]);
             vectors::add_scaled(&mut product[..j], s[j], departures);
             product[j] += self.diagonal[j] * s[j];
             if j + 1 < s.len() {
@@ -209,7 +252,8 @@ impl<T: Entry> KrylovSpace<T> {
         }
         let value = vectors::dot(s, &product);
         vectors::add_scaled(&mut product, -value, s);
-        (value, vectors::norm(&product).hypot(self.residual_coefficient(s)))
+        let outside = self.residual_coefficient(s).hypot(vectors::norm(&leak));
+        Some((value, vectors::norm(&product).hypot(outside)))
     }
 
     /// Thick restart: keeps the Ritz vectors of these pairs (all of the active part) and the next vector.
@@ -225,22 +269,28 @@ impl<T: Entry> KrylovSpace<T> {
         self.diagonal = pairs.iter().map(|pair| pair.value).collect();
         self.couplings = couplings;
         self.departures.clear();
+        self.leaks.clear();
     }
 
-    /// After a breakdown: locks the Ritz vectors of these pairs (all of the active part), keeps the `k` most wanted of
-    /// all locked ones, and draws the start of a new Krylov space orthogonal to them. Not to be called when the space
+    /// Locks the Ritz vectors of these pairs (some of the active part), keeps the `k` most wanted of all locked ones, and
+    /// draws the start of a new Krylov space orthogonal to them. Not to be called when the space
     /// [fills everything](Self::fills_everything).
     pub(crate) fn lock(&mut self, pairs: &[Candidate], k: usize, which: Which, rng: &mut ChaCha8Rng) {
         debug_assert!(!self.fills_everything(), "a new space needs a direction that is left");
+        let found = pairs.iter().map(|pair| match self.quotient_and_residual(pair) {
+            Some((value, residual)) => Locked { value, residual, is_true: true },
+            None => Locked { value: pair.value, residual: pair.residual, is_true: false },
+        });
+        let found: Vec<Locked> = found.collect();
         let columns = columns(pairs);
-        let first = self.locked.len();
-        vectors::rotate(&mut self.basis[first..], &columns);
+        let (first, active) = (self.locked.len(), self.active());
+        vectors::rotate(&mut self.basis[first..first + active], &columns);
         self.basis.truncate(first + columns.len());
-        self.locked.extend(pairs.iter().map(|pair| pair.value));
+        self.locked.extend(found);
 
         let basis = std::mem::take(&mut self.basis);
         let mut locked: Vec<_> = self.locked.drain(..).zip(basis).collect();
-        locked.sort_by(|a, b| which.rank(b.0).total_cmp(&which.rank(a.0)));
+        locked.sort_by(|a, b| which.rank(b.0.value).total_cmp(&which.rank(a.0.value)));
         locked.truncate(k);
         (self.locked, self.basis) = locked.into_iter().unzip();
 
@@ -248,6 +298,7 @@ impl<T: Entry> KrylovSpace<T> {
         self.diagonal.clear();
         self.couplings.clear();
         self.departures.clear();
+        self.leaks.clear();
         self.push_random(rng);
     }
 

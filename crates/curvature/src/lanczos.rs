@@ -1,4 +1,4 @@
-//! Lanczos with full reorthogonalization, thick restart, locking after breakdown, and verified residuals.
+//! Lanczos with full reorthogonalization, thick restart, locking, verified residuals, and a proof that nothing larger exists.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -6,7 +6,7 @@ use rand_chacha::rand_core::SeedableRng;
 use crate::error::Error;
 use crate::krylov::{Candidate, KrylovSpace};
 use crate::operator::{Products, SymmetricOperator};
-use crate::params::{EigenParams, Eigenpair, Eigenpairs, Progress, Stop, Which, rounding};
+use crate::params::{EigenParams, Eigenpair, Eigenpairs, Progress, Stop, rounding};
 use crate::spectrum_bounds::{self, KrylovRecord, SpectrumBounds};
 use crate::start::start;
 use crate::vectors::{self, Entry};
@@ -14,6 +14,9 @@ use crate::vectors::{self, Entry};
 /// How much smaller than the tolerance the estimated residual must be before a second failed check means that the
 /// products are too inexact.
 const SECOND_CHECK: f64 = 0.1;
+/// The bound of an eigenvalue smaller than this fraction of `‖A‖` need come only as near as that of one of this size: no bound comes
+/// within a tenth of zero.
+const NEGLIGIBLE: f64 = 0.01;
 /// Up to so many active vectors every product is followed by a look at the Ritz values; then each time that their
 /// number has grown by this part of itself, since a look costs the cube of it.
 const LOOK_PART: usize = 40;
@@ -21,18 +24,22 @@ const LOOK_PART: usize = 40;
 /// The `k` eigenpairs at the wanted end of the spectrum.
 ///
 /// Each step costs one product and `O(m dim)` work on the basis of `m` vectors, which is kept orthonormal to working
-/// precision by at least two Gram-Schmidt passes. The solver stops at the first product after which the estimated residuals
-/// reach the tolerance and the true ones do too. Until the first restart or breakdown the true ones follow from the products
-/// already made; later they cost one product per pair. If they miss the tolerance, the solver goes on to a tenth of it
-/// and checks once more; a second miss ends with [`Stop::Stagnated`].
+/// precision by at least two Gram-Schmidt passes. The residuals must meet the tolerance first as estimated, then as computed:
+/// from the products already made, or after a restart with one more product per pair. If they miss it then, the solver
+/// continues to a tenth of it and checks once more; a second miss ends with [`Stop::Stagnated`].
+///
+/// A small residual says that *an* eigenvalue is near. That it is the wanted one takes more:
+/// - With `k = 1` the [bound](SpectrumBounds) of the same Krylov space must lie within
+///   [`bound_rtol`](EigenParams::bound_rtol) of the value.
+/// - With `k > 1`, and after a restart or a breakdown, the pairs found are locked and a random vector orthogonal to them
+///   starts another Krylov space, since one space holds each eigenvalue only once. If it finds a pair that exceeds the `k`-th,
+///   it is locked too and a further space starts. The pairs are complete when the newest space has converged to nothing
+///   better than the `k`-th and its bound lies within `bound_rtol` of it.
+///
+/// If the bound cannot reach `bound_rtol` because the basis outgrew the memory, the solver ends with
+/// [`Stop::Unproved`]. Without `bound_rtol` a single pair counts as found by its residual alone.
 ///
 /// The basis is held in `f32` if the operator [is single](SymmetricOperator::is_single). Memory is as [`lanczos_bytes`] says.
-///
-/// When the space breaks down (it is invariant, by a test at `O(ε) ‖A‖`) and more pairs are needed, its wanted
-/// Ritz vectors are locked and a new random vector orthogonal to them starts another Krylov space, until that one holds
-/// nothing better: so reducible operators and repeated eigenvalues are served. *A single Krylov space
-/// contains each eigenvalue once.* With `k > 1`, copies of a repeated eigenvalue are found only after a breakdown (or
-/// through rounding, when the tolerance is near it); if the `k` pairs converge before, they are `k` distinct ones.
 ///
 /// # Errors
 /// Parameters that do not fit the operator, a product that fails or is not finite. Reaching `max_products` is none.
@@ -59,10 +66,12 @@ fn solve<T: Entry>(
         params,
         dim,
         capacity,
-        overlap: spectrum_bounds::overlap(dim, params.failure_probability, random_share),
+        random_share,
         rng,
         space: KrylovSpace::<T>::new(first),
+        spaces: 1,
         bounds: None,
+        spectrum_bounds: None,
         operator: Products::new(op),
     };
     solver.run(progress)
@@ -98,11 +107,16 @@ struct Lanczos<'a, T> {
     params: &'a EigenParams,
     dim: usize,
     capacity: usize,
-    /// See [`spectrum_bounds::overlap`].
-    overlap: Option<f64>,
+    /// The random share of the first start; the further ones are wholly random.
+    random_share: Option<f64>,
     rng: ChaCha8Rng,
     space: KrylovSpace<T>,
+    /// Krylov spaces so far, each from a start of its own.
+    spaces: u32,
+    /// What the current space says of the spectrum orthogonal to the locked vectors.
     bounds: Option<SpectrumBounds>,
+    /// What the first space said of the whole spectrum.
+    spectrum_bounds: Option<SpectrumBounds>,
     operator: Products<'a>,
 }
 
@@ -112,6 +126,17 @@ struct Look {
     active: Vec<Candidate>,
     /// The best `k` of them and the locked ones; fewer if there are not as many.
     wanted: Vec<Candidate>,
+}
+
+/// What a look leads to.
+#[derive(Clone, Copy, PartialEq)]
+enum Step {
+    /// The space has more to say.
+    Extend,
+    /// Lock what has converged and search for more in another space.
+    Lock,
+    /// The search is over, if the true residuals agree.
+    End(Stop),
 }
 
 impl<T: Entry> Lanczos<'_, T> {
@@ -124,7 +149,7 @@ impl<T: Entry> Lanczos<'_, T> {
                 looked_at = self.space.active();
             }
             let broken = !self.space.extend(&mut self.operator)?;
-            let spent = !self.may_go_on(broken);
+            let spent = !self.may_continue();
             let due = self.space.active() > looked_at + looked_at / LOOK_PART;
             if !(broken || spent || due) {
                 continue;
@@ -132,31 +157,33 @@ impl<T: Entry> Lanczos<'_, T> {
             looked_at = self.space.active();
             let look = self.look()?;
             self.report(&look, progress);
-            let done = self.is_done(&look, fraction, broken);
-            if done || spent {
+            let mut step = self.step(&look, fraction, broken);
+            if matches!(step, Step::End(_)) || step == Step::Lock && self.space.knows_residuals() {
                 let pairs = self.verify(&look.wanted)?;
-                let last_chance = broken || fraction < 1.0;
-                if done && self.accepts(&pairs) {
-                    return Ok(self.finish(pairs, Stop::Converged));
-                } else if done && last_chance {
-                    return Ok(self.finish(pairs, Stop::Stagnated));
-                } else if !self.may_go_on(broken) {
-                    return Ok(self.finish(pairs, Stop::ProductLimit));
+                if !self.accepts(&pairs) {
+                    if broken || fraction < 1.0 {
+                        return Ok(self.finish(pairs, Stop::Stagnated));
+                    }
+                    (fraction, step) = (SECOND_CHECK, Step::Extend);
+                } else if let Step::End(stop) = step {
+                    return Ok(self.finish(pairs, stop));
                 }
-                fraction = SECOND_CHECK;
             }
-            if broken {
-                let best = &look.active[..look.active.len().min(self.params.k)];
-                self.space.lock(best, self.params.k, self.params.which, &mut self.rng);
+            if spent || !self.may_continue() {
+                let pairs = self.verify(&look.wanted)?;
+                return Ok(self.finish(pairs, Stop::ProductLimit));
+            }
+            if step == Step::Lock || broken {
+                self.lock(&look);
                 looked_at = 0;
             }
         }
     }
 
     /// Whether the product limit leaves a further step and the check of what it finds.
-    fn may_go_on(&self, broken: bool) -> bool {
-        let stays_first = self.space.is_first() && !broken && self.space.vectors() < self.capacity;
-        let check = if stays_first { 0 } else { self.params.k };
+    fn may_continue(&self) -> bool {
+        let stays_known = self.space.knows_residuals() && self.space.vectors() < self.capacity;
+        let check = if stays_known { 0 } else { self.params.k };
         self.operator.count() + check < self.params.max_products
     }
 
@@ -164,7 +191,7 @@ impl<T: Entry> Lanczos<'_, T> {
     fn look(&mut self) -> Result<Look, Error> {
         let which = self.params.which;
         let active = self.space.ritz_pairs(which)?;
-        if self.space.is_first() {
+        if self.space.is_whole() {
             let mut ritz_values: Vec<f64> = active.iter().map(|pair| pair.value).collect();
             ritz_values.sort_by(f64::total_cmp);
             let steps = ritz_values.len() as f64;
@@ -174,9 +201,18 @@ impl<T: Entry> Lanczos<'_, T> {
                 allowance: (rounding(self.space.norm(), self.dim) + T::ROUNDING * self.space.norm())
                     * steps.sqrt()
                     + self.space.asymmetry(),
-                dim: self.dim,
+                dim: self.dim - self.space.locked(),
             };
-            self.bounds = spectrum_bounds::bounds(&record, self.overlap, self.params.failure_probability);
+            let share = if self.space.locked() == 0 { self.random_share } else { None };
+            let failure = self.params.failure_probability;
+            self.bounds = spectrum_bounds::bounds(
+                &record,
+                spectrum_bounds::overlap(record.dim, failure, share),
+                failure,
+            );
+            if self.space.locked() == 0 {
+                self.spectrum_bounds = self.bounds;
+            }
         }
         let mut wanted = self.space.with_locked(&active, which);
         wanted.truncate(self.params.k);
@@ -186,55 +222,100 @@ impl<T: Entry> Lanczos<'_, T> {
     fn report(&self, look: &Look, progress: &mut dyn FnMut(&Progress)) {
         let residual = look.wanted.iter().map(|pair| pair.residual).fold(0.0, f64::max);
         let value = look.wanted.first().map_or(f64::NAN, |pair| pair.value);
-        progress(&Progress { products: self.operator.count(), value, residual });
+        let limit = self.limits(&look.wanted[..look.wanted.len().min(1)]).first().copied().flatten();
+        progress(&Progress { products: self.operator.count(), value, residual, limit });
     }
 
     fn tolerance(&self, value: f64) -> f64 {
-        self.params.tolerance(value, self.space.norm(), self.dim)
+        self.params.tolerance(value, self.floor())
     }
 
-    /// Whether all wanted pairs exist and have converged, by the estimates, to a fraction of the tolerance.
-    fn is_done(&self, look: &Look, fraction: f64, broken: bool) -> bool {
-        let converged = |pair: &Candidate| pair.residual <= fraction * self.tolerance(pair.value);
+    /// The residual that the rounding of products explains.
+    fn floor(&self) -> f64 {
+        self.operator.rounding(self.space.norm())
+    }
+
+    fn step(&self, look: &Look, fraction: f64, broken: bool) -> Step {
+        // What is locked cannot improve further.
+        let fraction = |pair: &Candidate| if pair.is_locked() { 1.0 } else { fraction };
+        let converged = |pair: &Candidate| pair.residual <= fraction(pair) * self.tolerance(pair.value);
+        let (Some(last), Some(newest)) = (look.wanted.last(), look.active.first()) else {
+            return Step::Extend;
+        };
+        if self.space.fills_everything() {
+            return Step::End(Stop::Converged);
+        }
+        if look.wanted.len() < self.params.k || !look.wanted.iter().all(converged) {
+            return Step::Extend;
+        }
+        let is_bounded = broken || self.is_bounded(last);
+        if self.space.locked() == 0 {
+            // One space holds each eigenvalue once, so that it can vouch for one pair only.
+            return match is_bounded {
+                true if self.params.k == 1 => Step::End(Stop::Converged),
+                false if self.space.is_whole() && self.params.k == 1 => Step::Extend,
+                _ => Step::Lock,
+            };
+        }
+        if !converged(newest) {
+            return Step::Extend;
+        }
         let rank = |pair: &Candidate| self.params.which.rank(pair.value);
-        let (Some(last), Some(newest)) = (look.wanted.last(), look.active.first()) else { return false };
-        // Once a space has broken down, each further one finds the best of what the ones before it lack; the wanted
-        // pairs are complete when the newest space has nothing better than the last of them.
-        let several = broken || self.space.has_locked();
-        let nothing_better =
-            converged(newest) && rank(newest) <= rank(last) + rounding(self.space.norm(), self.dim);
-        let complete = !several || nothing_better || self.space.fills_everything();
-        let enough = look.wanted.len() == self.params.k && look.wanted.iter().all(converged);
-        enough && complete && (broken || self.is_bounded(look))
+        if rank(newest) > rank(last) + self.floor() {
+            return Step::Lock;
+        }
+        match is_bounded {
+            true => Step::End(Stop::Converged),
+            false if self.space.is_whole() => Step::Extend,
+            false => Step::End(Stop::Unproved),
+        }
     }
 
-    /// Whether the bound on the wanted end is as close as `bound_rtol` asks, or cannot improve.
-    fn is_bounded(&self, look: &Look) -> bool {
-        let (Some(rtol), true, Some(bounds)) = (self.params.bound_rtol, self.space.is_first(), self.bounds)
-        else {
-            return true;
-        };
-        let value = look.wanted[0].value;
-        let excess = match self.params.which {
-            Which::LargestAlgebraic => bounds.upper - value,
-            Which::SmallestAlgebraic => value - bounds.lower,
-            Which::LargestMagnitude => bounds.upper.max(-bounds.lower) - value.abs(),
-        };
-        excess <= rtol * value.abs()
+    /// Whether the bound on what the space can still hold is as close to the last wanted value as `bound_rtol` asks.
+    fn is_bounded(&self, last: &Candidate) -> bool {
+        let Some(rtol) = self.params.bound_rtol else { return true };
+        let which = self.params.which;
+        let reach = self.bounds.map(|bounds| bounds.reach(which));
+        let scale = last.value.abs().max(NEGLIGIBLE * self.space.norm());
+        reach.is_some_and(|reach| reach - which.rank(last.value) <= rtol * scale)
     }
 
-    /// The pairs with their true residuals, by products made before where those suffice, else by one product each.
+    /// For each wanted pair, the value that the eigenvalue of its place does not exceed (see [`Eigenpair::limit`]).
+    fn limits(&self, wanted: &[Candidate]) -> Vec<Option<f64>> {
+        let which = self.params.which;
+        let whole = self.spectrum_bounds.map(|bounds| bounds.reach(which));
+        if self.space.locked() == 0 {
+            return wanted.iter().map(|_| whole.map(|reach| which.unrank(reach))).collect();
+        }
+        // Weyl: A is the direct sum of the locked values and of the rest, up to the residuals of the locked vectors.
+        let rest = self.bounds.map(|bounds| bounds.reach(which) + self.space.locked_residual());
+        let of_place = |pair: &Candidate| {
+            let rest = rest.map(|rest| rest.max(which.rank(pair.value) + self.space.locked_residual()));
+            whole.into_iter().chain(rest).min_by(f64::total_cmp).map(|reach| which.unrank(reach))
+        };
+        wanted.iter().map(of_place).collect()
+    }
+
+    /// Locks the wanted pairs that the current space has found, and starts another space.
+    fn lock(&mut self, look: &Look) {
+        let found = |pair: &&Candidate| !pair.is_locked() && pair.residual <= self.tolerance(pair.value);
+        let found: Vec<Candidate> = look.wanted.iter().filter(found).cloned().collect();
+        self.space.lock(&found, self.params.k, self.params.which, &mut self.rng);
+        self.spaces += 1;
+        self.bounds = None;
+    }
+
+    /// The pairs with their true residuals, from products already made where those suffice, else by one product each.
     fn verify(&mut self, wanted: &[Candidate]) -> Result<Vec<Eigenpair>, Error> {
         let mut pairs = Vec::with_capacity(wanted.len());
-        for candidate in wanted {
+        for (candidate, limit) in wanted.iter().zip(self.limits(wanted)) {
             let vector = self.space.vector(candidate);
-            if self.space.is_first() {
-                let (value, residual) = self.space.quotient_and_residual(candidate);
-                pairs.push(Eigenpair { value, vector, residual });
+            if let Some((value, residual)) = self.space.quotient_and_residual(candidate) {
+                pairs.push(Eigenpair { value, vector, residual, limit });
             } else {
                 let mut product = vec![0.0; self.dim];
                 self.operator.apply(&vector, &mut product)?;
-                pairs.push(Eigenpair::from_product(vector, &mut product));
+                pairs.push(Eigenpair { limit, ..Eigenpair::from_product(vector, &mut product) });
             }
         }
         let which = self.params.which;
@@ -257,12 +338,21 @@ impl<T: Entry> Lanczos<'_, T> {
     }
 
     fn finish(self, pairs: Vec<Eigenpair>, stop: Stop) -> Eigenpairs {
+        let failure_probability = (f64::from(self.spaces) * self.params.failure_probability).min(1.0);
+        let certain = |bounds: SpectrumBounds| bounds.failure_probability <= 0.0;
         Eigenpairs {
             pairs,
             products: self.operator.count(),
             stop,
-            spectrum_bounds: self.bounds,
+            spectrum_bounds: self.spectrum_bounds,
+            limit_failure_probability: if self.bounds.is_some_and(certain) {
+                0.0
+            } else {
+                failure_probability
+            },
             asymmetry: self.space.asymmetry(),
+            rounding: self.floor(),
+            norm: self.space.norm(),
         }
     }
 }
@@ -272,6 +362,6 @@ impl Eigenpair {
     pub(crate) fn from_product(vector: Vec<f64>, product: &mut [f64]) -> Self {
         let value = vectors::dot(&vector, product);
         vectors::add_scaled(product, -value, &vector);
-        Self { value, residual: vectors::norm(product), vector }
+        Self { value, residual: vectors::norm(product), vector, limit: None }
     }
 }

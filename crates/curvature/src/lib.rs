@@ -28,7 +28,7 @@
 //! let answer = eigenpairs(&mut operator, &EigenParams::default(), &mut |_| ())?;
 //! let (top, bounds) = (&answer.pairs[0], answer.spectrum_bounds.expect("Lanczos gives bounds"));
 //! assert!(answer.converged());
-//! assert!(top.value <= 4.0 && 3.99 < top.value + top.residual);
+//! assert!(top.value <= 4.0 && 3.99 < top.value + top.residual && 4.0 <= top.limit.expect("a bound"));
 //! assert!(bounds.upper < 4.1, "λ_max lies in [{}, {}]", top.value, bounds.upper);
 //! # Ok::<(), sharpness_curvature::Error>(())
 //! ```
@@ -53,7 +53,7 @@ pub use eigenpairs::eigenpairs;
 pub use error::{ApplyError, Error};
 pub use lanczos::{lanczos, lanczos_bytes, smallest_lanczos_bytes};
 pub use operator::{DenseOperator, SymmetricOperator};
-pub use params::{EigenParams, Eigenpair, Eigenpairs, Method, Progress, Stop, Which};
+pub use params::{EigenParams, Eigenpair, Eigenpairs, Method, Progress, Stop, Which, rounding};
 pub use power_iteration::power_iteration;
 pub use spectrum_bounds::SpectrumBounds;
 pub use trace::{TraceEstimate, TraceParams, trace};

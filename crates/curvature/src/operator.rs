@@ -1,6 +1,7 @@
 //! The operator whose eigenvalues are computed: a dimension and a product.
 
 use crate::error::{ApplyError, Error};
+use crate::params::rounding;
 use crate::vectors;
 
 /// A real symmetric operator `A` that is known only by `v -> A v`.
@@ -25,8 +26,9 @@ pub trait SymmetricOperator {
         vs.iter().zip(outs).try_for_each(|(v, out)| self.apply(v, out))
     }
 
-    /// Whether products are computed in single precision. [`lanczos`](crate::lanczos()) then holds its basis in `f32`, which
-    /// halves its memory and changes a vector by less than the rounding of its product.
+    /// Whether products are computed in single precision. Solvers then count residuals as converged that the rounding of such
+    /// products explains, and [`lanczos`](crate::lanczos()) holds its basis in `f32`, which halves its memory and changes a
+    /// vector by less than the rounding of its product.
     fn is_single(&self) -> bool {
         false
     }
@@ -71,6 +73,10 @@ impl SymmetricOperator for DenseOperator {
     }
 }
 
+/// What the rounding of a product in single precision is, in units of `‖A‖`: eight times the unit of `f32`, since sums within a
+/// network add up.
+const SINGLE_ROUNDING: f64 = 8.0 * f32::EPSILON as f64;
+
 /// Counts the products of an operator and checks that they are finite.
 pub(crate) struct Products<'a> {
     operator: &'a mut dyn SymmetricOperator,
@@ -88,6 +94,12 @@ impl<'a> Products<'a> {
 
     pub(crate) fn dim(&self) -> usize {
         self.operator.dim()
+    }
+
+    /// The residual that the rounding of products explains, where `norm` estimates `‖A‖`.
+    pub(crate) fn rounding(&self, norm: f64) -> f64 {
+        let single = if self.operator.is_single() { SINGLE_ROUNDING * norm } else { 0.0 };
+        rounding(norm, self.dim()).max(single)
     }
 
     /// Overwrites `out` with `A v` and returns the norm of `out`.

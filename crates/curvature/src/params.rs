@@ -25,6 +25,14 @@ impl Which {
             Self::LargestMagnitude => value.abs(),
         }
     }
+
+    /// The value, or with [`Self::LargestMagnitude`] the magnitude, of a rank.
+    pub(crate) fn unrank(self, rank: f64) -> f64 {
+        match self {
+            Self::LargestAlgebraic | Self::LargestMagnitude => rank,
+            Self::SmallestAlgebraic => -rank,
+        }
+    }
 }
 
 /// The algorithm that computes the pairs.
@@ -42,8 +50,8 @@ pub enum Method {
     PowerIteration,
 }
 
-/// What is asked of a solver. `EigenParams::default()` asks for the largest eigenvalue to a residual of a
-/// thousandth of it.
+/// What is asked of a solver. `EigenParams::default()` asks for the largest eigenvalue to a residual of a thousandth of it,
+/// shown to be the largest to a tenth of it.
 #[derive(Debug, Clone)]
 pub struct EigenParams {
     /// The number of eigenpairs, at least 1.
@@ -56,20 +64,21 @@ pub struct EigenParams {
     /// `rtol |θ|`, and about `rtol² θ² / gap`, where the gap is the distance to the next eigenvalue. A residual
     /// that rounding alone explains also counts as converged, so that an eigenvalue of zero can be found.
     pub rtol: f64,
-    /// With `Some(t)`, Lanczos goes on until the probabilistic bound ([`SpectrumBounds`]) on the wanted end lies
-    /// within `t |θ|` of the leading value `θ` too. After a restart the bound cannot improve any more and this is
-    /// not waited for.
+    /// With `Some(t)`, a result counts as converged only if the probabilistic bound ([`SpectrumBounds`]) shows that nothing
+    /// exceeds the last wanted value `θ` by more than `t max(|θ|, ‖A‖/100)`, so that the eigenvalues found are the extreme ones to
+    /// this tolerance, or if the Krylov space is invariant and so holds every eigenvalue that its random start sees. With `None` the residuals alone decide, as in most solvers, and a larger eigenvalue may have been missed.
     pub bound_rtol: Option<f64>,
     /// The largest number of products, any that check the result included.
     pub max_products: usize,
     /// The memory for Lanczos' vectors, in bytes (see [`lanczos_bytes`](crate::lanczos_bytes)). A basis that would outgrow
     /// it is restarted. [`smallest_lanczos_bytes`](crate::smallest_lanczos_bytes) is the smallest bound that works.
     pub memory_bytes: usize,
-    /// Vectors `[dim]` near the wanted eigenvectors, for instance those of an earlier solve. Lanczos and power
-    /// iteration start from the sum of their directions plus a random vector of one hundredth of its length,
-    /// which keeps the probabilistic bound alive and lets an eigenvalue that has overtaken the old ones be found.
-    /// Empty: a random start.
+    /// Vectors `[dim]` near the wanted eigenvectors, for instance those of an earlier solve. Lanczos and power iteration
+    /// start from the sum of their directions plus a random vector of the same length, which keeps the probabilistic bound
+    /// alive and finds an eigenvalue that the given vectors lack. Empty: a random start.
     pub start: Vec<Vec<f64>>,
+    /// The length of the random part of a start near given vectors, against 1 for these.
+    pub random_share: f64,
     /// The seed of the random start. Equal seeds give equal bits.
     pub seed: u64,
     /// The probability with which the [`SpectrumBounds`] may be wrong, for the draw of the start vector. They
@@ -84,10 +93,11 @@ impl Default for EigenParams {
             which: Which::default(),
             method: Method::default(),
             rtol: 1e-3,
-            bound_rtol: None,
+            bound_rtol: Some(0.1),
             max_products: 500,
             memory_bytes: 2 << 30,
             start: Vec::new(),
+            random_share: 1.0,
             seed: 0,
             failure_probability: 1e-3,
         }
@@ -127,21 +137,20 @@ impl EigenParams {
         Ok(())
     }
 
-    /// The residual at which a pair of this value counts as converged: `rtol |θ|`, or what rounding explains,
-    /// where `norm` estimates `‖A‖`.
-    pub(crate) fn tolerance(&self, value: f64, norm: f64, dim: usize) -> f64 {
-        (self.rtol * value.abs()).max(rounding(norm, dim))
+    /// The residual at which a pair of this value counts as converged: `rtol |θ|`, or the `floor` that rounding explains.
+    pub(crate) fn tolerance(&self, value: f64, floor: f64) -> f64 {
+        (self.rtol * value.abs()).max(floor)
     }
 }
 
 /// Checks the tolerance of this name.
 pub(crate) fn check_tolerance(name: &'static str, value: f64) -> Result<(), Error> {
-    if value.is_finite() && value >= 0.0 { Ok(()) } else { Err(Error::Tolerance { name, value }) }
+    if (0.0..1.0).contains(&value) { Ok(()) } else { Err(Error::Tolerance { name, value }) }
 }
 
 /// What rounding contributes to the norm of one product with a unit vector, in f64: `O(ε) ‖A‖`, where the square
 /// root of the dimension allows for the sums inside of the operator.
-pub(crate) fn rounding(norm: f64, dim: usize) -> f64 {
+pub fn rounding(norm: f64, dim: usize) -> f64 {
     f64::EPSILON * norm * (10.0 + (dim as f64).sqrt())
 }
 
@@ -154,13 +163,18 @@ pub struct Progress {
     pub value: f64,
     /// The largest residual of the wanted pairs that exist so far, as estimated.
     pub residual: f64,
+    /// What the leading eigenvalue is known not to exceed, as [`Eigenpair::limit`].
+    pub limit: Option<f64>,
 }
 
 /// Why a solver stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Every wanted pair has reached its tolerance.
+    /// Every wanted pair has reached its tolerance, and nothing larger was missed as far as `bound_rtol` asks.
     Converged,
+    /// Every wanted pair has reached its tolerance, but the bound cannot come within `bound_rtol`: the basis outgrew its memory
+    /// first, or the method gives no bound. Something larger may have been missed.
+    Unproved,
     /// `max_products` was reached first.
     ProductLimit,
     /// The products are too inexact (noise, or an operator that is not quite symmetric) to reach `rtol`: more of
@@ -179,6 +193,10 @@ pub struct Eigenpair {
     /// `‖A u - θ u‖`, computed from products: one of its own, or those that span the space of `u`, with all that they
     /// have outside of what symmetry allows. Either way it carries the rounding of one product.
     pub residual: f64,
+    /// What the eigenvalue of this place does not exceed, except with
+    /// [`limit_failure_probability`](Eigenpairs::limit_failure_probability): the `i`-th largest is at most, the `i`-th smallest
+    /// at least this; with [`Which::LargestMagnitude`] its magnitude is at most this. `None` if nothing is known.
+    pub limit: Option<f64>,
 }
 
 /// What a solver answers.
@@ -194,15 +212,22 @@ pub struct Eigenpairs {
     /// An interval that holds the whole spectrum with a stated probability. `None` from power iteration, and in
     /// the few cases that [`SpectrumBounds`] lists.
     pub spectrum_bounds: Option<SpectrumBounds>,
+    /// The probability, over the seed, that a [`limit`](Eigenpair::limit) of a pair is wrong: that of the draw of every start that
+    /// was made. Zero when the whole space was seen.
+    pub limit_failure_probability: f64,
     /// How far the products were seen to differ from those of a symmetric operator, in the units of the
     /// eigenvalues: for Lanczos, the largest norm of the part of a product that should vanish by symmetry; for the
     /// dense method, the Frobenius norm of `(A - Aᵀ) / 2`; zero for power iteration, which cannot see it. Products
     /// in `f32` show about `1e-7 ‖A‖` here.
     pub asymmetry: f64,
+    /// The residual that the rounding of the operator's products explains: smaller ones count as converged.
+    pub rounding: f64,
+    /// The largest norm of a product with a unit vector: a lower bound of `‖A‖`, usually within a small factor.
+    pub norm: f64,
 }
 
 impl Eigenpairs {
-    /// Whether every wanted pair has reached its tolerance.
+    /// Whether every wanted pair has reached its tolerance and nothing larger was missed, as far as `bound_rtol` asks.
     pub fn converged(&self) -> bool {
         self.stop == Stop::Converged
     }

@@ -14,7 +14,7 @@ use crate::vectors;
 /// It does not find the largest eigenvalue when the most negative one is farther from zero, and it does not converge
 /// when the two have the same magnitude. The error shrinks by `|λ_2 / λ_1|` per product, against about
 /// `exp(-2 sqrt(gap))` for Lanczos. Memory: three vectors. The residual belongs to the returned vector, without a product
-/// of its own.
+/// of its own. There is no bound, so that with [`bound_rtol`](EigenParams::bound_rtol) a result ends as [`Stop::Unproved`].
 ///
 /// # Errors
 /// [`Error::PowerIteration`] unless `k = 1` and `which` is [`Which::LargestMagnitude`]; else as
@@ -31,24 +31,31 @@ pub fn power_iteration(
         return Err(Error::PowerIteration { k: params.k, which: params.which });
     }
     let mut operator = Products::new(op);
+    // The method gives no bound.
+    let found = if params.bound_rtol.is_some() { Stop::Unproved } else { Stop::Converged };
     let (mut v, _) = start(params, dim, &mut ChaCha8Rng::seed_from_u64(params.seed));
     let mut product = vec![0.0; dim];
-    let mut residual = vec![0.0; dim];
+    let mut residual_vector = vec![0.0; dim];
     loop {
         let norm = operator.apply(&v, &mut product)?;
-        residual.copy_from_slice(&product);
-        let pair = Eigenpair::from_product(v, &mut residual);
-        progress(&Progress { products: operator.count(), value: pair.value, residual: pair.residual });
+        residual_vector.copy_from_slice(&product);
+        let pair = Eigenpair::from_product(v, &mut residual_vector);
+        let (value, residual, limit) = (pair.value, pair.residual, pair.limit);
+        progress(&Progress { products: operator.count(), value, residual, limit });
 
-        let converged = pair.residual <= params.tolerance(pair.value, norm, dim);
+        let rounding = operator.rounding(norm);
+        let converged = residual <= params.tolerance(value, rounding);
         if converged || operator.count() >= params.max_products {
-            let stop = if converged { Stop::Converged } else { Stop::ProductLimit };
+            let stop = if converged { found } else { Stop::ProductLimit };
             return Ok(Eigenpairs {
                 pairs: vec![pair],
                 products: operator.count(),
                 stop,
                 spectrum_bounds: None,
+                limit_failure_probability: 0.0,
                 asymmetry: 0.0,
+                rounding,
+                norm,
             });
         }
         v = pair.vector;

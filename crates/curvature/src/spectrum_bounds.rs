@@ -13,6 +13,8 @@
 //! indefinite without a shift; and the bound was narrower than the rate of the worst case in every comparison that the
 //! tests make. `docs/derivations/lanczos.md` derives both from one event.
 
+use crate::params::Which;
+
 /// An interval that holds every eigenvalue, unless the random start was an unlucky draw.
 ///
 /// Together with an [`Eigenpair`](crate::Eigenpair): `λ_max` lies in `[value, upper]` and, for the smallest end,
@@ -33,6 +35,13 @@ pub struct SpectrumBounds {
     pub failure_probability: f64,
     /// Steps of the Krylov space that the bounds come from: those before the first restart.
     pub steps: usize,
+}
+
+impl SpectrumBounds {
+    /// The rank that nothing in the spectrum exceeds.
+    pub(crate) fn reach(&self, which: Which) -> f64 {
+        which.rank(self.lower).max(which.rank(self.upper))
+    }
 }
 
 /// A Krylov space that has grown from one start vector without a restart: the Ritz values, in ascending order, and the

@@ -5,11 +5,6 @@ use rand_chacha::ChaCha8Rng;
 use crate::params::EigenParams;
 use crate::vectors;
 
-/// The length of the random part of a warm start, against 1 for the given part. A bulk of small eigenvalues is damped
-/// by it below any usual tolerance at once, while an eigenvector that the given part lacks is found about
-/// `ln 100` Lanczos exponents later than from a wholly random start.
-const RANDOM_SHARE: f64 = 0.01;
-
 /// A start vector of length 1, and the share of it that is random (`None`: all of it).
 pub(crate) fn start(params: &EigenParams, dim: usize, rng: &mut ChaCha8Rng) -> (Vec<f64>, Option<f64>) {
     let random = vectors::random_unit(dim, rng);
@@ -23,8 +18,8 @@ pub(crate) fn start(params: &EigenParams, dim: usize, rng: &mut ChaCha8Rng) -> (
         return (random, None);
     }
     vectors::scale(&mut sum, 1.0 / norm);
-    vectors::add_scaled(&mut sum, RANDOM_SHARE, &random);
+    vectors::add_scaled(&mut sum, params.random_share, &random);
     let norm = vectors::norm(&sum);
     vectors::scale(&mut sum, 1.0 / norm);
-    (sum, Some(RANDOM_SHARE))
+    (sum, Some(params.random_share))
 }

@@ -18,7 +18,8 @@ const FEWEST_PROBES: usize = 8;
 /// What is asked of [`trace()`].
 #[derive(Debug, Clone, Copy)]
 pub struct TraceParams {
-    /// Stop when the standard error is at most this fraction of the estimate's magnitude, after at least 8 probes.
+    /// Stop when the standard error is at most this fraction of the estimate's magnitude, after at least 8 probes and with 95 %
+    /// confidence: the spread of a few probes may be small by chance.
     pub rtol: f64,
     /// The largest number of probes, at least 2.
     pub max_probes: usize,
@@ -38,7 +39,7 @@ pub struct TraceEstimate {
     pub standard_error: f64,
     /// The probes that the mean is over.
     pub probes: usize,
-    /// Whether the standard error reached the tolerance.
+    /// Whether the standard error reached the tolerance, with 95 % confidence.
     pub converged: bool,
 }
 
@@ -115,7 +116,15 @@ impl Sample {
         let count = self.count as f64;
         let standard_error =
             if self.count < 2 { f64::INFINITY } else { (self.squares / (count - 1.0) / count).sqrt() };
-        let converged = self.count >= FEWEST_PROBES && standard_error <= rtol * self.mean.abs();
+        let converged = self.count >= FEWEST_PROBES
+            && standard_error * spread_factor(count - 1.0) <= rtol * self.mean.abs();
         TraceEstimate { value: self.mean, standard_error, probes: self.count, converged }
     }
+}
+
+/// What a standard deviation from `degrees` degrees of freedom is to be multiplied with so that it is at least the true one with
+/// 95 % confidence: `sqrt(degrees / q)` with the 5 % quantile `q` of chi-squared (by Wilson and Hilferty 1931).
+fn spread_factor(degrees: f64) -> f64 {
+    let variance = 2.0 / (9.0 * degrees);
+    (1.0 - variance - 1.645 * variance.sqrt()).powf(-1.5)
 }

@@ -108,7 +108,8 @@ impl TrainReport {
     }
 }
 
-/// The untrained network of a configuration on a device.
+/// The untrained network of a configuration on a device, with the same one in double precision beside it where `backend` is in
+/// single precision.
 ///
 /// # Errors
 /// [`Error::Network`] if the architecture cannot be built with these options.
@@ -119,7 +120,13 @@ pub fn network<B: Backend>(config: &RunConfig, backend: B) -> Result<Network<B>>
         LossName::CrossEntropy => Loss::SoftmaxCrossEntropy,
         LossName::SquaredError => Loss::SquaredError,
     };
-    Ok(Network::new(backend, config.model.graph(shape, config.data.name.classes())?, loss))
+    let is_single = backend.element_bytes() < size_of::<f64>();
+    let network = Network::new(backend, config.model.graph(shape, config.data.name.classes())?, loss);
+    if !is_single {
+        return Ok(network);
+    }
+    let graph = config.model.graph(shape, config.data.name.classes())?;
+    Ok(network.with_double(Network::new(Cpu::new(config.convolution.method()), graph, loss)))
 }
 
 /// The numbers of the examples that a run trains on, sorted.

@@ -1,6 +1,7 @@
 //! A network's loss as a function of one flat parameter vector: value and gradient on a batch.
 
 use crate::backend::{Accumulate, Backend, Loss, Pixels, Shape};
+use crate::cpu::Cpu;
 use crate::graph::{Graph, SUMS, Setting, Tangents, Tape};
 use crate::op::{Pass, TapeKind};
 use crate::parameters::Table;
@@ -11,6 +12,7 @@ pub struct Network<B: Backend> {
     pub(crate) backend: B,
     pub(crate) graph: Graph<B>,
     pub(crate) loss: Loss,
+    double: Option<Box<Network<Cpu<f64>>>>,
 }
 
 /// Sums over examples.
@@ -40,7 +42,18 @@ pub struct Layer {
 impl<B: Backend> Network<B> {
     /// The network that `graph` describes, with the given loss.
     pub const fn new(backend: B, graph: Graph<B>, loss: Loss) -> Self {
-        Self { backend, graph, loss }
+        Self { backend, graph, loss, double: None }
+    }
+
+    /// This network with the same one in double precision beside it.
+    #[must_use]
+    pub fn with_double(self, double: Network<Cpu<f64>>) -> Self {
+        Self { double: Some(Box::new(double)), ..self }
+    }
+
+    /// The same network in double precision, by which results of this one can be checked.
+    pub fn double(&self) -> Option<&Network<Cpu<f64>>> {
+        self.double.as_deref()
     }
 
     /// The device.

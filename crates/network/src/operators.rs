@@ -153,11 +153,32 @@ impl<'a, B: Backend> Curvature<'a, B> {
         chunks: Chunks,
         stop: &'a dyn Fn() -> bool,
     ) -> Result<Self, Error> {
+        let keep = Self::cached_chunks(network, examples.count(), chunks);
+        let mut operator = Self::streaming(network, matrix, weights, pass, examples, chunks.examples, stop);
+        operator.linearize(keep)?;
+        Ok(operator)
+    }
+
+    /// An operator that linearizes each chunk of `chunk` examples in each product and keeps none: the cheapest for a single
+    /// product. Its [loss](Self::loss), [accuracy](Self::accuracy) and [gradient](Self::gradient) are zero, since nothing has been
+    /// computed yet.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn streaming(
+        network: &'a Network<B>,
+        matrix: Matrix,
+        weights: &Weights,
+        pass: Pass,
+        examples: &'a dyn Examples,
+        chunk: usize,
+        stop: &'a dyn Fn() -> bool,
+    ) -> Self {
         let count = examples.count();
-        assert!(count > 0 && chunks.examples > 0, "curvature needs at least one example and one in a chunk");
-        let chunk = chunks.examples.min(count);
+        assert!(count > 0 && chunk > 0, "curvature needs at least one example and one in a chunk");
+        let chunk = chunk.min(count);
         let (parameters, state) = (network.upload(&weights.parameters), network.upload(&weights.state));
-        let mut operator = Self {
+        Self {
             fixed: Fixed { network, examples, pass, parameters, state },
             matrix,
             chunk,
@@ -168,9 +189,7 @@ impl<'a, B: Backend> Curvature<'a, B> {
             host: (Vec::new(), Vec::new()),
             sums: Sums::default(),
             gradient: vec![0.0; network.parameters().len()],
-        };
-        operator.linearize(Self::cached_chunks(network, count, chunks))?;
-        Ok(operator)
+        }
     }
 
     /// Bytes of an operator over `count` examples in chunks of `chunk` of which `cached` stay linearized: vectors, the tangents of

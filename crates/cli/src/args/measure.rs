@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use clap::Args;
-use sharpness_experiments::config::BnMode;
+use sharpness_experiments::config::{BnMode, BoundRtol};
 use sharpness_experiments::data::Subset;
 use sharpness_experiments::network::Match;
 
@@ -43,10 +43,10 @@ pub(crate) struct MeasureArgs {
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     pub(crate) rtol: Option<f64>,
 
-    /// Go on until the upper bound of λ_max lies at most this fraction of it above it; the bound holds with the probability that
-    /// the report states [default: wherever it lies when the eigenvalue is found]
-    #[arg(long, value_name = "R", allow_negative_numbers = true)]
-    pub(crate) bound_rtol: Option<f64>,
+    /// An eigenvalue is found only if the bound shows that nothing exceeds it by more than this fraction of it; `off` trusts the
+    /// residual alone, which saves products and may miss a larger eigenvalue [default: 0.1]
+    #[arg(long, value_name = "R|off", allow_negative_numbers = true)]
+    pub(crate) bound_rtol: Option<BoundRtol>,
 
     /// Give up after this many Hessian-vector products [default: 500]
     #[arg(long, value_name = "N")]

@@ -40,13 +40,16 @@ pub(crate) fn measurement(text: &mut String, measured: &Measurement) {
         line(
             text,
             "between",
-            &format!("λ_max ≤ {value} at {points} points up to the next iterate (largest at {at})"),
+            &format!(
+                "{value}, the largest λ_max of {points} points up to the next iterate (at {at} of the way)"
+            ),
         );
     }
-    if let Some(SamBound { rho, maximum, bound, holds, tightness, .. }) = &measured.sam_bound {
+    if let Some(SamBound { rho, maximum, bound, refuted, tightness, gradients }) = &measured.sam_bound {
         let [found, bound] = [maximum, bound].map(|loss| significant(*loss, 4));
-        let relation = if *holds { "holds" } else { "DOES NOT HOLD" };
-        let found = format!("{found} found within ρ = {rho}, bound {bound}");
+        let relation = if *refuted { "REFUTED" } else { "not refuted" };
+        let work = plural(*gradients, "gradient");
+        let found = format!("{found} found within ρ = {rho} by {work}, bound {bound}");
         let share = tightness.map(|share| format!(" (the rise is {} of the bound's)", percent(share)));
         line(text, "SAM bound", &format!("{relation}: {found}{}", share.unwrap_or_default()));
     }
@@ -65,13 +68,16 @@ pub(crate) fn measurement(text: &mut String, measured: &Measurement) {
 
 /// The value with the bound of its error, and what it took.
 fn eigenvalue(eigenvalue: &Eigenvalue) -> String {
-    let work = format!("({})", plural(eigenvalue.products, "Hessian-vector product"));
-    let missed = if eigenvalue.converged {
-        ""
-    } else {
-        "  NOT CONVERGED: raise --max-products or --rtol, or try --precision f64"
+    let work = plural(eigenvalue.products, "Hessian-vector product");
+    let doubt = match (eigenvalue.converged, eigenvalue.certified) {
+        (true, true) => "",
+        (true, false) => "  an eigenvalue, not shown to be the extreme one (--bound-rtol is off)",
+        (false, _) => {
+            "  NOT CONVERGED: the residual or the bound misses its tolerance; raise --max-products or --memory, relax --rtol or \
+             --bound-rtol, or try --precision f64"
+        }
     };
-    format!("{}  {work}{missed}", with_error(eigenvalue.value, eigenvalue.residual))
+    format!("{}  ({work}){doubt}", with_error(eigenvalue.value, eigenvalue.residual))
 }
 
 /// Where the true value lies: certainly on the inner side, and with a stated probability on the outer side.

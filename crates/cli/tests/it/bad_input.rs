@@ -67,11 +67,14 @@ fn instructions_that_no_processor_has_are_refused() {
 fn absurd_measurements_are_refused() {
     let weights = Path::new("weights.safetensors");
     for (arguments, part) in [
-        (["--rtol", "0"], "--rtol must be a finite number above 0, got 0"),
+        (["--rtol", "0"], "--rtol is a fraction above 0 and below 1, got 0"),
         (["--rtol", "-1"], "--rtol"),
         (["--rtol", "nan"], "--rtol"),
-        (["--bound-rtol", "-1"], "--bound-rtol must be a finite number above 0, got -1"),
+        (["--bound-rtol", "-1"], "--bound-rtol is a fraction above 0 and below 1, got -1"),
         (["--bound-rtol", "nan"], "--bound-rtol"),
+        (["--rtol", "2"], "--rtol is a fraction above 0 and below 1, got 2"),
+        (["--bound-rtol", "1"], "--bound-rtol is a fraction above 0 and below 1, got 1"),
+        (["--bound-rtol", "on"], "expected a number below 1, such as 0.1, or `off`"),
         (["--trace=1", "--seed=0"], "--trace must be at least 2 probes, got 1"),
         (["--trace=many", "--seed=0"], "--trace"),
         (["--examples", "0"], "--examples must be at least 1, got 0"),

@@ -136,9 +136,10 @@ fn the_trace_is_reported_where_asked_for() {
     let (value, error) =
         (few["trace"]["value"].as_f64().unwrap(), few["trace"]["standard_error"].as_f64().unwrap());
     assert!(value > 0.0 && error > 0.0 && error < value, "{few}");
-    let tight = measured(&weights, &["--trace=5", "--bn-chunk", "100", "--memory", "1.3MB"]);
+    let double = ["--trace=5", "--bn-chunk", "100", "--precision", "f64"];
+    let tight = measured(&weights, &[&double[..], &["--memory", "2.4MB"]].concat());
     assert_eq!(tight["cached_chunks"], 0, "little memory: {tight}");
-    let whole = measured(&weights, &["--trace=5", "--bn-chunk", "100"]);
+    let whole = measured(&weights, &double);
     assert_eq!(tight["trace"], whole["trace"], "memory changes no trace");
     let arguments = [&["measure"], &MODEL[..], &["--weights", text(&weights), "--trace"]].concat();
     let table = run(&arguments).out_with(0);

@@ -1,7 +1,7 @@
 //! Values, vectors and residuals of each method on each case.
 
 use sharpness_curvature::{
-    EigenParams, Eigenpairs, Method, Progress, SymmetricOperator, Which, eigenpairs,
+    EigenParams, Eigenpairs, Method, Progress, Stop, SymmetricOperator, Which, eigenpairs,
     spectra::with_eigenvalues,
 };
 
@@ -51,6 +51,13 @@ fn every_method_finds_the_wanted_values() {
                     let same_magnitude = (pair.value.abs() - expected.abs()).abs() <= 1e-10 * norm;
                     let good = same_sign || which == Which::LargestMagnitude && same_magnitude;
                     assert!(good, "{label}: {} instead of {expected}", pair.value);
+                    let limit = pair.limit.unwrap_or(f64::INFINITY);
+                    let excess = match which {
+                        Which::LargestAlgebraic => expected - limit,
+                        Which::SmallestAlgebraic => limit - expected,
+                        Which::LargestMagnitude => expected.abs() - limit,
+                    };
+                    assert!(excess <= 1e-12 * norm, "{label}: {expected} lies beyond {limit}");
                 }
                 check_claims(&label, &mut op, norm, &answer);
             }
@@ -66,6 +73,7 @@ fn power_iteration_finds_the_largest_magnitude() {
         which: Which::LargestMagnitude,
         method: Method::PowerIteration,
         rtol: 1e-6,
+        bound_rtol: None,
         ..EigenParams::default()
     };
     let mut reports = 0;
@@ -79,6 +87,10 @@ fn power_iteration_finds_the_largest_magnitude() {
     let faster = eigenpairs(&mut op, &lanczos, &mut |_| ()).unwrap();
     assert!(faster.products < answer.products, "Lanczos took {} products", faster.products);
 
+    let bounded = EigenParams { bound_rtol: Some(0.1), ..params.clone() };
+    let answer = eigenpairs(&mut op, &bounded, &mut |_| ()).unwrap();
+    assert_eq!(answer.stop, Stop::Unproved, "power iteration has no bound");
+
     let limited = EigenParams { max_products: 5, ..params };
     let answer = eigenpairs(&mut op, &limited, &mut |_| ()).unwrap();
     assert!(!answer.converged() && answer.products == 5, "{:?} after {}", answer.stop, answer.products);
@@ -90,6 +102,7 @@ fn power_iteration_stops_at_once_on_zero() {
     let params = EigenParams {
         which: Which::LargestMagnitude,
         method: Method::PowerIteration,
+        bound_rtol: None,
         ..EigenParams::default()
     };
     let answer = eigenpairs(&mut op, &params, &mut |_| ()).unwrap();
@@ -108,6 +121,9 @@ fn progress_ends_at_the_answer() {
     assert!((last.residual - answer.pairs[0].residual).abs() < 1e-9, "{last:?}");
     assert_eq!(last.products, answer.products, "the residual takes no further product");
     assert!(reports.len() >= answer.products.min(40), "one look after each of the first 40 products");
-    let found = |report: &&Progress| report.residual <= 1e-3 * report.value;
+    let found = |report: &&Progress| {
+        report.residual <= 1e-3 * report.value
+            && report.limit.is_some_and(|limit| limit <= 1.1 * report.value)
+    };
     assert!(before.iter().find(found).is_none(), "it stops at the first product that suffices");
 }

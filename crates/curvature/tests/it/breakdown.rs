@@ -1,6 +1,6 @@
 //! Invariant spaces: breakdown is noticed, and what the first space lacks is found.
 
-use sharpness_curvature::{DenseOperator, EigenParams, dense, lanczos, spectra::Diagonal};
+use sharpness_curvature::{DenseOperator, EigenParams, lanczos, spectra::Diagonal};
 
 #[test]
 fn one_pair_of_a_repeated_spectrum_needs_as_many_products_as_distinct_values() {
@@ -25,16 +25,29 @@ fn copies_are_counted() {
     assert!(answer.converged(), "{:?}", answer.stop);
 }
 
-/// The limit that the documentation states: a space that converges before it breaks down holds no copies.
 #[test]
-fn copies_are_missed_without_a_breakdown() {
-    let mut op = Diagonal((0..200).map(|i| f64::from(i / 2).sqrt()).collect());
-    let params = EigenParams { k: 2, ..EigenParams::default() };
-    let copies = |answer: &sharpness_curvature::Eigenpairs| {
-        (answer.pairs[0].value - answer.pairs[1].value).abs() < 1e-9
-    };
-    assert!(!copies(&lanczos(&mut op, &params, &mut |_| ()).unwrap()), "Lanczos");
-    assert!(copies(&dense(&mut op, &params, &mut |_| ()).unwrap()), "dense");
+fn copies_are_found_without_a_breakdown() {
+    let pairs = Diagonal((0..200).map(|i| f64::from(i / 2).sqrt()).collect());
+    // Sixteen identical units: λ_3 to λ_17 are equal.
+    let units = [vec![10.0, 8.0], vec![5.0; 15], (0..400).map(|i| 4.6 * 0.99_f64.powi(i)).collect()].concat();
+    for (mut op, k) in [(pairs, 2), (Diagonal(units.clone()), 4), (Diagonal(units), 17)] {
+        let mut expected = op.0.clone();
+        expected.sort_by(|a, b| b.total_cmp(a));
+        for (seed, bound_rtol) in (0..5).flat_map(|seed| [(seed, Some(0.1)), (seed, None)]) {
+            let params = EigenParams { k, seed, bound_rtol, ..EigenParams::default() };
+            let answer = lanczos(&mut op, &params, &mut |_| ()).unwrap();
+            assert!(answer.converged(), "k = {k}, seed {seed}: {:?}", answer.stop);
+            for (place, (pair, expected)) in answer.pairs.iter().zip(&expected).enumerate() {
+                let (value, limit) = (pair.value, pair.limit.unwrap());
+                assert!(
+                    (value - expected).abs() < 1e-3 * expected,
+                    "λ_{}: {value}, not {expected}",
+                    place + 1
+                );
+                assert!(*expected <= limit, "λ_{} = {expected} exceeds {limit}", place + 1);
+            }
+        }
+    }
 }
 
 #[test]

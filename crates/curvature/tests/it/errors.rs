@@ -57,7 +57,7 @@ fn impossible_requests_name_their_cause() {
         let error = solve(dim, &EigenParams { k, ..default() });
         assert!(matches!(error, Error::PairCount { .. }), "k = {k}: {error}");
     }
-    for rtol in [-1.0, f64::NAN, f64::INFINITY] {
+    for rtol in [-1.0, 1.0, 2.0, f64::NAN, f64::INFINITY] {
         let error = solve(5, &EigenParams { rtol, ..default() });
         assert!(matches!(error, Error::Tolerance { name: "rtol", .. }), "{rtol}: {error}");
     }

@@ -97,7 +97,8 @@ fn a_basis_in_single_precision_costs_no_product() {
         let (own, other) = (single.spectrum_bounds.unwrap(), double.spectrum_bounds.unwrap());
         assert!(own.upper >= 12.0 && (own.upper - other.upper).abs() < 1e-3 * 12.0, "{own:?} and {other:?}");
     }
-    let params = EigenParams { memory_bytes: smallest_lanczos_bytes(1, dim, true), ..EigenParams::default() };
+    let memory_bytes = smallest_lanczos_bytes(1, dim, true);
+    let params = EigenParams { memory_bytes, bound_rtol: None, ..EigenParams::default() };
     assert!(lanczos(&mut op, &params, &mut |_| ()).unwrap().converged(), "the smallest memory suffices");
     op.is_single = false;
     let error = lanczos(&mut op, &params, &mut |_| ()).unwrap_err();
@@ -126,4 +127,21 @@ fn the_dense_method_measures_the_asymmetry() {
     let expected = 0.1 * 2.0_f64.sqrt();
     assert!((answer.asymmetry - expected).abs() < 1e-15, "{}", answer.asymmetry);
     assert_eq!(answer.stop, Stop::Stagnated, "a residual of {} is above rtol", answer.pairs[0].residual);
+}
+
+/// The rounding of products in single precision, not that in double precision, decides what a residual of nothing is.
+#[test]
+fn an_eigenvalue_of_zero_is_found_in_single_precision() {
+    let eigenvalues: Vec<f64> = (0..200).map(|i| -0.3 * f64::from(i)).collect();
+    let mut op = single(&with_eigenvalues(&eigenvalues, 3).unwrap());
+    op.is_single = true;
+    for (k, rtol) in [(1, 1e-3), (1, 1e-9), (2, 1e-3)] {
+        let params = EigenParams { k, rtol, bound_rtol: None, ..EigenParams::default() };
+        for answer in [lanczos(&mut op, &params, &mut |_| ()), dense(&mut op, &params, &mut |_| ())] {
+            let answer = answer.unwrap();
+            assert!(answer.converged(), "k = {k}, rtol = {rtol}: {:?}", answer.stop);
+            let value = answer.pairs[0].value;
+            assert!(value.abs() < 1e-6 * 60.0, "{value}");
+        }
+    }
 }

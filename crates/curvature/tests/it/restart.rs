@@ -26,6 +26,7 @@ fn a_small_memory_finds_the_same_values() {
                 k,
                 which,
                 rtol: 1e-5,
+                bound_rtol: None,
                 max_products: 4000,
                 memory_bytes: factor * smallest_memory(k, dim),
                 ..EigenParams::default()
@@ -55,6 +56,25 @@ fn a_restart_costs_few_products_and_keeps_the_bounds() {
     let bounds = restarted.spectrum_bounds.unwrap();
     assert!(bounds.steps < 20, "the bounds come from before the first restart: {bounds:?}");
     assert!(bounds.upper >= 1.0 && bounds.lower <= eigenvalues[1999], "{bounds:?}");
+}
+
+/// The bound comes from one Krylov space, so that a basis of a few vectors cannot prove much. It must say so.
+#[test]
+fn what_the_memory_cannot_prove_is_not_converged() {
+    let eigenvalues: Vec<f64> = (0..2000).map(|i| 1.0 - f64::from(i) / 2000.0).collect();
+    let dim = eigenvalues.len();
+    let params = EigenParams { rtol: 1e-2, bound_rtol: Some(1e-3), ..EigenParams::default() };
+    let few = EigenParams { memory_bytes: smallest_memory(1, dim), ..params.clone() };
+    let answer = lanczos(&mut Diagonal(eigenvalues.clone()), &few, &mut |_| ()).unwrap();
+    assert_eq!(answer.stop, Stop::Unproved, "after {} products", answer.products);
+    assert!(answer.pairs[0].limit.unwrap() >= 1.0, "{:?}", answer.pairs[0].limit);
+    let answer = lanczos(&mut Diagonal(eigenvalues), &params, &mut |_| ()).unwrap();
+    assert!(
+        answer.converged() && answer.pairs[0].value > 0.999,
+        "{} {:?}",
+        answer.pairs[0].value,
+        answer.stop
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Seeds and warm starts.
 
-use sharpness_curvature::{EigenParams, lanczos, spectra::Diagonal, spectra::with_eigenvalues};
+use sharpness_curvature::{EigenParams, Stop, lanczos, spectra::Diagonal, spectra::with_eigenvalues};
 
 fn decaying(n: i32) -> Vec<f64> {
     (0..n).map(|i| 10.0 / f64::from(i + 1).sqrt()).collect()
@@ -48,4 +48,32 @@ fn start_vectors_that_cancel_give_a_random_start() {
     let params = EigenParams { start: vec![v, opposite], ..EigenParams::default() };
     let answer = lanczos(&mut Diagonal(decaying(300)), &params, &mut |_| ()).unwrap();
     assert!(answer.converged() && (answer.pairs[0].value - 10.0).abs() < 1e-3, "{}", answer.pairs[0].value);
+}
+
+/// Starts that are eigenvectors of a smaller eigenvalue, or mixtures of a few: what a solver that trusts residuals and its start
+/// takes for the largest.
+#[test]
+fn a_start_that_is_blind_to_the_largest_eigenvalue_does_not_hide_it() {
+    let (mut tried, mut most) = (0, 0);
+    for second in [0.7, 0.8, 0.88, 0.95] {
+        for blind_to in [1, 3, 8] {
+            let bulk = (0..500).map(|i| 0.5 * 0.97_f64.powi(i));
+            let mut eigenvalues: Vec<f64> = [1.0, second].into_iter().chain(bulk).collect();
+            eigenvalues[2..10].fill(0.9 * second);
+            let mut start = vec![0.0; eigenvalues.len()];
+            start[1..=blind_to].fill(1.0);
+            for seed in 0..20 {
+                let params = EigenParams { seed, start: vec![start.clone()], ..EigenParams::default() };
+                let answer = lanczos(&mut Diagonal(eigenvalues.clone()), &params, &mut |_| ()).unwrap();
+                let (value, limit) = (answer.pairs[0].value, answer.pairs[0].limit.unwrap());
+                let label = format!("λ_2 = {second}, {blind_to} in the start, seed {seed}");
+                assert_eq!(answer.stop, Stop::Converged, "{label}");
+                assert!(value > 0.998, "{label}: {value} after {} products", answer.products);
+                assert!((1.0..=1.1 * value).contains(&limit), "{label}: at most {limit}");
+                (tried, most) = (tried + 1, most.max(answer.products));
+            }
+        }
+    }
+    assert_eq!(tried, 240, "problems");
+    assert!(most < 60, "{most} products");
 }

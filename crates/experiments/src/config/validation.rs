@@ -97,10 +97,10 @@ impl MeasureConfig {
         at_least_one(self.examples, "measure.examples")?;
         at_least_one(self.chunk, "measure.chunk")?;
         at_least_one(self.top_k, "measure.top_k")?;
-        positive(self.rtol, "measure.rtol")?;
-        self.bound_rtol.map_or(Ok(()), |rtol| positive(rtol, "measure.bound_rtol"))?;
+        tolerance(self.rtol, "measure.rtol")?;
+        self.bound_rtol.0.map_or(Ok(()), |rtol| tolerance(rtol, "measure.bound_rtol"))?;
         self.sam_bound.map_or(Ok(()), |rho| positive(rho, "measure.sam_bound"))?;
-        self.through_training.map_or(Ok(()), |rtol| positive(rtol, "measure.through_training"))?;
+        self.through_training.map_or(Ok(()), |rtol| tolerance(rtol, "measure.through_training"))?;
         at_least_one(self.max_products, "measure.max_products")?;
         let probes = self.trace.unwrap_or(2);
         require(probes >= 2, "measure.trace", || format!("must be at least 2 probes, got {probes}"))
@@ -117,6 +117,10 @@ fn at_least_one(value: usize, key: &str) -> Result<()> {
 
 fn positive(value: f64, key: &str) -> Result<()> {
     require(value.is_finite() && value > 0.0, key, || format!("must be a finite number above 0, got {value}"))
+}
+
+fn tolerance(value: f64, key: &str) -> Result<()> {
+    require(value > 0.0 && value < 1.0, key, || format!("is a fraction above 0 and below 1, got {value}"))
 }
 
 fn not_negative(value: f64, key: &str) -> Result<()> {

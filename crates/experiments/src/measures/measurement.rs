@@ -1,11 +1,13 @@
 //! The report of a measurement. Its field names are those of the JSON that programs read.
 
 use serde::{Deserialize, Serialize};
-use sharpness_curvature::{Eigenpair, Eigenpairs, TraceEstimate};
+use sharpness_curvature::{Eigenpair, TraceEstimate};
 
 use super::between_iterates::BetweenIterates;
+use super::double::Checked;
 use super::memory::Memory;
 use super::sam_bound::SamBound;
+use crate::config::MeasureConfig;
 use crate::data::Subset;
 
 /// What was measured at one point of the weights.
@@ -56,7 +58,7 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// Whether every eigenvalue was found to the asked tolerance.
+    /// Whether every eigenvalue was found to the tolerances that were asked for.
     pub fn is_converged(&self) -> bool {
         let eigenvalues = [&self.lambda_max].into_iter().chain(&self.top).chain(&self.lambda_min);
         let points = self.between_iterates.iter().flat_map(|between| &between.points);
@@ -66,29 +68,36 @@ impl Measurement {
 
 /// An eigenvalue with everything that is known of its error.
 ///
-/// All of it holds for the Hessian as the engine's precision has it.
+/// Value, residual and bounds are those of the Hessian in exact arithmetic, up to the rounding of products in double precision, by
+/// which those of an engine in single precision are checked. Without the check `lower` and `interval` are null, since the rounding
+/// is not known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Eigenvalue {
     /// The Rayleigh quotient `θ = uᵀ H u` of the unit vector `u` found. It never lies outside of the spectrum.
     pub value: f64,
-    /// `‖H u - θ u‖`, computed from products and not estimated; it carries the rounding of one product.
+    /// `‖H u - θ u‖`, computed from products and not estimated.
     pub residual: f64,
-    /// The true value is at least this. For the largest ones: `value - residual`, which is certain (so is
-    /// `value` itself, but for rounding). For λ_min: the solver's probabilistic bound, or null if there is none.
+    /// The true value is at least this. For λ_max: `value` but for rounding; for the further ones of the largest eigenvalues:
+    /// `value` minus the norm of the residuals of those up to it. Both are certain. For λ_min: the solver's probabilistic bound,
+    /// or null if there is none.
     pub lower: Option<f64>,
     /// The probability, over the seed, that `lower` is wrong: 0 where it is certain.
     pub lower_failure_probability: Option<f64>,
-    /// The true value is at most this. For λ_max: the solver's probabilistic bound, or null if there is none; null for the
-    /// further ones of the largest eigenvalues. For λ_min: `value + residual`, which is certain.
+    /// The true value is at most this. For the largest ones: the solver's probabilistic bound, or null if there is none. For
+    /// λ_min: `value` but for rounding, which is certain.
     pub upper: Option<f64>,
     /// The probability, over the seed, that `upper` is wrong: 0 where it is certain.
     pub upper_failure_probability: Option<f64>,
-    /// `[value - residual, value + residual]`: certain to hold an eigenvalue, though perhaps not the extreme one.
-    pub interval: [f64; 2],
+    /// `[value - residual, value + residual]`, widened by rounding: certain to hold an eigenvalue, though perhaps not the extreme
+    /// one.
+    pub interval: Option<[f64; 2]>,
     /// Hessian-vector products of the solve that found it, together with the others of the same solve.
     pub products: usize,
-    /// Whether the residual reached the tolerance that was asked for.
+    /// Whether the residual reached `rtol` and, unless `bound_rtol` is off, the bound came within `bound_rtol`.
     pub converged: bool,
+    /// Whether the bound came within `bound_rtol`: the eigenvalue is shown to be the extreme one to this tolerance.
+    #[serde(default)]
+    pub certified: bool,
 }
 
 /// The trace of the Hessian by Hutchinson's estimator: the mean of `vᵀ H v` over vectors `v` of random signs.
@@ -110,33 +119,37 @@ impl From<TraceEstimate> for Trace {
 
 impl Eigenvalue {
     /// The largest eigenvalues, the largest first.
-    pub(super) fn largest(solved: &Eigenpairs, rtol: f64) -> Vec<Self> {
-        let mut all: Vec<Self> = solved.pairs.iter().map(|pair| Self::of(pair, solved, rtol)).collect();
-        for eigenvalue in &mut all {
-            eigenvalue.lower = Some(eigenvalue.interval[0]);
-            eigenvalue.lower_failure_probability = Some(0.0);
-        }
-        if let (Some(first), Some(bounds)) = (all.first_mut(), &solved.spectrum_bounds) {
-            first.upper = Some(bounds.upper);
-            first.upper_failure_probability = Some(bounds.failure_probability);
-        }
-        all
+    pub(super) fn largest(found: &Checked, config: &MeasureConfig) -> Vec<Self> {
+        let mut residuals = 0.0_f64;
+        let eigenvalue = |(place, pair): (usize, &Eigenpair)| {
+            let mut one = Self::of(pair, found, config);
+            // u₁ to u_i span Rayleigh quotients that differ from the values by no more than the residuals mix in.
+            residuals = residuals.hypot(pair.residual);
+            let mixed = if place == 0 { 0.0 } else { residuals };
+            one.lower = found.rounding.map(|rounding| pair.value - mixed - rounding);
+            one.lower_failure_probability = one.lower.map(|_| 0.0);
+            one.upper = pair.limit;
+            one.upper_failure_probability = pair.limit.map(|_| found.solved.limit_failure_probability);
+            one
+        };
+        found.solved.pairs.iter().enumerate().map(eigenvalue).collect()
     }
 
     /// The smallest eigenvalue.
-    pub(super) fn smallest(solved: &Eigenpairs, rtol: f64) -> Self {
-        let mut first = Self::of(&solved.pairs[0], solved, rtol);
-        first.upper = Some(first.interval[1]);
-        first.upper_failure_probability = Some(0.0);
-        if let Some(bounds) = &solved.spectrum_bounds {
-            first.lower = Some(bounds.lower);
-            first.lower_failure_probability = Some(bounds.failure_probability);
-        }
-        first
+    pub(super) fn smallest(found: &Checked, config: &MeasureConfig) -> Self {
+        let pair = &found.solved.pairs[0];
+        let mut one = Self::of(pair, found, config);
+        one.upper = found.rounding.map(|rounding| pair.value + rounding);
+        one.upper_failure_probability = one.upper.map(|_| 0.0);
+        one.lower = pair.limit;
+        one.lower_failure_probability = pair.limit.map(|_| found.solved.limit_failure_probability);
+        one
     }
 
-    fn of(pair: &Eigenpair, solved: &Eigenpairs, rtol: f64) -> Self {
+    fn of(pair: &Eigenpair, Checked { solved, rounding }: &Checked, config: &MeasureConfig) -> Self {
         let (value, residual) = (pair.value, pair.residual);
+        let reached = residual <= (config.rtol * value.abs()).max(solved.rounding);
+        let converged = solved.converged() && reached;
         Self {
             value,
             residual,
@@ -144,9 +157,10 @@ impl Eigenvalue {
             lower_failure_probability: None,
             upper: None,
             upper_failure_probability: None,
-            interval: [value - residual, value + residual],
+            interval: rounding.map(|rounding| [value - residual - rounding, value + residual + rounding]),
             products: solved.products,
-            converged: solved.converged() || residual <= rtol * value.abs(),
+            converged,
+            certified: converged && config.bound_rtol.0.is_some(),
         }
     }
 }

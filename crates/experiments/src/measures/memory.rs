@@ -6,6 +6,7 @@ use sharpness_network::Network;
 use sharpness_network::backend::Backend;
 use sharpness_network::operators::{Chunks, Curvature};
 
+use crate::config::MeasureConfig;
 use crate::data::Dataset;
 use crate::{Error, Result};
 
@@ -16,6 +17,9 @@ const FEW_VECTORS: usize = 20;
 /// The solver's vectors that a prediction counts: λ_max of a trained network takes about so many products at the default
 /// tolerance.
 const EXPECTED_VECTORS: usize = 12;
+/// The solver's vectors, besides those of the eigenpairs, without which a bound is not asked for: the bound of λ_max of a trained
+/// network comes within 10 % after 8 to 15 products.
+const BOUND_VECTORS: usize = 24;
 /// The program itself and what it holds besides numbers.
 const PROCESS_BYTES: usize = 8 << 20;
 /// What is assumed to be available where the system does not say.
@@ -60,27 +64,40 @@ pub(super) struct Shares {
     pub(super) operator: usize,
     /// For the solver's vectors.
     pub(super) solver: usize,
+    /// What the check in double precision takes when both are done.
+    check: usize,
 }
 
 impl Shares {
-    /// Shares `memory` for chunks of `chunk` of `count` examples and `k` eigenpairs. What the operator cannot use goes to the
-    /// solver.
+    /// Shares `memory` for chunks of `chunk` of `count` examples and the eigenpairs of `config`. What the operator cannot use goes
+    /// to the solver.
     ///
     /// # Errors
     /// [`Error::MeasureMemory`] if even one chunk at a time and the smallest basis do not fit.
     pub(super) fn new<B: Backend>(
         network: &Network<B>,
         (count, chunk): (usize, usize),
-        k: usize,
+        config: &MeasureConfig,
         memory: usize,
     ) -> Result<Self> {
+        let k = config.top_k;
         let (dim, single) =
             (network.parameters().len(), network.backend().element_bytes() < size_of::<f64>());
         // Start vectors and the results of an earlier solve are held besides.
         let held = k.saturating_mul(size_of::<f64>()).saturating_mul(dim);
-        let smallest = smallest_lanczos_bytes(k, dim, single).saturating_add(held);
+        // A basis that restarts cannot improve the bound.
+        let basis = config
+            .bound_rtol
+            .0
+            .map_or(0, |_| lanczos_bytes(k, dim, (k + BOUND_VECTORS).min(dim + 1), single));
+        let smallest = smallest_lanczos_bytes(k, dim, single).max(basis).saturating_add(held);
         let operator = Curvature::bytes(network, count, chunk, 0);
-        let needed = smallest.saturating_add(operator);
+        // The check in double precision comes when the operator and the solver are done; threads keep their scratch.
+        let check = network.double().map_or(0, |double| {
+            let kept = network.scratch_bytes(chunk.min(count));
+            Curvature::bytes(double, count, chunk, 0).saturating_add(kept).saturating_add(2 * held)
+        });
+        let needed = smallest.saturating_add(operator).max(check);
         if memory < needed {
             return Err(Error::MeasureMemory { needed_bytes: needed, available_bytes: memory, chunk });
         }
@@ -90,7 +107,12 @@ impl Shares {
         let chunks = Chunks { examples: chunk, memory_bytes: memory - wanted.min(memory - operator) };
         let cached = Curvature::cached_chunks(network, count, chunks);
         let operator = Curvature::bytes(network, count, chunk, cached);
-        Ok(Self { operator, solver: memory - operator - held })
+        Ok(Self { operator, solver: memory - operator - held, check })
+    }
+
+    /// Both parts.
+    pub(super) const fn total(&self) -> usize {
+        self.operator + self.solver
     }
 
     /// What a measurement of `network` on `dataset` will take with these shares.
@@ -98,12 +120,14 @@ impl Shares {
         let (dim, single) =
             (network.parameters().len(), network.backend().element_bytes() < size_of::<f64>());
         let solver = lanczos_bytes(k, dim, EXPECTED_VECTORS.max(2 * k + 4), single).min(self.solver);
-        let weights = (dim + network.state().len()) * size_of::<f64>();
+        // The weights, the gradient that the solver starts from, and the eigenvectors found.
+        let weights = ((2 + k) * dim + network.state().len()) * size_of::<f64>();
         let data: usize = [dataset.train(), dataset.test()]
             .map(|split| split.pixels().len() + split.labels().len())
             .into_iter()
             .sum();
-        let predicted_bytes = self.operator.saturating_add(solver + weights + data + PROCESS_BYTES);
+        let predicted_bytes =
+            self.operator.saturating_add(solver).max(self.check) + weights + data + PROCESS_BYTES;
         Memory { predicted_bytes, operator_bytes: self.operator, solver_bytes: solver }
     }
 }

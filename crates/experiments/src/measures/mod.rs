@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `measurement.rs` | the report, and what each number means |
 //! | `problem.rs` | the examples, the operator and the solver |
+//! | `double.rs` | the rounding of single precision |
 //! | `between_iterates.rs` | λ_max along the step between two iterates |
 //! | `sam_bound.rs` | the bound of appendix A.1 on the objective of SAM |
 //! | `through_training.rs` | λ_max again and again while the network is trained |
@@ -16,6 +17,7 @@
 //! | `memory.rs` | how the memory is shared, and how much there is |
 
 mod between_iterates;
+mod double;
 mod measurement;
 mod memory;
 mod problem;
@@ -25,7 +27,7 @@ mod through_training;
 
 use std::time::Instant;
 
-use sharpness_curvature::{Which, eigenpairs, trace};
+use sharpness_curvature::{Eigenpairs, Which, eigenpairs, trace};
 use sharpness_network::backend::Backend;
 use sharpness_network::operators::Curvature;
 use sharpness_network::{Network, Weights};
@@ -41,6 +43,7 @@ pub(crate) use through_training::Tracker;
 use crate::Result;
 use crate::config::MeasureConfig;
 use crate::data::Standardized;
+use double::check;
 pub(crate) use problem::{Problem, norm, solver_error};
 use sam_bound::{Solution, sam_bound};
 
@@ -82,7 +85,7 @@ pub struct MeasureProgress {
 /// `seed` draws the random subset and the solver's start vector; equal seeds give equal bits for any number of threads.
 /// Linearizations and the solver's vectors share `memory_bytes`; less memory costs time (chunks are recomputed in each product,
 /// the solver restarts), not accuracy. `observer` is called now and then; `stop` is asked between chunks. A solver that does
-/// not reach `config.rtol` is no error: the report says `converged: false`. [`Measurement::between_iterates`] is left empty;
+/// not reach `config.rtol` and `config.bound_rtol` is no error: the report says `converged: false`. [`Measurement::between_iterates`] is left empty;
 /// [`between_iterates()`] makes it.
 ///
 /// # Errors
@@ -119,15 +122,19 @@ pub fn measure<B: Backend>(
         report(Phase::LambdaMax, p.products, p.value, p.residual);
     })
     .map_err(solver_error)?;
-    let (lambda_min, trace) = further(&problem, &mut operator, config, &mut report)?;
-    let (top, (chunks, cached_chunks)) = (Eigenvalue::largest(&largest, config.rtol), operator.chunks());
+    let (smallest, trace) = further(&problem, &mut operator, config, &mut report)?;
+    let (chunks, cached_chunks) = operator.chunks();
     let (loss, accuracy, gradient) = (operator.loss(), operator.accuracy(), operator.gradient().to_vec());
-    // Its linearizations make room for those of other points.
+    // Its linearizations make room for those of other points and precisions.
     drop(operator);
+    let largest = check(&problem, weights, Which::LargestAlgebraic, largest, stop)?;
+    let smallest = smallest.map(|found| check(&problem, weights, Which::SmallestAlgebraic, found, stop));
+    let lambda_min = smallest.transpose()?.map(|found| Eigenvalue::smallest(&found, config));
+    let top = Eigenvalue::largest(&largest, config);
     let sam_bound = config.sam_bound.map(|rho| {
         report(Phase::SamBound, 0, f64::NAN, f64::NAN);
-        let pair = &largest.pairs[0];
-        let at = Solution { loss, gradient: &gradient, lambda_max: pair.value, eigenvector: &pair.vector };
+        let (lambda_max, eigenvector) = (&top[0], &largest.solved.pairs[0].vector);
+        let at = Solution { loss, gradient: &gradient, lambda_max, eigenvector };
         sam_bound(&problem, weights, &at, rho, stop)
     });
     Ok(Measurement {
@@ -153,20 +160,20 @@ pub fn measure<B: Backend>(
     })
 }
 
-/// The smallest eigenvalue and the trace, where they are asked for.
+/// The smallest eigenvalue and the trace, if they are asked for.
 fn further<B: Backend>(
     problem: &Problem<'_, B>,
     operator: &mut Curvature<'_, B>,
     config: &MeasureConfig,
     report: &mut dyn FnMut(Phase, usize, f64, f64),
-) -> Result<(Option<Eigenvalue>, Option<Trace>)> {
-    let mut lambda_min = None;
+) -> Result<(Option<Eigenpairs>, Option<Trace>)> {
+    let mut found_smallest = None;
     if config.lambda_min {
         let params = problem.params(Which::SmallestAlgebraic, 1);
         let smallest = eigenpairs(operator, &params, &mut |p| {
             report(Phase::LambdaMin, p.products, p.value, p.residual);
         });
-        lambda_min = Some(Eigenvalue::smallest(&smallest.map_err(solver_error)?, config.rtol));
+        found_smallest = Some(smallest.map_err(solver_error)?);
     }
     let mut estimate = None;
     if let Some(probes) = config.trace {
@@ -176,5 +183,5 @@ fn further<B: Backend>(
         });
         estimate = Some(Trace::from(found.map_err(solver_error)?));
     }
-    Ok((lambda_min, estimate))
+    Ok((found_smallest, estimate))
 }

@@ -6,7 +6,7 @@ use sharpness_curvature::{EigenParams, TraceParams, Which};
 use sharpness_network::backend::Backend;
 use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Examples, Matrix};
-use sharpness_network::{Network, Weights};
+use sharpness_network::{Cpu, Network, Weights};
 
 use super::memory::{Memory, Shares};
 use crate::config::{BnMode, MeasureConfig};
@@ -18,8 +18,8 @@ const LARGEST_FREE_CHUNK: usize = 250;
 
 /// The standard error of a trace, as a fraction of it, at which no further probe is taken.
 const TRACE_RTOL: f64 = 0.01;
-/// The most probes of a trace at once: a linearization costs half of a product, so that more would save little.
-const TRACE_BLOCK: usize = 8;
+/// The most vectors in one product: a linearization costs half of a product, so that more would save little.
+const BLOCK: usize = 8;
 
 /// The measured examples: some of the training split.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl<'a, B: Backend> Problem<'a, B> {
         let batch = config.bn == BnMode::Batch && !network.state().is_empty();
         let chunk = if batch { config.chunk } else { config.chunk.min(LARGEST_FREE_CHUNK) };
         let chunk = chunk.min(indices.len());
-        let shares = Shares::new(network, (indices.len(), chunk), config.top_k, memory_bytes)?;
+        let shares = Shares::new(network, (indices.len(), chunk), config, memory_bytes)?;
         let batch_norm = if batch { BatchNorm::Batch } else { BatchNorm::Running };
         let pass = Pass { batch_norm, dropout: None };
         Ok(Self {
@@ -143,7 +143,7 @@ impl<'a, B: Backend> Problem<'a, B> {
             k,
             which,
             rtol: self.config.rtol,
-            bound_rtol: self.config.bound_rtol,
+            bound_rtol: self.config.bound_rtol.0,
             max_products: self.config.max_products,
             memory_bytes: self.shares.solver,
             seed: self.seed,
@@ -159,18 +159,48 @@ impl<'a, B: Backend> Problem<'a, B> {
         EigenParams { start, ..self.params(Which::LargestAlgebraic, self.config.top_k) }
     }
 
+    /// Whether products are computed in double precision.
+    pub(super) fn is_double(&self) -> bool {
+        self.network.backend().element_bytes() == size_of::<f64>()
+    }
+
+    /// The same network in double precision, if there is one.
+    pub(super) fn double(&self) -> Option<&'a Network<Cpu<f64>>> {
+        self.network.double()
+    }
+
+    /// The Hessian at `weights` for a product or two of `network`, the same network on another engine.
+    pub(super) fn streaming<'b, C: Backend>(
+        &'b self,
+        network: &'b Network<C>,
+        weights: &Weights,
+        stop: &'b dyn Fn() -> bool,
+    ) -> Curvature<'b, C> {
+        Curvature::streaming(network, Matrix::Hessian, weights, self.pass, &self.examples, self.chunk, stop)
+    }
+
+    /// The most vectors that the memory lets [`Self::streaming`] multiply at once.
+    pub(super) fn streaming_block<C: Backend>(&self, network: &Network<C>) -> usize {
+        let one = Curvature::bytes(network, self.count(), self.chunk, 0);
+        let free = self.shares.total().saturating_sub(one);
+        (1..=BLOCK).rev().find(|block| block_bytes(network, *block) <= free).unwrap_or(1)
+    }
+
     /// What is asked of the estimator of the trace.
     ///
     /// Products come in blocks where chunks are linearized anew for each product, as far as the solver's memory holds the block.
     pub(super) fn trace_params(&self, operator: &Curvature<'_, B>, max_probes: usize) -> TraceParams {
         let (chunks, cached) = operator.chunks();
-        let vectors = |block: &usize| 2 * block * size_of::<f64>() * self.network.parameters().len();
-        let bytes =
-            |block: &usize| Curvature::block_bytes(self.network, *block).saturating_add(vectors(block));
-        let fits = (1..=TRACE_BLOCK).rev().find(|block| bytes(block) <= self.shares.solver);
+        let fits = (1..=BLOCK).rev().find(|block| block_bytes(self.network, *block) <= self.shares.solver);
         let block = if cached < chunks { fits.unwrap_or(1) } else { 1 };
         TraceParams { rtol: TRACE_RTOL, max_probes, block, seed: self.seed }
     }
+}
+
+/// What a product with `block` vectors takes beyond the operator for one.
+fn block_bytes<B: Backend>(network: &Network<B>, block: usize) -> usize {
+    let vectors = 2 * block * size_of::<f64>() * network.parameters().len();
+    Curvature::block_bytes(network, block).saturating_add(vectors)
 }
 
 /// The error of the operator or the solver as one of this crate.

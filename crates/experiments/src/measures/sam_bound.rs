@@ -1,10 +1,13 @@
 //! The bound of the paper's appendix A.1 on the objective of sharpness-aware minimization:
-//! `max_{‖ε‖ ≤ ρ} L(w + ε) ≤ L(w) + ρ ‖∇L(w)‖ + ρ² λ_max / 2`, which holds as far as the second-order expansion of `L` does.
+//! `max_{‖ε‖ ≤ ρ} L(w + ε) ≤ L(w) + ρ ‖∇L(w)‖ + ρ² max(λ_max, 0) / 2`, which holds as far as the second-order expansion of `L` does.
+//!
+//! The maximum is not known: ascents find points in the ball, so that they can refute the bound but not prove it.
 
 use serde::{Deserialize, Serialize};
 use sharpness_network::Weights;
 use sharpness_network::backend::Backend;
 
+use super::Eigenvalue;
 use super::problem::{Problem, norm};
 use crate::Result;
 
@@ -12,6 +15,8 @@ use crate::Result;
 const STEPS: usize = 20;
 /// An ascent ends when a step gains less than this fraction of what the ascent has gained.
 const GAIN: f64 = 1e-4;
+/// The rounding of a mean loss, in units of the precision.
+const LOSS_ROUNDING: f64 = 8.0;
 
 /// The largest loss that was found near the weights, and the bound on it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -21,21 +26,22 @@ pub struct SamBound {
     /// The largest `L(w + ε)` with `‖ε‖ ≤ ρ` that was found, by projected gradient ascent on the measured examples. The maximum is at
     /// least this.
     pub maximum: f64,
-    /// `L(w) + ρ ‖∇L(w)‖ + ρ² λ_max / 2`.
+    /// `L(w) + ρ ‖∇L(w)‖ + ρ² max(λ_max, 0) / 2` with the value found of λ_max.
     pub bound: f64,
-    /// Whether the bound lies above what was found.
-    pub holds: bool,
+    /// Whether a point was found whose loss exceeds the bound, also if λ_max is as large as its upper bound and losses are wrong by
+    /// their rounding. If not, the bound may still fail at a point that was not tried.
+    pub refuted: bool,
     /// `(maximum - L) / (bound - L)`: 1 is a bound that is reached. Absent where the bound does not lie above the loss.
     pub tightness: Option<f64>,
     /// Gradients that the ascents took.
     pub gradients: usize,
 }
 
-/// A point of the loss: `L`, `∇L`, `λ_max` and its eigenvector.
+/// A point of the loss: `L`, `∇L`, λ_max and its eigenvector.
 pub(super) struct Solution<'a> {
     pub(super) loss: f64,
     pub(super) gradient: &'a [f64],
-    pub(super) lambda_max: f64,
+    pub(super) lambda_max: &'a Eigenvalue,
     pub(super) eigenvector: &'a [f64],
 }
 
@@ -70,9 +76,13 @@ pub(super) fn sam_bound<B: Backend>(
             direction.copy_from_slice(here.gradient());
         }
     }
-    let bound = at.loss + rho * norm(at.gradient) + 0.5 * rho * rho * at.lambda_max;
+    let bound = |lambda_max: f64| at.loss + rho * norm(at.gradient) + 0.5 * rho * rho * lambda_max.max(0.0);
+    let most = bound(at.lambda_max.upper.unwrap_or(at.lambda_max.value));
+    let rounding = if problem.is_double() { f64::EPSILON } else { f64::from(f32::EPSILON) };
+    let refuted = maximum > most + LOSS_ROUNDING * rounding * (maximum.abs() + most.abs());
+    let bound = bound(at.lambda_max.value);
     let tightness = (bound > at.loss).then(|| (maximum - at.loss) / (bound - at.loss));
-    Ok(SamBound { rho, maximum, bound, holds: maximum <= bound, tightness, gradients })
+    Ok(SamBound { rho, maximum, bound, refuted, tightness, gradients })
 }
 
 /// Gives a vector the length `rho`. Says whether it has a direction.

@@ -9,7 +9,7 @@ use sharpness_network::{Network, Weights};
 use super::problem::{Problem, solver_error};
 use super::{MeasureProgress, Phase, default_memory_bytes};
 use crate::Result;
-use crate::config::{MeasureConfig, Precision, RunConfig};
+use crate::config::{BoundRtol, MeasureConfig, Precision, RunConfig};
 use crate::data::Standardized;
 
 /// λ_max after a step of the training.
@@ -46,7 +46,8 @@ impl<'a, B: Backend> Tracker<'a, B> {
         eigenvector: Option<Vec<f64>>,
     ) -> Result<Option<Self>> {
         let Some(rtol) = config.measure.through_training else { return Ok(None) };
-        let settings = MeasureConfig { rtol, top_k: 1, bound_rtol: None, ..config.measure.clone() };
+        let settings =
+            MeasureConfig { rtol, top_k: 1, bound_rtol: BoundRtol(Some(0.1)), ..config.measure.clone() };
         let problem = Problem::new(network, data, trained, &settings, config.seed, default_memory_bytes())?;
         Ok(Some(Self { problem, precision: config.precision, eigenvector }))
     }

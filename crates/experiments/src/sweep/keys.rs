@@ -23,7 +23,6 @@ impl Keys {
         full.training.sam =
             Some(SamConfig { rho: 0.0, adaptive: false, m: Some(1), bn_stats: BnStats::First });
         full.measure = MeasureConfig {
-            bound_rtol: Some(1.0),
             trace: Some(2),
             sam_bound: Some(1.0),
             through_training: Some(1.0),

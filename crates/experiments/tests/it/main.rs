@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
 
+mod certified;
 mod claims;
 mod config_identity;
 mod config_validation;

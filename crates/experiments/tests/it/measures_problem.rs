@@ -68,9 +68,13 @@ pub(crate) struct Subsample {
 
 impl Subsample {
     pub(crate) fn new<B: Backend>(problem: &Problem<B>, indices: &[u32]) -> Self {
+        Self::of(&problem.data, indices)
+    }
+
+    pub(crate) fn of(data: &Standardized, indices: &[u32]) -> Self {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
-        problem.data.images(Part::Train, indices, &mut images);
-        problem.data.labels(Part::Train, indices, &mut labels);
+        data.images(Part::Train, indices, &mut images);
+        data.labels(Part::Train, indices, &mut labels);
         Self { images, labels: labels.into_iter().map(u32::from).collect() }
     }
 }
