@@ -128,8 +128,7 @@ pub fn measure<B: Backend>(
     // Its linearizations make room for those of other points and precisions.
     drop(operator);
     let largest = check(&problem, weights, Which::LargestAlgebraic, largest, stop)?;
-    let smallest = smallest.map(|found| check(&problem, weights, Which::SmallestAlgebraic, found, stop));
-    let lambda_min = smallest.transpose()?.map(|found| Eigenvalue::smallest(&found, config));
+    let lambda_min = checked_smallest(&problem, weights, smallest, stop)?;
     let top = Eigenvalue::largest(&largest, config);
     let sam_bound = config.sam_bound.map(|rho| {
         report(Phase::SamBound, 0, f64::NAN, f64::NAN);
@@ -158,6 +157,18 @@ pub fn measure<B: Backend>(
         memory,
         seconds: start.elapsed().as_secs_f64(),
     })
+}
+
+/// The smallest eigenvalue after its check, if it was asked for.
+fn checked_smallest<B: Backend>(
+    problem: &Problem<'_, B>,
+    weights: &Weights,
+    found: Option<Eigenpairs>,
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<Eigenvalue>> {
+    let Some(found) = found else { return Ok(None) };
+    let checked = check(problem, weights, Which::SmallestAlgebraic, found, stop)?;
+    Ok(Some(Eigenvalue::smallest(&checked, problem.config())))
 }
 
 /// The smallest eigenvalue and the trace, if they are asked for.

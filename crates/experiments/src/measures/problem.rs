@@ -159,6 +159,11 @@ impl<'a, B: Backend> Problem<'a, B> {
         EigenParams { start, ..self.params(Which::LargestAlgebraic, self.config.top_k) }
     }
 
+    /// What is measured.
+    pub(super) const fn config(&self) -> &MeasureConfig {
+        &self.config
+    }
+
     /// Whether products are computed in double precision.
     pub(super) fn is_double(&self) -> bool {
         self.network.backend().element_bytes() == size_of::<f64>()
