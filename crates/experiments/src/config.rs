@@ -183,7 +183,7 @@ pub struct MeasureConfig {
     /// A pair counts as found when its residual is at most this fraction of the eigenvalue.
     pub rtol: f64,
     /// An eigenvalue counts as found only if the bound shows that nothing exceeds it by more than this fraction of it.
-    #[serde(default = "BoundRtol::off")]
+    #[serde(default = "BoundRtol::off", skip_serializing_if = "BoundRtol::is_off")]
     pub bound_rtol: BoundRtol,
     /// Hessian-vector products after which the solver gives up.
     pub max_products: usize,

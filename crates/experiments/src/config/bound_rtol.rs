@@ -17,6 +17,11 @@ impl BoundRtol {
     pub const fn off() -> Self {
         Self(None)
     }
+
+    /// Whether no bound is asked for. A configuration leaves this out, as those written before there was a bound do.
+    pub const fn is_off(&self) -> bool {
+        self.0.is_none()
+    }
 }
 
 impl FromStr for BoundRtol {

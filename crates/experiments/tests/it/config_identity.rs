@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sharpness_experiments::config::{
-    BnMode, BnStats, Convolution, LossName, MeasureConfig, Precision, RunConfig, SamConfig,
+    BnMode, BnStats, BoundRtol, Convolution, LossName, MeasureConfig, Precision, RunConfig, SamConfig,
 };
 use sharpness_experiments::data::{DatasetName, Standardization, Subset};
 use sharpness_network::models::{Architecture, Nonlinearity};
@@ -19,7 +19,8 @@ fn base() -> RunConfig {
 
 #[test]
 fn the_name_of_a_run_never_changes() {
-    let config = RunConfig::new(DatasetName::Cifar10, Architecture::Vgg11);
+    let mut config = RunConfig::new(DatasetName::Cifar10, Architecture::Vgg11);
+    config.measure.bound_rtol = BoundRtol::off();
     assert_eq!(config.canonical_json().unwrap(), CANONICAL, "the text that is hashed");
     assert_eq!(config.id().unwrap(), "f7eda0f162f57334", "stored runs would no longer be found");
 }
@@ -74,6 +75,7 @@ fn every_choice_changes_the_name() {
         ("measure.lambda_min", |c| c.measure.lambda_min = true),
         ("measure.between_iterates", |c| c.measure.between_iterates = true),
         ("measure.rtol", |c| c.measure.rtol = 1e-4),
+        ("measure.bound_rtol", |c| c.measure.bound_rtol = BoundRtol(Some(0.01))),
         ("measure.max_products", |c| c.measure.max_products = 100),
     ];
     let mut ids = BTreeMap::new();
