@@ -1,27 +1,32 @@
 //! Licences, sources and advisories of all crates in `Cargo.lock`, through `cargo deny` and `deny.toml`.
 
 use std::path::Path;
-use std::process::Stdio;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use crate::step::Invocation;
+use crate::step::{Action, Invocation, Step, Tool};
 use crate::yanked;
+
+const CARGO_DENY: Tool = Tool {
+    name: "cargo-deny",
+    probe: "cargo deny --version",
+    install: "`cargo install cargo-deny --locked --version '^0.20'`",
+};
+
+/// The check as a step.
+pub(crate) fn step() -> Step {
+    Step::new("dependencies", Action::Check(check, "cargo xtask dependencies")).with_tool(CARGO_DENY)
+}
 
 /// Licences, bans and sources need no network. Advisories need a database that only GitHub serves: where neither it
 /// nor an earlier copy can be had, the registry's index is asked for yanked versions instead, and the output says so.
 ///
 /// # Errors
-/// `cargo deny` is missing, or a crate breaks a rule.
-pub(crate) fn check(root: &Path) -> Result<()> {
-    if !succeeds(root, &Invocation::new("cargo deny --version")) {
-        bail!(
-            "cargo-deny is not installed; install it with `cargo install cargo-deny --locked --version '^0.20'`"
-        );
-    }
+/// A crate breaks a rule, or `cargo deny` cannot be run.
+fn check(root: &Path) -> Result<()> {
     Invocation::new("cargo deny check --hide-inclusion-graph licenses bans sources").run(root)?;
 
-    if succeeds(root, &Invocation::new("cargo deny fetch db")) {
+    if Invocation::new("cargo deny fetch db").succeeds(root) {
         return Invocation::new("cargo deny check advisories").run(root);
     }
     if has_database()? {
@@ -41,11 +46,4 @@ fn has_database() -> Result<bool> {
         return Ok(false);
     };
     Ok(databases.flatten().any(|database| database.path().join(".git/FETCH_HEAD").is_file()))
-}
-
-/// Whether the command ends with status 0. Its output is dropped, and a transfer that stalls for 20 s is given up.
-fn succeeds(root: &Path, invocation: &Invocation) -> bool {
-    let mut command = invocation.command(root);
-    command.env("GIT_HTTP_LOW_SPEED_LIMIT", "1000").env("GIT_HTTP_LOW_SPEED_TIME", "20");
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }

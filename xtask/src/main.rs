@@ -1,4 +1,4 @@
-//! The project's own checks: `cargo xtask ci` is what a change must pass.
+//! The project's own checks: `cargo xtask test` is what a change must pass.
 
 #![expect(
     clippy::print_stdout,
@@ -6,11 +6,11 @@
     reason = "the output of this program is for a terminal"
 )]
 
-mod ci;
 mod dependencies;
 mod golden;
 mod slow;
 mod step;
+mod test;
 mod tidy;
 mod yanked;
 
@@ -19,10 +19,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
+use crate::step::{Missing, run_all};
+
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  ci             everything that a change must pass, in turn
+  test           everything that a change must pass, in turn; what needs a missing tool or data set is skipped
+  ci             the same, as the build machines run it: a missing tool or data set is a failure
   dependencies   licences, sources and advisories of the crates that we use
   tidy           the rules that no compiler knows: sizes, safety comments, links, dependencies between our crates
   slow           the real training runs (minutes)
@@ -42,8 +45,9 @@ fn run(arguments: &[String]) -> Result<()> {
     let root = repository_root()?;
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["ci"] => ci::run(&root),
-        ["dependencies"] => dependencies::check(&root),
+        ["test"] => test::run(&root, Missing::Skips),
+        ["ci"] => test::run(&root, Missing::Fails),
+        ["dependencies"] => run_all(&root, Missing::Fails, &[dependencies::step()]),
         ["tidy"] => tidy::check(&root),
         ["slow"] => slow::run(&root),
         ["golden", rest @ ..] => golden::generate(&root, rest),

@@ -1,8 +1,9 @@
-//! Steps that are announced, timed and, when they fail, say which command repeats them.
+//! Steps that are announced, timed, skipped where their tool is missing and, when they fail, say which command repeats
+//! them.
 
 use std::fmt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -50,6 +51,13 @@ impl Invocation {
         }
         Ok(())
     }
+
+    /// Whether it ends with status 0. Its output is dropped, and a transfer that stalls for 20 s is given up.
+    pub(crate) fn succeeds(&self, root: &Path) -> bool {
+        let mut command = self.command(root);
+        command.env("GIT_HTTP_LOW_SPEED_LIMIT", "1000").env("GIT_HTTP_LOW_SPEED_TIME", "20");
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
 }
 
 impl fmt::Display for Invocation {
@@ -70,36 +78,108 @@ pub(crate) enum Action {
     Check(fn(&Path) -> Result<()>, &'static str),
 }
 
+/// A program that a step needs and that does not come with every Rust toolchain.
+#[derive(Clone, Copy)]
+pub(crate) struct Tool {
+    /// What it is called.
+    pub(crate) name: &'static str,
+    /// A command that succeeds if the tool is there.
+    pub(crate) probe: &'static str,
+    /// The command that installs it, or a few words that say how.
+    pub(crate) install: &'static str,
+}
+
+/// Whether a step whose tool is missing is skipped or fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// On a contributor's machine: skipped, with a line that says so.
+    Skips,
+    /// On the build machines.
+    Fails,
+}
+
 /// One step of a list.
 pub(crate) struct Step {
     /// What the step looks at, in a word or two.
     pub(crate) name: &'static str,
+    /// What it needs besides a Rust toolchain.
+    pub(crate) needs: Option<Tool>,
     /// What it does.
     pub(crate) action: Action,
 }
 
-/// Runs `steps` in turn and stops at the first that fails, with the command that repeats it. Ends with a table of times.
-pub(crate) fn run_all(root: &Path, steps: &[Step]) -> Result<()> {
-    let mut times = Vec::new();
-    for (index, step) in steps.iter().enumerate() {
-        let repeat = match &step.action {
+impl Step {
+    /// A step that needs a Rust toolchain and nothing else.
+    pub(crate) fn new(name: &'static str, action: Action) -> Self {
+        Self { name, needs: None, action }
+    }
+
+    /// The same step where it needs `tool`.
+    pub(crate) fn with_tool(self, tool: Tool) -> Self {
+        Self { needs: Some(tool), ..self }
+    }
+
+    /// The command that repeats it.
+    fn repeat(&self) -> String {
+        match &self.action {
             Action::Command(invocation) => invocation.to_string(),
             Action::Check(_, line) => (*line).to_owned(),
+        }
+    }
+
+    /// Whether to take the step: no if its tool is missing and may be.
+    ///
+    /// # Errors
+    /// The tool is missing and must not be.
+    fn is_due(&self, root: &Path, missing: Missing) -> Result<bool> {
+        let Some(tool) = self.needs.filter(|tool| !Invocation::new(tool.probe).succeeds(root)) else {
+            return Ok(true);
         };
-        println!("\n[{}/{}] {}: {repeat}", index + 1, steps.len(), step.name);
-        let start = Instant::now();
-        let outcome = match &step.action {
+        let Tool { name, install, .. } = tool;
+        match missing {
+            Missing::Skips => {
+                println!("skipped {}: {name} is missing; install it with {install}", self.name);
+                Ok(false)
+            }
+            Missing::Fails => bail!("{} needs {name}; install it with {install}", self.name),
+        }
+    }
+
+    /// Takes the step with this program's terminal.
+    fn take(&self, root: &Path) -> Result<()> {
+        match &self.action {
             Action::Command(invocation) => invocation.run(root),
             Action::Check(check, _) => check(root),
-        };
-        if let Err(error) = outcome {
-            bail!("{} failed: {error:#}\nRepeat this step with\n\n    {repeat}\n", step.name);
+        }
+    }
+}
+
+/// Runs `steps` in turn and stops at the first that fails, with the command that repeats it. Ends with a table of times
+/// and the steps that were skipped.
+pub(crate) fn run_all(root: &Path, missing: Missing, steps: &[Step]) -> Result<()> {
+    let mut times = Vec::new();
+    let mut skipped = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        let (place, name, repeat) = (format!("[{}/{}]", index + 1, steps.len()), step.name, step.repeat());
+        println!("\n{place} {name}: {repeat}");
+        if !step.is_due(root, missing)? {
+            skipped.push(name);
+            continue;
+        }
+        let start = Instant::now();
+        if let Err(error) = step.take(root) {
+            bail!("{name} failed: {error:#}\nRepeat this step with\n\n    {repeat}\n");
         }
         let seconds = start.elapsed().as_secs_f64();
-        println!("[{}/{}] {}: passed in {seconds:.1} s", index + 1, steps.len(), step.name);
-        times.push((step.name, seconds));
+        println!("{place} {name}: passed in {seconds:.1} s");
+        times.push((name, seconds));
     }
-    println!("\nAll {} steps passed:", steps.len());
+    match skipped.as_slice() {
+        [] => println!("\nAll {} steps passed:", times.len()),
+        skipped => {
+            println!("\n{} steps passed; skipped for want of a tool: {}", times.len(), skipped.join(", "))
+        }
+    }
     for (name, seconds) in times {
         println!("{seconds:8.1} s  {name}");
     }
@@ -118,20 +198,39 @@ mod tests {
         assert_eq!(invocation.to_string(), typed, "the line can be pasted into a shell");
     }
 
+    fn unreachable_check(_: &Path) -> Result<()> {
+        bail!("ran after all")
+    }
+
     #[test]
     fn a_failing_step_names_its_command_and_ends_the_list() {
-        fn unreachable_check(_: &Path) -> Result<()> {
-            bail!("ran after a failure")
-        }
         let steps = [
-            Step { name: "lookup", action: Action::Command(Invocation::new("git no-such-command")) },
-            Step { name: "later", action: Action::Check(unreachable_check, "later") },
+            Step::new("lookup", Action::Command(Invocation::new("cargo no-such-command"))),
+            Step::new("later", Action::Check(unreachable_check, "later")),
         ];
-        let message = format!("{:#}", run_all(Path::new("."), &steps).unwrap_err());
+        let message = format!("{:#}", run_all(Path::new("."), Missing::Fails, &steps).unwrap_err());
         assert!(
-            message.contains("lookup failed") && message.contains("    git no-such-command"),
+            message.contains("lookup failed") && message.contains("    cargo no-such-command"),
             "{message}"
         );
         assert!(!message.contains("ran after"), "{message}");
+    }
+
+    #[test]
+    fn a_step_whose_tool_is_missing_is_skipped_or_fails_as_asked() {
+        let tool = |probe| Tool { name: "the tool", probe, install: "`cargo install the-tool`" };
+        let root = Path::new(".");
+        let step = |probe| {
+            let check = Action::Check(unreachable_check, "cargo xtask check");
+            [Step::new("check", check).with_tool(tool(probe))]
+        };
+        let absent = step("cargo no-such-command --version");
+        assert!(run_all(root, Missing::Skips, &absent).is_ok(), "a missing tool is no failure");
+        let message = format!("{:#}", run_all(root, Missing::Fails, &absent).unwrap_err());
+        assert_eq!(message, "check needs the tool; install it with `cargo install the-tool`");
+        for missing in [Missing::Skips, Missing::Fails] {
+            let message = format!("{:#}", run_all(root, missing, &step("cargo --version")).unwrap_err());
+            assert!(message.contains("ran after all"), "a step whose tool is there is taken: {message}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::program::{command, ended, run, text};
 
@@ -199,12 +200,20 @@ fn a_run_directory_that_cannot_be_written_is_refused() {
 #[test]
 fn a_read_only_directory_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
 
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
-    if fs::write(folder.path().join("probe"), "").is_ok() {
-        return; // The user may write everywhere.
-    }
     let out = folder.path().join("run");
-    run(&train(&["--out", text(&out)])).refuses(1, &["run", "Permission denied"]);
+    let mut program = command(&train(&["--out", text(&out)]));
+    let shared = tempfile::tempdir().unwrap();
+    if fs::write(folder.path().join("probe"), "").is_ok() {
+        // Root may write everywhere, so the program runs as nobody, from a folder that nobody may enter.
+        fs::set_permissions(shared.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let copy = shared.path().join("sharpness");
+        fs::copy(program.get_program(), &copy).unwrap();
+        program = Command::new(copy);
+        program.args(train(&["--out", text(&out)])).uid(65534).gid(65534);
+    }
+    ended(program).refuses(1, &["run", "Permission denied"]);
 }

@@ -1,7 +1,6 @@
 //! The program as a user sees it: output, exit codes, files.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
-#![expect(clippy::print_stdout, reason = "tests say what they skip")]
 
 mod bad_input;
 mod information;
@@ -11,5 +10,7 @@ mod program;
 mod report;
 mod reproducing;
 mod resuming;
+#[path = "../../../experiments/tests/it/skip.rs"]
+mod skip;
 mod sweeping;
 mod training;

@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::process::Stdio;
 
 use crate::program::{command, ended, run};
+use crate::skip::skip;
 
 #[test]
 fn piped_output_has_no_colors() {
@@ -24,7 +25,9 @@ fn colors_come_when_they_are_forced() {
 
 #[test]
 fn a_full_disk_is_an_error() {
-    let Ok(full) = OpenOptions::new().write(true).open("/dev/full") else { return };
+    let Ok(full) = OpenOptions::new().write(true).open("/dev/full") else {
+        return skip("there is no /dev/full, which Linux has");
+    };
     let mut program = command(&["info", "vgg11"]);
     program.stdout(Stdio::from(full));
     ended(program).refuses(1, &["standard output"]);

@@ -7,6 +7,7 @@ use std::process::Command;
 use tempfile::tempdir;
 
 use crate::program::{run, text};
+use crate::skip::{assert_skips_are_told, skip};
 
 const RECIPE: &str = r#"title = "Step <sizes> & more"
 seeds = [0, 1]
@@ -58,7 +59,7 @@ fn browser() -> Option<&'static str> {
     let known = ["chromium", "chromium-browser", "google-chrome"];
     let found = known.into_iter().find(|name| Command::new(name).arg("--version").output().is_ok());
     if found.is_none() {
-        println!("skipped: there is no Chromium");
+        skip("there is no Chromium; install it with `apt-get install chromium`");
     }
     found
 }
@@ -135,4 +136,9 @@ fn a_browser_shows_the_page_on_a_phone_and_a_desk_light_and_dark() {
     let dark = seen(browser, dir.path(), &["--blink-settings=preferredColorScheme=0"]);
     assert_ne!(light[0]["background"], dark[0]["background"], "the dark page is dark");
     assert_ne!(light[0]["text"], dark[0]["text"], "and its text is light");
+}
+
+#[test]
+fn an_absent_browser_is_told() {
+    assert_skips_are_told(&["report::a_browser_shows_the_page_on_a_phone_and_a_desk_light_and_dark"]);
 }

@@ -1,29 +1,31 @@
 //! Figures of the paper, from their runs to the pictures.
 
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use tempfile::tempdir;
 
-use crate::program::{command, run, text};
+use crate::program::{command, ended, run, text};
+use crate::skip::{assert_skips_are_told, skip};
 
-/// The folder with CIFAR-10, if there is one and Fashion-MNIST can be found too.
-fn data() -> Option<PathBuf> {
-    let data = std::env::var_os("SHARPNESS_DATA").map(PathBuf::from);
-    let listed = run(&["data", "list", "--json"]).json_with(0);
-    let is_found = |name: &str| {
-        listed.as_array().unwrap().iter().any(|set| set["name"] == name && !set["place"].is_null())
-    };
-    match data.filter(|data| data.join("cifar-10-batches-bin").is_dir() && is_found("fashion-mnist")) {
-        None => {
-            println!("skipped: CIFAR-10 (SHARPNESS_DATA) or Fashion-MNIST is not there");
-            None
+/// What `SHARPNESS_DATA` names, if CIFAR-10 and Fashion-MNIST are found there or in the usual places.
+fn data() -> Option<OsString> {
+    let data = std::env::var_os("SHARPNESS_DATA").unwrap_or_default();
+    let mut list = command(&["data", "list", "--json"]);
+    list.env("SHARPNESS_DATA", &data);
+    let listed = ended(list).json_with(0);
+    for name in ["cifar10", "fashion-mnist"] {
+        let is_found = |set: &serde_json::Value| set["name"] == name && !set["place"].is_null();
+        if !listed.as_array().unwrap().iter().any(is_found) {
+            skip(&format!("{name} is not on this machine; get it with `sharpness data fetch {name}`"));
+            return None;
         }
-        found => found,
     }
+    Some(data)
 }
 
 /// Reproduces figures at the smallest scale, and looks at what was drawn.
-fn reproduce(figures: &[&str], dir: &Path, data: &Path) -> Vec<serde_json::Value> {
+fn reproduce(figures: &[&str], dir: &Path, data: &OsStr) -> Vec<serde_json::Value> {
     let (store, out) = (dir.join("store"), dir.join("figures"));
     let mut arguments = vec!["reproduce"];
     arguments.extend(figures);
@@ -69,6 +71,11 @@ fn figures_of_every_kind_are_reproduced() {
     let judged = run(&["claims", "--store", text(&store), "--json"]).json_with(0);
     assert_eq!(judged["findings"].as_array().unwrap().len(), 19, "all findings are judged");
     assert!(!judged["predictions"].as_array().unwrap().is_empty(), "λ_max is judged as a predictor");
+}
+
+#[test]
+fn absent_data_are_told() {
+    assert_skips_are_told(&["reproducing::figures_of_every_kind_are_reproduced"]);
 }
 
 #[test]

@@ -1,8 +1,18 @@
 //! The whole official data sets, where the machine has them: published means, deviations and class counts.
 
-use std::path::{Path, PathBuf};
-
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Part, Standardization, Standardized};
+
+use crate::skip::{assert_skips_are_told, skip};
+
+/// The data set, standardized by channel, if it is on this machine.
+fn load(name: DatasetName, get: &str) -> Option<Standardized> {
+    let locations = Locations::of_process(None);
+    if locations.find(name).is_err() {
+        skip(&format!("{name} is not on this machine; get it with {get}"));
+        return None;
+    }
+    Some(Standardized::new(Dataset::load(name, &locations).unwrap(), Standardization::Channel))
+}
 
 /// Checks sizes, class balance and the published moments of each channel, which have four digits.
 fn check(data: &Standardized, train: usize, test: usize, mean: &[f64], deviation: &[f64]) {
@@ -28,24 +38,19 @@ fn check(data: &Standardized, train: usize, test: usize, mean: &[f64], deviation
 
 #[test]
 fn cifar10() {
-    let Some(environment) = std::env::var_os("SHARPNESS_DATA").map(PathBuf::from) else {
-        println!("skipped: SHARPNESS_DATA names no directory with CIFAR-10");
-        return;
-    };
-    let locations = Locations { environment: Some(environment), ..Locations::default() };
-    let data =
-        Standardized::new(Dataset::load(DatasetName::Cifar10, &locations).unwrap(), Standardization::Channel);
+    let get = "`sharpness data fetch cifar10`, or name its folder in SHARPNESS_DATA";
+    let Some(data) = load(DatasetName::Cifar10, get) else { return };
     check(&data, 50_000, 10_000, &[0.4914, 0.4822, 0.4465], &[0.2470, 0.2435, 0.2616]);
 }
 
 #[test]
 fn fashion_mnist() {
-    let system = Path::new("/usr/share/datasets");
-    if !system.join("fashion-mnist").is_dir() {
-        println!("skipped: {} holds no Fashion-MNIST", system.display());
-        return;
-    }
-    let locations = Locations { system_dirs: vec![system.to_owned()], ..Locations::default() };
-    let dataset = Dataset::load(DatasetName::FashionMnist, &locations).unwrap();
-    check(&Standardized::new(dataset, Standardization::Channel), 60_000, 10_000, &[0.2860], &[0.3530]);
+    let get = "`sharpness data fetch fashion-mnist` or Debian's `apt-get install dataset-fashion-mnist`";
+    let Some(data) = load(DatasetName::FashionMnist, get) else { return };
+    check(&data, 60_000, 10_000, &[0.2860], &[0.3530]);
+}
+
+#[test]
+fn absent_data_are_told() {
+    assert_skips_are_told(&["data_official::cifar10"]);
 }

@@ -29,6 +29,7 @@ mod measures_between_iterates;
 mod measures_problem;
 mod measures_subsets;
 mod resume;
+mod skip;
 mod store;
 mod sweep_execute;
 mod sweep_recipe;

@@ -1,0 +1,41 @@
+//! `cargo xtask test` and `cargo xtask ci`: everything that a change must pass.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::step::{Action, Invocation, Missing, Step, Tool, run_all};
+use crate::{dependencies, tidy};
+
+/// The variable that makes a test fail where it would skip for want of data or a program
+/// (`crates/experiments/tests/it/skip.rs`).
+const REQUIRE_ALL: &str = "SHARPNESS_REQUIRE_ALL";
+
+const RUSTFMT: Tool =
+    Tool { name: "rustfmt", probe: "cargo fmt --version", install: "`rustup component add rustfmt`" };
+const CLIPPY: Tool =
+    Tool { name: "Clippy", probe: "cargo clippy --version", install: "`rustup component add clippy`" };
+const GIT: Tool = Tool { name: "a Git checkout", probe: "git ls-files", install: "`git clone`" };
+
+/// Runs the steps, in an order that finds cheap mistakes first.
+///
+/// # Errors
+/// A step fails. Where nothing may be `missing`, also: a step's tool is missing, or a test would skip.
+pub(crate) fn run(root: &Path, missing: Missing) -> Result<()> {
+    let command = |name, line| Step::new(name, Action::Command(Invocation::new(line)));
+    let documentation = Invocation::new("cargo doc --workspace --no-deps --document-private-items")
+        .with_variable("RUSTDOCFLAGS", "-D warnings");
+    let mut tests = Invocation::new("cargo test --workspace");
+    if missing == Missing::Fails {
+        tests = tests.with_variable(REQUIRE_ALL, "1");
+    }
+    let steps = [
+        command("format", "cargo fmt --all --check").with_tool(RUSTFMT),
+        Step::new("tidy", Action::Check(tidy::check, "cargo xtask tidy")).with_tool(GIT),
+        dependencies::step(),
+        command("clippy", "cargo clippy --workspace --all-targets -- -D warnings").with_tool(CLIPPY),
+        Step::new("documentation", Action::Command(documentation)),
+        Step::new("tests", Action::Command(tests)),
+    ];
+    run_all(root, missing, &steps)
+}
