@@ -132,13 +132,16 @@ impl<R: Real> Backend for Cpu<R> {
     fn bytes(&self, len: usize) -> Vec<u8> {
         vec![0; len]
     }
+    #[inline(never)]
     fn upload(&self, x: &[f64], to: &mut Vec<R>) {
         assert_eq!(x.len(), to.len(), "a whole buffer is uploaded");
         to.iter_mut().zip(x).for_each(|(to, &x)| *to = R::from_f64(x));
     }
+    #[inline(never)]
     fn upload_images(&self, shape: Shape, n: usize, x: &[f64], to: &mut Vec<R>) {
         kernels::layout::from_nchw(shape.channels, n, x, &mut to[..n * shape.elements()]);
     }
+    #[inline(never)]
     fn upload_pixels(&self, shape: Shape, pixels: &Pixels<'_>, numbers: &[u32], to: &mut Vec<R>) {
         let to = &mut to[..numbers.len() * shape.elements()];
         kernels::layout::from_pixels(shape.channels, pixels, numbers, to);
@@ -146,9 +149,11 @@ impl<R: Real> Backend for Cpu<R> {
     fn upload_integers(&self, x: &[u32], to: &mut Vec<u32>) {
         to[..x.len()].copy_from_slice(x);
     }
+    #[inline(never)]
     fn download(&self, x: View<'_, Vec<R>>) -> Vec<f64> {
         slice(x).iter().map(|x| x.to_f64()).collect()
     }
+    #[inline(never)]
     fn download_activations(&self, shape: Shape, n: usize, x: &Vec<R>) -> Vec<f64> {
         kernels::layout::to_nchw(shape.channels, n, &x[..n * shape.elements()])
     }
@@ -162,6 +167,7 @@ impl<R: Real> Backend for Cpu<R> {
         x.fill(0.0);
     }
 
+    #[inline(never)]
     fn linear_combination(
         &self,
         terms: &[(f64, View<'_, Vec<R>>)],
@@ -171,11 +177,13 @@ impl<R: Real> Backend for Cpu<R> {
         let terms: SmallVec<[(f64, &[R]); 4]> = terms.iter().map(|(a, x)| (*a, slice(*x))).collect();
         kernels::elementwise::linear_combination(&terms, accumulate, slice_mut(y));
     }
+    #[inline(never)]
     fn scaled_sum(&self, terms: &[Scaled<'_, Vec<R>>], accumulate: Accumulate, y: ViewMut<'_, Vec<R>>) {
         let terms: SmallVec<[(f64, &[R]); 2]> =
             terms.iter().map(|(s, x)| (number(*s).to_f64(), slice(*x))).collect();
         kernels::elementwise::linear_combination(&terms, accumulate, slice_mut(y));
     }
+    #[inline(never)]
     fn multiply(
         &self,
         a: View<'_, Vec<R>>,
@@ -185,9 +193,11 @@ impl<R: Real> Backend for Cpu<R> {
     ) {
         kernels::elementwise::multiply(slice(a), slice(b), accumulate, slice_mut(y));
     }
+    #[inline(never)]
     fn absolute_plus(&self, x: View<'_, Vec<R>>, offset: f64, y: ViewMut<'_, Vec<R>>) {
         kernels::elementwise::absolute_plus(slice(x), offset, slice_mut(y));
     }
+    #[inline(never)]
     fn sgd(
         &self,
         rule: &Sgd,
@@ -197,16 +207,20 @@ impl<R: Real> Backend for Cpu<R> {
     ) {
         kernels::sgd::sgd(rule, slice(gradient), buffer.map(slice_mut), slice_mut(parameters));
     }
+    #[inline(never)]
     fn dot(&self, x: View<'_, Vec<R>>, y: View<'_, Vec<R>>, slot: usize, out: &mut Vec<f64>) {
         out[slot] = kernels::reduce::dot(slice(x), slice(y));
     }
+    #[inline(never)]
     fn add_to_wide(&self, x: View<'_, Vec<R>>, y: &mut Vec<f64>) {
         kernels::elementwise::add_to_wide(slice(x), y);
     }
 
+    #[inline(never)]
     fn activation(&self, kind: Activation, len: usize, x: &Vec<R>, y: &mut Vec<R>) {
         kernels::activation::activation(kind, x, &mut y[..len]);
     }
+    #[inline(never)]
     fn activation_first(
         &self,
         kind: Activation,
@@ -218,6 +232,7 @@ impl<R: Real> Backend for Cpu<R> {
     ) {
         kernels::activation::activation_first(kind, x, v, accumulate, &mut y[..len]);
     }
+    #[inline(never)]
     fn activation_second(
         &self,
         kind: Activation,
@@ -231,6 +246,7 @@ impl<R: Real> Backend for Cpu<R> {
         kernels::activation::activation_second(kind, x, v, (a, b), accumulate, &mut y[..len]);
     }
 
+    #[inline(never)]
     fn operand_sizes(&self, layer: &BilinearLayer, n: usize) -> OperandSizes {
         let of = |input, output, choice, scratch_bytes| OperandSizes { input, output, choice, scratch_bytes };
         match self.kernel(layer) {
@@ -240,6 +256,7 @@ impl<R: Real> Backend for Cpu<R> {
             Kernel::Linear(k) => of(0, k.output_len(n), k.choice_len(n), k.scratch_bytes::<R>(n)),
         }
     }
+    #[inline(never)]
     fn prepare_input(
         &self,
         layer: &BilinearLayer,
@@ -253,6 +270,7 @@ impl<R: Real> Backend for Cpu<R> {
             Kernel::Linear(_) => {}
         }
     }
+    #[inline(never)]
     fn prepare_output(
         &self,
         layer: &BilinearLayer,
@@ -266,6 +284,7 @@ impl<R: Real> Backend for Cpu<R> {
             Kernel::Linear(k) => k.prepare_output(n, dy, choice, to),
         }
     }
+    #[inline(never)]
     fn bilinear_forward(
         &self,
         layer: &BilinearLayer,
@@ -291,6 +310,7 @@ impl<R: Real> Backend for Cpu<R> {
             Kernel::Linear(k) => k.forward(n, &pairs, bias, choice, y, &self.workspace),
         }
     }
+    #[inline(never)]
     fn bilinear_input_gradient(
         &self,
         layer: &BilinearLayer,
@@ -310,6 +330,7 @@ impl<R: Real> Backend for Cpu<R> {
             Kernel::Linear(k) => k.input_gradient(n, &pairs, accumulate, x, &self.workspace),
         }
     }
+    #[inline(never)]
     fn bilinear_weight_gradient(
         &self,
         layer: &BilinearLayer,
@@ -326,6 +347,7 @@ impl<R: Real> Backend for Cpu<R> {
             Kernel::Linear(k) => k.weight_gradient(n, &pairs, accumulate, w, &self.workspace),
         }
     }
+    #[inline(never)]
     fn bilinear_bias_gradient(
         &self,
         layer: &BilinearLayer,
@@ -345,6 +367,7 @@ impl<R: Real> Backend for Cpu<R> {
             self.channel_sums(layer, n, dy, choice, out);
         }
     }
+    #[inline(never)]
     fn residual_gradient(
         &self,
         layer: &BilinearLayer,
@@ -360,11 +383,13 @@ impl<R: Real> Backend for Cpu<R> {
         }
     }
 
+    #[inline(never)]
     fn batch_norm_sizes(&self, layer: &BatchNormLayer, n: usize) -> OperandSizes {
         let norm = batch_norm(layer, n);
         let (choice, scratch_bytes) = (norm.choice_len(), norm.scratch_bytes::<R>());
         OperandSizes { choice, scratch_bytes, ..OperandSizes::default() }
     }
+    #[inline(never)]
     fn batch_norm_value(
         &self,
         layer: &BatchNormLayer,
@@ -378,6 +403,7 @@ impl<R: Real> Backend for Cpu<R> {
         let affine = (slice(gamma), slice(beta));
         batch_norm(layer, n).value(x, affine, (mean, variance), choice, y, &self.workspace);
     }
+    #[inline(never)]
     fn batch_norm_gradient(
         &self,
         layer: &BatchNormLayer,
@@ -389,6 +415,7 @@ impl<R: Real> Backend for Cpu<R> {
     ) {
         batch_norm(layer, n).gradient(point(at), dy, (beta, gamma), target(dx), &self.workspace);
     }
+    #[inline(never)]
     fn batch_norm_tangent(
         &self,
         layer: &BatchNormLayer,
@@ -402,6 +429,7 @@ impl<R: Real> Backend for Cpu<R> {
         let (x_dot, dot) = (x_dot.map(Vec::as_slice), (slice(gamma), slice(beta)));
         batch_norm(layer, n).tangent(point(at), x_dot, dot, (p, m), y_dot, &self.workspace);
     }
+    #[inline(never)]
     fn batch_norm_gradient_tangent(
         &self,
         layer: &BatchNormLayer,
@@ -419,13 +447,16 @@ impl<R: Real> Backend for Cpu<R> {
         norm.gradient_tangent(point(at), known, (dy, dy_dot), dot, sums, target(dx), s);
     }
 
+    #[inline(never)]
     fn max_pool(&self, pool: &Pool2d, planes: usize, x: &Vec<R>, y: &mut Vec<R>, choice: &mut Vec<u8>) {
         let len = planes * outputs(pool);
         kernels::pool2d::max_pool(pool, x, &mut y[..len], &mut choice[..len]);
     }
+    #[inline(never)]
     fn max_pool_gather(&self, pool: &Pool2d, planes: usize, x: &Vec<R>, choice: &Vec<u8>, y: &mut Vec<R>) {
         kernels::pool2d::max_pool_gather(pool, x, choice, &mut y[..planes * outputs(pool)]);
     }
+    #[inline(never)]
     fn max_pool_scatter(
         &self,
         pool: &Pool2d,
@@ -438,9 +469,11 @@ impl<R: Real> Backend for Cpu<R> {
         let x = &mut x[..planes * pool.height * pool.width];
         kernels::pool2d::max_pool_scatter(pool, y, choice, accumulate, x);
     }
+    #[inline(never)]
     fn average_pool(&self, pool: &Pool2d, planes: usize, x: &Vec<R>, y: &mut Vec<R>) {
         kernels::pool2d::average_pool(pool, x, &mut y[..planes * outputs(pool)]);
     }
+    #[inline(never)]
     fn average_pool_adjoint(
         &self,
         pool: &Pool2d,
@@ -456,29 +489,36 @@ impl<R: Real> Backend for Cpu<R> {
             &mut x[..planes * pool.height * pool.width],
         );
     }
+    #[inline(never)]
     fn subsample(&self, shape: Shape, channels_out: usize, n: usize, x: &Vec<R>, y: &mut Vec<R>) {
         let pixels = shape.height.div_ceil(2) * shape.width.div_ceil(2);
         let input = (shape.channels, shape.height, shape.width);
         kernels::layout::subsample(n, input, x, &mut y[..channels_out * n * pixels]);
     }
+    #[inline(never)]
     fn subsample_adjoint(&self, shape: Shape, n: usize, y: &Vec<R>, accumulate: Accumulate, x: &mut Vec<R>) {
         let x = &mut x[..n * shape.elements()];
         kernels::layout::subsample_adjoint((shape.height, shape.width), y, accumulate, x);
     }
+    #[inline(never)]
     fn flatten(&self, shape: Shape, n: usize, x: &Vec<R>, y: &mut Vec<R>) {
         kernels::layout::flatten(n, shape.pixels(), x, &mut y[..n * shape.elements()]);
     }
+    #[inline(never)]
     fn unflatten(&self, shape: Shape, n: usize, y: &Vec<R>, accumulate: Accumulate, x: &mut Vec<R>) {
         kernels::layout::unflatten(n, shape.pixels(), y, accumulate, &mut x[..n * shape.elements()]);
     }
 
+    #[inline(never)]
     fn channel_sum(&self, shape: Shape, n: usize, x: &Vec<R>, out: &mut Vec<f64>) {
         kernels::channels::channel_sum(&x[..n * shape.elements()], out);
     }
+    #[inline(never)]
     fn channel_dot(&self, shape: Shape, n: usize, x: &Vec<R>, y: &Vec<R>, out: &mut Vec<f64>) {
         let len = n * shape.elements();
         kernels::channels::channel_dot(&x[..len], &y[..len], out);
     }
+    #[inline(never)]
     fn channel_affine(
         &self,
         shape: Shape,
@@ -498,9 +538,11 @@ impl<R: Real> Backend for Cpu<R> {
             *out = terms.iter().map(|(a, factors)| a * factors.iter().map(|v| v[c]).product::<f64>()).sum();
         }
     }
+    #[inline(never)]
     fn widen(&self, x: View<'_, Vec<R>>, out: &mut Vec<f64>) {
         out.iter_mut().zip(slice(x)).for_each(|(out, x)| *out = x.to_f64());
     }
+    #[inline(never)]
     fn narrow(&self, x: &Vec<f64>, accumulate: Accumulate, y: ViewMut<'_, Vec<R>>) {
         let values = x.iter().map(|&x| R::from_f64(x));
         match accumulate {
@@ -509,6 +551,7 @@ impl<R: Real> Backend for Cpu<R> {
         }
     }
 
+    #[inline(never)]
     fn dropout_mask(
         &self,
         p: f64,
@@ -522,6 +565,7 @@ impl<R: Real> Backend for Cpu<R> {
         kernels::dropout::dropout_mask(p, key, &examples[..n], shape.pixels(), mask);
     }
 
+    #[inline(never)]
     fn loss_value(
         &self,
         loss: Loss,
@@ -533,6 +577,7 @@ impl<R: Real> Backend for Cpu<R> {
     ) {
         kernels::loss::loss_value(loss, n, &z[..n * classes], labels, sums);
     }
+    #[inline(never)]
     fn loss_gradient(
         &self,
         loss: Loss,
@@ -547,6 +592,7 @@ impl<R: Real> Backend for Cpu<R> {
         let dz = &mut dz[..n * classes];
         kernels::loss::loss_gradient(loss, n, &z[..n * classes], labels, scale, sums, dz);
     }
+    #[inline(never)]
     fn loss_hessian_product(
         &self,
         loss: Loss,

@@ -21,3 +21,12 @@ pub use network::{Layer, Network, Sums};
 pub use parameters::{Table, Tensor};
 pub use sharpness_kernels::simd::detect as instruction_set;
 pub use weights::{Match, Weights};
+
+/// Builds a network that computes in `R`.
+type Build<R> = fn(&models::Model, backend::Shape, usize) -> Result<Graph<Cpu<R>>, Error>;
+
+/// The engine in both precisions, compiled here. Crates above share instances of generic functions that are marked
+/// `#[inline(never)]`; without these they would compile every kernel again, each for itself.
+#[used]
+static ENGINES: (Build<f32>, Build<f64>) =
+    (models::Model::graph::<Cpu<f32>>, models::Model::graph::<Cpu<f64>>);

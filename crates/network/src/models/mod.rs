@@ -113,6 +113,7 @@ impl Model {
     ///
     /// # Errors
     /// If an option is out of range, does not belong to the architecture, or the images are too small.
+    #[inline(never)]
     pub fn graph<B: Backend>(&self, input: Shape, classes: usize) -> Result<Graph<B>, Error> {
         self.check()?;
         let mut graph = Graph::new(input);
