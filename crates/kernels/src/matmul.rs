@@ -1,13 +1,57 @@
-//! One safe door to the `gemm` crate, whose entry point is `unsafe`.
+//! One safe door to the `gemm-f32` and `gemm-f64` crates, whose entry points are `unsafe`.
 #![expect(
     unsafe_code,
     reason = "gemm works on raw pointers; tiles of one output are written by several threads"
 )]
 
+use gemm_common::Parallelism;
 use rayon::prelude::*;
 
 use crate::disjoint::Disjoint;
 use crate::{Accumulate, Real};
+
+/// A matrix product over raw memory: `m, n, k`; the output, the strides of its columns and rows, and whether to add to it; the
+/// operands with their strides; the factors of the output and of the product; which of the three to conjugate; threads.
+type Product<R> = unsafe fn(
+    usize,
+    usize,
+    usize,
+    *mut R,
+    isize,
+    isize,
+    bool,
+    *const R,
+    isize,
+    isize,
+    *const R,
+    isize,
+    isize,
+    R,
+    R,
+    bool,
+    bool,
+    bool,
+    Parallelism,
+);
+
+/// Numbers whose matrices can be multiplied.
+pub trait Multiply: Sized {
+    /// The product for this processor. It is fastest where the output's columns are contiguous.
+    #[doc(hidden)]
+    fn product() -> Product<Self>;
+}
+
+impl Multiply for f32 {
+    fn product() -> Product<Self> {
+        gemm_f32::gemm::f32::get_gemm_fn()
+    }
+}
+
+impl Multiply for f64 {
+    fn product() -> Product<Self> {
+        gemm_f64::gemm::f64::get_gemm_fn()
+    }
+}
 
 /// Rows and columns of one task's tile of the output: large enough to pay for packing its operands.
 const TILE_ROWS: usize = 256;
@@ -145,29 +189,41 @@ fn product<R: Real>(
         return;
     }
     let stride = |s: usize| s.cast_signed();
-    // SAFETY: both operands fit their slices (checked by `Matrix::rows`), the tile lies inside them, and the output tile is
-    // the caller's alone.
+    // SAFETY: both operands fit their slices (checked by `Matrix::rows`), so the first elements lie inside them.
+    let (a_start, b_start) =
+        unsafe { (a.data.as_ptr().add(i * a.row_stride), b.data.as_ptr().add(j * b.column_stride)) };
+    let mut left = (m, a_start, stride(a.column_stride), stride(a.row_stride));
+    let mut right = (n, b_start, stride(b.column_stride), stride(b.row_stride));
+    let mut output = (1, stride(row_stride));
+    if row_stride > 1 {
+        // Rows of the output are contiguous, so they become the columns of the transpose.
+        let transpose = |(size, start, columns, rows)| (size, start, rows, columns);
+        (left, right) = (transpose(right), transpose(left));
+        output = (output.1, output.0);
+    }
+    let ((m, a_start, a_columns, a_rows), (n, b_start, b_columns, b_rows)) = (left, right);
+    // SAFETY: the tile lies inside both operands, whose strides these are, and the output tile is the caller's alone.
     unsafe {
-        gemm::gemm(
+        R::product()(
             m,
             n,
             a.columns,
             tile,
-            1,
-            stride(row_stride),
+            output.0,
+            output.1,
             read,
-            a.data.as_ptr().add(i * a.row_stride),
-            stride(a.column_stride),
-            stride(a.row_stride),
-            b.data.as_ptr().add(j * b.column_stride),
-            stride(b.column_stride),
-            stride(b.row_stride),
+            a_start,
+            a_columns,
+            a_rows,
+            b_start,
+            b_columns,
+            b_rows,
             R::ONE,
             R::ONE,
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            Parallelism::None,
         );
     }
 }

@@ -13,6 +13,7 @@ mod sealed {
 /// `f32` (fast) or `f64` (for tests and `--precision f64`).
 pub trait Real:
     sealed::Sealed
+    + crate::matmul::Multiply
     + crate::simd::Vectorized
     + Copy
     + Debug
