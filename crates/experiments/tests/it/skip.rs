@@ -13,9 +13,10 @@ const REQUIRE_ALL: &str = "SHARPNESS_REQUIRE_ALL";
 pub(crate) fn skip(missing: &str) {
     let required = std::env::var_os(REQUIRE_ALL).is_some_and(|value| !value.is_empty());
     assert!(!required, "{missing}; no test may skip where {REQUIRE_ALL} is set");
-    // The test harness swallows what `println!` prints in a test that passes.
     let thread = std::thread::current();
-    writeln!(io::stderr(), "skipped {}: {missing}", thread.name().unwrap_or("a test")).unwrap();
+    let line = format!("skipped {}: {missing}\n", thread.name().unwrap_or("a test"));
+    // The test harness swallows what `eprintln!` prints in a test that passes.
+    io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// Runs one test of this binary on a machine that has neither data nor programs.
