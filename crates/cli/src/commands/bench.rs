@@ -54,7 +54,7 @@ pub(super) struct BenchCommand {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Bench")]
 struct BenchArgs {
-    /// What to time [default: step,hvp,lambda-max]
+    /// What to time [default: step,hvp,lambda-max-residual,lambda-max]
     #[arg(long, value_name = "TASK,TASK,...", value_delimiter = ',', value_parser = task_parser())]
     only: Vec<Task>,
 
@@ -135,7 +135,7 @@ impl BenchCommand {
     /// The tasks, each once, the shortest first.
     fn tasks(&self) -> Result<Vec<Task>> {
         let mut tasks = match self.bench.only.as_slice() {
-            [] => vec![Task::Step, Task::Hvp, Task::LambdaMax],
+            [] => vec![Task::Step, Task::Hvp, Task::LambdaMaxResidual, Task::LambdaMax],
             asked => asked.to_vec(),
         };
         tasks.sort_unstable();
@@ -315,8 +315,14 @@ fn result(outcome: &Outcome) -> (usize, String) {
                 format!("curvature along the gradient {curvature}, {}", linearized(chunks, cached_chunks)),
             )
         }
-        Outcome::LambdaMax { examples, value, residual, products, chunks, cached_chunks, .. } => {
-            let value = with_error(value, residual);
+        Outcome::LambdaMax {
+            examples, value, residual, products, certified, chunks, cached_chunks, ..
+        } => {
+            let value = if certified {
+                with_error(value, residual)
+            } else {
+                format!("≥ {}", significant(value, 4))
+            };
             (examples, format!("{value}, {products} products, {}", linearized(chunks, cached_chunks)))
         }
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
 
 mod bad_input;
+mod benchmark;
 mod information;
 mod measuring;
 mod output;

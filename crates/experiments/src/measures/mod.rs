@@ -27,7 +27,7 @@ mod through_training;
 
 use std::time::Instant;
 
-use sharpness_curvature::{Eigenpairs, Which, eigenpairs, trace};
+use sharpness_curvature::{Eigenpairs, Progress, Which, eigenpairs, trace};
 use sharpness_network::backend::Backend;
 use sharpness_network::operators::Curvature;
 use sharpness_network::{Network, Weights};
@@ -77,6 +77,14 @@ pub struct MeasureProgress {
     pub point: Option<(usize, usize)>,
     /// The memory that the measurement is predicted to take.
     pub memory: Memory,
+}
+
+impl MeasureProgress {
+    /// Of a solve for λ_max at one point.
+    pub(crate) fn lambda_max(solver: &Progress, memory: Memory) -> Self {
+        let &Progress { products, value, residual, .. } = solver;
+        Self { phase: Phase::LambdaMax, products, value, residual, point: None, memory }
+    }
 }
 
 /// Measures the loss of `network` at `weights` on the examples that `config` takes from `train_indices`, the training set in

@@ -98,7 +98,7 @@ impl<'a, B: Backend> Problem<'a, B> {
     }
 
     /// The memory that it is predicted to take.
-    pub(super) fn memory(&self) -> Memory {
+    pub(crate) fn memory(&self) -> Memory {
         self.shares.prediction(self.network, self.examples.data.dataset(), self.config.top_k)
     }
 
@@ -153,7 +153,7 @@ impl<'a, B: Backend> Problem<'a, B> {
 
     /// What is asked of the solver for the largest eigenvalues of `operator`. It starts from the gradient, most of which lies in the span
     /// of their eigenvectors (Gur-Ari, Roberts, Dyer 2018): this saves products.
-    pub(super) fn params_from_gradient(&self, operator: &Curvature<'_, B>) -> EigenParams {
+    pub(crate) fn params_from_gradient(&self, operator: &Curvature<'_, B>) -> EigenParams {
         let gradient = operator.gradient();
         let start = if norm(gradient) > 0.0 { vec![gradient.to_vec()] } else { Vec::new() };
         EigenParams { start, ..self.params(Which::LargestAlgebraic, self.config.top_k) }
