@@ -66,7 +66,8 @@ pub struct EigenParams {
     pub rtol: f64,
     /// With `Some(t)`, a result counts as converged only if the probabilistic bound ([`SpectrumBounds`]) shows that nothing
     /// exceeds the last wanted value `θ` by more than `t max(|θ|, ‖A‖/100)`, so that the eigenvalues found are the extreme ones to
-    /// this tolerance, or if the Krylov space is invariant and so holds every eigenvalue that its random start sees. With `None` the residuals alone decide, as in most solvers, and a larger eigenvalue may have been missed.
+    /// this tolerance, or if the Krylov space is invariant and so holds every eigenvalue that its random start sees. With `None` the
+    /// residuals alone decide, as in most solvers, and a larger eigenvalue may have been missed.
     pub bound_rtol: Option<f64>,
     /// The largest number of products, any that check the result included.
     pub max_products: usize,
@@ -77,8 +78,6 @@ pub struct EigenParams {
     /// start from the sum of their directions plus a random vector of the same length, which keeps the probabilistic bound
     /// alive and finds an eigenvalue that the given vectors lack. Empty: a random start.
     pub start: Vec<Vec<f64>>,
-    /// The length of the random part of a start near given vectors, against 1 for these.
-    pub random_share: f64,
     /// The seed of the random start. Equal seeds give equal bits.
     pub seed: u64,
     /// The probability with which the [`SpectrumBounds`] may be wrong, for the draw of the start vector. They
@@ -97,7 +96,6 @@ impl Default for EigenParams {
             max_products: 500,
             memory_bytes: 2 << 30,
             start: Vec::new(),
-            random_share: 1.0,
             seed: 0,
             failure_probability: 1e-3,
         }

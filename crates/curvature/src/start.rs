@@ -5,6 +5,10 @@ use rand_chacha::ChaCha8Rng;
 use crate::params::EigenParams;
 use crate::vectors;
 
+/// The length of the random part of a start near given vectors, against 1 for these. An equal part costs no product and finds
+/// eigenvectors to which they are blind.
+const RANDOM_SHARE: f64 = 1.0;
+
 /// A start vector of length 1, and the share of it that is random (`None`: all of it).
 pub(crate) fn start(params: &EigenParams, dim: usize, rng: &mut ChaCha8Rng) -> (Vec<f64>, Option<f64>) {
     let random = vectors::random_unit(dim, rng);
@@ -18,8 +22,8 @@ pub(crate) fn start(params: &EigenParams, dim: usize, rng: &mut ChaCha8Rng) -> (
         return (random, None);
     }
     vectors::scale(&mut sum, 1.0 / norm);
-    vectors::add_scaled(&mut sum, params.random_share, &random);
+    vectors::add_scaled(&mut sum, RANDOM_SHARE, &random);
     let norm = vectors::norm(&sum);
     vectors::scale(&mut sum, 1.0 / norm);
-    (sum, Some(params.random_share))
+    (sum, Some(RANDOM_SHARE))
 }
