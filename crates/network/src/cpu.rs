@@ -132,16 +132,13 @@ impl<R: Real> Backend for Cpu<R> {
     fn bytes(&self, len: usize) -> Vec<u8> {
         vec![0; len]
     }
-    #[inline(never)]
     fn upload(&self, x: &[f64], to: &mut Vec<R>) {
         assert_eq!(x.len(), to.len(), "a whole buffer is uploaded");
         to.iter_mut().zip(x).for_each(|(to, &x)| *to = R::from_f64(x));
     }
-    #[inline(never)]
     fn upload_images(&self, shape: Shape, n: usize, x: &[f64], to: &mut Vec<R>) {
         kernels::layout::from_nchw(shape.channels, n, x, &mut to[..n * shape.elements()]);
     }
-    #[inline(never)]
     fn upload_pixels(&self, shape: Shape, pixels: &Pixels<'_>, numbers: &[u32], to: &mut Vec<R>) {
         let to = &mut to[..numbers.len() * shape.elements()];
         kernels::layout::from_pixels(shape.channels, pixels, numbers, to);
@@ -149,11 +146,9 @@ impl<R: Real> Backend for Cpu<R> {
     fn upload_integers(&self, x: &[u32], to: &mut Vec<u32>) {
         to[..x.len()].copy_from_slice(x);
     }
-    #[inline(never)]
     fn download(&self, x: View<'_, Vec<R>>) -> Vec<f64> {
         slice(x).iter().map(|x| x.to_f64()).collect()
     }
-    #[inline(never)]
     fn download_activations(&self, shape: Shape, n: usize, x: &Vec<R>) -> Vec<f64> {
         kernels::layout::to_nchw(shape.channels, n, &x[..n * shape.elements()])
     }
@@ -167,7 +162,6 @@ impl<R: Real> Backend for Cpu<R> {
         x.fill(0.0);
     }
 
-    #[inline(never)]
     fn linear_combination(
         &self,
         terms: &[(f64, View<'_, Vec<R>>)],
@@ -177,13 +171,11 @@ impl<R: Real> Backend for Cpu<R> {
         let terms: SmallVec<[(f64, &[R]); 4]> = terms.iter().map(|(a, x)| (*a, slice(*x))).collect();
         kernels::elementwise::linear_combination(&terms, accumulate, slice_mut(y));
     }
-    #[inline(never)]
     fn scaled_sum(&self, terms: &[Scaled<'_, Vec<R>>], accumulate: Accumulate, y: ViewMut<'_, Vec<R>>) {
         let terms: SmallVec<[(f64, &[R]); 2]> =
             terms.iter().map(|(s, x)| (number(*s).to_f64(), slice(*x))).collect();
         kernels::elementwise::linear_combination(&terms, accumulate, slice_mut(y));
     }
-    #[inline(never)]
     fn multiply(
         &self,
         a: View<'_, Vec<R>>,
@@ -193,11 +185,9 @@ impl<R: Real> Backend for Cpu<R> {
     ) {
         kernels::elementwise::multiply(slice(a), slice(b), accumulate, slice_mut(y));
     }
-    #[inline(never)]
     fn absolute_plus(&self, x: View<'_, Vec<R>>, offset: f64, y: ViewMut<'_, Vec<R>>) {
         kernels::elementwise::absolute_plus(slice(x), offset, slice_mut(y));
     }
-    #[inline(never)]
     fn sgd(
         &self,
         rule: &Sgd,
@@ -207,11 +197,9 @@ impl<R: Real> Backend for Cpu<R> {
     ) {
         kernels::sgd::sgd(rule, slice(gradient), buffer.map(slice_mut), slice_mut(parameters));
     }
-    #[inline(never)]
     fn dot(&self, x: View<'_, Vec<R>>, y: View<'_, Vec<R>>, slot: usize, out: &mut Vec<f64>) {
         out[slot] = kernels::reduce::dot(slice(x), slice(y));
     }
-    #[inline(never)]
     fn add_to_wide(&self, x: View<'_, Vec<R>>, y: &mut Vec<f64>) {
         kernels::elementwise::add_to_wide(slice(x), y);
     }
@@ -246,7 +234,6 @@ impl<R: Real> Backend for Cpu<R> {
         kernels::activation::activation_second(kind, x, v, (a, b), accumulate, &mut y[..len]);
     }
 
-    #[inline(never)]
     fn operand_sizes(&self, layer: &BilinearLayer, n: usize) -> OperandSizes {
         let of = |input, output, choice, scratch_bytes| OperandSizes { input, output, choice, scratch_bytes };
         match self.kernel(layer) {
@@ -383,7 +370,6 @@ impl<R: Real> Backend for Cpu<R> {
         }
     }
 
-    #[inline(never)]
     fn batch_norm_sizes(&self, layer: &BatchNormLayer, n: usize) -> OperandSizes {
         let norm = batch_norm(layer, n);
         let (choice, scratch_bytes) = (norm.choice_len(), norm.scratch_bytes::<R>());
@@ -447,16 +433,13 @@ impl<R: Real> Backend for Cpu<R> {
         norm.gradient_tangent(point(at), known, (dy, dy_dot), dot, sums, target(dx), s);
     }
 
-    #[inline(never)]
     fn max_pool(&self, pool: &Pool2d, planes: usize, x: &Vec<R>, y: &mut Vec<R>, choice: &mut Vec<u8>) {
         let len = planes * outputs(pool);
         kernels::pool2d::max_pool(pool, x, &mut y[..len], &mut choice[..len]);
     }
-    #[inline(never)]
     fn max_pool_gather(&self, pool: &Pool2d, planes: usize, x: &Vec<R>, choice: &Vec<u8>, y: &mut Vec<R>) {
         kernels::pool2d::max_pool_gather(pool, x, choice, &mut y[..planes * outputs(pool)]);
     }
-    #[inline(never)]
     fn max_pool_scatter(
         &self,
         pool: &Pool2d,
@@ -469,11 +452,9 @@ impl<R: Real> Backend for Cpu<R> {
         let x = &mut x[..planes * pool.height * pool.width];
         kernels::pool2d::max_pool_scatter(pool, y, choice, accumulate, x);
     }
-    #[inline(never)]
     fn average_pool(&self, pool: &Pool2d, planes: usize, x: &Vec<R>, y: &mut Vec<R>) {
         kernels::pool2d::average_pool(pool, x, &mut y[..planes * outputs(pool)]);
     }
-    #[inline(never)]
     fn average_pool_adjoint(
         &self,
         pool: &Pool2d,
@@ -489,31 +470,25 @@ impl<R: Real> Backend for Cpu<R> {
             &mut x[..planes * pool.height * pool.width],
         );
     }
-    #[inline(never)]
     fn subsample(&self, shape: Shape, channels_out: usize, n: usize, x: &Vec<R>, y: &mut Vec<R>) {
         let pixels = shape.height.div_ceil(2) * shape.width.div_ceil(2);
         let input = (shape.channels, shape.height, shape.width);
         kernels::layout::subsample(n, input, x, &mut y[..channels_out * n * pixels]);
     }
-    #[inline(never)]
     fn subsample_adjoint(&self, shape: Shape, n: usize, y: &Vec<R>, accumulate: Accumulate, x: &mut Vec<R>) {
         let x = &mut x[..n * shape.elements()];
         kernels::layout::subsample_adjoint((shape.height, shape.width), y, accumulate, x);
     }
-    #[inline(never)]
     fn flatten(&self, shape: Shape, n: usize, x: &Vec<R>, y: &mut Vec<R>) {
         kernels::layout::flatten(n, shape.pixels(), x, &mut y[..n * shape.elements()]);
     }
-    #[inline(never)]
     fn unflatten(&self, shape: Shape, n: usize, y: &Vec<R>, accumulate: Accumulate, x: &mut Vec<R>) {
         kernels::layout::unflatten(n, shape.pixels(), y, accumulate, &mut x[..n * shape.elements()]);
     }
 
-    #[inline(never)]
     fn channel_sum(&self, shape: Shape, n: usize, x: &Vec<R>, out: &mut Vec<f64>) {
         kernels::channels::channel_sum(&x[..n * shape.elements()], out);
     }
-    #[inline(never)]
     fn channel_dot(&self, shape: Shape, n: usize, x: &Vec<R>, y: &Vec<R>, out: &mut Vec<f64>) {
         let len = n * shape.elements();
         kernels::channels::channel_dot(&x[..len], &y[..len], out);
@@ -538,11 +513,9 @@ impl<R: Real> Backend for Cpu<R> {
             *out = terms.iter().map(|(a, factors)| a * factors.iter().map(|v| v[c]).product::<f64>()).sum();
         }
     }
-    #[inline(never)]
     fn widen(&self, x: View<'_, Vec<R>>, out: &mut Vec<f64>) {
         out.iter_mut().zip(slice(x)).for_each(|(out, x)| *out = x.to_f64());
     }
-    #[inline(never)]
     fn narrow(&self, x: &Vec<f64>, accumulate: Accumulate, y: ViewMut<'_, Vec<R>>) {
         let values = x.iter().map(|&x| R::from_f64(x));
         match accumulate {
@@ -551,7 +524,6 @@ impl<R: Real> Backend for Cpu<R> {
         }
     }
 
-    #[inline(never)]
     fn dropout_mask(
         &self,
         p: f64,
@@ -565,7 +537,6 @@ impl<R: Real> Backend for Cpu<R> {
         kernels::dropout::dropout_mask(p, key, &examples[..n], shape.pixels(), mask);
     }
 
-    #[inline(never)]
     fn loss_value(
         &self,
         loss: Loss,
@@ -577,7 +548,6 @@ impl<R: Real> Backend for Cpu<R> {
     ) {
         kernels::loss::loss_value(loss, n, &z[..n * classes], labels, sums);
     }
-    #[inline(never)]
     fn loss_gradient(
         &self,
         loss: Loss,
@@ -592,7 +562,6 @@ impl<R: Real> Backend for Cpu<R> {
         let dz = &mut dz[..n * classes];
         kernels::loss::loss_gradient(loss, n, &z[..n * classes], labels, scale, sums, dz);
     }
-    #[inline(never)]
     fn loss_hessian_product(
         &self,
         loss: Loss,
