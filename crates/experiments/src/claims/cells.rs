@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sharpness_network::models::{Model, Nonlinearity};
 
-use crate::config::{MeasureConfig, RunConfig};
+use crate::config::{MeasureConfig, RunConfig, TrainingConfig};
+use crate::optimizers::EdgeOfStability;
 use crate::training::Outcome;
 use crate::{Report, Result};
 
@@ -13,10 +14,12 @@ use crate::{Report, Result};
 pub struct Cell {
     /// The network: its architecture, and its nonlinearity where that is not a ReLU.
     pub network: String,
-    /// The data set, and in what the runs are smaller than the paper's: examples trained on and widths.
+    /// The data set, and in what else the runs differ from the paper's: examples trained on, widths, momentum and weight decay.
     pub data: String,
     /// The step size η.
     pub learning_rate: f64,
+    /// The edge of stability of the optimizer; none for SAM.
+    pub edge: Option<EdgeOfStability>,
     /// The batch size; infinite where it is only known to be large.
     pub batch_size: f64,
     /// Examples trained on.
@@ -136,10 +139,19 @@ impl Cell {
         if *hidden != published.hidden {
             widths = format!("{widths}, hidden {hidden:?}");
         }
+        let TrainingConfig { momentum, nesterov, weight_decay, .. } = config.training;
+        let mut optimizer = String::new();
+        if momentum > 0.0 {
+            optimizer = format!(", {}momentum {momentum}", if nesterov { "Nesterov " } else { "" });
+        }
+        if weight_decay > 0.0 {
+            optimizer = format!("{optimizer}, weight decay {weight_decay}");
+        }
         Self {
             network: format!("{}{activation}", config.model.arch.name()),
-            data: format!("{}{examples}{widths}", config.data.name),
+            data: format!("{}{examples}{widths}{optimizer}", config.data.name),
             learning_rate: config.training.learning_rate,
+            edge: EdgeOfStability::of(&config.training),
             batch_size: config.training.batch_size as f64,
             train_examples: report.training.train_examples as f64,
             test_examples: report.training.test_examples as f64,

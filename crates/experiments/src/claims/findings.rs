@@ -12,7 +12,7 @@ use crate::Result;
 
 /// λ_max of two settings counts as the same within this factor, and BN as no effect on it within twice.
 const SAME_LAMBDA: f64 = 1.25;
-/// λ_max of large batches lies on `2 / η` within this factor.
+/// λ_max of large batches lies on the edge of stability within this factor.
 const ON_THE_LINE: f64 = 3.0;
 /// Accuracies count as the same if η moves them by less than this in a decade at a fixed ratio to the batch size.
 const SAME_ACCURACY: f64 = 0.015;
@@ -270,9 +270,10 @@ fn lambda_over_rates(cells: &[&Cell]) -> Condition {
 
 fn on_the_line(cells: &[&Cell]) -> Condition {
     let cells = sgd(cells);
-    let name = format!("mean |log₁₀ (λ_max η / 2)|, {}", batch_of(&cells));
+    let edge = cells.iter().find_map(|cell| cell.edge).unwrap_or_default();
+    let name = format!("mean |log₁₀ (λ_max / edge)|, edge {}, {}", edge.formula(), batch_of(&cells));
     Condition::test(name, Wanted::Below(ON_THE_LINE.log10()), (&cells, 3), |means| {
-        let distance = |mean: &Mean<'_>| (mean.log_lambda + rate(mean.cell) - 2_f64.log10()).abs();
+        let distance = |mean: &Mean<'_>| (mean.log_lambda - edge.at(mean.cell.learning_rate).log10()).abs();
         Some(means.iter().map(distance).sum::<f64>() / means.len() as f64)
     })
 }

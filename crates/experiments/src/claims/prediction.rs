@@ -222,6 +222,7 @@ mod tests {
             network: "mlp".to_owned(),
             data: "digits".to_owned(),
             learning_rate,
+            edge: None,
             batch_size,
             train_examples: 1000.0,
             test_examples: 10_000.0,

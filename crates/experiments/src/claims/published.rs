@@ -2,6 +2,7 @@
 
 use super::cells::late_mean;
 use super::{Cell, Samples};
+use crate::optimizers::EdgeOfStability;
 use crate::{Error, Result};
 
 /// Every point of every figure. Columns: figure, metric, architecture, optimizer, fixed settings, series, x, y, half the error bar,
@@ -83,14 +84,17 @@ fn empty((_, metric, architecture, _, fixed, series, x, ..): &Line) -> Option<Ce
         if axes.contains(&axis) { Some(*x) } else { of(key).and_then(|value| value.parse().ok()) }
     };
     let mlp = architecture.starts_with("mlp");
+    let rho = number("rho", &["rho"]).unwrap_or(0.0);
     Some(Cell {
         network: if mlp { "mlp".to_owned() } else { architecture.replace('_', "-") },
         data: if mlp { "fashion-mnist".to_owned() } else { "cifar10".to_owned() },
         learning_rate: number("lr", &["lr"])?,
+        // The paper trains without momentum and weight decay.
+        edge: (rho <= 0.0).then(EdgeOfStability::default),
         batch_size: number("bs", &[]).unwrap_or(f64::INFINITY),
         train_examples: if mlp { FASHION_MNIST } else { CIFAR10 },
         test_examples: TEST,
-        rho: number("rho", &["rho"]).unwrap_or(0.0),
+        rho,
         dropout: number("p", &["dropout_p"]).unwrap_or(0.0),
         test_accuracy: Samples::Runs(Vec::new()),
         lambda_max: Samples::Runs(Vec::new()),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::axis::label;
 use super::{Figure, FigureKind};
 use crate::Report;
+use crate::measures::BetweenIterates;
 use crate::training::Outcome;
 
 impl Figure {
@@ -13,6 +14,7 @@ impl Figure {
         let mut sentences = vec![self.title.clone(), self.runs()];
         sentences.extend(self.missing());
         sentences.extend(self.deviations());
+        sentences.extend(self.edges());
         sentences.extend(self.between_iterates());
         sentences.extend(self.products());
         sentences.extend(self.subsets());
@@ -40,7 +42,11 @@ impl Figure {
         let trained = self.distinct(|report| Some(report.training.train_examples.to_string()));
         let target = self.distinct(|report| Some(label(100.0 * report.config.training.target_accuracy)));
         let measured = self.distinct(|report| Some(report.measurement.as_ref()?.examples.to_string()));
-        let norm = self.distinct(|report| Some(report.measurement.as_ref()?.batch_norm.clone()));
+        let norm = self.distinct(|report| {
+            let measured = report.measurement.as_ref()?;
+            let chunk = measured.batch_norm_chunk.map(|chunk| format!(" statistics of chunks of {chunk}"));
+            Some(format!("{}{}", measured.batch_norm, chunk.unwrap_or_default()))
+        });
         let seeds = self.reports.iter().map(|report| report.config.seed).collect::<BTreeSet<u64>>().len();
         let seeds = if seeds == 1 { "one seed".to_owned() } else { format!("{seeds} seeds") };
         format!(
@@ -77,7 +83,13 @@ impl Figure {
         (!smaller.is_empty()).then(|| format!("Smaller than the paper's: {smaller}"))
     }
 
-    /// Where λ_max was sought on the way to the next iterate, and where that changed it.
+    /// What the dashed lines are.
+    fn edges(&self) -> Option<String> {
+        let formulas: Vec<String> = self.edges.iter().map(|edge| edge.formula()).collect();
+        (!formulas.is_empty()).then(|| format!("Dashed: the edge of stability, {}", formulas.join("; ")))
+    }
+
+    /// Where λ_max was searched on the way to the next iterate, and where that changed it.
     fn between_iterates(&self) -> Option<String> {
         let found = self.reports.iter().filter_map(|report| {
             let between = report.measurement.as_ref()?.between_iterates.as_ref()?;
@@ -86,17 +98,22 @@ impl Figure {
         let found: Vec<_> = found.collect();
         let (first, _) = found.first()?;
         let arch = first.config.model.arch.name();
-        let rates = found.iter().filter(|(_, between)| between.at > 0.0);
-        let rates: BTreeSet<String> =
-            rates.map(|(report, _)| label(report.config.training.learning_rate)).collect();
-        let rates: Vec<String> = rates.into_iter().collect();
-        let where_it_changed = if rates.is_empty() {
+        let rates = |is_listed: fn(&BetweenIterates) -> bool| {
+            let listed = found.iter().filter(|(_, between)| is_listed(between));
+            let mut rates: Vec<f64> =
+                listed.map(|(report, _)| report.config.training.learning_rate).collect();
+            rates.sort_by(f64::total_cmp);
+            rates.dedup_by(|a, b| a.total_cmp(b).is_eq());
+            rates.into_iter().map(label).collect::<Vec<String>>().join(", ")
+        };
+        let (searched, changed) = (rates(|_| true), rates(|between| between.at > 0.0));
+        let where_it_changed = if changed.is_empty() {
             "which is at the last one everywhere".to_owned()
         } else {
-            format!("which is beyond the last one at η = {}", rates.join(", "))
+            format!("which is beyond the last one at η = {changed}")
         };
         Some(format!(
-            "λ_max of {arch} is the largest at eight points up to the next iterate, {where_it_changed}"
+            "λ_max of {arch} at η = {searched} is the largest at eight points up to the next iterate, {where_it_changed}"
         ))
     }
 

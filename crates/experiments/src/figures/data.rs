@@ -6,6 +6,7 @@ use super::{FigureAxis, FigureKind, FigureSpec, PublishedLine};
 use crate::Result;
 use crate::claims::{Cell, Samples, published_cells, published_curves};
 use crate::measures::SubsetSize;
+use crate::optimizers::EdgeOfStability;
 use crate::store::{RunStatus, RunStore};
 use crate::sweep::Plan;
 use crate::{Error, Report};
@@ -27,6 +28,8 @@ pub struct Figure {
     pub subset_sizes: BTreeMap<String, Vec<SubsetSize>>,
     /// How many runs the recipe asks for.
     pub planned: usize,
+    /// The edges of stability that are drawn: one for each optimizer of the planned runs. SAM has none.
+    pub edges: Vec<EdgeOfStability>,
 }
 
 /// Points that belong together.
@@ -42,7 +45,7 @@ pub struct Line {
     pub is_published: bool,
     /// The points, in the order of their abscissas.
     pub points: Vec<FigurePoint>,
-    /// `2 / η`, where all points have one learning rate.
+    /// The edge of stability, where all points have one learning rate and one optimizer.
     pub edge: Option<f64>,
 }
 
@@ -100,6 +103,7 @@ impl Figure {
             problem: "has no [figure], so that it is not known what to draw".to_owned(),
         };
         let spec = plan.figure.clone().ok_or_else(missing)?;
+        let edges = edges(plan, &spec);
         let ids: BTreeSet<&String> = plan.runs.iter().map(|run| &run.id).collect();
         let mut figure = Self {
             title: plan.title.clone(),
@@ -109,6 +113,7 @@ impl Figure {
             lines: Vec::new(),
             reports: Vec::new(),
             subset_sizes: BTreeMap::new(),
+            edges,
         };
         for (index, block) in plan.blocks.iter().enumerate() {
             let panel = figure.panels.iter().position(|panel| *panel == block.panel).unwrap_or_else(|| {
@@ -155,7 +160,9 @@ impl Figure {
             for report in reports {
                 let found = report.training.lambda_max.iter();
                 let curve = found.map(|found| (f64::from(found.step), found.value)).collect();
-                self.lines.push(own.with_curve(curve, Some(2.0 / report.config.training.learning_rate)));
+                let training = &report.config.training;
+                let edge = EdgeOfStability::of(training).map(|edge| edge.at(training.learning_rate));
+                self.lines.push(own.with_curve(curve, edge));
             }
             if let Some(PublishedLine { figure, batch_size, .. }) = published {
                 let curves = published_curves(figure, batch_size.unwrap_or(f64::NAN))?;
@@ -196,6 +203,23 @@ impl Line {
         let point = |(x, value)| FigurePoint { x, accuracy: None, lambda_max: Statistic::one(value) };
         Self { points: curve.into_iter().map(point).collect(), edge, ..self.clone() }
     }
+}
+
+/// The edges of stability of the runs of a plan, each once, where the figure can show them.
+fn edges(plan: &Plan, spec: &FigureSpec) -> Vec<EdgeOfStability> {
+    let has_place = match spec.kind {
+        FigureKind::Lines => spec.x == FigureAxis::LearningRate,
+        FigureKind::Scatter => false,
+        FigureKind::Curves => true,
+    };
+    let mut edges: Vec<EdgeOfStability> = Vec::new();
+    let trainings = plan.runs.iter().map(|run| &run.config.training);
+    for edge in trainings.filter(|_| has_place && spec.edge_of_stability).filter_map(EdgeOfStability::of) {
+        if !edges.contains(&edge) {
+            edges.push(edge);
+        }
+    }
+    edges
 }
 
 /// A point for each run where runs are known one by one, otherwise one for their mean; its abscissa is λ_max.

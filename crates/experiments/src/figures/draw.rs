@@ -4,10 +4,12 @@ use std::ops::Range;
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::Ranged as _;
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
 use super::axis::Axis;
 use super::{Figure, FigureAxis, FigureKind, FigurePoint, Line, Statistic};
+use crate::optimizers::EdgeOfStability;
 
 /// Width and height of a panel, and the heights of the title and of a row of the legend, in pixels.
 const PANEL: (u32, u32) = (460, 330);
@@ -26,6 +28,10 @@ const COLORS: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
     RGBColor(60, 60, 60),
 ];
+/// Dashes of edges of stability and the gaps between them, in pixels: one pair for each optimizer.
+const DASHES: [(u32, u32); 4] = [(3, 4), (9, 4), (1, 3), (14, 6)];
+/// Points of a line of the edge of stability.
+const EDGE_POINTS: u32 = 32;
 /// The opacity of published points.
 const FAINT: f64 = 0.35;
 const FONT: &str = "sans-serif";
@@ -43,8 +49,8 @@ struct Panel<'a> {
     number: Number,
     x: (&'static str, bool),
     y: (&'static str, bool),
-    /// Whether `2 / x` is drawn.
-    edge: bool,
+    /// The edges of stability that are drawn.
+    edges: &'a [EdgeOfStability],
     joined: bool,
     /// Whether every point is marked.
     marked: bool,
@@ -55,7 +61,7 @@ struct Panel<'a> {
 enum Mark {
     Line(RGBColor),
     Published,
-    Edge,
+    Edge((u32, u32)),
 }
 
 impl Figure {
@@ -88,8 +94,10 @@ impl Figure {
         if self.lines.iter().any(|line| line.is_published) {
             entries.push((Mark::Published, "published".to_owned()));
         }
-        if self.spec.edge_of_stability {
-            entries.push((Mark::Edge, "2/η".to_owned()));
+        for (place, edge) in self.edges.iter().enumerate() {
+            // Those of curves have the colours of the curves.
+            let place = if self.spec.kind == FigureKind::Curves { 0 } else { place };
+            entries.push((Mark::Edge(DASHES[place % DASHES.len()]), edge.formula()));
         }
         let mut rows: Vec<Vec<(Mark, String)>> = vec![Vec::new()];
         let mut used = 0;
@@ -144,11 +152,10 @@ impl Figure {
         let (joined, marked) = (self.spec.kind != FigureKind::Scatter, self.spec.kind != FigureKind::Curves);
         if column == 0 && marked {
             let number: Number = |point| point.accuracy;
-            Panel { lines, number, x, y: accuracy, edge: false, joined, marked }
+            Panel { lines, number, x, y: accuracy, edges: &[], joined, marked }
         } else {
             let number: Number = |point| Some(point.lambda_max);
-            let edge = self.spec.edge_of_stability && self.spec.x == FigureAxis::LearningRate;
-            Panel { lines, number, x, y: lambda, edge, joined, marked }
+            Panel { lines, number, x, y: lambda, edges: &self.edges, joined, marked }
         }
     }
 }
@@ -165,13 +172,9 @@ fn draw_legend(area: &Area<'_>, entries: &[(Mark, String)], y: i32) -> Drawn {
         match mark {
             Mark::Line(color) => area.draw(&Circle::new(center, 4, color.filled()))?,
             Mark::Published => area.draw(&Circle::new(center, 4, BLACK.mix(FAINT).stroke_width(1)))?,
-            Mark::Edge => {
-                for start in [0, 7, 14] {
-                    area.draw(&PathElement::new(
-                        [(x + start, y + 7), (x + start + 4, y + 7)],
-                        BLACK.mix(0.7),
-                    ))?;
-                }
+            Mark::Edge((size, gap)) => {
+                let ends = [(x, y + 7), (x + 18, y + 7)];
+                area.draw(&DashedPathElement::new(ends, *size, *gap, BLACK.mix(0.7)))?;
             }
         }
         area.draw_text(name, &(FONT, 13).into_font().color(&BLACK), (x + 22, y))?;
@@ -208,31 +211,35 @@ impl Panel<'_> {
             .bold_line_style(BLACK.mix(0.12))
             .light_line_style(TRANSPARENT)
             .draw()?;
-        if self.edge {
-            self.draw_edge(&mut chart, bounds)?;
-        }
+        self.draw_edges(&mut chart, &bounds)?;
         for line in &self.lines {
             self.draw_line(&mut chart, line)?;
         }
         Ok(())
     }
 
-    /// The edge of stability `2 / η`, as far as it lies within the axes.
-    fn draw_edge(&self, chart: &mut Chart<'_, '_>, (x, y): (Range<f64>, Range<f64>)) -> Drawn {
+    /// The edges of stability over the learning rate, as far as they lie within the axes.
+    fn draw_edges(&self, chart: &mut Chart<'_, '_>, (x, y): &(Range<f64>, Range<f64>)) -> Drawn {
         if !self.marked {
-            return self.draw_edges(chart, (x, y));
+            return self.draw_edges_of_curves(chart, (x, y));
         }
-        let (first, last) = (x.start.max(2.0 / y.end), x.end.min(2.0 / y.start));
-        if first < last {
-            let ends = [first, last].map(|rate| (rate, 2.0 / rate));
-            chart.draw_series(DashedLineSeries::new(ends, 3, 4, BLACK.mix(0.7).stroke_width(1)))?;
+        for (place, edge) in self.edges.iter().enumerate() {
+            let (first, last) =
+                (x.start.max(edge.learning_rate(y.end)), x.end.min(edge.learning_rate(y.start)));
+            if first < last {
+                let rate = |i: u32| first * (last / first).powf(f64::from(i) / f64::from(EDGE_POINTS));
+                let points = (0..=EDGE_POINTS).map(rate).map(|rate| (rate, edge.at(rate)));
+                let (size, gap) = DASHES[place % DASHES.len()];
+                let style = BLACK.mix(0.7).stroke_width(1);
+                chart.draw_series(DashedLineSeries::new(points, size, gap, style))?;
+            }
         }
         Ok(())
     }
 
     /// The edge of stability of each curve.
-    fn draw_edges(&self, chart: &mut Chart<'_, '_>, (x, y): (Range<f64>, Range<f64>)) -> Drawn {
-        for line in &self.lines {
+    fn draw_edges_of_curves(&self, chart: &mut Chart<'_, '_>, (x, y): (&Range<f64>, &Range<f64>)) -> Drawn {
+        for line in self.lines.iter().filter(|_| !self.edges.is_empty()) {
             if let Some(edge) = line.edge.filter(|edge| y.contains(edge)) {
                 let color = COLORS[line.place % COLORS.len()].stroke_width(1);
                 let ends = [(x.start, edge), (x.end, edge)];

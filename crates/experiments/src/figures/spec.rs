@@ -11,7 +11,8 @@ pub struct FigureSpec {
     /// The setting along the abscissa of lines.
     #[serde(default)]
     pub x: FigureAxis,
-    /// Whether `2 / η`, the edge of stability, is drawn among the values of λ_max; for curves, that of each block.
+    /// Whether the edge of stability (`2/η` for plain SGD) is drawn among the values of λ_max: over learning rates one line for each
+    /// optimizer, for curves that of each run.
     #[serde(default)]
     pub edge_of_stability: bool,
     /// In what it differs from the paper, for the caption.

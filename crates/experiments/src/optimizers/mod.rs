@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | `sgd.rs` | the update from a gradient |
 //! | `sam.rs` | the perturbed point at which SAM takes its gradient |
+//! | `edge_of_stability.rs` | the curvature above which they diverge |
 
+mod edge_of_stability;
 mod sam;
 mod sgd;
 
@@ -12,6 +14,7 @@ use sharpness_network::backend::{Accumulate, Backend, Pixels, View};
 use sharpness_network::op::{Pass, TapeKind};
 use sharpness_network::{Network, Sums, Tape, Weights};
 
+pub use self::edge_of_stability::EdgeOfStability;
 use self::sam::Sam;
 use self::sgd::Sgd;
 use crate::config::{BnStats, TrainingConfig};
@@ -103,7 +106,6 @@ impl<'n, B: Backend> Optimizer<'n, B> {
     ) -> Self {
         let (backend, dim) = (network.backend(), network.parameters().len());
         let group = config.sam.as_ref().and_then(|sam| sam.m);
-        let capacity = config.micro_batch_size.min(group.unwrap_or(config.batch_size));
         let perturbation = config.sam.as_ref().map(|sam| Perturbation {
             sam: Sam::new(backend, sam, dim),
             group,
@@ -115,7 +117,7 @@ impl<'n, B: Backend> Optimizer<'n, B> {
             parameters: network.upload(&weights.parameters),
             state: network.upload(&weights.state),
             gradient: backend.buffer(dim),
-            tape: network.tape(capacity, TapeKind::Gradient),
+            tape: network.tape(config.micro_batch(), TapeKind::Gradient),
             host: HostBatch::default(),
             sgd: Sgd::new(backend, config, dim, momentum),
             perturbation,
