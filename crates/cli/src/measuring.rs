@@ -14,21 +14,21 @@ use crate::output::{Progress, bytes, plural, significant};
 /// What the bar shows.
 pub(crate) const TEMPLATE: &str = "{spinner} {msg} {elapsed}";
 
-/// Measures `network` at `weights`.
+/// Measures `network` at the first of two weights, and on the way to the second where there are both.
 ///
 /// # Errors
 /// Those of [`measure_run`].
 pub(crate) fn measure_at<B: Backend>(
     network: &Network<B>,
     place: (&RunConfig, &Standardized),
-    weights: &Weights,
+    weights: (&Weights, Option<&Weights>),
     memory_bytes: usize,
     interrupt: &Interrupt,
 ) -> Result<Measurement> {
     let mut bar = Progress::new(TEMPLATE);
     let mut observer = |progress: &MeasureProgress| show(&mut bar, progress);
     let stop = || interrupt.is_raised();
-    Ok(measure_run(network, place, (weights, None), memory_bytes, &mut observer, &stop)?)
+    Ok(measure_run(network, place, weights, memory_bytes, &mut observer, &stop)?)
 }
 
 /// Shows how far a measurement has come.

@@ -12,9 +12,10 @@ use crate::exit::Usage;
 use crate::output::count;
 
 /// The flags of the keys of a configuration.
-const FLAGS: [(&str, &str); 24] = [
+const FLAGS: [(&str, &str); 25] = [
     ("seed", "--seed"),
     ("data.train_examples", "--train-examples"),
+    ("data.seed", "--data-seed"),
     ("model", "--hidden"),
     ("training.learning_rate", "--lr"),
     ("training.batch_size", "--batch-size"),
@@ -54,6 +55,7 @@ impl DataArgs {
         set(&mut data.name, self.dataset.as_ref());
         set(&mut data.standardize, self.standardize.as_ref());
         data.train_examples = self.train_examples.or(data.train_examples);
+        data.seed = self.data_seed.or(data.seed);
     }
 }
 
@@ -101,7 +103,7 @@ impl MeasureArgs {
         set(&mut measure.examples, self.examples.as_ref().and_then(|counts| counts.0.first()));
         set(&mut measure.subset, self.subset.as_ref());
         set(&mut measure.bn, self.bn.as_ref());
-        set(&mut measure.chunk, self.bn_chunk.as_ref());
+        measure.chunk = self.bn_chunk.or(measure.chunk);
         set(&mut measure.top_k, self.top_k.as_ref());
         set(&mut measure.lambda_min, self.lambda_min.as_ref());
         set(&mut measure.rtol, self.rtol.as_ref());

@@ -179,7 +179,8 @@ impl<B: Backend> Subject<'_, B> {
         run: impl FnOnce(&mut Again<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         let Self { network, data, config, .. } = *self;
-        let problem = Problem::new(network, data, examples, &config.measure, config.seed, self.memory_bytes)?;
+        let problem =
+            Problem::new(network, data, examples, &config.measurement(), config.seed, self.memory_bytes)?;
         let mut operator = problem.linearize(self.weights, "the given weights", self.stop)?;
         let gradient_norm = norm(operator.gradient());
         // A gradient of zeros has no direction; its product is zero.
@@ -209,7 +210,7 @@ impl<B: Backend> Subject<'_, B> {
     /// What peers do: no bound, and no product in double precision.
     fn lambda_max_residual(&self, examples: &[u32]) -> Result<Repetition> {
         let Self { network, data, config, .. } = *self;
-        let settings = MeasureConfig { bound_rtol: BoundRtol::off(), ..config.measure.clone() };
+        let settings = MeasureConfig { bound_rtol: BoundRtol::off(), ..config.measurement() };
         let start = Instant::now();
         let problem = Problem::new(network, data, examples, &settings, config.seed, self.memory_bytes)?;
         let mut operator = problem.linearize(self.weights, "the given weights", self.stop)?;
@@ -241,7 +242,7 @@ impl<B: Backend> Subject<'_, B> {
             data,
             examples,
             weights,
-            &config.measure,
+            &config.measurement(),
             config.seed,
             memory_bytes,
             &mut |progress| observer(progress),

@@ -19,7 +19,8 @@ use crate::data::{DatasetName, Standardization, Subset};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
-    /// The seed of all random streams: weights, order of the examples, dropout, subsets.
+    /// The seed of the training's random streams: weights, order of the examples, dropout. It also draws the measured examples
+    /// where they are chosen at random. [`DataConfig::seed`] draws the examples that are trained on.
     pub seed: u64,
     /// The precision of the engine.
     pub precision: Precision,
@@ -82,9 +83,13 @@ pub struct DataConfig {
     pub name: DatasetName,
     /// How pixels are centred and scaled.
     pub standardize: Standardization,
-    /// A class-balanced, seeded subset of the training set of this size; all of it where absent.
+    /// Train on a class-balanced subset of the training set of this size; on all of it if unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_examples: Option<usize>,
+    /// The seed that draws this subset: runs with different seeds train on the same examples. Unset in runs made before this key
+    /// existed, whose own seed drew the subset; see [`RunConfig::data_seed`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
 }
 
 /// The loss of an example.
@@ -172,8 +177,10 @@ pub struct MeasureConfig {
     pub subset: Subset,
     /// The statistics of batch norm.
     pub bn: BnMode,
-    /// Examples of a chunk: with batch statistics, the batch of batch norm.
-    pub chunk: usize,
+    /// Examples of a chunk: with batch statistics, the batch of batch norm. If unset, it follows from the training
+    /// ([`RunConfig::measurement`]). The last chunk is shorter if it does not divide the number of examples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk: Option<usize>,
     /// How many eigenvalues from the top.
     pub top_k: usize,
     /// Whether the smallest eigenvalue is computed too.
@@ -200,13 +207,17 @@ pub struct MeasureConfig {
 }
 
 impl MeasureConfig {
+    /// Examples of a chunk where nothing says how the network was trained, and the most if the chunk follows from the training:
+    /// the authors of the paper took min(batch size, 1000).
+    pub const DEFAULT_CHUNK: usize = 1000;
+
     /// 5,000 evenly strided examples, λ_max alone, residual below 10⁻³ of it, shown to be the largest to 10 %.
     pub const fn new() -> Self {
         Self {
             examples: 5000,
             subset: Subset::Every,
             bn: BnMode::Batch,
-            chunk: 1000,
+            chunk: None,
             top_k: 1,
             lambda_min: false,
             between_iterates: false,
@@ -234,7 +245,12 @@ impl RunConfig {
             seed: 0,
             precision: Precision::F32,
             convolution: Convolution::Auto,
-            data: DataConfig { name, standardize: Standardization::Pixel, train_examples: None },
+            data: DataConfig {
+                name,
+                standardize: Standardization::Pixel,
+                train_examples: None,
+                seed: Some(0),
+            },
             model: Model::new(arch),
             training: TrainingConfig {
                 loss: LossName::CrossEntropy,
@@ -250,5 +266,29 @@ impl RunConfig {
             },
             measure: MeasureConfig::new(),
         }
+    }
+
+    /// The seed that draws the subset to train on.
+    pub fn data_seed(&self) -> u64 {
+        self.data.seed.unwrap_or(self.seed)
+    }
+
+    /// What is measured, with the chunk filled in. With batch statistics an unset chunk is the micro-batch of the training, so that
+    /// batch norm sees batches of the size that it was trained with, at most [`MeasureConfig::DEFAULT_CHUNK`]. Otherwise chunks
+    /// change nothing but rounding.
+    pub fn measurement(&self) -> MeasureConfig {
+        let has_batches = self.model.arch.has_batch_norm() && self.measure.bn == BnMode::Batch;
+        let trained_with = if has_batches { self.training.micro_batch() } else { usize::MAX };
+        let chunk = self.measure.chunk.unwrap_or(trained_with.min(MeasureConfig::DEFAULT_CHUNK));
+        MeasureConfig { chunk: Some(chunk), ..self.measure.clone() }
+    }
+}
+
+impl TrainingConfig {
+    /// Examples of a full micro-batch, whose statistics batch norm uses in training: micro-batches never cross batches, nor the
+    /// groups of SAM.
+    pub fn micro_batch(&self) -> usize {
+        let group = self.sam.as_ref().and_then(|sam| sam.m).unwrap_or(self.batch_size);
+        self.micro_batch_size.min(group)
     }
 }

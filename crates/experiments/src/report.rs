@@ -125,7 +125,7 @@ pub fn measure_run<B: Backend>(
     stop: &dyn Fn() -> bool,
 ) -> Result<Measurement> {
     let trained = trained_examples(config, data.dataset())?;
-    let (settings, seed) = (&config.measure, config.seed);
+    let (settings, seed) = (&config.measurement(), config.seed);
     let mut measured =
         measure(network, data, &trained, weights, settings, seed, memory_bytes, observer, stop)?;
     if let Some(next) = next {

@@ -1,7 +1,7 @@
 //! One run: a configuration, a data set and, where asked for, a directory in which it can go on later.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::data::{Dataset, Part, Standardized, class_balanced};
 use crate::measures::TrackedLambdaMax;
 use crate::optimizers::Optimizer;
 use crate::seeds::{self, Purpose};
-use crate::store::{CheckpointEvery, Journal, Opened, RunDir};
+use crate::store::{self, CheckpointEvery, Journal, Opened, RunDir, RunLayout};
 use crate::training::{Observer, Outcome, PartExamples, Progress, TrainState, Trainer, training_pass};
 use crate::{Error, Result};
 
@@ -137,7 +137,7 @@ pub fn trained_examples(config: &RunConfig, data: &Dataset) -> Result<Vec<u32>> 
     let labels = data.split(Part::Train).labels();
     match config.data.train_examples {
         None => Ok((0_u32..).take(labels.len()).collect()),
-        Some(n) => class_balanced(labels, data.classes(), n, Purpose::Subset.seed(config.seed)),
+        Some(n) => class_balanced(labels, data.classes(), n, Purpose::Subset.seed(config.data_seed())),
     }
 }
 
@@ -239,8 +239,8 @@ fn write_weights<B: Backend>(
     Ok(())
 }
 
-/// The iterate after `state`: one step on the next batch of its epoch, as the training would make it. The segment between both is
-/// what the paper's section 3.5 searches.
+/// The iterate after `state`: one step on the next batch, as the training would make it. The segment between both is what the
+/// paper's section 3.5 searches.
 ///
 /// # Errors
 /// As [`train_run`], for the configuration and the data.
@@ -253,6 +253,28 @@ pub fn next_weights(config: &RunConfig, data: &Standardized, state: &TrainState)
     }
 }
 
+/// The last iterate of the run in `dir`, finished or stopped, and the one that its training would make next. `data` are those of
+/// the run.
+///
+/// # Errors
+/// [`Error::DamagedRun`] if the run has no configuration or no checkpoint, or they cannot be read; those of [`next_weights`].
+pub fn last_step(dir: &Path, data: &Standardized) -> Result<(Weights, Weights)> {
+    let layout = RunLayout::new(dir);
+    let config = store::stored_config(&layout)?;
+    let state = match config.precision {
+        Precision::F32 => last_state(Cpu::<f32>::default(), &layout, &config),
+        Precision::F64 => last_state(Cpu::<f64>::default(), &layout, &config),
+    }?;
+    let next = next_weights(&config, data, &state)?;
+    Ok((state.weights, next))
+}
+
+/// The state in the checkpoint of a run.
+fn last_state<B: Backend>(backend: B, layout: &RunLayout, config: &RunConfig) -> Result<TrainState> {
+    let network = network(config, backend)?;
+    store::stored_state(layout, config, (network.parameters().len(), network.state().len()))
+}
+
 fn next_weights_on<B: Backend>(
     backend: B,
     config: &RunConfig,
@@ -260,14 +282,16 @@ fn next_weights_on<B: Backend>(
     state: &TrainState,
 ) -> Result<Weights> {
     let network = network(config, backend)?;
+    let trained = trained_examples(config, data.dataset())?;
     let Progress { epoch, step_in_epoch, step, .. } = state.progress;
+    // A run that was stopped after the last step of an epoch goes on with the next one.
+    let is_left = step_in_epoch < config.training.steps_per_epoch(trained.len());
+    let (epoch, step_in_epoch) = if is_left { (epoch, step_in_epoch) } else { (epoch + 1, 0) };
     let mut order = Vec::new();
-    seeds::shuffle(config.seed, epoch, &trained_examples(config, data.dataset())?, &mut order);
+    seeds::shuffle(config.seed, epoch, &trained, &mut order);
     let momentum = state.momentum.as_deref();
     let mut optimizer = Optimizer::new(&network, &config.training, &state.weights, momentum);
-    let batches = || order.chunks(config.training.batch_size);
-    // An interrupted epoch may have no batch left; any other batch serves then.
-    let batch = batches().nth(step_in_epoch as usize).or_else(|| batches().next()).unwrap_or_default();
+    let batch = order.chunks(config.training.batch_size).nth(step_in_epoch as usize).unwrap_or_default();
     optimizer.step(&PartExamples::new(data, Part::Train), batch, &training_pass(config, step));
     Ok(optimizer.weights())
 }

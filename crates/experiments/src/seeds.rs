@@ -16,12 +16,12 @@ pub enum Purpose {
     Order,
     /// The dropout masks.
     Dropout,
-    /// The subset of the training set that is trained on.
+    /// The subset of the training set that is trained on; its seed is `data.seed`, not the run's.
     Subset,
 }
 
 impl Purpose {
-    /// The seed of this purpose's stream in the run with the seed `run`.
+    /// The seed of this purpose's stream that the seed `run`, of a run or of its data, stands for.
     ///
     /// Both steps are bijections of 64 bits (the finaliser of splitmix64; Steele, Lea, Flood 2014), so two runs never share
     /// the seed of a purpose, and two purposes of a run never share a seed.

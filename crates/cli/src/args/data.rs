@@ -20,9 +20,13 @@ pub(crate) struct DataArgs {
         value_parser = one_of(Standardization::ALL.map(|choice| (choice.as_str(), choice))))]
     pub(crate) standardize: Option<Standardization>,
 
-    /// Train on a class-balanced, seeded subset of N examples [default: all]
+    /// Train on a class-balanced subset of N examples [default: all]
     #[arg(long, value_name = "N")]
     pub(crate) train_examples: Option<usize>,
+
+    /// The seed that draws this subset; --seed does not change it [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) data_seed: Option<u64>,
 
     /// Look for data sets in this directory first
     #[arg(long, value_name = "DIR")]

@@ -9,7 +9,7 @@ use super::one_of;
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Engine")]
 pub(crate) struct EngineArgs {
-    /// The seed of all random streams [default: 0]
+    /// The seed of the weights, the order of examples, dropout, the solver and --subset random [default: 0]
     #[arg(long, value_name = "S")]
     pub(crate) seed: Option<u64>,
 

@@ -27,7 +27,8 @@ pub(crate) struct MeasureArgs {
         value_parser = one_of([("batch", BnMode::Batch), ("running", BnMode::Running)]))]
     pub(crate) bn: Option<BnMode>,
 
-    /// Examples of a chunk; with --bn batch, the batch of batch norm [default: 1000]
+    /// Examples of a chunk; with --bn batch, the batch of batch norm. The last chunk may be shorter [default: the micro-batch of the
+    /// training, at most 1000; 1000 for weights of an unknown training]
     #[arg(long, value_name = "N")]
     pub(crate) bn_chunk: Option<usize>,
 

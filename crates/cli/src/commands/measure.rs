@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use sharpness_experiments::config::{ConfigFile, LossName, Precision, RunConfig};
+use sharpness_experiments::config::{ConfigFile, LossName, MeasureConfig, Precision, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardization, Standardized};
 use sharpness_experiments::measures::{
     MeasureProgress, Measurement, SubsetSize, default_memory_bytes, peak_bytes, subset_sizes,
 };
 use sharpness_experiments::network::backend::Backend;
 use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::network::{Cpu, Match, Weights};
+use sharpness_experiments::network::{Cpu, Match, Network, Weights};
 use sharpness_experiments::store::RunLayout;
-use sharpness_experiments::{Error, network, trained_examples};
+use sharpness_experiments::{Error, last_step, network, trained_examples};
 
 use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, loss_parser, match_parser};
 use crate::exit::{EXIT_CODES, Exit, Usage};
@@ -58,6 +58,11 @@ struct SourceArgs {
     /// The directory of a run: its weights, network, data and settings
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
+
+    /// Also search λ_max at eight points between the last iterate of the run and the next one, which is computed as its training
+    /// would; the run may be finished or stopped
+    #[arg(long, requires = "run", conflicts_with = "weights")]
+    between_iterates: bool,
 
     /// Pair tensors with layers by name, or by order and shape [default: name]
     #[arg(long, value_name = "HOW", value_parser = match_parser())]
@@ -148,13 +153,23 @@ impl MeasureCommand {
         let mut config = RunConfig::new(self.data.dataset.unwrap_or(DatasetName::Digits), arch);
         // Nothing is trained, so that any number of examples will do.
         (config.training.batch_size, config.training.micro_batch_size) = (1, 1);
-        if let Some(file) = file {
-            config = file.over(&config)?;
-            config.measure.between_iterates = false;
+        match file {
+            Some(file) => {
+                config.data.seed = None;
+                config = file.over(&config)?;
+                config.measure.between_iterates = self.source.between_iterates;
+            }
+            // How such weights were trained is not known.
+            None => config.measure.chunk = Some(MeasureConfig::DEFAULT_CHUNK),
         }
+        let of_run = config.model.clone();
         config.model.arch = self.arch.arch.unwrap_or(config.model.arch);
         config.training.loss = self.source.loss.unwrap_or(config.training.loss);
         self.model.apply(&mut config.model);
+        if self.source.between_iterates && config.model != of_run {
+            let message = "--between-iterates makes the next step of the run; leave its network as it is";
+            return Err(Usage::new(message.to_owned()).into());
+        }
         self.data.apply(&mut config.data);
         self.measure.apply(&mut config.measure);
         self.engine.apply(&mut config);
@@ -163,8 +178,27 @@ impl MeasureCommand {
 
     /// The file with the weights.
     fn weights(&self) -> PathBuf {
-        let of_run = || self.source.run.as_ref().map(|run| RunLayout::new(run).weights());
+        let of_run = |run: &PathBuf| {
+            let layout = RunLayout::new(run);
+            if self.source.between_iterates { layout.checkpoint() } else { layout.weights() }
+        };
+        let of_run = || self.source.run.as_ref().map(of_run);
         self.source.weights.clone().or_else(of_run).unwrap_or_default()
+    }
+
+    /// The weights to measure at, and the next iterate where the way to it is searched.
+    fn iterates<B: Backend>(
+        &self,
+        network: &Network<B>,
+        config: &RunConfig,
+        data: &Standardized,
+    ) -> Result<(Weights, Option<Weights>)> {
+        if let Some(run) = self.source.run.as_ref().filter(|_| self.source.between_iterates) {
+            let (last, next) = last_step(run, data)?;
+            return Ok((last, Some(next)));
+        }
+        let matching = self.source.r#match.unwrap_or_default();
+        Ok((Weights::read(&self.weights(), network, matching, config.model.arch.name())?, None))
     }
 
     fn measure_on<B: Backend>(
@@ -174,12 +208,11 @@ impl MeasureCommand {
         data: &Standardized,
     ) -> Result<(Measurement, Vec<SubsetSize>)> {
         let network = network(config, backend)?;
-        let matching = self.source.r#match.unwrap_or_default();
-        let weights = Weights::read(&self.weights(), &network, matching, config.model.arch.name())?;
+        let (weights, next) = self.iterates(&network, config, data)?;
         let memory_bytes = self.engine.memory.unwrap_or_else(default_memory_bytes);
         let interrupt = Interrupt::listen()?;
         let place = (config, data);
-        let measured = measure_at(&network, place, &weights, memory_bytes, &interrupt)?;
+        let measured = measure_at(&network, place, (&weights, next.as_ref()), memory_bytes, &interrupt)?;
         let sizes = self.sizes(trained_examples(config, data.dataset())?.len())?;
         let mut bar = Progress::new(TEMPLATE);
         let mut observer = |progress: &MeasureProgress| show(&mut bar, progress);

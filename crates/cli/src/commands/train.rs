@@ -140,6 +140,10 @@ impl TrainCommand {
         let arch = self.arch.arch.unwrap_or(Architecture::Mlp);
         let mut config = RunConfig::new(self.data.dataset.unwrap_or(DatasetName::Digits), arch);
         if let Some(file) = file {
+            if self.run.config.is_none() {
+                // The file is that of a run, which may be older than this key.
+                config.data.seed = None;
+            }
             config = file.over(&config)?;
         }
         config.model.arch = self.arch.arch.unwrap_or(config.model.arch);

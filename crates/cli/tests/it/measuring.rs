@@ -39,7 +39,7 @@ fn the_weights_of_a_run_measure_as_at_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let out = trained(folder.path());
     let result: Value = serde_json::from_slice(&fs::read(out.join("result.json")).unwrap()).unwrap();
-    let by_weights = measured(&out.join("weights.safetensors"), &[]);
+    let by_weights = measured(&out.join("weights.safetensors"), &["--bn-chunk", "100"]);
     let by_run = run(&["measure", "--run", text(&out), "--json"]).json_with(0);
     assert_eq!(essence(&by_weights), essence(&result["measurement"]), "measured from the file of weights");
     assert_eq!(essence(&by_run), essence(&result["measurement"]), "measured from the directory of the run");
@@ -172,4 +172,37 @@ fn the_peak_of_the_memory_is_as_predicted() {
         );
         std::fs::remove_dir_all(&out).unwrap();
     }
+}
+
+#[test]
+fn a_run_is_searched_between_iterates_later_as_it_would_have_been_by_its_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let sam = ["--arch", "cnn-bn", "--width-divisor", "4", "--sam-rho", "0.05", "--sam-m", "10"];
+    let dropout = ["--arch", "mlp", "--hidden", "16", "--dropout", "0.3", "--precision", "f64"];
+    let momentum = ["--momentum", "0.9", "--nesterov", "--weight-decay", "1e-3", "--seed", "3"];
+    let rest = ["--dataset", "digits", "--train-examples", "300", "--batch-size", "50", "--max-epochs", "2"];
+    for (name, settings) in [("sam", &sam[..]), ("dropout", &dropout)] {
+        let train = [&["train", "--json"], settings, &momentum, &rest].concat();
+        let asked = run(&[&train[..], &["--between-iterates"]].concat()).json_with(4);
+        let out = folder.path().join(name);
+        run(&[&train[..], &["--out", text(&out)]].concat()).json_with(4);
+        let later = run(&["measure", "--run", text(&out), "--between-iterates", "--json"]).json_with(0);
+        let points = later["between_iterates"]["points"].as_array().unwrap();
+        assert_eq!(points.len(), 8, "{name}: {later}");
+        assert_ne!(points[0]["lambda_max"], points[7]["lambda_max"], "{name}: the step moves");
+        assert_eq!(essence(&later), essence(&asked["measurement"]), "{name}: bit for bit");
+    }
+}
+
+#[test]
+fn a_search_between_iterates_needs_a_run_and_its_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = trained(folder.path());
+    let weights = out.join("weights.safetensors");
+    let between = |more: &[&str]| run(&[&["measure", "--between-iterates"], more].concat());
+    between(&[&MODEL[..], &["--weights", text(&weights)]].concat()).refuses(2, &["--run"]);
+    between(&["--run", text(&out), "--weights", text(&weights)]).refuses(2, &["--weights"]);
+    between(&["--run", text(&out), "--activation", "tanh"]).refuses(2, &["leave its network as it is"]);
+    fs::remove_file(out.join("checkpoint.safetensors")).unwrap();
+    between(&["--run", text(&out)]).refuses(1, &["checkpoint.safetensors", "missing"]);
 }

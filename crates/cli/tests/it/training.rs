@@ -84,3 +84,44 @@ fn a_run_with_a_directory_is_kept_and_not_made_twice() {
     run(&other).refuses(1, &["another configuration", "seed"]);
     assert_eq!(fs::read(out.join("result.json")).unwrap(), result, "the result is untouched");
 }
+
+#[test]
+fn batch_norm_is_measured_over_the_batches_of_the_training() {
+    let base = ["train", "--arch", "cnn-bn", "--dataset", "digits", "--lr", "0.01", "--batch-size", "20"];
+    let measured = |more: &[&str]| run(&[&base[..], &["--json"], more].concat()).json_with(0);
+    let [unset, same, larger] = [&[][..], &["--bn-chunk", "20"], &["--bn-chunk", "1000"]].map(|flags| {
+        let measurement = &measured(flags)["measurement"];
+        (measurement["batch_norm_chunk"].as_u64(), measurement["lambda_max"]["value"].as_f64().unwrap())
+    });
+    assert_eq!([unset.0, larger.0], [Some(20), Some(1000)], "the chunks are named");
+    assert!(unset.1.total_cmp(&same.1).is_eq(), "unset is the batch: {unset:?} and {same:?}");
+    // On one processor 9.863 and 9.706; rounding differs among instruction sets, and training amplifies it.
+    assert!(unset.1 / larger.1 - 1.0 > 0.005, "smaller chunks are sharper here: {unset:?} and {larger:?}");
+}
+
+#[test]
+fn another_seed_trains_on_the_same_examples_and_another_data_seed_does_not() {
+    let base = [&SMALL[..], &["--train-examples", "200", "--max-epochs", "1", "--no-measure"]].concat();
+    let folder = tempfile::tempdir().unwrap();
+    let loss_of = |name: &str, seeds: &[&str]| {
+        let out = folder.path().join(name);
+        run(&[&base[..], seeds, &["--out", text(&out)]].concat()).out_with(4);
+        let weights = folder.path().join("0").join("weights.safetensors");
+        let measure = ["measure", "--run", text(&out), "--weights", text(&weights), "--json"];
+        run(&measure).json_with(0)["loss"].as_f64().unwrap().to_bits()
+    };
+    let first = loss_of("0", &[]);
+    assert_eq!(loss_of("1", &["--seed", "1"]), first, "the same weights on the examples of seed 1");
+    assert_ne!(loss_of("2", &["--data-seed", "1"]), first, "and on those of another data seed");
+    let old = folder.path().join("3");
+    loss_of("3", &["--seed", "1", "--data-seed", "1"]);
+    let config = fs::read_to_string(old.join("config.toml")).unwrap();
+    fs::write(old.join("config.toml"), config.replacen("\nseed = 1\n\n[model]", "\n\n[model]", 1)).unwrap();
+    let kept = fs::read_to_string(old.join("config.toml")).unwrap();
+    assert_eq!(kept.matches("seed = ").count(), 1, "the run's own seed is left:\n{kept}");
+    let weights = folder.path().join("0").join("weights.safetensors");
+    let measure = ["measure", "--run", text(&old), "--weights", text(&weights), "--json"];
+    let by_old = run(&measure).json_with(0)["loss"].as_f64().unwrap().to_bits();
+    let by_new = loss_of("4", &["--seed", "5", "--data-seed", "1"]);
+    assert_eq!(by_old, by_new, "a run from before the data seed is measured on what its own seed drew");
+}

@@ -23,13 +23,17 @@ impl RunConfig {
         Ok(id)
     }
 
-    /// The configuration as JSON in one line, with sorted keys and without those that are absent.
+    /// The configuration as JSON in one line, with sorted keys and without those that are absent. Settings that follow from others
+    /// are filled in, so that two configurations of the same run have the same text.
     ///
     /// # Errors
     /// [`Error::Config`] if a number is not finite.
     pub fn canonical_json(&self) -> Result<String> {
+        let mut effective = self.effective();
+        // The run's own seed drew the subset before `data.seed` existed. Runs in which both agree keep the names they had.
+        effective.data.seed = effective.data.seed.filter(|seed| *seed != self.seed);
         let mut text = String::new();
-        write_sorted(&self.to_value()?, &mut text);
+        write_sorted(&effective.to_value()?, &mut text);
         Ok(text)
     }
 
@@ -45,6 +49,13 @@ impl RunConfig {
         Ok(different
             .map(|key| format!("{key} ({} and {})", shown(own.get(key)), shown(others.get(key))))
             .collect())
+    }
+
+    /// The same run with what follows from other settings filled in, and what has no effect left out.
+    fn effective(&self) -> Self {
+        let mut effective = Self { measure: self.measurement(), ..self.clone() };
+        effective.data.seed = self.data.train_examples.map(|_| self.data_seed());
+        effective
     }
 
     fn to_value(&self) -> Result<Value> {
@@ -93,10 +104,10 @@ fn write_list<T>(
     text.push(close);
 }
 
-/// All settings under keys such as `training.sam.rho`.
+/// All settings that have an effect, under keys such as `training.sam.rho`.
 pub(crate) fn leaves(config: &RunConfig) -> Result<BTreeMap<String, Value>> {
     let mut leaves = BTreeMap::new();
-    flatten("", &config.to_value()?, &mut leaves);
+    flatten("", &config.effective().to_value()?, &mut leaves);
     Ok(leaves)
 }
 

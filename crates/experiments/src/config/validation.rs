@@ -17,9 +17,9 @@ impl RunConfig {
     /// be built.
     pub fn validate(&self, train_examples: usize) -> Result<()> {
         // TOML has no larger integers.
-        require(self.seed <= i64::MAX as u64, "seed", || {
-            format!("must be at most {}, got {}", i64::MAX, self.seed)
-        })?;
+        for (key, seed) in [("seed", self.seed), ("data.seed", self.data_seed())] {
+            require(seed <= i64::MAX as u64, key, || format!("must be at most {}, got {seed}", i64::MAX))?;
+        }
         let trained = match self.data.train_examples {
             None => train_examples,
             Some(count) => {
@@ -95,7 +95,7 @@ impl SamConfig {
 impl MeasureConfig {
     fn validate(&self) -> Result<()> {
         at_least_one(self.examples, "measure.examples")?;
-        at_least_one(self.chunk, "measure.chunk")?;
+        self.chunk.map_or(Ok(()), |chunk| at_least_one(chunk, "measure.chunk"))?;
         at_least_one(self.top_k, "measure.top_k")?;
         tolerance(self.rtol, "measure.rtol")?;
         self.bound_rtol.0.map_or(Ok(()), |rtol| tolerance(rtol, "measure.bound_rtol"))?;

@@ -63,7 +63,8 @@ impl<'a, B: Backend> Problem<'a, B> {
         seed: u64,
         memory_bytes: usize,
     ) -> Result<Self> {
-        if config.chunk == 0 {
+        let asked = config.chunk.unwrap_or(MeasureConfig::DEFAULT_CHUNK);
+        if asked == 0 {
             return Err(Error::MeasureSetting { name: "chunk", problem: "it must be at least 1" });
         }
         if network.parameters().is_empty() {
@@ -76,7 +77,7 @@ impl<'a, B: Backend> Problem<'a, B> {
             return Err(Error::EmptySubset);
         }
         let batch = config.bn == BnMode::Batch && !network.state().is_empty();
-        let chunk = if batch { config.chunk } else { config.chunk.min(LARGEST_FREE_CHUNK) };
+        let chunk = if batch { asked } else { asked.min(LARGEST_FREE_CHUNK) };
         let chunk = chunk.min(indices.len());
         let shares = Shares::new(network, (indices.len(), chunk), config, memory_bytes)?;
         let batch_norm = if batch { BatchNorm::Batch } else { BatchNorm::Running };

@@ -53,7 +53,7 @@ pub fn subset_sizes<B: Backend>(
     let trained = trained_examples(config, data.dataset())?;
     let mut found = Vec::new();
     for &examples in sizes {
-        let mut settings = config.measure.clone();
+        let mut settings = config.measurement();
         (settings.examples, settings.top_k, settings.lambda_min) = (examples, 1, false);
         (settings.trace, settings.sam_bound, settings.subset) = (None, None, Subset::Every);
         let subsets = (trained.len() / examples.max(1)).clamp(1, SUBSETS);

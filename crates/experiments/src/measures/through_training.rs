@@ -55,7 +55,7 @@ impl<'a, B: Backend> Tracker<'a, B> {
         let Some(rtol) = config.measure.through_training else { return Ok(None) };
         let bound_rtol = config.measure.bound_rtol.0.unwrap_or(TRACKING_BOUND_RTOL).min(TRACKING_BOUND_RTOL);
         let bound_rtol = BoundRtol(Some(bound_rtol));
-        let settings = MeasureConfig { rtol, top_k: 1, bound_rtol, ..config.measure.clone() };
+        let settings = MeasureConfig { rtol, top_k: 1, bound_rtol, ..config.measurement() };
         let problem = Problem::new(network, data, trained, &settings, config.seed, default_memory_bytes())?;
         Ok(Some(Self { problem, precision: config.precision, eigenvector }))
     }

@@ -125,19 +125,45 @@ impl RunDir {
 
 /// Whether a configuration is there, which must be `config`.
 fn same_config(layout: &RunLayout, config: &RunConfig) -> Result<bool> {
-    let path = layout.config();
-    let text = match fs::read_to_string(&path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        text => text.map_err(failed("read", &path))?,
-    };
-    let found: RunConfig =
-        toml::from_str(&text).map_err(|e| damaged(path, format!("it is no configuration of a run ({e})")))?;
+    if !layout.config().exists() {
+        return Ok(false);
+    }
+    let found = stored_config(layout)?;
     let differences = found.differences(config)?;
     if differences.is_empty() {
         Ok(true)
     } else {
         Err(Error::OtherConfig { dir: layout.dir().to_owned(), differences })
     }
+}
+
+/// The configuration of the run in a directory.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read; [`Error::DamagedRun`] if it is not the configuration of a run.
+pub(crate) fn stored_config(layout: &RunLayout) -> Result<RunConfig> {
+    let path = layout.config();
+    let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
+    toml::from_str(&text).map_err(|e| damaged(path, format!("it is not the configuration of a run ({e})")))
+}
+
+/// The state in the last checkpoint of the run `config` in a directory, for a network with `dims` = (parameters, running
+/// statistics). Another process may be writing the run.
+///
+/// # Errors
+/// [`Error::DamagedRun`] if there is no checkpoint or it cannot be read.
+pub(crate) fn stored_state(
+    layout: &RunLayout,
+    config: &RunConfig,
+    dims: (usize, usize),
+) -> Result<TrainState> {
+    let path = layout.checkpoint();
+    let state = checkpoint::read(&path, &config.id()?, config.precision, dims)?;
+    state.ok_or_else(|| Error::DamagedRun {
+        file: path,
+        problem: "it is missing".to_owned(),
+        way_out: "restore it, or train the run again",
+    })
 }
 
 fn read_json_file(path: &Path) -> Result<Option<Value>> {

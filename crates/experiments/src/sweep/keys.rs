@@ -20,9 +20,11 @@ impl Keys {
         let mut full = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
         full.convolution = Convolution::Direct;
         full.data.train_examples = Some(1);
+        full.data.seed = Some(0);
         full.training.sam =
             Some(SamConfig { rho: 0.0, adaptive: false, m: Some(1), bn_stats: BnStats::First });
         full.measure = MeasureConfig {
+            chunk: Some(1),
             trace: Some(2),
             sam_bound: Some(1.0),
             through_training: Some(1.0),

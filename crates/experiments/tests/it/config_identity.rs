@@ -13,6 +13,7 @@ type Change = fn(&mut RunConfig);
 
 fn base() -> RunConfig {
     let mut config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
+    config.data.train_examples = Some(100);
     config.training.sam = Some(SamConfig { rho: 0.05, adaptive: false, m: None, bn_stats: BnStats::First });
     config
 }
@@ -47,7 +48,8 @@ fn every_choice_changes_the_name() {
         ("convolution", |c| c.convolution = Convolution::Direct),
         ("data.name", |c| c.data.name = DatasetName::Mnist),
         ("data.standardize", |c| c.data.standardize = Standardization::Channel),
-        ("data.train_examples", |c| c.data.train_examples = Some(100)),
+        ("data.train_examples", |c| c.data.train_examples = Some(200)),
+        ("data.seed", |c| c.data.seed = Some(1)),
         ("model.arch", |c| c.model.arch = Architecture::Cnn),
         ("model.activation", |c| c.model.activation = Nonlinearity::Gelu),
         ("model.hidden", |c| c.model.hidden = vec![256]),
@@ -70,7 +72,7 @@ fn every_choice_changes_the_name() {
         ("measure.examples", |c| c.measure.examples = 100),
         ("measure.subset", |c| c.measure.subset = Subset::First),
         ("measure.bn", |c| c.measure.bn = BnMode::Running),
-        ("measure.chunk", |c| c.measure.chunk = 100),
+        ("measure.chunk", |c| c.measure.chunk = Some(100)),
         ("measure.top_k", |c| c.measure.top_k = 2),
         ("measure.lambda_min", |c| c.measure.lambda_min = true),
         ("measure.between_iterates", |c| c.measure.between_iterates = true),

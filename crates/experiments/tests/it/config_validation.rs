@@ -40,7 +40,7 @@ fn every_range_is_checked() {
         ("training.max_epochs", |c| c.training.max_epochs = 0),
         ("training.max_epochs", |c| c.training.max_epochs = u32::MAX),
         ("measure.examples", |c| c.measure.examples = 0),
-        ("measure.chunk", |c| c.measure.chunk = 0),
+        ("measure.chunk", |c| c.measure.chunk = Some(0)),
         ("measure.top_k", |c| c.measure.top_k = 0),
         ("measure.rtol", |c| c.measure.rtol = 0.0),
         ("measure.max_products", |c| c.measure.max_products = 0),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
 
+mod batch_norm_chunk;
 mod certified;
 mod claims;
 mod config_identity;
@@ -13,8 +14,10 @@ mod data_files;
 mod data_idx;
 mod data_locate;
 mod data_official;
+mod data_seed;
 mod data_server;
 mod data_subset;
+mod edge_of_stability;
 mod export;
 mod figures;
 #[allow(
@@ -28,6 +31,7 @@ mod measures;
 mod measures_between_iterates;
 mod measures_problem;
 mod measures_subsets;
+mod paper_recipes;
 mod resume;
 mod skip;
 mod store;

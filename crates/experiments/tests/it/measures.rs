@@ -23,7 +23,7 @@ fn cnn(arch: Architecture) -> Model {
 }
 
 fn config() -> MeasureConfig {
-    MeasureConfig { examples: 60, chunk: 25, rtol: 1e-6, max_products: 2000, ..MeasureConfig::new() }
+    MeasureConfig { examples: 60, chunk: Some(25), rtol: 1e-6, max_products: 2000, ..MeasureConfig::new() }
 }
 
 #[track_caller]
@@ -51,7 +51,7 @@ fn eigenvalues_are_those_of_the_dense_hessian() {
         assert!(dim <= DENSE_LIMIT, "the dense method takes dimension {dim}");
         let indices = config.subset.indices(problem.train.len(), config.examples, 0);
         let examples = Subsample::new(&problem, &indices);
-        let chunks = Chunks { examples: config.chunk, memory_bytes: MEMORY };
+        let chunks = Chunks { examples: config.chunk.unwrap(), memory_bytes: MEMORY };
         let pass = Pass { batch_norm, dropout: None };
         let (network, weights) = (&problem.network, &problem.weights);
         let mut operator =
@@ -157,7 +157,8 @@ fn examples_come_from_the_training_set_in_use() {
 #[test]
 fn batch_norm_is_labelled_and_matters() {
     let problem = Problem::new(Cpu::<f64>::default(), &cnn(Architecture::CnnBn));
-    let measure = |bn, chunk| problem.measure(&MeasureConfig { bn, chunk, ..config() }, MEMORY).unwrap();
+    let measure =
+        |bn, chunk| problem.measure(&MeasureConfig { bn, chunk: Some(chunk), ..config() }, MEMORY).unwrap();
     let (batch, running) = (measure(BnMode::Batch, 25), measure(BnMode::Running, 25));
     assert_eq!((batch.batch_norm.as_str(), batch.batch_norm_chunk), ("batch", Some(25)), "batch statistics");
     assert_eq!((running.batch_norm.as_str(), running.batch_norm_chunk), ("running", None), "running ones");
@@ -207,7 +208,10 @@ fn impossible_requests_are_errors() {
     let mut problem = Problem::new(Cpu::<f64>::default(), &mlp());
     let error = |problem: &Problem<Cpu<f64>>, config| problem.measure(&config, MEMORY).unwrap_err();
     let asked = |config| error(&problem, config);
-    assert!(matches!(asked(MeasureConfig { chunk: 0, ..config() }), Error::MeasureSetting { .. }), "chunk");
+    assert!(
+        matches!(asked(MeasureConfig { chunk: Some(0), ..config() }), Error::MeasureSetting { .. }),
+        "chunk"
+    );
     assert!(matches!(asked(MeasureConfig { examples: 0, ..config() }), Error::EmptySubset), "examples");
     for config in [
         MeasureConfig { top_k: 0, ..config() },

@@ -11,7 +11,7 @@ use crate::measures_problem::{MEMORY, Problem};
 type F64 = Problem<Cpu<f64>>;
 
 fn config() -> MeasureConfig {
-    MeasureConfig { examples: 60, chunk: 30, rtol: 1e-7, max_products: 2000, ..MeasureConfig::new() }
+    MeasureConfig { examples: 60, chunk: Some(30), rtol: 1e-7, max_products: 2000, ..MeasureConfig::new() }
 }
 
 /// A network with batch norm and two points of it, whose running statistics differ too.

@@ -28,7 +28,7 @@ fn another_configuration_is_refused_with_the_keys_that_differ() {
     let error = train(&config, &options(dir.path(), true), None).unwrap_err().to_string();
     assert!(error.contains("training.learning_rate (0.05 and 0.25)"), "{error}");
     assert!(error.contains("data.train_examples (250 and absent)"), "{error}");
-    assert!(!error.contains("seed"), "{error}");
+    assert!(!error.contains(" seed ("), "the seed of the run is the same: {error}");
 }
 
 #[test]
