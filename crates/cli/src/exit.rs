@@ -21,7 +21,7 @@ pub(crate) enum Exit {
     TargetNotReached = 4,
     /// An eigenvalue was not found to the asked tolerance.
     NotConverged = 5,
-    /// Stopped by Ctrl-C; what was done is saved if the run has a directory.
+    /// Stopped by Ctrl-C or a signal; what was done is saved if the run has a directory.
     Interrupted = 130,
 }
 
@@ -34,7 +34,13 @@ Exit codes:
   3    the training run diverged
   4    training ended without reaching the target accuracy
   5    an eigenvalue was not found to the asked tolerance
-  130  stopped by Ctrl-C; a run with a directory is saved";
+  130  stopped by Ctrl-C or a signal; a run with a directory is saved";
+
+/// The signals that stop a command, for help texts.
+pub(crate) const SIGNALS: &str = "\
+Signals:
+  SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGUSR1, SIGXCPU   finish the step, save, and exit with 130
+  a second SIGINT                                      exit at once; what was saved before is kept";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
