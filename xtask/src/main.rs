@@ -7,6 +7,7 @@
 )]
 
 mod dependencies;
+mod faults;
 mod golden;
 mod slow;
 mod step;
@@ -28,7 +29,8 @@ usage: cargo xtask COMMAND
   ci             the same, as the build machines run it: a missing tool or data set is a failure
   dependencies   licences, sources and advisories of the crates that we use
   tidy           the rules that no compiler knows: sizes, safety comments, links, dependencies between our crates
-  slow           the real training runs (minutes)
+  slow           the real training runs, and all faults (minutes)
+  faults         a fault in every system call of a sweep, one at a time; needs target/release/sharpness and strace
   golden [ARG]…  writes the golden files anew with golden/generate.py, which gets the arguments";
 
 fn main() -> ExitCode {
@@ -50,6 +52,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["dependencies"] => run_all(&root, Missing::Fails, &[dependencies::step()]),
         ["tidy"] => tidy::check(&root),
         ["slow"] => slow::run(&root),
+        ["faults"] => faults::check(&root),
         ["golden", rest @ ..] => golden::generate(&root, rest),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

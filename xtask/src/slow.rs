@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::faults;
 use crate::step::{Action, Invocation, Missing, Step, run_all};
 
 /// What is trained, and the command that does it.
@@ -19,8 +20,9 @@ const RUNS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Runs all of [`RUNS`] in turn; each ends by itself at 99 % train accuracy.
+/// Runs all of [`RUNS`] in turn, each of which ends by itself at 99 % train accuracy; then injects faults.
 pub(crate) fn run(root: &Path) -> Result<()> {
     let step = |&(name, line)| Step::new(name, Action::Command(Invocation::new(line)));
-    run_all(root, Missing::Fails, &RUNS.iter().map(step).collect::<Vec<_>>())
+    let faults = Step::new("faults in sweeps", Action::Check(faults::check, "cargo xtask faults"));
+    run_all(root, Missing::Fails, &RUNS.iter().map(step).chain([faults]).collect::<Vec<_>>())
 }

@@ -1,0 +1,134 @@
+//! `cargo xtask faults`: a fault in every system call with which a sweep reads and writes, one at a time. The next sweep must make
+//! all runs, with the same bits.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// The calls, and the errors that they may give.
+const FAULTS: &[(&str, &[&str])] = &[
+    ("mkdir", &["ENOSPC", "EACCES"]),
+    ("openat", &["EMFILE", "ENOSPC", "EIO"]),
+    ("flock", &["ENOLCK"]),
+    ("statx", &["EIO"]),
+    ("read", &["EIO"]),
+    ("ftruncate", &["EIO"]),
+    ("write", &["ENOSPC", "EIO"]),
+    ("fsync,fdatasync", &["EIO", "ENOSPC"]),
+    ("rename", &["EIO", "ENOSPC"]),
+];
+
+/// Fewer faults than this would mean that the sweep no longer does what is tested.
+const LEAST: usize = 300;
+
+const RECIPE: &str = "seeds = [0, 1]\nfixed = { arch = \"mlp\", data.name = \"digits\", hidden = [4], batch_size = 50, \
+    max_epochs = 3, target_accuracy = 1.0, momentum = 0.9, examples = 50, rtol = 0.5 }\n";
+
+/// What a sweep needs, and what it must come to.
+struct Faults {
+    program: PathBuf,
+    folder: PathBuf,
+    expected: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+/// Injects all faults, and prints how many were forgotten.
+pub(crate) fn check(root: &Path) -> Result<()> {
+    let strace = Command::new("strace").arg("-V").output();
+    ensure!(strace.is_ok(), "strace is missing; install it, on Debian with `apt-get install strace`");
+    let folder = root.join("target/faults");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("recipe.toml"), RECIPE)?;
+    let mut faults =
+        Faults { program: root.join("target/release/sharpness"), folder, expected: BTreeMap::new() };
+    faults.sweep(&["env"])?;
+    faults.expected = faults.take_weights()?;
+    ensure!(faults.expected.len() == 2, "a sweep without a fault makes both runs");
+    let (mut count, mut permanent) = (0, Vec::new());
+    for (calls, errors) in FAULTS {
+        for error in *errors {
+            let before = count;
+            // The one call fails, or it and all after it, as on a full disk; until no call is left to fail.
+            for (number, rest) in (1..).flat_map(|number| [(number, ""), (number, "+")]) {
+                let fault = format!("{calls}:error={error}:when={number}{rest}");
+                match faults.inject(&fault)? {
+                    None => break,
+                    Some(Ok(())) => count += 1,
+                    Some(Err(problem)) => {
+                        count += 1;
+                        println!("{fault}: {problem}");
+                        permanent.push(fault);
+                    }
+                }
+            }
+            println!("{:4} faults: {calls} gives {error}", count - before);
+        }
+    }
+    println!("{count} faults, {} permanent", permanent.len());
+    ensure!(permanent.is_empty(), "permanent: {}", permanent.join(", "));
+    ensure!(count >= LEAST, "{count} faults were injected, not {LEAST}");
+    Ok(())
+}
+
+impl Faults {
+    /// Sweeps under a fault and then without. `None` if no call was left that could fail, otherwise what was not as it must be.
+    fn inject(&self, fault: &str) -> Result<Option<Result<(), String>>> {
+        let trace = self.folder.join("trace");
+        let (trace_file, inject) = (trace.display().to_string(), format!("inject={fault}"));
+        let strace = ["strace", "-f", "--seccomp-bpf", "-qq", "-o", &trace_file, "-e", &inject];
+        let first = self.sweep(&strace)?;
+        if !fs::read_to_string(&trace)?.contains("(INJECTED)") {
+            self.take_weights()?;
+            return Ok(None);
+        }
+        let problem = self.judge(&first)?;
+        Ok(Some(problem.map_or(Ok(()), Err)))
+    }
+
+    fn judge(&self, first: &Output) -> Result<Option<String>> {
+        let error = String::from_utf8_lossy(&first.stderr).into_owned();
+        let second = self.sweep(&["env"])?;
+        let has_same_bits = self.take_weights()? == self.expected;
+        Ok(if first.status.code().is_none() || error.contains("panicked") {
+            Some(format!("the sweep ended with {}: {error}", first.status))
+        } else if !second.status.success() {
+            let again = String::from_utf8_lossy(&second.stderr);
+            Some(format!("the next sweep ended with {}: {again}after: {error}", second.status))
+        } else if !has_same_bits {
+            Some("the next sweep came to other weights".to_owned())
+        } else {
+            None
+        })
+    }
+
+    /// Sweeps, started by the command `by`.
+    fn sweep(&self, by: &[&str]) -> Result<Output> {
+        let [program, arguments @ ..] = by else { bail!("nothing to start the sweep with") };
+        let mut command = Command::new(program);
+        command.args(arguments).arg(&self.program).arg("sweep").arg(self.folder.join("recipe.toml"));
+        command.arg("--store").arg(self.store()).args(["--threads", "1"]);
+        command.output().with_context(|| format!("cannot start {program}"))
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder.join("store")
+    }
+
+    /// The final weights of all runs that are done; removes the store.
+    fn take_weights(&self) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+        let mut weights = BTreeMap::new();
+        for entry in fs::read_dir(self.store())? {
+            let entry = entry?;
+            if entry.path().join("result.json").is_file() {
+                weights.insert(entry.file_name().into(), fs::read(entry.path().join("weights.safetensors"))?);
+            }
+        }
+        fs::remove_dir_all(self.store())?;
+        Ok(weights)
+    }
+}
