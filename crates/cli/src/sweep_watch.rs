@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use sharpness_experiments::Report;
 use sharpness_experiments::measures::MeasureProgress;
+use sharpness_experiments::store::Damage;
 use sharpness_experiments::sweep::{Plan, PlannedRun, RunEnd, SweepObserver, TimeLeft};
 use sharpness_experiments::training::{EpochMetrics, Observer, Outcome, StepReport};
 
@@ -27,23 +28,29 @@ const REFRESH: Duration = Duration::from_millis(200);
 pub(crate) struct Counts {
     pub(crate) done: usize,
     pub(crate) known: usize,
+    pub(crate) elsewhere: usize,
     pub(crate) diverged: usize,
     pub(crate) failed: usize,
-    pub(crate) elsewhere: usize,
+    pub(crate) prevented: usize,
     pub(crate) total: usize,
 }
 
 impl Counts {
     /// Whether runs are left to make.
     pub(crate) const fn is_incomplete(&self) -> bool {
-        self.done + self.known < self.total
+        self.finished() < self.total
+    }
+
+    /// Runs that are done, whoever made them.
+    pub(crate) const fn finished(&self) -> usize {
+        self.done + self.known + self.elsewhere
     }
 
     /// The exit code of the sweep.
     pub(crate) const fn exit(&self, is_interrupted: bool) -> Exit {
         if is_interrupted && self.is_incomplete() {
             Exit::Interrupted
-        } else if self.failed > 0 {
+        } else if self.is_incomplete() {
             Exit::Failed
         } else {
             Exit::Done
@@ -53,12 +60,13 @@ impl Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} done", self.done + self.known, self.total)?;
+        write!(f, "{} of {} done", self.finished(), self.total)?;
         for (count, what) in [
             (self.known, "before"),
+            (self.elsewhere, "by another process"),
             (self.diverged, "diverged"),
             (self.failed, "failed"),
-            (self.elsewhere, "being made by another process"),
+            (self.prevented, "prevented by an error"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
@@ -128,6 +136,10 @@ impl SweepObserver for SweepWatch<'_> {
         Box::new(RunWatch { sweep: self, name, bar, shown: Instant::now(), accuracy: String::new() })
     }
 
+    fn wait(&self, run: &PlannedRun) {
+        self.say(&format!("{} {}: another process is making it; waiting for that", run.block, run.label()));
+    }
+
     fn end(&self, run: &PlannedRun, end: &RunEnd) {
         let mut state = self.state();
         let text = match end {
@@ -142,20 +154,25 @@ impl SweepObserver for SweepWatch<'_> {
                 state.counts.diverged += usize::from(report.training.outcome == Outcome::Diverged);
                 Some(result(report))
             }
+            RunEnd::Elsewhere(report) => {
+                state.left.add(report);
+                state.counts.elsewhere += 1;
+                Some(format!("{}, by another process", result(report)))
+            }
             RunEnd::Failed(problem) => {
                 state.left.forget(&run.id);
                 state.counts.failed += 1;
                 Some(format!("FAILED: {problem}"))
             }
-            RunEnd::Elsewhere => {
+            RunEnd::Prevented(problem) => {
                 state.left.forget(&run.id);
-                state.counts.elsewhere += 1;
-                Some("is being made by another process".to_owned())
+                state.counts.prevented += 1;
+                Some(format!("not made: {problem}"))
             }
             RunEnd::Interrupted => Some("stopped and saved".to_owned()),
         };
-        let Counts { done, known, failed, elsewhere, total, .. } = state.counts;
-        let ended = done + known + failed + elsewhere;
+        let Counts { failed, prevented, total, .. } = state.counts;
+        let ended = state.counts.finished() + failed + prevented;
         let left = state.left.estimate(self.jobs).map(|left| format!("about {} left", duration(left)));
         drop(state);
         if let Some((_, bar)) = &self.lines {
@@ -228,6 +245,10 @@ impl Observer for RunWatch<'_> {
 
     fn on_measure(&mut self, progress: &MeasureProgress) {
         self.show(|| message(progress));
+    }
+
+    fn on_damage(&mut self, damage: &Damage) {
+        self.sweep.say(&format!("{}: {damage}", self.name));
     }
 
     fn should_stop(&mut self) -> bool {

@@ -1,14 +1,15 @@
-//! Shows a run while it goes on, and stops it on Ctrl-C.
+//! Shows the progress of a run, and stops it on Ctrl-C.
 
 use std::time::{Duration, Instant};
 
 use sharpness_experiments::config::RunConfig;
 use sharpness_experiments::measures::MeasureProgress;
+use sharpness_experiments::store::Damage;
 use sharpness_experiments::training::{EpochMetrics, Observer, StepReport};
 
 use crate::interrupt::Interrupt;
 use crate::measuring;
-use crate::output::{Progress, duration, percent, significant};
+use crate::output::{Progress, duration, note, percent, significant};
 
 /// What the bar shows.
 const TEMPLATE: &str = "{msg} {bar:16} {pos}/{len} steps";
@@ -82,6 +83,10 @@ impl Observer for Watch<'_> {
             self.progress = Progress::new(measuring::TEMPLATE);
         }
         measuring::show(&mut self.progress, progress);
+    }
+
+    fn on_damage(&mut self, damage: &Damage) {
+        note(&damage.to_string());
     }
 
     fn should_stop(&mut self) -> bool {

@@ -128,7 +128,7 @@ pub enum Error {
 
     // === Runs ===
     /// The directory of a new run holds a run already.
-    #[error("{} holds a run already; add --resume to go on there, or choose another directory with --out", dir.display())]
+    #[error("{} holds a run already; add --resume to resume it, or choose another directory with --out", dir.display())]
     RunExists {
         /// The directory.
         dir: PathBuf,
@@ -146,9 +146,9 @@ pub enum Error {
         found: String,
     },
 
-    /// Another process is writing the run.
+    /// Another process is making the run.
     #[error(
-        "another process is writing the run in {}; wait for it to end, or choose another directory with --out",
+        "{} is in use: another process is making a run there; wait for it to end, or choose another directory with --out",
         dir.display()
     )]
     RunLocked {
@@ -156,9 +156,19 @@ pub enum Error {
         dir: PathBuf,
     },
 
-    /// A run is to go on with another configuration than it began with.
+    /// The directory of a run, or its lock, is not the one that was opened.
     #[error(
-        "the run in {} has another configuration; there and here differ: {}; \
+        "{} was deleted or replaced while the run was being made; nothing more was written there",
+        dir.display()
+    )]
+    RunReplaced {
+        /// The directory.
+        dir: PathBuf,
+    },
+
+    /// A run is to be resumed with another configuration than it began with.
+    #[error(
+        "{} holds another run; there and here differ: {}; \
          give the same options as at its start, or choose another directory with --out",
         dir.display(), differences.join(", ")
     )]
@@ -285,6 +295,25 @@ pub enum Error {
     /// The eigen-solver cannot do what is asked of it.
     #[error("cannot compute the eigenvalues of the Hessian: {0}")]
     Eigenvalue(#[source] sharpness_curvature::Error),
+}
+
+impl Error {
+    /// Whether the configuration of a run alone causes this, so that another try would end the same way: on any machine, with any
+    /// disk, and whatever was left by earlier tries.
+    pub(crate) const fn is_of_configuration(&self) -> bool {
+        use sharpness_curvature::Error as Eigenvalue;
+        use sharpness_network::Error as Network;
+        match self {
+            Self::Config { .. }
+            | Self::SubsetTooLarge { .. }
+            | Self::EmptySubset
+            | Self::MeasureSetting { .. }
+            | Self::NotFinite { .. } => true,
+            Self::Network(error) => matches!(error, Network::Layer { .. } | Network::Architecture(_)),
+            Self::Eigenvalue(error) => !matches!(error, Eigenvalue::Operator(_)),
+            _ => false,
+        }
+    }
 }
 
 fn gibibytes(bytes: usize) -> String {

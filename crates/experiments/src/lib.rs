@@ -17,7 +17,7 @@ pub mod sweep;
 pub mod training;
 
 pub use error::{Error, Result};
-pub use report::{Report, check_training_memory, complete_run, measure_run};
+pub use report::{Completion, Report, check_training_memory, complete_run, measure_run};
 pub use run::{
     Run, RunOptions, TrainReport, Trained, last_step, network, next_weights, train_run, trained_examples,
 };

@@ -10,7 +10,6 @@ use crate::config::{Precision, RunConfig};
 use crate::data::Standardized;
 use crate::measures::{MeasureProgress, Measurement, between_iterates, default_memory_bytes, measure};
 use crate::run::{Run, RunOptions, TrainReport, Trained, network, next_weights, train_run, trained_examples};
-use crate::store::RunLayout;
 use crate::training::{Observer, Outcome, training_bytes};
 use crate::{Error, Result};
 
@@ -27,8 +26,28 @@ pub struct Report {
     pub measurement: Option<Measurement>,
 }
 
-/// Trains the network of `config` on `data` and measures it, unless `measures` is unset. `None` if `observer` stopped it; with a
-/// directory in `options` it can go on later. A run that is done is not made again.
+/// What became of a run that was to be trained and measured.
+#[derive(Clone, Debug)]
+pub enum Completion {
+    /// It is done now.
+    Made(Box<Report>),
+    /// It had been done before.
+    Known(Box<Report>),
+    /// The observer stopped it. If it has a directory, it is saved and can be resumed.
+    Stopped,
+}
+
+impl Completion {
+    /// The report, unless it was stopped.
+    pub fn report(self) -> Option<Report> {
+        match self {
+            Self::Made(report) | Self::Known(report) => Some(*report),
+            Self::Stopped => None,
+        }
+    }
+}
+
+/// Trains the network of `config` on `data` and measures it, unless `measures` is unset. A run that is done is not made again.
 ///
 /// The measurement takes `memory_bytes` at most.
 ///
@@ -40,7 +59,7 @@ pub fn complete_run(
     options: &RunOptions,
     (memory_bytes, measures): (usize, bool),
     observer: &mut dyn Observer,
-) -> Result<Option<Report>> {
+) -> Result<Completion> {
     let method = config.convolution.method();
     let job = Job { config, data, options, memory_bytes, measures };
     match config.precision {
@@ -59,22 +78,22 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run<B: Backend>(&self, backend: B, observer: &mut dyn Observer) -> Result<Option<Report>> {
+    fn run<B: Backend>(&self, backend: B, observer: &mut dyn Observer) -> Result<Completion> {
         let network = network(self.config, backend)?;
         check_training_memory(&network, self.config)?;
         let Trained { report: training, state, dir } =
             match train_run(self.config, self.data, self.options, observer)? {
                 Run::Trained(trained) => *trained,
-                Run::Finished(result) => return self.read(result).map(Some),
+                Run::Finished(report) => return Ok(Completion::Known(report)),
             };
         if training.outcome == Outcome::Interrupted {
-            return Ok(None);
+            return Ok(Completion::Stopped);
         }
         let measurement = if self.measures && training.outcome != Outcome::Diverged {
             let next = self.config.measure.between_iterates;
             let next = next.then(|| next_weights(self.config, self.data, &state)).transpose()?;
             match self.measure(&network, &state.weights, next.as_ref(), observer) {
-                Err(Error::MeasureStopped) => return Ok(None),
+                Err(Error::MeasureStopped) => return Ok(Completion::Stopped),
                 measured => Some(measured?),
             }
         } else {
@@ -84,17 +103,7 @@ impl Job<'_> {
         if let Some(dir) = dir {
             dir.write_result(&report)?;
         }
-        Ok(Some(report))
-    }
-
-    /// The report in the `result.json` of a run that is done.
-    fn read(&self, result: serde_json::Value) -> Result<Report> {
-        let file = self.options.out.as_ref().map(|out| RunLayout::new(out).result()).unwrap_or_default();
-        serde_json::from_value(result).map_err(|error| Error::DamagedRun {
-            file,
-            problem: format!("it is no report of this version ({error})"),
-            way_out: "make the run again in another directory with --out",
-        })
+        Ok(Completion::Made(Box::new(report)))
     }
 
     fn measure<B: Backend>(

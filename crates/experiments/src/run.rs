@@ -1,10 +1,9 @@
-//! One run: a configuration, a data set and, where asked for, a directory in which it can go on later.
+//! One run: a configuration, a data set and, if asked for, a directory from which it can be resumed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sharpness_network::backend::{Backend, Loss, Shape};
 use sharpness_network::{Cpu, Network, Weights};
 
@@ -13,17 +12,17 @@ use crate::data::{Dataset, Part, Standardized, class_balanced};
 use crate::measures::TrackedLambdaMax;
 use crate::optimizers::Optimizer;
 use crate::seeds::{self, Purpose};
-use crate::store::{self, CheckpointEvery, Journal, Opened, RunDir, RunLayout};
+use crate::store::{self, CheckpointEvery, Existing, Journal, Opened, RunDir, RunLayout};
 use crate::training::{Observer, Outcome, PartExamples, Progress, TrainState, Trainer, training_pass};
-use crate::{Error, Result};
+use crate::{Error, Report, Result};
 
 /// Where a run is written, and how often.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
-    /// The directory of the run; nothing is written where absent.
+    /// The directory of the run; if unset, nothing is written.
     pub out: Option<PathBuf>,
-    /// Whether to go on with the run in that directory, or to start it if there is none yet.
-    pub resume: bool,
+    /// What to do with a run that is in that directory already.
+    pub existing: Existing,
     /// When checkpoints are written.
     pub checkpoint_every: CheckpointEvery,
 }
@@ -34,7 +33,7 @@ pub enum Run {
     /// It was trained, now or before this call.
     Trained(Box<Trained>),
     /// It had been finished before: the content of its `result.json`.
-    Finished(Value),
+    Finished(Box<Report>),
 }
 
 /// A trained network, in the state in which training left it.
@@ -190,17 +189,21 @@ fn train_on<B: Backend>(
     let trained = trained_examples(config, data.dataset())?;
     let dir = match &options.out {
         None => None,
-        Some(out) => match RunDir::open(out, config, options.resume)? {
-            Opened::Finished(result) => return Ok(Run::Finished(result)),
+        Some(out) => match RunDir::open(out, config, options.existing)? {
+            Opened::Finished(report) => return Ok(Run::Finished(report)),
             Opened::Open(dir) => Some(dir),
         },
     };
     let network = network(config, backend)?;
     let counts = (network.parameters().len(), trained.len(), data.dataset().test().len());
-    let start = start(config, &network, dir.as_ref().filter(|_| options.resume))?;
-    let mut journal = match &dir {
-        None => None,
-        Some(dir) => Some(Journal::open(dir, options.checkpoint_every, start.progress.epoch)?),
+    let damage = dir.as_ref().map_or(&[][..], RunDir::damage);
+    damage.iter().for_each(|damage| observer.on_damage(damage));
+    let (start, mut journal) = match (start(config, &network, dir.as_ref(), options), &dir) {
+        (Err(Error::DamagedRun { file, problem, .. }), Some(dir)) if options.existing == Existing::Repair => {
+            observer.on_damage(&dir.set_training_aside(file, problem)?);
+            start(config, &network, Some(dir), options)?
+        }
+        (started, _) => started?,
     };
     let (outcome, state) = match start.progress.outcome {
         Some(outcome) => (outcome, start),
@@ -214,14 +217,21 @@ fn train_on<B: Backend>(
     Ok(Run::Trained(Box::new(Trained { report, state, dir })))
 }
 
-/// The state in the run's checkpoint, or the beginning.
-fn start<B: Backend>(config: &RunConfig, network: &Network<B>, dir: Option<&RunDir>) -> Result<TrainState> {
+/// The state in the run's checkpoint, or the beginning; and where the training is written, if it has a directory.
+fn start<'d, B: Backend>(
+    config: &RunConfig,
+    network: &Network<B>,
+    dir: Option<&'d RunDir>,
+    options: &RunOptions,
+) -> Result<(TrainState, Option<Journal<'d>>)> {
     let dims = (network.parameters().len(), network.state().len());
     let checkpoint = dir.map_or(Ok(None), |dir| dir.checkpoint(dims))?;
-    Ok(checkpoint.unwrap_or_else(|| {
+    let state = checkpoint.unwrap_or_else(|| {
         let weights = Weights::initial(network, Purpose::Weights.seed(config.seed));
         TrainState { weights, momentum: None, eigenvector: None, progress: Progress::default() }
-    }))
+    });
+    let journal = dir.map(|dir| Journal::open(dir, options.checkpoint_every, state.progress.epoch));
+    Ok((state, journal.transpose()?))
 }
 
 /// Writes the final weights, unless they are not finite: a file of such weights could not be read.

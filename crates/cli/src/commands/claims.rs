@@ -50,7 +50,7 @@ struct Claims {
 
 /// Judges all findings.
 pub(super) fn run(command: &ClaimsCommand) -> Result<Exit> {
-    let cells = if command.published { None } else { Some(Cell::of_runs(&command.choice.runs()?.0)?) };
+    let cells = if command.published { None } else { Some(Cell::of_runs(&command.choice.reports()?)?) };
     let all = judged(cells.as_deref())?;
     let predictions = match &cells {
         Some(cells) => Prediction::of_cells(cells),

@@ -80,6 +80,7 @@ pub(super) fn run(command: &FigureCommand) -> Result<Exit> {
     let locations = Locations::of_process(command.data_dir.clone());
     command.examples.compare(&plan, &store, &locations, &interrupt)?;
     let figure = Figure::new(&plan, &store)?;
+    figure.damaged.iter().for_each(|damage| note(damage));
     let name = command.recipe.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let files = figure.write(&command.out, &name)?;
     if figure.reports.len() < figure.planned {

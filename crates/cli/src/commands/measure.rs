@@ -13,7 +13,7 @@ use sharpness_experiments::measures::{
 use sharpness_experiments::network::backend::Backend;
 use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::network::{Cpu, Match, Network, Weights};
-use sharpness_experiments::store::RunLayout;
+use sharpness_experiments::store::{RunLayout, run_config};
 use sharpness_experiments::{Error, last_step, network, trained_examples};
 
 use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, loss_parser, match_parser};
@@ -93,8 +93,7 @@ struct Document {
 /// Measures and reports.
 pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
     command.engine.start_threads()?;
-    let file = command.source.run.as_ref().map(|run| ConfigFile::read(&RunLayout::new(run).config()));
-    let file = file.transpose()?;
+    let file = command.file()?;
     let mut config = command.config(file.as_ref())?;
     let weights = command.weights();
     let dataset = Dataset::load(config.data.name, &Locations::of_process(command.data.data_dir.clone()))?;
@@ -139,6 +138,14 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
 }
 
 impl MeasureCommand {
+    /// The configuration of the run to measure, if one is named.
+    fn file(&self) -> Result<Option<ConfigFile>> {
+        let Some(run) = &self.source.run else { return Ok(None) };
+        let layout = RunLayout::new(run);
+        let (action, path, source) = ("read", layout.config(), std::io::ErrorKind::NotFound.into());
+        Ok(Some(run_config(&layout)?.ok_or(Error::Io { action, path, source })?))
+    }
+
     /// Defaults, the run's own settings and the flags in one.
     fn config(&self, file: Option<&ConfigFile>) -> Result<RunConfig> {
         if file.is_none() && self.arch.arch.is_none() {

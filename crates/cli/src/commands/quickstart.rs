@@ -34,9 +34,9 @@ pub(super) fn run() -> Result<Exit> {
     let data = Standardized::new(dataset, config.data.standardize);
     let mut watch = Watch::new(&interrupt, &config);
     let measured = (default_memory_bytes(), true);
-    let report = complete_run(&config, &data, &RunOptions::default(), measured, &mut watch)?;
+    let completion = complete_run(&config, &data, &RunOptions::default(), measured, &mut watch)?;
     drop(watch);
-    let Some(report) = report else {
+    let Some(report) = completion.report() else {
         note("stopped");
         return Ok(Exit::Interrupted);
     };

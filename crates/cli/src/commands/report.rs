@@ -38,7 +38,7 @@ pub(super) struct ReportCommand {
 
 /// Writes the page.
 pub(super) fn run(command: &ReportCommand) -> Result<Exit> {
-    let (reports, _) = command.choice.runs()?;
+    let reports = command.choice.reports()?;
     let cells = Cell::of_runs(&reports)?;
     let figures = command.figures()?;
     let page = Page {

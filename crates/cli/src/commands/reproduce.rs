@@ -28,9 +28,9 @@ Each scale of each figure is a recipe. Print it with --recipe, edit it, and run 
 
 Exit codes:
   0    all runs are done, and the figures drawn
-  1    a run failed, or data, files or the machine did not allow it
+  1    a run could not be made
   2    the command line does not make sense
-  130  stopped by Ctrl-C; all runs are saved";
+  130  stopped by Ctrl-C or a signal; all runs are saved";
 
 /// Figures of the paper.
 #[derive(Args, Debug)]
@@ -165,6 +165,7 @@ impl ReproduceCommand {
 
     fn draw(&self, figure: PaperFigure, plan: &Plan) -> Result<Drawn> {
         let drawn = Figure::new(plan, &self.sweep.store())?;
+        drawn.damaged.iter().for_each(|damage| note(damage));
         let name = figure.to_string();
         let files = drawn.write(&self.out, &name).with_context(|| format!("cannot draw {name}"))?;
         Ok(Drawn {

@@ -117,15 +117,26 @@ impl Choice {
         &self.store
     }
 
+    /// The reports of the runs that are done; a note for each that is damaged.
+    pub(super) fn reports(&self) -> Result<Vec<Report>> {
+        let (reports, others) = self.runs()?;
+        for (id, status) in &others {
+            if let RunStatus::Damaged(problem) = status {
+                note(&format!("{id} is left out: {problem}"));
+            }
+        }
+        Ok(reports)
+    }
+
     /// The reports of the runs that are done, and the others with their status.
-    pub(super) fn runs(&self) -> Result<(Vec<Report>, Vec<Unfinished>)> {
+    fn runs(&self) -> Result<(Vec<Report>, Vec<Unfinished>)> {
         let filters = self.filters.iter().map(|text| Filter::parse(text));
         let filters: Vec<Filter> =
             filters.collect::<Result<_, _>>().map_err(|error| Usage::new(error.to_string()))?;
         let store = RunStore::new(&self.store);
         let (mut reports, mut others) = (Vec::new(), Vec::new());
         for id in store.ids()? {
-            match store.status(&id)? {
+            match store.status(&id) {
                 RunStatus::Done(report) => {
                     let mut matches = true;
                     for filter in &filters {
@@ -146,10 +157,10 @@ impl Choice {
 }
 
 fn list(choice: &Choice, json: bool) -> Result<()> {
-    let (reports, others) = choice.runs()?;
     if json {
-        return print_json(&reports);
+        return print_json(&choice.reports()?);
     }
+    let (reports, others) = choice.runs()?;
     let mut table = Table::new([
         ("run", Align::Left),
         ("network", Align::Left),
@@ -181,7 +192,7 @@ fn list(choice: &Choice, json: bool) -> Result<()> {
     for (id, status) in others.iter().filter(|_| choice.filters.is_empty()) {
         let more = match status {
             RunStatus::Started(epochs) => format!(", {} so far", plural(*epochs as usize, "epoch")),
-            RunStatus::Failed(problem) => format!(": {problem}"),
+            RunStatus::Failed(problem) | RunStatus::Damaged(problem) => format!(": {problem}"),
             _ => String::new(),
         };
         // Writing to a string cannot fail.
@@ -241,7 +252,7 @@ fn comparison(a: &Report, b: &Report) -> Result<String> {
 }
 
 fn export(choice: &Choice, format: Format) -> Result<()> {
-    let (reports, _) = choice.runs()?;
+    let reports = choice.reports()?;
     let table = RunTable::new(&reports)?;
     match format {
         Format::Json => {

@@ -14,7 +14,7 @@ use sharpness_experiments::store::{CheckpointEvery, RunStatus, RunStore};
 use sharpness_experiments::sweep::{Cost, Costs, Plan, PlannedRun, Sweep};
 
 use crate::args::EngineArgs;
-use crate::exit::{Exit, Usage};
+use crate::exit::{Exit, SIGNALS, Usage};
 use crate::interrupt::Interrupt;
 use crate::output::{Align, Table, duration, line, note, plural, print, print_json};
 use crate::program::Suggestion;
@@ -36,16 +36,18 @@ A recipe is a TOML file:
   derive = { \"batch_size / learning_rate\" = 320 } # the one that is not given follows
 
 Runs that are done are not made again, so add a seed to the list and run the same command.
+Several processes, also on several machines, may share a store: each run is made once, and all of them wait until every
+run is done.
 
 Exit codes:
   0    all runs are done
-  1    a run failed, or data, files or the machine did not allow it
+  1    a run could not be made
   2    the command line does not make sense
-  130  stopped by Ctrl-C; all runs are saved";
+  130  stopped by Ctrl-C or a signal; all runs are saved";
 
 /// A recipe, and how its runs are made.
 #[derive(Args, Debug)]
-#[command(after_help = RECIPES)]
+#[command(after_help = format!("{RECIPES}\n\n{SIGNALS}"))]
 pub(super) struct SweepCommand {
     /// The recipe
     recipe: PathBuf,
@@ -73,7 +75,7 @@ pub(super) struct SweepArgs {
     #[arg(long)]
     pub(super) dry_run: bool,
 
-    /// Try again what could not be made before
+    /// Try again the runs whose settings made them fail before; runs that an error prevented are always tried again
     #[arg(long)]
     retry_failed: bool,
 
@@ -161,17 +163,14 @@ impl SweepArgs {
     /// Prints the runs with their status as JSON.
     fn print_runs(&self, plan: &Plan) -> Result<()> {
         let store = self.store();
-        let listed = plan.runs.iter().map(|run| Ok(listed(run, &store.status(&run.id)?, None)));
-        print_json(&listed.collect::<Result<Vec<_>>>()?)
+        let listed = plan.runs.iter().map(|run| listed(run, &store.status(&run.id), None));
+        print_json(&listed.collect::<Vec<_>>())
     }
 
     /// The runs, which are done, and what the others will cost.
     pub(super) fn show(&self, plan: &Plan, json: bool) -> Result<Exit> {
         let store = self.store();
-        let mut statuses = Vec::new();
-        for run in &plan.runs {
-            statuses.push(store.status(&run.id)?);
-        }
+        let statuses: Vec<RunStatus> = plan.runs.iter().map(|run| store.status(&run.id)).collect();
         let done = statuses.iter().filter_map(|status| match status {
             RunStatus::Done(report) => Some((**report).clone()),
             _ => None,
@@ -203,10 +202,10 @@ impl SweepCommand {
         line(&mut text, "runs", &counts.to_string());
         line(&mut text, "kept in", &self.sweep.store.display().to_string());
         let again = Suggestion::new("sweep").with_file(&self.recipe).with_path("--store", &self.sweep.store);
-        if counts.failed > 0 {
+        if counts.failed + counts.finished() == counts.total && counts.failed > 0 {
             let _ = writeln!(text, "\nTry the failed runs again with:\n  {again} --retry-failed");
         } else if counts.is_incomplete() {
-            let _ = writeln!(text, "\nGo on with:\n  {again}");
+            let _ = writeln!(text, "\nMake the others with:\n  {again}");
         } else {
             let list = Suggestion::new("runs list").with_path("--store", &self.sweep.store);
             let _ = writeln!(text, "\nSee them with:\n  {list}");
@@ -222,6 +221,7 @@ pub(super) const fn status_word(status: &RunStatus) -> &'static str {
         RunStatus::Started(_) => "started",
         RunStatus::Running => "running",
         RunStatus::Failed(_) => "failed",
+        RunStatus::Damaged(_) => "damaged",
         RunStatus::Done(_) => "done",
     }
 }
@@ -232,7 +232,7 @@ fn listed<'a>(run: &'a PlannedRun, status: &RunStatus, cost: Option<Cost>) -> Li
         (key.clone(), value)
     };
     let problem = match status {
-        RunStatus::Failed(problem) => Some(problem.clone()),
+        RunStatus::Failed(problem) | RunStatus::Damaged(problem) => Some(problem.clone()),
         _ => None,
     };
     Listed {

@@ -9,12 +9,12 @@ use sharpness_experiments::config::{ConfigFile, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
 use sharpness_experiments::measures::default_memory_bytes;
 use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::store::{CheckpointEvery, RunLayout};
+use sharpness_experiments::store::{CheckpointEvery, Existing, RunLayout, run_config};
 use sharpness_experiments::training::Outcome;
 use sharpness_experiments::{Report, RunOptions, complete_run};
 
 use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, TrainingArgs};
-use crate::exit::{self, EXIT_CODES, Exit, Usage};
+use crate::exit::{self, EXIT_CODES, Exit, SIGNALS, Usage};
 use crate::interrupt::Interrupt;
 use crate::output::{count, duration_secs, line, measurement, note, percent, print, print_json, significant};
 use crate::program::Suggestion;
@@ -23,7 +23,7 @@ use crate::watch::Watch;
 
 /// A run, and where it is kept.
 #[derive(Args, Debug)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = format!("{EXIT_CODES}\n\n{SIGNALS}"))]
 pub(super) struct TrainCommand {
     #[command(flatten)]
     arch: ArchArg,
@@ -53,7 +53,7 @@ struct RunArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// Go on with the run in the directory of --out, or start it if there is none yet
+    /// Resume the run in the directory of --out, or start it if there is none yet
     #[arg(long, requires = "out")]
     resume: bool,
 
@@ -102,10 +102,10 @@ pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
     let data = Standardized::new(dataset, config.data.standardize);
     let measured = (command.engine.memory.unwrap_or_else(default_memory_bytes), !command.run.no_measure);
     let mut watch = Watch::new(&interrupt, &config);
-    let report = complete_run(&config, &data, &command.options(), measured, &mut watch)?;
+    let completion = complete_run(&config, &data, &command.options(), measured, &mut watch)?;
     drop(watch);
-    let Some(report) = report else {
-        note(&command.how_to_go_on());
+    let Some(report) = completion.report() else {
+        note(&command.how_to_resume());
         return Ok(Exit::Interrupted);
     };
     if command.run.json {
@@ -119,11 +119,15 @@ pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
 }
 
 impl TrainCommand {
-    /// The file with settings: the one that is named, or that of the run to go on with where no network is named.
+    /// The file with settings: the one that is named, or that of the run to resume if no network is named.
     fn file(&self) -> Result<Option<ConfigFile>> {
-        let of_run = self.run.out.as_ref().map(|out| RunLayout::new(out).config());
-        let of_run = of_run.filter(|path| self.run.resume && self.arch.arch.is_none() && path.is_file());
-        self.run.config.as_ref().or(of_run.as_ref()).map(|path| Ok(ConfigFile::read(path)?)).transpose()
+        if let Some(path) = &self.run.config {
+            return Ok(Some(ConfigFile::read(path)?));
+        }
+        match &self.run.out {
+            Some(out) if self.run.resume && self.arch.arch.is_none() => Ok(run_config(&RunLayout::new(out))?),
+            _ => Ok(None),
+        }
     }
 
     /// Defaults, the file and the flags in one.
@@ -166,11 +170,12 @@ impl TrainCommand {
         } else {
             CheckpointEvery::default()
         };
-        RunOptions { out: self.run.out.clone(), resume: self.run.resume, checkpoint_every }
+        let existing = if self.run.resume { Existing::Resume } else { Existing::Refuse };
+        RunOptions { out: self.run.out.clone(), existing, checkpoint_every }
     }
 
     /// What to say after Ctrl-C.
-    fn how_to_go_on(&self) -> String {
+    fn how_to_resume(&self) -> String {
         let Some(out) = &self.run.out else {
             return "stopped; nothing is kept, because the run has no directory (--out DIR)".to_owned();
         };
@@ -184,7 +189,7 @@ impl TrainCommand {
         if self.run.no_measure {
             again = again.with("--no-measure");
         }
-        format!("stopped and saved in {}; go on with:\n  {again}", out.display())
+        format!("stopped and saved in {}; resume it with:\n  {again}", out.display())
     }
 
     fn where_kept(&self) -> String {

@@ -4,10 +4,12 @@
 
 mod bad_input;
 mod benchmark;
+mod faults;
 mod information;
 mod measuring;
 mod output;
 mod program;
+mod racing;
 mod report;
 mod reproducing;
 mod resuming;

@@ -1,7 +1,7 @@
 //! Runs the program and looks at what comes back.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// What a finished program left.
 #[derive(Debug)]
@@ -25,9 +25,14 @@ pub(crate) fn run(arguments: &[&str]) -> Ended {
 
 /// Runs a prepared program to its end.
 pub(crate) fn ended(mut command: Command) -> Ended {
-    let output = command.output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    command.output().unwrap().into()
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
 }
 
 impl Ended {

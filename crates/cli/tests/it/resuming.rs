@@ -79,21 +79,58 @@ fn a_killed_run_goes_on_to_the_same_bits() {
 }
 
 #[test]
-fn ctrl_c_saves_and_says_how_to_go_on() {
+fn signals_save_and_say_how_to_resume() {
     let folder = tempfile::tempdir().unwrap();
-    let (whole, out) = (folder.path().join("whole"), folder.path().join("stopped"));
+    let whole = folder.path().join("whole");
     run(&arguments(&whole, "2")).out_with(4);
+    for name in ["INT", "TERM", "HUP", "USR1", "XCPU"] {
+        let out = folder.path().join(name);
+        let mut child = start(&arguments(&out, "2"));
+        wait_for_checkpoint(&mut child, &out);
+        signal(&child, &format!("-{name}"));
+        // A scheduler may send its signal again, or another one, while the run is being saved.
+        if name != "INT" && child.try_wait().unwrap().is_none() {
+            signal(&child, &format!("-{name}"));
+        }
+        let ended = child.wait_with_output().unwrap();
+        let err = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(130), "{name}: the exit code of a stopped run:\n{err}");
+        let expected = format!("train --out {} --resume", text(&out));
+        assert!(err.contains(&expected), "{name}: how to resume must be told as `{expected}`:\n{err}");
+        assert!(!out.join("result.json").exists(), "{name}: a stopped run is not done");
+        run(&["train", "--out", text(&out), "--resume"]).out_with(4);
+        assert!(weights(&whole) == weights(&out), "{name}: other weights than of an uninterrupted run");
+    }
+}
+
+#[test]
+fn a_run_whose_configuration_is_damaged_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
     let mut child = start(&arguments(&out, "2"));
     wait_for_checkpoint(&mut child, &out);
     signal(&child, "-INT");
-    let ended = child.wait_with_output().unwrap();
-    let err = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(130), "the exit code of a stopped run:\n{err}");
-    let expected = format!("train --out {} --resume", text(&out));
-    assert!(err.contains(&expected), "the way on must be told as `{expected}`:\n{err}");
-    assert!(!out.join("result.json").exists(), "a stopped run is not done");
+    child.wait().unwrap();
+    let config = out.join("config.toml");
+    let whole = fs::read(&config).unwrap();
+    let unknown = [&whole[..], b"\nwidth = 3\n"].concat();
+    for (content, problem) in [
+        (Some(&b""[..]), "it is empty"),
+        (Some(&whole[..whole.len() / 2]), "is not that of a run's configuration"),
+        (Some(b"seed = "), "line 1"),
+        (Some(&unknown), "unknown field `width`"),
+        (None, "it is missing"),
+    ] {
+        match content {
+            Some(content) => fs::write(&config, content).unwrap(),
+            None => fs::remove_file(&config).unwrap(),
+        }
+        let parts = [text(&config), "is damaged", problem, "restore it"];
+        run(&["train", "--out", text(&out), "--resume"]).refuses(1, &parts);
+        run(&["measure", "--run", text(&out)]).refuses(1, &parts);
+    }
+    fs::write(&config, whole).unwrap();
     run(&["train", "--out", text(&out), "--resume"]).out_with(4);
-    assert!(weights(&whole) == weights(&out), "the weights differ from those of an uninterrupted run");
 }
 
 #[test]

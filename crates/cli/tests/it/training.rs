@@ -81,7 +81,7 @@ fn a_run_with_a_directory_is_kept_and_not_made_twice() {
     let kept: serde_json::Value = serde_json::from_slice(&result).unwrap();
     assert_eq!(again, kept, "a finished run is told again, not made again");
     let other = [&SMALL[..], &["--seed", "9", "--out", text(&out), "--resume"]].concat();
-    run(&other).refuses(1, &["another configuration", "seed"]);
+    run(&other).refuses(1, &["holds another run", "seed"]);
     assert_eq!(fs::read(out.join("result.json")).unwrap(), result, "the result is untouched");
 }
 

@@ -30,6 +30,8 @@ pub struct Figure {
     pub planned: usize,
     /// The edges of stability that are drawn: one for each optimizer of the planned runs. SAM has none.
     pub edges: Vec<EdgeOfStability>,
+    /// For each run of which a file cannot be read, its name and why it is left out.
+    pub damaged: Vec<String>,
 }
 
 /// Points that belong together.
@@ -96,7 +98,7 @@ impl Figure {
     /// The figure of a plan, from those of its runs that are done.
     ///
     /// # Errors
-    /// [`Error::Config`] if the recipe has no figure; those of [`RunStore::status`].
+    /// [`Error::Config`] if the recipe has no figure.
     pub fn new(plan: &Plan, store: &RunStore) -> Result<Self> {
         let missing = || Error::Config {
             key: "the recipe".to_owned(),
@@ -114,6 +116,7 @@ impl Figure {
             reports: Vec::new(),
             subset_sizes: BTreeMap::new(),
             edges,
+            damaged: Vec::new(),
         };
         for (index, block) in plan.blocks.iter().enumerate() {
             let panel = figure.panels.iter().position(|panel| *panel == block.panel).unwrap_or_else(|| {
@@ -124,8 +127,10 @@ impl Figure {
             let place = earlier.count();
             let mut reports = Vec::new();
             for run in plan.runs.iter().filter(|run| run.block == block.name) {
-                if let RunStatus::Done(report) = store.status(&run.id)? {
-                    reports.push(*report);
+                match store.status(&run.id) {
+                    RunStatus::Done(report) => reports.push(*report),
+                    RunStatus::Damaged(problem) => figure.damage(&run.id, &problem),
+                    _ => {}
                 }
             }
             let new = |is_published| Line {
@@ -140,12 +145,23 @@ impl Figure {
             let known: BTreeSet<String> = figure.reports.iter().map(|report| report.id.clone()).collect();
             figure.reports.extend(reports.into_iter().filter(|report| !known.contains(&report.id)));
         }
-        for report in &figure.reports {
-            if let Some(sizes) = store.subset_sizes(&report.id)? {
-                figure.subset_sizes.insert(report.id.clone(), sizes);
+        let ids: Vec<String> = figure.reports.iter().map(|report| report.id.clone()).collect();
+        for id in ids {
+            match store.subset_sizes(&id) {
+                Ok(Some(sizes)) => _ = figure.subset_sizes.insert(id, sizes),
+                Ok(None) => {}
+                Err(error) => figure.damage(&id, &error.to_string()),
             }
         }
         Ok(figure)
+    }
+
+    /// Notes what is left out, once where several blocks share the run.
+    fn damage(&mut self, id: &str, problem: &str) {
+        let text = format!("{id} is left out: {problem}");
+        if !self.damaged.contains(&text) {
+            self.damaged.push(text);
+        }
     }
 
     /// Adds the lines of a block: those of its runs, and the published ones.

@@ -1,4 +1,4 @@
-//! Files that are replaced whole or not at all.
+//! Files that are replaced whole or not at all, and locks.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -7,32 +7,72 @@ use std::path::Path;
 use super::RunLayout;
 use crate::{Error, Result};
 
+/// How often a file may be replaced while it is being locked: more often than any number of processes would.
+const REPLACEMENTS: usize = 10_000;
+
 /// An error of the operating system with its place.
 pub(crate) fn failed<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> Error + use<'p> {
     move |source| Error::Io { action, path: path.to_owned(), source }
 }
 
-/// Replaces `path` with `content`. At any instant, also after a loss of power, the file has its old or its new content.
+/// Replaces `path` with `content`. At any instant, also after a power loss, the file has its old or its new content. Processes that
+/// replace the same file take turns.
 ///
 /// # Errors
 /// [`Error::Io`] if the directory cannot be written or the disk is full; the old content is kept then.
 pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let partial = RunLayout::partial(path);
-    let written = write_synced(&partial, content).and_then(|()| {
-        fs::rename(&partial, path).map_err(failed("replace", path))?;
-        sync_directory_of(path)
-    });
-    if written.is_err() {
+    let mut file = open_locked(&partial, |file| {
+        // A file system without locks is no reason not to write: mostly nobody else writes this file.
+        let _ = file.lock();
+        Ok(())
+    })?;
+    let replaced = write_synced(&mut file, &partial, content)
+        .and_then(|()| fs::rename(&partial, path).map_err(failed("replace", path)));
+    if replaced.is_err() {
         // The error at hand says more than one of this clean-up could.
         let _ = fs::remove_file(&partial);
     }
-    written
+    replaced?;
+    sync_directory_of(path)
 }
 
-fn write_synced(path: &Path, content: &[u8]) -> Result<()> {
-    let mut file = File::create(path).map_err(failed("create", path))?;
+fn write_synced(file: &mut File, path: &Path, content: &[u8]) -> Result<()> {
+    // What a killed process left.
+    file.set_len(0).map_err(failed("write", path))?;
     file.write_all(content).map_err(failed("write", path))?;
     file.sync_all().map_err(failed("write", path))
+}
+
+/// Opens the file at `path` for appending, creates it if it does not exist, and locks it with `lock`. Another process may replace or
+/// delete the file before it is locked; then the next one at `path` is opened.
+pub(super) fn open_locked(path: &Path, lock: impl Fn(&File) -> Result<()>) -> Result<File> {
+    for _ in 0..REPLACEMENTS {
+        let file = File::options().create(true).append(true).open(path).map_err(failed("create", path))?;
+        lock(&file)?;
+        if is_at(&file, path)? {
+            return Ok(file);
+        }
+    }
+    Err(failed("lock", path)(io::Error::other("it is replaced again and again")))
+}
+
+/// Whether the open `file` is still the one at `path`.
+#[cfg(unix)]
+pub(super) fn is_at(file: &File, path: &Path) -> Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let there = match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        metadata => metadata.map_err(failed("read", path))?,
+    };
+    let here = file.metadata().map_err(failed("read", path))?;
+    Ok((here.dev(), here.ino()) == (there.dev(), there.ino()))
+}
+
+/// Whether the open `file` is still the one at `path`.
+#[cfg(not(unix))]
+pub(super) fn is_at(_: &File, path: &Path) -> Result<bool> {
+    Ok(path.exists())
 }
 
 /// Makes the names in the directory of `path` durable.

@@ -80,7 +80,7 @@ pub(super) fn read(
     let damaged = |problem: String| Error::DamagedRun {
         file: path.to_owned(),
         problem,
-        way_out: "delete it to train this run again from its start, or restore it",
+        way_out: "restore it from a copy, or move it away to train this run again from its start",
     };
     let limit = (3 * dim + state_dim) as u64 * size_of::<f64>() as u64 + HEADER_LIMIT;
     if size > limit {
@@ -104,7 +104,7 @@ fn decode(
     let header: Header =
         serde_json::from_str(header).map_err(|e| format!("its metadata cannot be read ({e})"))?;
     if header.run != run {
-        return Err(format!("it belongs to the run {}, not to {run}", header.run));
+        return Err(format!("it is that of the run {}, but the configuration is that of {run}", header.run));
     }
     let mut digested = Vec::new();
     let mut vectors = Vec::new();

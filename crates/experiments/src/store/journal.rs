@@ -1,4 +1,4 @@
-//! What a training writes down while it goes on.
+//! What a training writes down on its way.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ pub(crate) struct Journal<'r> {
 }
 
 impl<'r> Journal<'r> {
-    /// A journal that goes on after `epochs` epochs. What was written beyond them is cut.
+    /// A journal that continues after `epochs` epochs. What was written beyond them is cut.
     ///
     /// # Errors
     /// If the metrics of these epochs are not all there, or a file cannot be written.
@@ -44,6 +44,7 @@ impl<'r> Journal<'r> {
 
     /// Writes down the metrics of an epoch, durably.
     pub(crate) fn append(&mut self, metrics: &EpochMetrics) -> Result<()> {
+        self.dir.check_lock()?;
         self.metrics.append(metrics)
     }
 
@@ -59,6 +60,7 @@ impl<'r> Journal<'r> {
 
     /// Replaces the checkpoint, and then its copy for people.
     pub(crate) fn save(&mut self, state: &TrainState) -> Result<()> {
+        self.dir.check_lock()?;
         let layout = self.dir.layout();
         checkpoint::write(&layout.checkpoint(), self.dir.id(), self.dir.precision(), state)?;
         atomic::replace_json(&layout.state(), &state.progress)?;

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// Ends the name of a file that is being written.
 const PARTIAL: &str = ".partial";
+/// Ends the name of a file that was damaged and set aside.
+const DAMAGED: &str = ".damaged";
 
 /// The paths of one run.
 #[derive(Clone, Debug)]
@@ -62,6 +64,12 @@ impl RunLayout {
         self.dir.join("failure.json")
     }
 
+    /// Whether the directory holds a file of a run.
+    pub fn holds_run(&self) -> bool {
+        let files = [self.config(), self.metrics(), self.checkpoint(), self.result(), self.failure()];
+        files.iter().any(|file| file.exists())
+    }
+
     /// Locked by the process that writes the run.
     pub(super) fn lock(&self) -> PathBuf {
         self.dir.join(".lock")
@@ -74,9 +82,25 @@ impl RunLayout {
         name.into()
     }
 
+    /// Where the damaged content of `file` is kept: the first name that is free.
+    pub(super) fn set_aside(file: &Path) -> PathBuf {
+        let mut name = file.as_os_str().to_owned();
+        name.push(DAMAGED);
+        let mut path = PathBuf::from(name.clone());
+        for number in 2.. {
+            if !path.exists() {
+                break;
+            }
+            let mut next = name.clone();
+            next.push(format!("-{number}"));
+            path = next.into();
+        }
+        path
+    }
+
     /// Whether a file of this name may be in a run that has no configuration yet.
     pub(super) fn may_precede_config(name: &str) -> bool {
-        ["config.toml", "failure.json"].iter().any(|file| name == format!("{file}{PARTIAL}"))
-            || [".lock", "failure.json"].contains(&name)
+        let name = name.strip_suffix(PARTIAL).unwrap_or(name);
+        [".lock", "config.toml", "failure.json"].contains(&name)
     }
 }

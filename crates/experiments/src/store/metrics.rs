@@ -28,7 +28,7 @@ impl MetricsFile {
         let kept = kept_bytes(&content, epochs).map_err(|problem| Error::DamagedRun {
             file: path.to_owned(),
             problem,
-            way_out: "restore it, or train again in another directory with --out",
+            way_out: "restore it from a copy, or train again in another directory with --out",
         })?;
         if kept < content.len() {
             file.set_len(kept as u64).map_err(failed("cut", path))?;

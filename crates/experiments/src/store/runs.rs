@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::atomic::{self, failed};
-use super::{RunLayout, damaged, is_locked, read_json_file};
+use super::{RunLayout, is_locked, read_json, run_config, set_aside};
 use crate::measures::SubsetSize;
 use crate::training::Progress;
-use crate::{Report, Result};
+use crate::{Error, Report, Result};
 
 /// Runs in one directory.
 #[derive(Clone, Debug)]
@@ -22,12 +22,14 @@ pub struct RunStore {
 pub enum RunStatus {
     /// It has not begun.
     Missing,
-    /// It was interrupted after this many epochs, and can go on.
+    /// It was interrupted after this many epochs, and can be resumed.
     Started(u32),
     /// A process is working on it.
     Running,
-    /// It could not be made, for this reason.
+    /// Its configuration cannot be trained or measured, for this reason.
     Failed(String),
+    /// A file of it cannot be read, for this reason. A sweep makes it again.
+    Damaged(String),
     /// It is done.
     Done(Box<Report>),
 }
@@ -57,7 +59,7 @@ impl RunStore {
     /// The names of all runs, sorted.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) if the directory cannot be read. One that does not exist has no runs.
+    /// [`Error::Io`] if the directory cannot be read. One that does not exist has no runs.
     pub fn ids(&self) -> Result<Vec<String>> {
         let entries = match fs::read_dir(&self.dir) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -67,7 +69,7 @@ impl RunStore {
         for entry in entries {
             let name = entry.map_err(failed("read", &self.dir))?.file_name().to_string_lossy().into_owned();
             let layout = self.run(&name);
-            if layout.config().is_file() || layout.failure().is_file() {
+            if layout.holds_run() {
                 ids.push(name);
             }
         }
@@ -76,21 +78,30 @@ impl RunStore {
     }
 
     /// How far a run is.
-    ///
-    /// # Errors
-    /// [`Error::DamagedRun`](crate::Error::DamagedRun) or [`Error::Io`](crate::Error::Io) if its files cannot be read.
-    pub fn status(&self, id: &str) -> Result<RunStatus> {
+    pub fn status(&self, id: &str) -> RunStatus {
+        self.read_status(id).unwrap_or_else(|error| match error {
+            Error::DamagedRun { file, problem, .. } => RunStatus::Damaged(format!(
+                "{} is damaged: {problem}; a sweep makes it again",
+                file.display()
+            )),
+            error => RunStatus::Damaged(error.to_string()),
+        })
+    }
+
+    fn read_status(&self, id: &str) -> Result<RunStatus> {
         let layout = self.run(id);
-        if let Some(report) = self.report(id)? {
+        let report = self.report(id);
+        if let Ok(Some(report)) = report {
             return Ok(RunStatus::Done(Box::new(report)));
         }
         if is_locked(&layout) {
             return Ok(RunStatus::Running);
         }
+        report?;
         if let Some(Failure { problem }) = read_json(&layout.failure())? {
             return Ok(RunStatus::Failed(problem));
         }
-        if !layout.config().is_file() {
+        if run_config(&layout)?.is_none() {
             return Ok(RunStatus::Missing);
         }
         let progress: Option<Progress> = read_json(&layout.state())?;
@@ -100,18 +111,15 @@ impl RunStore {
     /// The report of a run that is done.
     ///
     /// # Errors
-    /// As [`Self::status`].
+    /// [`Error::DamagedRun`] or [`Error::Io`] if it cannot be read.
     pub fn report(&self, id: &str) -> Result<Option<Report>> {
-        let path = self.run(id).result();
-        let Some(result) = read_json_file(&path)? else { return Ok(None) };
-        let report = serde_json::from_value(result);
-        report.map(Some).map_err(|error| damaged(path, format!("it is no report of this version ({error})")))
+        read_json(&self.run(id).result())
     }
 
     /// λ_max of a run on several numbers of examples, where it was measured.
     ///
     /// # Errors
-    /// As [`Self::status`].
+    /// As [`Self::report`].
     pub fn subset_sizes(&self, id: &str) -> Result<Option<Vec<SubsetSize>>> {
         read_json(&self.run(id).subset_sizes())
     }
@@ -119,25 +127,28 @@ impl RunStore {
     /// Writes down λ_max of a run on several numbers of examples.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) if the store cannot be written.
+    /// [`Error::Io`] if the store cannot be written.
     pub(crate) fn write_subset_sizes(&self, id: &str, sizes: &[SubsetSize]) -> Result<()> {
+        if let Err(Error::DamagedRun { file, problem, .. }) = self.subset_sizes(id) {
+            set_aside(file, problem)?;
+        }
         atomic::replace_json(&self.run(id).subset_sizes(), &sizes)
     }
 
-    /// Writes down why a run could not be made.
+    /// Writes down why the configuration of a run cannot be trained or measured.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) if the store cannot be written.
+    /// [`Error::Io`] if the store cannot be written.
     pub(crate) fn write_failure(&self, id: &str, problem: &str) -> Result<()> {
         let layout = self.run(id);
         fs::create_dir_all(layout.dir()).map_err(failed("create", layout.dir()))?;
         atomic::replace_json(&layout.failure(), &Failure { problem: problem.to_owned() })
     }
 
-    /// Forgets that a run could not be made.
+    /// Forgets that a run failed.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) if the store cannot be written.
+    /// [`Error::Io`] if the store cannot be written.
     pub(crate) fn forget_failure(&self, id: &str) -> Result<()> {
         let path = self.run(id).failure();
         match fs::remove_file(&path) {
@@ -145,10 +156,4 @@ impl RunStore {
             _ => Ok(()),
         }
     }
-}
-
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    let Some(value) = read_json_file(path)? else { return Ok(None) };
-    let content = serde_json::from_value(value);
-    content.map(Some).map_err(|error| damaged(path.to_owned(), error.to_string()))
 }

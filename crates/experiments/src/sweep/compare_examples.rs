@@ -8,7 +8,7 @@ use super::{Plan, PlannedRun};
 use crate::config::Precision;
 use crate::measures::{MeasureProgress, SubsetSize, subset_sizes};
 use crate::store::{RunStatus, RunStore};
-use crate::{Result, network};
+use crate::{Error, Result, network};
 
 /// What is measured, and on what.
 pub struct CompareExamples<'a> {
@@ -54,11 +54,14 @@ impl CompareExamples<'_> {
         let seed = self.plan.runs.iter().map(|run| run.config.seed).min();
         let mut runs: Vec<&PlannedRun> = Vec::new();
         for run in self.plan.runs.iter().filter(|run| Some(run.config.seed) == seed) {
-            let known = self.store.subset_sizes(&run.id)?;
+            let known = match self.store.subset_sizes(&run.id) {
+                Err(Error::DamagedRun { .. }) => None,
+                known => known?,
+            };
             let known: Option<Vec<usize>> =
                 known.map(|sizes| sizes.iter().map(|size| size.examples).collect());
             let is_new = known != Some(self.sizes(run)) && runs.iter().all(|other| other.id != run.id);
-            if is_new && matches!(self.store.status(&run.id)?, RunStatus::Done(_)) {
+            if is_new && matches!(self.store.status(&run.id), RunStatus::Done(_)) {
                 runs.push(run);
             }
         }

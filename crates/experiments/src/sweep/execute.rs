@@ -1,13 +1,17 @@
 //! Makes the runs of a plan, several at once.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::{Plan, PlannedRun};
 use crate::data::{Dataset, DatasetName, Standardization, Standardized};
-use crate::store::{CheckpointEvery, RunStatus, RunStore};
+use crate::store::{CheckpointEvery, Existing, RunStatus, RunStore};
 use crate::training::Observer;
-use crate::{Error, Report, Result, RunOptions, complete_run};
+use crate::{Completion, Error, Report, Result, RunOptions, complete_run};
+
+/// How long to wait before looking again at a run that another process is making.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Loads a data set.
 pub(super) type Load<'a> = dyn Fn(DatasetName) -> Result<Dataset> + Sync + 'a;
@@ -39,18 +43,22 @@ pub enum RunEnd {
     Done(Box<Report>),
     /// It had been done before.
     Known(Box<Report>),
-    /// It cannot be made, now or in an earlier try, for this reason.
+    /// Another process has made it in the meantime.
+    Elsewhere(Box<Report>),
+    /// Its configuration cannot be trained or measured, for this reason; it is not tried again unless asked for.
     Failed(String),
-    /// Another process works on it.
-    Elsewhere,
+    /// Something else prevented it, such as the disk or missing data; the next sweep tries it again.
+    Prevented(String),
     /// It was interrupted and saved.
     Interrupted,
 }
 
 /// Who watches a sweep. Runs that go on at once call from several threads.
 pub trait SweepObserver: Sync {
-    /// A run begins or goes on; the answer watches it.
+    /// A run begins or is resumed; the answer watches it.
     fn begin<'o>(&'o self, run: &'o PlannedRun) -> Box<dyn Observer + 'o>;
+    /// Another process is making a run. It is waited for, and made here if that process ends without a result.
+    fn wait(&self, run: &PlannedRun);
     /// A run ended. Each is told once, also where several blocks share it.
     fn end(&self, run: &PlannedRun, end: &RunEnd);
     /// Whether to save all runs and stop.
@@ -58,21 +66,30 @@ pub trait SweepObserver: Sync {
 }
 
 impl Sweep<'_> {
-    /// Makes every run that is not done. A run that fails does not stop the others.
+    /// Makes every run that is not done, and waits for those that other processes are making. A run that fails does not stop the
+    /// others.
     ///
     /// # Errors
     /// [`Error::Threads`] if the threads cannot be started.
     pub fn run(&self, observer: &dyn SweepObserver) -> Result<()> {
         let mut seen = BTreeSet::new();
-        let queue: VecDeque<&PlannedRun> = self.plan.runs.iter().filter(|run| seen.insert(&run.id)).collect();
-        let (queue, data) = (Mutex::new(queue), DataCache::new(self.load));
+        let runs = self.plan.runs.iter().filter(|run| seen.insert(&run.id));
+        let queue: Queue<'_> = Mutex::new(runs.map(|run| (run, false)).collect());
+        let data = DataCache::new(self.load);
         let work = || {
-            while let Some(run) = next(&queue).filter(|_| !observer.should_stop()) {
-                let end = self.make(run, &data, observer).unwrap_or_else(|error| match error {
-                    Error::RunLocked { .. } => RunEnd::Elsewhere,
-                    error => self.failed(run, &error),
-                });
-                observer.end(run, &end);
+            while let Some((run, was_busy)) = next(&queue).filter(|_| !observer.should_stop()) {
+                match self.make(run, was_busy, &data, observer) {
+                    Ok(Some(end)) => observer.end(run, &end),
+                    Ok(None) | Err(Error::RunLocked { .. }) => {
+                        if was_busy {
+                            std::thread::sleep(PAUSE);
+                        } else {
+                            observer.wait(run);
+                        }
+                        lock(&queue).push_back((run, true));
+                    }
+                    Err(error) => observer.end(run, &self.failed(run, &error)),
+                }
             }
         };
         if self.jobs <= 1 {
@@ -92,34 +109,57 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    fn make(&self, run: &PlannedRun, data: &DataCache<'_>, observer: &dyn SweepObserver) -> Result<RunEnd> {
-        match self.store.status(&run.id)? {
-            RunStatus::Done(report) => return Ok(RunEnd::Known(report)),
-            RunStatus::Running => return Ok(RunEnd::Elsewhere),
-            RunStatus::Failed(problem) if !self.retry_failed => return Ok(RunEnd::Failed(problem)),
+    /// Makes a run if it is not done, or gives `None` if another process is making it; `was_busy` says whether one was before.
+    fn make(
+        &self,
+        run: &PlannedRun,
+        was_busy: bool,
+        data: &DataCache<'_>,
+        observer: &dyn SweepObserver,
+    ) -> Result<Option<RunEnd>> {
+        let elsewhere = |report| Some(RunEnd::Elsewhere(report));
+        match self.store.status(&run.id) {
+            RunStatus::Done(report) if was_busy => return Ok(elsewhere(report)),
+            RunStatus::Done(report) => return Ok(Some(RunEnd::Known(report))),
+            RunStatus::Running => return Ok(None),
+            RunStatus::Failed(problem) if !self.retry_failed => return Ok(Some(RunEnd::Failed(problem))),
             RunStatus::Failed(_) => self.store.forget_failure(&run.id)?,
-            RunStatus::Missing | RunStatus::Started(_) => {}
+            RunStatus::Missing | RunStatus::Started(_) | RunStatus::Damaged(_) => {}
         }
         let data = data.of(run)?;
         let out = Some(self.store.run(&run.id).dir().to_owned());
-        let options = RunOptions { out, resume: true, checkpoint_every: self.checkpoint_every };
+        let (existing, checkpoint_every) = (Existing::Repair, self.checkpoint_every);
+        let options = RunOptions { out, existing, checkpoint_every };
         let measured = (self.memory_bytes / self.jobs.max(1), true);
         let mut watch = observer.begin(run);
-        let report = complete_run(&run.config, &data, &options, measured, &mut *watch)?;
-        Ok(report.map_or(RunEnd::Interrupted, |report| RunEnd::Done(Box::new(report))))
+        Ok(match complete_run(&run.config, &data, &options, measured, &mut *watch)? {
+            Completion::Made(report) => Some(RunEnd::Done(report)),
+            Completion::Known(report) => elsewhere(report),
+            Completion::Stopped => Some(RunEnd::Interrupted),
+        })
     }
 
     fn failed(&self, run: &PlannedRun, error: &Error) -> RunEnd {
         let problem = error.to_string();
+        if !error.is_of_configuration() {
+            return RunEnd::Prevented(problem);
+        }
         match self.store.write_failure(&run.id, &problem) {
             Ok(()) => RunEnd::Failed(problem),
-            Err(second) => RunEnd::Failed(format!("{problem}; and {second}")),
+            Err(second) => RunEnd::Prevented(format!("{problem}; and {second}")),
         }
     }
 }
 
-fn next<'q>(queue: &Mutex<VecDeque<&'q PlannedRun>>) -> Option<&'q PlannedRun> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+/// The runs that are left, and whether another process was making them.
+type Queue<'q> = Mutex<VecDeque<(&'q PlannedRun, bool)>>;
+
+fn lock<'l, 'q>(queue: &'l Queue<'q>) -> MutexGuard<'l, VecDeque<(&'q PlannedRun, bool)>> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn next<'q>(queue: &Queue<'q>) -> Option<(&'q PlannedRun, bool)> {
+    lock(queue).pop_front()
 }
 
 /// Data sets that some run has needed.

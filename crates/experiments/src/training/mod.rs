@@ -21,6 +21,7 @@ use crate::data::{Part, Standardized};
 use crate::measures::{MeasureProgress, TrackedLambdaMax};
 use crate::optimizers::{Examples, Images};
 use crate::seeds::Purpose;
+use crate::store::Damage;
 
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +132,10 @@ pub trait Observer {
     /// The measurement at the end of the run has come further.
     fn on_measure(&mut self, progress: &MeasureProgress) {
         let _ = progress;
+    }
+    /// A damaged file of the run was set aside, and what it held is made again.
+    fn on_damage(&mut self, damage: &Damage) {
+        let _ = damage;
     }
     /// Whether to save and stop; asked after every step, and between the chunks of a measurement.
     fn should_stop(&mut self) -> bool {

@@ -44,7 +44,7 @@ fn an_unset_chunk_follows_from_the_training() {
 fn measured(config: &RunConfig) -> Measurement {
     let measures = (default_memory_bytes(), true);
     let report = complete_run(config, digits(), &RunOptions::default(), measures, &mut ()).unwrap();
-    report.unwrap().measurement.unwrap()
+    report.report().unwrap().measurement.unwrap()
 }
 
 #[test]

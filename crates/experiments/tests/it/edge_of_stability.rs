@@ -123,7 +123,7 @@ fn report(settings: Settings) -> Report {
     config.training = TrainingConfig { target_accuracy: 1e-3, ..training(settings) };
     config.measure.examples = 20;
     let measures = (default_memory_bytes(), true);
-    complete_run(&config, digits(), &RunOptions::default(), measures, &mut ()).unwrap().unwrap()
+    complete_run(&config, digits(), &RunOptions::default(), measures, &mut ()).unwrap().report().unwrap()
 }
 
 #[test]

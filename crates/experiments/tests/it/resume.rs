@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::json;
 use sharpness_experiments::config::RunConfig;
 use sharpness_experiments::store::{CheckpointEvery, RunLayout};
 use sharpness_experiments::training::{EpochMetrics, Observer, Outcome, StepReport, TrainState};
-use sharpness_experiments::{Error, Run, RunOptions, train_run};
+use sharpness_experiments::{Completion, Error, Run, RunOptions, complete_run, train_run};
 use tempfile::tempdir;
 
 use crate::training_runs::{config, config_with_batch_norm, config_with_tracking, digits, options, train};
@@ -120,11 +119,12 @@ fn a_trained_run_without_result_is_not_trained_again() {
     let Run::Trained(second) = run else { panic!("there is no result yet") };
     assert_eq!((&second.state, &second.report), (&state, &report), "the checkpoint holds the whole training");
 
-    let result = json!({ "lambda_max": 1.5 });
-    second.dir.as_ref().unwrap().write_result(&result).unwrap();
     drop(second);
+    let unmeasured = (1 << 30, false);
+    let made = complete_run(&config, digits(), &options(dir.path(), true), unmeasured, &mut NoSteps).unwrap();
+    let Completion::Made(report) = made else { panic!("the result is written now") };
     let run = train_run(&config, digits(), &options(dir.path(), true), &mut NoSteps).unwrap();
-    assert!(matches!(run, Run::Finished(stored) if stored == result), "the stored result is given");
+    assert!(matches!(run, Run::Finished(stored) if stored == report), "the stored result is given");
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use sharpness_experiments::Error;
-use sharpness_experiments::store::{Opened, RunDir, RunLayout};
+use sharpness_experiments::store::{Existing, Opened, RunDir, RunLayout};
+use sharpness_experiments::{Completion, Error, RunOptions, complete_run};
 use sharpness_network::{Cpu, Match, Weights};
 use tempfile::tempdir;
 
 use crate::data_files::for_each_damage;
-use crate::training_runs::{config, options, train};
+use crate::training_runs::{config, digits, options, train};
 
 #[test]
 fn a_run_is_not_overwritten() {
@@ -45,13 +45,36 @@ fn a_directory_of_other_files_is_refused() {
 #[test]
 fn two_processes_do_not_write_one_run() {
     let dir = tempdir().unwrap();
-    let Opened::Open(first) = RunDir::open(dir.path(), &config(), false).unwrap() else {
+    let Opened::Open(first) = RunDir::open(dir.path(), &config(), Existing::Refuse).unwrap() else {
         panic!("a new run")
     };
-    let error = RunDir::open(dir.path(), &config(), true).unwrap_err();
-    assert!(matches!(error, Error::RunLocked { .. }), "{error}");
+    for existing in [Existing::Refuse, Existing::Resume, Existing::Repair] {
+        let error = RunDir::open(dir.path(), &config(), existing).unwrap_err();
+        assert!(matches!(error, Error::RunLocked { .. }), "{existing:?}: {error}");
+    }
     drop(first);
-    RunDir::open(dir.path(), &config(), true).unwrap();
+    RunDir::open(dir.path(), &config(), Existing::Resume).unwrap();
+}
+
+/// The lock is a file, so a process may hold one that no other process sees any more.
+#[test]
+fn a_run_whose_directory_was_replaced_does_not_write_into_the_new_one() {
+    let folder = tempdir().unwrap();
+    let (dir, config) = (folder.path().join("run"), config());
+    let mut trained = train(&config, &options(&dir, false), None).unwrap();
+    let first = trained.dir.take().unwrap();
+    fs::rename(&dir, folder.path().join("old")).unwrap();
+    let Opened::Open(second) = RunDir::open(&dir, &config, Existing::Refuse).unwrap() else {
+        panic!("a new run")
+    };
+    let Completion::Made(report) =
+        complete_run(&config, digits(), &RunOptions::default(), (1 << 30, false), &mut ()).unwrap()
+    else {
+        panic!("a run without a directory is made")
+    };
+    let error = first.write_result(&report).unwrap_err();
+    assert!(matches!(error, Error::RunReplaced { .. }), "{error}");
+    assert!(!second.layout().result().exists(), "nothing is written into the directory of another run");
 }
 
 #[test]
@@ -74,16 +97,60 @@ fn every_damage_of_a_checkpoint_is_noticed() {
 }
 
 #[test]
-fn a_damaged_configuration_or_result_is_named() {
+fn a_damaged_configuration_is_named() {
     let (config, dir) = (config(), tempdir().unwrap());
-    drop(train(&config, &options(dir.path(), false), None).unwrap());
+    train(&config, &options(dir.path(), false), Some(2)).unwrap();
     let layout = RunLayout::new(dir.path());
-    fs::write(layout.result(), "{").unwrap();
-    let error = train(&config, &options(dir.path(), true), None).unwrap_err();
-    assert!(matches!(&error, Error::DamagedRun { file, .. } if *file == layout.result()), "{error}");
-    fs::write(layout.config(), "seed = 'x'").unwrap();
-    let error = train(&config, &options(dir.path(), true), None).unwrap_err();
-    assert!(matches!(&error, Error::DamagedRun { file, .. } if *file == layout.config()), "{error}");
+    let whole = fs::read(layout.config()).unwrap();
+    let half = &whole[..whole.len() / 2];
+    for content in [
+        &b""[..],
+        b"\n",
+        b"seed = 'x'",
+        b"[training",
+        b"\xff",
+        half,
+        &[&whole[..], b"\nwidth = 3\n"].concat(),
+    ] {
+        fs::write(layout.config(), content).unwrap();
+        let error = train(&config, &options(dir.path(), true), None).unwrap_err();
+        assert!(matches!(&error, Error::DamagedRun { file, .. } if *file == layout.config()), "{error}");
+        assert_eq!(fs::read(layout.config()).unwrap(), content, "the file is left as it is");
+    }
+}
+
+/// Also where it is whole but another run's, as two processes could leave it.
+#[test]
+fn a_damaged_result_is_measured_again() {
+    let (mut config, dir) = (config(), tempdir().unwrap());
+    (config.measure.examples, config.measure.rtol) = (60, 0.1);
+    let make = |config| {
+        complete_run(config, digits(), &options(dir.path(), true), (1 << 30, true), &mut ()).unwrap()
+    };
+    make(&config);
+    let layout = RunLayout::new(dir.path());
+    let (text, weights) = (fs::read_to_string(layout.result()).unwrap(), fs::read(layout.weights()).unwrap());
+    // How long a measurement took is its own.
+    let without_seconds = |text: &str| {
+        text.lines().filter(|line| !line.contains("seconds")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let other = text.replace("\"learning_rate\": 0.05", "\"learning_rate\": 0.25");
+    assert_ne!(other, text, "the learning rate is in the result");
+    let damages = ["", "{", "{}", "\0", &text[..text.len() / 2], &other];
+    for (damage, number) in damages.iter().zip(1..) {
+        fs::write(layout.result(), damage).unwrap();
+        assert!(matches!(make(&config), Completion::Made(_)), "{damage:?} is no result");
+        let again = fs::read_to_string(layout.result()).unwrap();
+        assert_eq!(without_seconds(&again), without_seconds(&text), "{damage:?}: the result is the same");
+        assert!(fs::read(layout.weights()).unwrap() == weights, "{damage:?}: and so have the weights");
+        let name = if number == 1 {
+            "result.json.damaged".to_owned()
+        } else {
+            format!("result.json.damaged-{number}")
+        };
+        assert_eq!(fs::read(dir.path().join(name)).unwrap(), damage.as_bytes(), "what was there is kept");
+        assert!(matches!(make(&config), Completion::Known(_)), "{damage:?}: the run is done");
+    }
 }
 
 #[test]

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use sharpness_experiments::data::{Dataset, DatasetName, Locations};
-use sharpness_experiments::store::{CheckpointEvery, RunDir, RunStatus, RunStore, RunTable};
+use sharpness_experiments::store::{
+    CheckpointEvery, Existing, Opened, RunDir, RunStatus, RunStore, RunTable,
+};
 use sharpness_experiments::sweep::{Costs, Plan, PlannedRun, RunEnd, Sweep, SweepObserver};
 use sharpness_experiments::training::{Observer, StepReport};
 use sharpness_experiments::{Error, Result};
@@ -21,12 +23,18 @@ fn plan(text: &str) -> Plan {
     Plan::parse(Path::new("recipe.toml"), text).unwrap()
 }
 
+type OnWait = Box<dyn Fn(&PlannedRun) + Sync>;
+
 /// Notes how runs end; stops after a number of steps in all.
 #[derive(Default)]
 struct Notes {
     ends: Mutex<BTreeMap<String, &'static str>>,
     steps: AtomicUsize,
     stop_after: Option<usize>,
+    /// Called when a run is waited for.
+    on_wait: Option<OnWait>,
+    waits: AtomicUsize,
+    stop: Arc<AtomicBool>,
 }
 
 impl Notes {
@@ -44,12 +52,20 @@ impl SweepObserver for Notes {
         Box::new(Steps(self))
     }
 
+    fn wait(&self, run: &PlannedRun) {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        if let Some(on_wait) = &self.on_wait {
+            on_wait(run);
+        }
+    }
+
     fn end(&self, run: &PlannedRun, end: &RunEnd) {
         let word = match end {
             RunEnd::Done(_) => "done",
             RunEnd::Known(_) => "known",
+            RunEnd::Elsewhere(_) => "elsewhere",
             RunEnd::Failed(_) => "failed",
-            RunEnd::Elsewhere => "elsewhere",
+            RunEnd::Prevented(_) => "prevented",
             RunEnd::Interrupted => "interrupted",
         };
         let before = self.ends.lock().unwrap().insert(run.id.clone(), word);
@@ -57,7 +73,8 @@ impl SweepObserver for Notes {
     }
 
     fn should_stop(&self) -> bool {
-        self.stop_after.is_some_and(|steps| self.steps.load(Ordering::Relaxed) >= steps)
+        self.stop.load(Ordering::Relaxed)
+            || self.stop_after.is_some_and(|steps| self.steps.load(Ordering::Relaxed) >= steps)
     }
 }
 
@@ -78,9 +95,20 @@ fn digits(name: DatasetName) -> Result<Dataset> {
 }
 
 fn sweep(plan: &Plan, dir: &Path, jobs: usize, retry_failed: bool, notes: &Notes) {
+    sweep_with(plan, dir, jobs, retry_failed, &digits, notes);
+}
+
+fn sweep_with(
+    plan: &Plan,
+    dir: &Path,
+    jobs: usize,
+    retry_failed: bool,
+    load: &(dyn Fn(DatasetName) -> Result<Dataset> + Sync),
+    notes: &Notes,
+) {
     let store = RunStore::new(dir);
     let checkpoint_every = CheckpointEvery::default();
-    let (threads, memory_bytes, load) = (2, 1 << 30, &digits);
+    let (threads, memory_bytes) = (2, 1 << 30);
     Sweep { plan, store: &store, jobs, threads, memory_bytes, retry_failed, checkpoint_every, load }
         .run(notes)
         .unwrap();
@@ -131,49 +159,45 @@ fn a_stopped_sweep_goes_on_to_the_same_bits_in_a_copied_store() {
     );
     let second = dir.path().join("second");
     fs::rename(&first, &second).unwrap();
-    let statuses = plan.runs.iter().map(|run| RunStore::new(&second).status(&run.id).unwrap());
+    let statuses = plan.runs.iter().map(|run| RunStore::new(&second).status(&run.id));
     assert!(statuses.into_iter().any(|status| matches!(status, RunStatus::Started(_))), "some have begun");
     sweep(&plan, &second, 1, false, &Notes::default());
     assert!(results(&plan, whole.path()) == results(&plan, &second), "the same bits as without a stop");
 }
 
+/// The data of one half of the runs cannot be had, for two reasons: one of the machine, one of the configuration.
 #[test]
-fn a_failure_is_written_down_and_the_others_go_on() {
+fn only_what_the_configuration_causes_is_remembered_as_a_failure() {
     let text =
         format!("{RECIPE}[[block]]\n[[block]]\nfixed = {{ data.name = \"mnist\", batch_size = 60 }}\n");
     let plan = plan(&text);
-    let dir = tempdir().unwrap();
-    let load = |name| match name {
-        DatasetName::Digits => digits(name),
-        _ => Err(Error::EmptySubset),
-    };
-    let store = RunStore::new(dir.path());
-    let sweep = |retry_failed, notes: &Notes| {
-        let checkpoint_every = CheckpointEvery::default();
-        let (jobs, threads, memory_bytes) = (1, 2, 1 << 30);
-        Sweep {
-            plan: &plan,
-            store: &store,
-            jobs,
-            threads,
-            memory_bytes,
-            retry_failed,
-            checkpoint_every,
-            load: &load,
-        }
-        .run(notes)
-        .unwrap();
-    };
-    let notes = Notes::default();
-    sweep(false, &notes);
-    assert_eq!((notes.count("done"), notes.count("failed")), (4, 4), "half of the runs have no data");
     let failed = plan.runs.last().unwrap();
-    let reason = Error::EmptySubset.to_string();
-    assert_eq!(store.status(&failed.id).unwrap(), RunStatus::Failed(reason), "the reason is kept");
-    assert_eq!(store.ids().unwrap().len(), 8, "failed runs are listed");
-    let again = Notes::default();
-    sweep(true, &again);
-    assert_eq!((again.count("known"), again.count("failed")), (4, 4), "a second try changes nothing");
+    for is_of_configuration in [false, true] {
+        let dir = tempdir().unwrap();
+        let store = RunStore::new(dir.path());
+        let error = || match is_of_configuration {
+            true => Error::EmptySubset,
+            false => Error::DatasetNotFound { name: DatasetName::Mnist, searched: Vec::new() },
+        };
+        let load = |name| if name == DatasetName::Digits { digits(name) } else { Err(error()) };
+        let notes = Notes::default();
+        sweep_with(&plan, dir.path(), 1, false, &load, &notes);
+        let word = if is_of_configuration { "failed" } else { "prevented" };
+        assert_eq!((notes.count("done"), notes.count(word)), (4, 4), "half of the runs have no data");
+        let expected =
+            if is_of_configuration { RunStatus::Failed(error().to_string()) } else { RunStatus::Missing };
+        assert_eq!(store.status(&failed.id), expected, "what is kept");
+
+        // The data are installed later; the digits serve as well.
+        let load = |name| match name {
+            DatasetName::Digits => digits(name),
+            other => Ok(Dataset::random(other, 600, 0)),
+        };
+        let again = Notes::default();
+        sweep_with(&plan, dir.path(), 1, false, &load, &again);
+        let tried_again = if is_of_configuration { "failed" } else { "done" };
+        assert_eq!((again.count("known"), again.count(tried_again)), (4, 4), "what the next sweep does");
+    }
 }
 
 #[test]
@@ -194,22 +218,139 @@ fn what_failed_can_be_made_in_a_second_try() {
     assert!(!store.run(&plan.runs[0].id).failure().exists(), "and then it has not failed");
 }
 
+/// Holds the lock of a run, as another process would.
+fn hold(run: &PlannedRun, store: &RunStore) -> RunDir {
+    match RunDir::open(store.run(&run.id).dir(), &run.config, Existing::Resume).unwrap() {
+        Opened::Open(held) => held,
+        Opened::Finished(report) => panic!("{} is done already", report.id),
+    }
+}
+
 #[test]
-fn a_run_that_another_process_makes_is_left_to_it() {
+fn a_run_that_another_process_gives_up_is_waited_for_and_taken_over() {
+    let plan = plan(RECIPE);
+    for jobs in [1, 2, 3] {
+        let dir = tempdir().unwrap();
+        let store = RunStore::new(dir.path());
+        let held: Vec<_> = plan.runs[1..3].iter().map(|run| (run.id.clone(), hold(run, &store))).collect();
+        assert_eq!(store.status(&plan.runs[1].id), RunStatus::Running, "its lock tells");
+        let held = Mutex::new(held);
+        let give_up = move |run: &PlannedRun| held.lock().unwrap().retain(|(id, _)| *id != run.id);
+        let notes = Notes { on_wait: Some(Box::new(give_up)), ..Notes::default() };
+        sweep(&plan, dir.path(), jobs, false, &notes);
+        assert_eq!((notes.count("done"), notes.waits.into_inner()), (4, 2), "all are made, {jobs} jobs");
+    }
+}
+
+#[test]
+fn a_run_that_another_process_makes_is_waited_for_and_not_made_again() {
+    let plan = plan(RECIPE);
+    let (whole, dir) = (tempdir().unwrap(), tempdir().unwrap());
+    sweep(&plan, whole.path(), 1, false, &Notes::default());
+    let (store, run) = (RunStore::new(dir.path()), &plan.runs[1]);
+    let report = RunStore::new(whole.path()).report(&run.id).unwrap().unwrap();
+    let held = Mutex::new(Some(hold(run, &store)));
+    let finish = move |_: &PlannedRun| held.lock().unwrap().take().unwrap().write_result(&report).unwrap();
+    let notes = Notes { on_wait: Some(Box::new(finish)), ..Notes::default() };
+    sweep(&plan, dir.path(), 2, false, &notes);
+    assert_eq!((notes.count("done"), notes.count("elsewhere")), (3, 1), "each is made once");
+}
+
+#[test]
+fn a_sweep_that_waits_can_be_stopped() {
     let plan = plan(RECIPE);
     let dir = tempdir().unwrap();
     let store = RunStore::new(dir.path());
-    let run = &plan.runs[1];
-    let held = RunDir::open(store.run(&run.id).dir(), &run.config, true).unwrap();
-    assert_eq!(store.status(&run.id).unwrap(), RunStatus::Running, "its lock tells");
-    let notes = Notes::default();
-    sweep(&plan, dir.path(), 2, false, &notes);
-    assert_eq!((notes.count("done"), notes.count("elsewhere")), (3, 1), "the others are made");
-    drop(held);
-    assert_eq!(store.status(&run.id).unwrap(), RunStatus::Started(0), "a lock ends with its process");
-    let notes = Notes::default();
+    let _held = hold(&plan.runs[3], &store);
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let on_wait: OnWait = Box::new(move |_| stopped.store(true, Ordering::Relaxed));
+    let notes = Notes { on_wait: Some(on_wait), stop, ..Notes::default() };
     sweep(&plan, dir.path(), 1, false, &notes);
-    assert_eq!((notes.count("known"), notes.count("done")), (3, 1), "it can be made then");
+    let ends = notes.ends.lock().unwrap();
+    assert!(ends.len() == 3 && ends.values().all(|end| *end == "done"), "the others are made: {ends:?}");
+}
+
+/// Every file of a run, damaged or missing, of runs that are done and of runs that were stopped: the next sweep ends in the same
+/// bits, and what was damaged is kept.
+#[test]
+fn a_sweep_repairs_what_is_damaged() {
+    let plan = plan(&RECIPE.replace("[0, 1]", "[0]").replace("[0.05, 0.1]", "[0.05]"));
+    let run = &plan.runs[0];
+    let (whole, stopped) = (tempdir().unwrap(), tempdir().unwrap());
+    sweep(&plan, whole.path(), 1, false, &Notes::default());
+    sweep(&plan, stopped.path(), 1, false, &Notes::stopping_after(40));
+    let expected = results(&plan, whole.path());
+    let mut damages = 0;
+    for original in [whole.path(), stopped.path()] {
+        for name in [
+            "config.toml",
+            "metrics.jsonl",
+            "checkpoint.safetensors",
+            "state.json",
+            "result.json",
+            "failure.json",
+        ] {
+            let file = RunStore::new(original).run(&run.id).dir().join(name);
+            let content = fs::read(&file).unwrap_or_else(|_| b"{\"problem\": \"none\"}".to_vec());
+            for (what, damage) in damages_of(&content) {
+                let dir = tempdir().unwrap();
+                let store = RunStore::new(dir.path());
+                copy_files(RunStore::new(original).run(&run.id).dir(), store.run(&run.id).dir());
+                let damaged = store.run(&run.id).dir().join(name);
+                match &damage {
+                    Some(bytes) => fs::write(&damaged, bytes).unwrap(),
+                    None => _ = fs::remove_file(&damaged),
+                }
+                let notes = Notes::default();
+                sweep(&plan, dir.path(), 1, false, &notes);
+                let ended = notes.ends.lock().unwrap().clone();
+                assert!(matches!(store.status(&run.id), RunStatus::Done(_)), "{name} {what}: {ended:?}");
+                assert!(results(&plan, dir.path()) == expected, "{name} {what}: other bits");
+                damages += 1;
+            }
+        }
+    }
+    assert_eq!(damages, 2 * 6 * 9, "all kinds of damage were done");
+}
+
+/// Missing, empty, cut at several places, and a byte that no format of text has at several places.
+fn damages_of(content: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
+    let mut damages = vec![("missing".to_owned(), None), ("empty".to_owned(), Some(Vec::new()))];
+    for place in [1, content.len() / 2, content.len() - 2] {
+        damages.push((format!("cut at {place}"), Some(content[..place].to_vec())));
+    }
+    for place in [0, content.len() / 3, content.len() / 2, content.len() - 2] {
+        let mut damaged = content.to_vec();
+        damaged[place] ^= 0xa0;
+        damages.push((format!("with another byte at {place}"), Some(damaged)));
+    }
+    damages
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+#[test]
+fn a_damaged_run_is_told_from_the_others() {
+    let plan = plan(RECIPE);
+    let dir = tempdir().unwrap();
+    sweep(&plan, dir.path(), 1, false, &Notes::default());
+    let store = RunStore::new(dir.path());
+    let damaged = &plan.runs[0].id;
+    fs::write(store.run(damaged).result(), "{").unwrap();
+    let statuses: Vec<RunStatus> = store.ids().unwrap().iter().map(|id| store.status(id)).collect();
+    let done = statuses.iter().filter(|status| matches!(status, RunStatus::Done(_))).count();
+    let reasons: Vec<_> = statuses
+        .iter()
+        .filter(|status| matches!(status, RunStatus::Damaged(reason) if reason.contains("result.json")))
+        .collect();
+    assert_eq!((done, reasons.len()), (3, 1), "{statuses:?}");
 }
 
 #[test]

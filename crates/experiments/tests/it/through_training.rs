@@ -81,7 +81,7 @@ fn one_training_that_is_measured_twice_counts_once() {
     plain.measure.through_training = None;
     let report = |config| {
         let made = complete_run(config, digits(), &RunOptions::default(), (1 << 30, true), &mut ());
-        made.unwrap().unwrap()
+        made.unwrap().report().unwrap()
     };
     let reports = [report(&plain), report(&tracked)];
     assert_ne!(reports[0].id, reports[1].id, "they are two runs");

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use sharpness_experiments::config::{Precision, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardization, Standardized};
+use sharpness_experiments::store::Existing;
 use sharpness_experiments::training::{EpochMetrics, Observer, StepReport};
 use sharpness_experiments::{Result, Run, RunOptions, Trained, train_run};
 use sharpness_network::models::Architecture;
@@ -79,7 +80,8 @@ impl Observer for Watch {
 
 /// Options of a run in `out`.
 pub(crate) fn options(out: &Path, resume: bool) -> RunOptions {
-    RunOptions { out: Some(out.to_owned()), resume, ..RunOptions::default() }
+    let existing = if resume { Existing::Resume } else { Existing::Refuse };
+    RunOptions { out: Some(out.to_owned()), existing, ..RunOptions::default() }
 }
 
 /// Trains on the digits; a run that is finished already is a failure.
@@ -87,6 +89,6 @@ pub(crate) fn train(config: &RunConfig, options: &RunOptions, stop_at: Option<u3
     let mut watch = Watch { stop_at, ..Watch::default() };
     match train_run(config, digits(), options, &mut watch)? {
         Run::Trained(trained) => Ok(*trained),
-        Run::Finished(result) => panic!("the run was finished already: {result}"),
+        Run::Finished(result) => panic!("the run was finished already: {result:?}"),
     }
 }
