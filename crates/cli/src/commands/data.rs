@@ -7,7 +7,9 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use sharpness_experiments::data::fetch::{self, Progress as Download};
-use sharpness_experiments::data::{Dataset, DatasetName, Found, Locations, default_cache_dir};
+use sharpness_experiments::data::{
+    Dataset, DatasetName, Established, Found, Locations, Verification, default_cache_dir,
+};
 
 use crate::args::dataset_parser;
 use crate::exit::Exit;
@@ -24,11 +26,19 @@ pub(super) struct DataCommand {
 enum Action {
     /// Show which data sets are found, and where they are searched
     List(Places),
-    /// Read data sets as training does, and report damage
+    /// Read data sets as training does, and tell whether their files are the published ones
+    #[command(after_help = CHECK_EXIT_CODES)]
     Check(CheckCommand),
     /// Download a data set from its official address
     Fetch(FetchCommand),
 }
+
+/// The exit codes of `data check`, for its help.
+const CHECK_EXIT_CODES: &str = "\
+Exit codes:
+  0    every data set was read; the report says whether its files are the published ones
+  1    a data set is missing or damaged
+  2    the command line does not make sense";
 
 #[derive(Args, Debug)]
 struct Places {
@@ -82,6 +92,8 @@ struct Checked {
     name: DatasetName,
     train_examples: usize,
     test_examples: usize,
+    #[serde(flatten)]
+    verification: Verification,
 }
 
 /// Runs an action.
@@ -129,7 +141,7 @@ fn look_up(name: DatasetName, locations: &Locations) -> Entry {
             let folder = files.train_images.parent().unwrap_or(&files.train_images);
             (Some(folder.display().to_string()), Vec::new())
         }
-        Ok(Found::Cifar10Folder(place) | Found::Cifar10Archive(place)) => {
+        Ok(Found::Cifar10Folder(place, _) | Found::Cifar10Archive(place, _)) => {
             (Some(place.display().to_string()), Vec::new())
         }
         Err(sharpness_experiments::Error::DatasetNotFound { searched, .. }) => {
@@ -149,9 +161,11 @@ fn check(command: CheckCommand) -> Result<Exit> {
     };
     let mut checked = Vec::with_capacity(names.len());
     for name in names {
-        let dataset = Dataset::load(name, &locations)?;
+        let found = locations.find(name)?;
+        let dataset = Dataset::read(name, &found)?;
         let (train_examples, test_examples) = (dataset.train().len(), dataset.test().len());
-        checked.push(Checked { name, train_examples, test_examples });
+        let verification = dataset.verify(&found)?;
+        checked.push(Checked { name, train_examples, test_examples, verification });
     }
     if command.places.json {
         print_json(&checked)?;
@@ -160,13 +174,37 @@ fn check(command: CheckCommand) -> Result<Exit> {
     let columns =
         [("data set", Align::Left), ("train", Align::Right), ("test", Align::Right), ("", Align::Left)];
     let mut table = Table::new(columns);
-    for entry in checked {
-        let counts = [count(entry.train_examples), count(entry.test_examples)];
-        let [train, test] = counts;
-        table.push([entry.name.to_string(), train, test, "read without fault".to_owned()]);
+    for entry in &checked {
+        let [train, test] = [entry.train_examples, entry.test_examples].map(count);
+        table.push([
+            entry.name.to_string(),
+            train,
+            test,
+            established(entry.verification.established).to_owned(),
+        ]);
     }
-    print(&table.render())?;
+    let mut text = table.render();
+    for entry in checked.iter().filter(|entry| entry.verification.established == Established::WellFormed) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "\n{}: files that are not the published ones", entry.name);
+        for file in entry.verification.files.iter().filter(|file| !file.is_published()) {
+            let copy = file.copy_of.as_ref().map(|of| format!(", a copy of {of}")).unwrap_or_default();
+            let _ = writeln!(text, "  {}{copy}", file.file.display());
+        }
+    }
+    print(&text)?;
     Ok(Exit::Done)
+}
+
+fn established(established: Established) -> &'static str {
+    match established {
+        Established::Embedded => "part of the program",
+        Established::PublishedFiles => "the published files",
+        Established::PublishedExamples => {
+            "well-formed, but not the published files: the published examples in another order or format"
+        }
+        Established::WellFormed => "well-formed, but not the published files",
+    }
 }
 
 fn fetch(command: &FetchCommand) -> Result<Exit> {

@@ -42,6 +42,34 @@ fn the_embedded_digits_are_listed_and_checked() {
     assert_eq!(list[0]["place"], "in the program", "it needs no file");
     let checked = run(&["data", "check", "digits", "--json"]).json_with(0);
     assert_eq!(checked[0]["train_examples"], 1442, "training examples of the digits");
+    assert_eq!(checked[0]["established"], "embedded", "nothing can have changed them");
+}
+
+#[test]
+fn files_that_are_not_the_published_ones_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, count, header, len) in [
+        ("train-images-idx3-ubyte", 60_000_u32, &[0, 0, 8, 3], 16 + 60_000 * 784),
+        ("train-labels-idx1-ubyte", 60_000, &[0, 0, 8, 1], 8 + 60_000),
+        ("t10k-images-idx3-ubyte", 10_000, &[0, 0, 8, 3], 16 + 10_000 * 784),
+        ("t10k-labels-idx1-ubyte", 10_000, &[0, 0, 8, 1], 8 + 10_000),
+    ] {
+        // Black images of the class 0.
+        let path = folder.path().join(name);
+        let sizes = [count, 28, 28].map(u32::to_be_bytes).concat();
+        let sizes = if header[3] == 3 { &sizes[..] } else { &sizes[..4] };
+        std::fs::write(&path, [header.as_slice(), sizes].concat()).unwrap();
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(len).unwrap();
+    }
+    let arguments = ["data", "check", "mnist", "--data-dir", text(folder.path())];
+    let report = run(&arguments).out_with(0);
+    for part in ["well-formed, but not the published files", "t10k-labels-idx1-ubyte"] {
+        assert!(report.contains(part), "the report must contain `{part}`:\n{report}");
+    }
+    let checked = run(&[&arguments[..], &["--json"]].concat()).json_with(0);
+    assert_eq!(checked[0]["established"], "well-formed", "{checked}");
+    assert_eq!(checked[0]["files"][1]["published_md5"], "a25bea736e30d166cdddb491f175f624", "{checked}");
+    assert_eq!(checked[0]["files"][1]["md5"].as_str().map(str::len), Some(32), "{checked}");
 }
 
 #[test]

@@ -2,10 +2,11 @@
 //! so that an error can say where the file stops being what it should be.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
+use md5::{Digest as _, Md5};
 
 use crate::{Error, Result};
 
@@ -24,14 +25,10 @@ impl<'a> Input<'a> {
     /// Opens a file; its content is unpacked on the way if it starts as a gzip file does.
     pub(super) fn open(path: &Path) -> Result<Input<'static>> {
         let mut file = BufReader::with_capacity(BUFFER_BYTES, open_file(path)?);
-        let start = io::BufRead::fill_buf(&mut file).map_err(|source| Error::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
+        let start =
+            file.fill_buf().map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
         let packed = start.starts_with(&[0x1f, 0x8b]);
-        let content: Box<dyn Read> =
-            if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        let content: Box<dyn Read> = if packed { Box::new(Gunzip::new(file)) } else { Box::new(file) };
         Ok(Input { file: path.to_owned(), content, offset: 0, unpacked: packed })
     }
 
@@ -54,6 +51,23 @@ impl<'a> Input<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The name of the file.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The MD5 checksum of all that follows, in hexadecimal. For a gzip file it is that of the unpacked content.
+    pub(super) fn md5(mut self) -> Result<String> {
+        let mut hash = Md5::new();
+        let mut piece = vec![0; BUFFER_BYTES];
+        loop {
+            match self.next(&mut piece, || "more of the file".to_owned())? {
+                0 => break Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+                n => hash.update(&piece[..n]),
+            }
+        }
     }
 
     /// Checks that nothing follows; for a gzip file this also checks its checksum.
@@ -95,6 +109,51 @@ impl<'a> Input<'a> {
                 Err(source) => return Err(Error::Io { action: "read", path: self.file.clone(), source }),
             }
         }
+    }
+}
+
+/// The content of a gzip file: that of all its members, which zeros may follow, as gzip itself has it. Tapes and blocks of a fixed
+/// size pad files so.
+pub(super) struct Gunzip<R> {
+    /// The member that is being read; none at the end.
+    member: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> Gunzip<R> {
+    pub(super) fn new(packed: R) -> Self {
+        Self { member: Some(GzDecoder::new(packed)) }
+    }
+
+    /// The member that begins after the zeros in `rest`.
+    fn next_member(mut rest: R) -> io::Result<Option<GzDecoder<R>>> {
+        loop {
+            let held = match rest.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                held => held?,
+            };
+            match (held.len(), held.iter().position(|&byte| byte != 0)) {
+                (0, _) => return Ok(None),
+                (zeros, None) => rest.consume(zeros),
+                (_, Some(zeros)) => {
+                    rest.consume(zeros);
+                    return Ok(Some(GzDecoder::new(rest)));
+                }
+            }
+        }
+    }
+}
+
+impl<R: BufRead> Read for Gunzip<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let n = member.read(buffer)?;
+            if n > 0 || buffer.is_empty() {
+                return Ok(n);
+            }
+            self.member =
+                self.member.take().map_or(Ok(None), |ended| Self::next_member(ended.into_inner()))?;
+        }
+        Ok(0)
     }
 }
 

@@ -5,17 +5,16 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
 
-use super::{DatasetName, cifar10};
+use super::DatasetName;
+use super::cifar10::Version;
 use crate::{Error, Result};
 
 /// The environment variable that names a directory with data sets.
 const ENVIRONMENT_VARIABLE: &str = "SHARPNESS_DATA";
 /// Where Debian's packages `dataset-fashion-mnist` and the like put their files.
 const SYSTEM_DIRECTORY: &str = "/usr/share/datasets";
-/// The name of the official archive of CIFAR-10.
-pub(super) const CIFAR10_ARCHIVE: &str = "cifar-10-binary.tar.gz";
 /// The IDX files: training images and labels, test images and labels.
-const IDX_FILES: [&str; 4] = [
+pub(super) const IDX_FILES: [&str; 4] = [
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
     "t10k-images-idx3-ubyte",
@@ -44,9 +43,9 @@ pub enum Found {
     /// Four IDX files.
     Idx(IdxFiles),
     /// The folder of CIFAR-10's six batches.
-    Cifar10Folder(PathBuf),
+    Cifar10Folder(PathBuf, Version),
     /// CIFAR-10's `.tar.gz`.
-    Cifar10Archive(PathBuf),
+    Cifar10Archive(PathBuf, Version),
 }
 
 /// The IDX files of a data set, plain or gzipped.
@@ -145,7 +144,7 @@ pub(super) fn folders(name: DatasetName) -> &'static [&'static str] {
         DatasetName::Digits => &[],
         DatasetName::FashionMnist => &["fashion-mnist", "FashionMNIST/raw"],
         DatasetName::Mnist => &["mnist", "MNIST/raw"],
-        DatasetName::Cifar10 => &["cifar10", "cifar-10-batches-bin"],
+        DatasetName::Cifar10 => &["cifar10", "cifar-10-batches-bin", "cifar-10-batches-py"],
     }
 }
 
@@ -164,15 +163,21 @@ fn look_in(place: &Path, name: DatasetName) -> std::result::Result<Found, String
             }))
         }
         DatasetName::Cifar10 => {
-            let batches = cifar10::TRAIN_FILES.into_iter().chain([cifar10::TEST_FILE]);
-            let Some(missing) = batches.into_iter().find(|file| !place.join(file).is_file()) else {
-                return Ok(Found::Cifar10Folder(place.to_owned()));
-            };
-            let archive = place.join(CIFAR10_ARCHIVE);
-            if archive.is_file() {
-                Ok(Found::Cifar10Archive(archive))
-            } else {
-                Err(format!("{missing} and without {CIFAR10_ARCHIVE}"))
+            let missing_of =
+                |version: Version| version.files().into_iter().find(|file| !place.join(file).is_file());
+            let archives = Version::ALL.map(|version| (place.join(version.archive()), version));
+            let folder = Version::ALL.into_iter().find(|version| missing_of(*version).is_none());
+            if let Some(version) = folder {
+                return Ok(Found::Cifar10Folder(place.to_owned(), version));
+            }
+            match archives.into_iter().find(|(archive, _)| archive.is_file()) {
+                Some((archive, version)) => Ok(Found::Cifar10Archive(archive, version)),
+                None => {
+                    let [binary, python] =
+                        Version::ALL.map(|version| missing_of(version).unwrap_or_default());
+                    let [binary_archive, python_archive] = Version::ALL.map(Version::archive);
+                    Err(format!("{binary}, {python}, {binary_archive} or {python_archive}"))
+                }
             }
         }
     }

@@ -6,6 +6,8 @@
 //! | `name.rs` | the names and their fixed facts |
 //! | `locate.rs` | where the files may be |
 //! | `digits.rs`, `idx.rs`, `cifar10.rs` | one format each |
+//! | `pickle.rs` | the format of CIFAR-10's Python version |
+//! | `published.rs` | whether files are the published ones |
 //! | `input.rs` | bytes of a file, packed or not, with the offset for errors |
 //! | `random.rs` | images that show nothing |
 //! | `standardize.rs` | means, deviations and the images that a network sees |
@@ -19,12 +21,15 @@ pub mod idx;
 mod input;
 mod locate;
 mod name;
+mod pickle;
+mod published;
 mod random;
 mod standardize;
 mod subset;
 
 pub use locate::{Found, IdxFiles, Locations, SearchedPlace, default_cache_dir};
 pub use name::{DatasetName, ImageShape};
+pub use published::{CheckedFile, Established, Verification};
 pub use standardize::{Standardization, Standardized};
 pub use subset::{Subset, class_balanced};
 
@@ -84,11 +89,23 @@ impl Dataset {
     /// [`Error::Malformed`](crate::Error::Malformed) if they do not hold the official number of
     /// well-formed examples; [`Error::Io`](crate::Error::Io) if they cannot be read.
     pub fn load(name: DatasetName, locations: &Locations) -> Result<Self> {
-        let (train, test) = match locations.find(name)? {
+        Self::read(name, &locations.find(name)?)
+    }
+
+    /// Reads the files of `name` that were found. Each file is read once.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`](crate::Error::Malformed) and [`Error::Io`](crate::Error::Io) as [`Dataset::load`].
+    pub fn read(name: DatasetName, found: &Found) -> Result<Self> {
+        let (train, test) = match found {
             Found::Embedded => digits::read_embedded()?,
             Found::Idx(files) => files.read()?,
-            Found::Cifar10Folder(folder) => cifar10::read_folder(&folder, cifar10::RECORDS_PER_FILE)?,
-            Found::Cifar10Archive(archive) => cifar10::read_archive(&archive, cifar10::RECORDS_PER_FILE)?,
+            Found::Cifar10Folder(folder, version) => {
+                cifar10::read_folder(folder, *version, cifar10::RECORDS_PER_FILE)?
+            }
+            Found::Cifar10Archive(archive, version) => {
+                cifar10::read_archive(archive, *version, cifar10::RECORDS_PER_FILE)?
+            }
         };
         Ok(Self { name, train, test })
     }

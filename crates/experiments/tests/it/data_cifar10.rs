@@ -1,9 +1,9 @@
-//! The binary batches of CIFAR-10 in a folder and in an archive.
+//! The binary version of CIFAR-10 in a folder and in an archive.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sharpness_experiments::data::cifar10::{read_archive, read_folder};
+use sharpness_experiments::data::cifar10::{Version, read_archive, read_folder};
 use sharpness_experiments::{Error, Result};
 use tempfile::TempDir;
 
@@ -38,7 +38,7 @@ fn archive_of(batches: &[(String, Vec<u8>)]) -> Vec<u8> {
 fn read_packed(folder: &Path, packed: &[u8]) -> (PathBuf, Result<()>) {
     let path = folder.join("cifar.tar.gz");
     fs::write(&path, packed).unwrap();
-    let result = read_archive(&path, 2).map(|(train, test)| {
+    let result = read_archive(&path, Version::Binary, 2).map(|(train, test)| {
         let labels = [train.labels(), test.labels()].concat();
         assert!(labels.iter().all(|&label| label < 10), "a label out of range in {labels:?}");
     });
@@ -48,7 +48,7 @@ fn read_packed(folder: &Path, packed: &[u8]) -> (PathBuf, Result<()>) {
 #[test]
 fn folder_and_archive_hold_the_same() {
     let folder = write_folder(&batches());
-    let (train, test) = read_folder(folder.path(), 2).unwrap();
+    let (train, test) = read_folder(folder.path(), Version::Binary, 2).unwrap();
     assert_eq!(train.labels(), [1, 2, 2, 3, 3, 4, 4, 5, 5, 6], "labels in the order of the files");
     assert_eq!(test.labels(), [6, 7], "labels of the test batch");
     assert_eq!(train.pixels().len(), 10 * (RECORD - 1), "training pixels");
@@ -61,7 +61,7 @@ fn folder_and_archive_hold_the_same() {
         let path = folder.path().join("cifar.tar.gz");
         fs::write(&path, gzip(&archive_of(&batches))).unwrap();
         assert!(
-            read_archive(&path, 2).unwrap() == (train.clone(), test.clone()),
+            read_archive(&path, Version::Binary, 2).unwrap() == (train.clone(), test.clone()),
             "the archive holds other examples"
         );
     }
@@ -83,7 +83,7 @@ fn wrong_batches_are_named() {
         batches[2].1 = content;
         let folder = write_folder(&batches);
         let file = folder.path().join("data_batch_3.bin");
-        assert_malformed(&read_folder(folder.path(), 2).unwrap_err(), &file, offset, &words);
+        assert_malformed(&read_folder(folder.path(), Version::Binary, 2).unwrap_err(), &file, offset, &words);
 
         let (path, result) = read_packed(folder.path(), &gzip(&archive_of(&batches)));
         let entry = PathBuf::from(format!("{}:cifar-10-batches-bin/data_batch_3.bin", path.display()));
@@ -110,7 +110,7 @@ fn missing_and_repeated_batches_are_named() {
     );
 
     fs::remove_file(folder.path().join("test_batch.bin")).unwrap();
-    let error = read_folder(folder.path(), 2).unwrap_err();
+    let error = read_folder(folder.path(), Version::Binary, 2).unwrap_err();
     assert!(error.to_string().contains("test_batch.bin"), "another message: {error}");
 }
 

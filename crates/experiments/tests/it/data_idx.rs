@@ -61,6 +61,32 @@ fn plain_and_gzipped_files_hold_the_same() {
 }
 
 #[test]
+fn zeros_after_a_gzip_member_are_padding() {
+    let zeros = |count| vec![0; count];
+    let halves = || [gzip(&images()[..700]), gzip(&images()[700..])];
+    let [first, second] = halves();
+    for packed in [
+        [gzip(&images()), zeros(1)].concat(),
+        // More than is read at a time.
+        [gzip(&images()), zeros(300_000)].concat(),
+        halves().concat(),
+        [first, zeros(512), second, zeros(512)].concat(),
+    ] {
+        let files = Files::new(&packed, &labels());
+        assert_eq!(files.read().unwrap().pixels(), pixels(), "pixels of {} packed bytes", packed.len());
+    }
+    for rest in [b"\0\0x".as_slice(), b"garbage", &gzip(&[0])] {
+        let files = Files::new(&[&gzip(&images()), rest].concat(), &labels());
+        assert_malformed(
+            &files.read().unwrap_err(),
+            &files.images,
+            16 + PIXELS as u64,
+            &["the end of the file"],
+        );
+    }
+}
+
+#[test]
 fn wrong_headers_are_named() {
     for (header, offset, words) in [
         (idx(0x801, &[2, 28, 28], &pixels()), 0, ["image file", "0x00000801 of an IDX label file"]),

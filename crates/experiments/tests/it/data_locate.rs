@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use sharpness_experiments::Error;
+use sharpness_experiments::data::cifar10::Version;
 use sharpness_experiments::data::{DatasetName, Found, Locations};
 use tempfile::TempDir;
 
@@ -71,18 +72,24 @@ fn packed_and_plain_files_may_be_mixed() {
 fn cifar10_is_found_as_folder_and_as_archive() {
     let folder = TempDir::new().unwrap();
     let locations = data_dir(folder.path());
-    let archive = "cifar-10-binary.tar.gz";
-    create(folder.path(), &[archive]);
-    let found = locations.find(DatasetName::Cifar10).unwrap();
-    assert_eq!(found, Found::Cifar10Archive(folder.path().join(archive)), "the archive");
-
-    let batches = folder.path().join("cifar-10-batches-bin");
-    create(&batches, &["test_batch.bin"]);
-    create(&batches, &[1, 2, 3, 4, 5].map(|k| format!("data_batch_{k}.bin")).each_ref().map(String::as_str));
-    let found = locations.find(DatasetName::Cifar10).unwrap();
-    assert_eq!(found, Found::Cifar10Folder(batches.clone()), "the folder inside");
-    let found = data_dir(&batches).find(DatasetName::Cifar10).unwrap();
-    assert_eq!(found, Found::Cifar10Folder(batches), "the folder itself");
+    // Made from the last choice to the first, so that each hides the one before.
+    for version in [Version::Python, Version::Binary] {
+        create(folder.path(), &[version.archive()]);
+        let found = locations.find(DatasetName::Cifar10).unwrap();
+        let archive = folder.path().join(version.archive());
+        assert_eq!(found, Found::Cifar10Archive(archive, version), "the archive");
+    }
+    for (name, version) in
+        [("cifar-10-batches-py", Version::Python), ("cifar-10-batches-bin", Version::Binary)]
+    {
+        let batches = folder.path().join(name);
+        create(&batches, &version.files()[1..]);
+        assert!(data_dir(&batches).find(DatasetName::Cifar10).is_err(), "one batch is missing");
+        create(&batches, &version.files()[..1]);
+        let found = Found::Cifar10Folder(batches.clone(), version);
+        assert_eq!(locations.find(DatasetName::Cifar10).unwrap(), found, "the folder inside");
+        assert_eq!(data_dir(&batches).find(DatasetName::Cifar10).unwrap(), found, "the folder itself");
+    }
 }
 
 #[test]

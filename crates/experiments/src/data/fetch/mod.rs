@@ -5,7 +5,8 @@ mod download;
 use std::path::{Path, PathBuf};
 
 use super::DatasetName;
-use super::locate::{CIFAR10_ARCHIVE, folders};
+use super::cifar10::Version;
+use super::locate::folders;
 use crate::{Error, Result};
 
 /// The files of a data set on a server.
@@ -74,7 +75,8 @@ impl Source {
                 ],
             ),
             DatasetName::Cifar10 => {
-                ("https://www.cs.toronto.edu/~kriz", &[(CIFAR10_ARCHIVE, "c32a1d4ab5d03f1284b67883e8d87530")])
+                let archive = Version::Binary.archive();
+                ("https://www.cs.toronto.edu/~kriz", &[(archive, "c32a1d4ab5d03f1284b67883e8d87530")])
             }
         };
         let file = |&(name, md5): &(&str, &str)| RemoteFile { name: name.to_owned(), md5: md5.to_owned() };
