@@ -20,7 +20,7 @@ pub use linearization::{At, Linearization};
 pub use network::{Layer, Network, Sums};
 pub use parameters::{Table, Tensor};
 pub use sharpness_kernels::simd::detect as instruction_set;
-pub use weights::{Match, Weights};
+pub use weights::{Import, Imported, Match, Origin, Pair, Rename, Weights};
 
 /// Builds a network that computes in `R`.
 type Build<R> = fn(&models::Model, backend::Shape, usize) -> Result<Graph<Cpu<R>>, Error>;

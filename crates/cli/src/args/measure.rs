@@ -5,7 +5,6 @@ use std::str::FromStr;
 use clap::Args;
 use sharpness_experiments::config::{BnMode, BoundRtol};
 use sharpness_experiments::data::Subset;
-use sharpness_experiments::network::Match;
 
 use super::one_of;
 
@@ -89,9 +88,4 @@ impl MeasureArgs {
             .and_then(|counts| counts.0.first().copied())
             .filter(|count| *count < usize::MAX)
     }
-}
-
-/// Accepts the ways to pair tensors of a file with layers.
-pub(crate) fn match_parser() -> impl clap::builder::TypedValueParser<Value = Match> {
-    one_of([("name", Match::Name), ("order", Match::Order)])
 }

@@ -9,6 +9,7 @@ mod engine;
 mod measure;
 mod model;
 mod training;
+mod weights;
 
 use std::str::FromStr;
 
@@ -17,9 +18,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 pub(crate) use bench::task_parser;
 pub(crate) use data::{DataArgs, dataset_parser};
 pub(crate) use engine::EngineArgs;
-pub(crate) use measure::{ExampleCounts, MeasureArgs, match_parser};
+pub(crate) use measure::{ExampleCounts, MeasureArgs};
 pub(crate) use model::{ArchArg, ModelArgs, architecture_parser};
 pub(crate) use training::{TrainingArgs, loss_parser};
+pub(crate) use weights::WeightsArgs;
 
 /// A parser that accepts a fixed list of names, which help texts and completions show.
 fn one_of<T>(choices: impl IntoIterator<Item = (&'static str, T)>) -> impl TypedValueParser<Value = T>

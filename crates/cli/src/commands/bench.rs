@@ -13,7 +13,7 @@ use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized}
 use sharpness_experiments::measures::{MeasureProgress, default_memory_bytes};
 use sharpness_experiments::network::backend::Backend;
 use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::network::{Cpu, Match, Weights};
+use sharpness_experiments::network::{Cpu, Weights};
 use sharpness_experiments::{Error, check_training_memory, network};
 
 use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, TrainingArgs, task_parser};
@@ -191,7 +191,7 @@ impl BenchCommand {
         let network = network(config, backend)?;
         check_training_memory(&network, config)?;
         let weights = match &self.bench.weights {
-            Some(path) => Weights::read(path, &network, Match::Name, config.model.arch.name())?,
+            Some(path) => Weights::read(path, &network, config.model.arch.name())?,
             None => Weights::initial(&network, config.seed),
         };
         let bar = RefCell::new(Progress::new(TEMPLATE));

@@ -5,18 +5,18 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use sharpness_experiments::config::{ConfigFile, LossName, MeasureConfig, Precision, RunConfig};
+use sharpness_experiments::config::{ConfigFile, MeasureConfig, Precision, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardization, Standardized};
 use sharpness_experiments::measures::{
     MeasureProgress, Measurement, SubsetSize, default_memory_bytes, peak_bytes, subset_sizes,
 };
 use sharpness_experiments::network::backend::Backend;
 use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::network::{Cpu, Match, Network, Weights};
+use sharpness_experiments::network::{Cpu, Imported, Network, Origin, Weights};
 use sharpness_experiments::store::{RunLayout, run_config};
 use sharpness_experiments::{Error, last_step, network, trained_examples};
 
-use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, loss_parser, match_parser};
+use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, WeightsArgs};
 use crate::exit::{EXIT_CODES, Exit, Usage};
 use crate::interrupt::Interrupt;
 use crate::measuring::{TEMPLATE, measure_at, show};
@@ -34,7 +34,7 @@ pub(super) struct MeasureCommand {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
-    source: SourceArgs,
+    source: WeightsArgs,
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
@@ -47,32 +47,6 @@ pub(super) struct MeasureCommand {
     json: bool,
 }
 
-/// Where the weights come from.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Weights")]
-struct SourceArgs {
-    /// A safetensors file with PyTorch's names
-    #[arg(long, value_name = "FILE", required_unless_present = "run")]
-    weights: Option<PathBuf>,
-
-    /// The directory of a run: its weights, network, data and settings
-    #[arg(long, value_name = "DIR")]
-    run: Option<PathBuf>,
-
-    /// Also search λ_max at eight points between the last iterate of the run and the next one, which is computed as its training
-    /// would; the run may be finished or stopped
-    #[arg(long, requires = "run", conflicts_with = "weights")]
-    between_iterates: bool,
-
-    /// Pair tensors with layers by name, or by order and shape [default: name]
-    #[arg(long, value_name = "HOW", value_parser = match_parser())]
-    r#match: Option<Match>,
-
-    /// The loss of an example [default: cross-entropy]
-    #[arg(long, value_name = "NAME", value_parser = loss_parser())]
-    loss: Option<LossName>,
-}
-
 /// What was measured, and where.
 #[derive(Serialize)]
 struct Document {
@@ -80,6 +54,12 @@ struct Document {
     dataset: DatasetName,
     standardize: Standardization,
     weights: PathBuf,
+    /// Where its tensors went; none for the checkpoint of a run.
+    #[serde(flatten)]
+    origin: Option<Origin>,
+    /// Reasons to doubt that these are the weights meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     seed: u64,
     /// The most memory that the process has had, where the system tells it.
     peak_bytes: Option<usize>,
@@ -90,12 +70,26 @@ struct Document {
     subset_sizes: Vec<SubsetSize>,
 }
 
+/// What comes of the weights.
+struct Measured {
+    measurement: Measurement,
+    subset_sizes: Vec<SubsetSize>,
+    origin: Option<Origin>,
+    warnings: Vec<String>,
+}
+
+/// Weights, and the next ones that their training would make.
+struct Iterates {
+    weights: Weights,
+    next: Option<Weights>,
+    origin: Option<Origin>,
+}
+
 /// Measures and reports.
 pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
     command.engine.start_threads()?;
     let file = command.file()?;
     let mut config = command.config(file.as_ref())?;
-    let weights = command.weights();
     let dataset = Dataset::load(config.data.name, &Locations::of_process(command.data.data_dir.clone()))?;
     check(&config, dataset.train().len(), file.as_ref())?;
     let available = config.data.train_examples.unwrap_or(dataset.train().len());
@@ -111,7 +105,7 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
         Precision::F32 => command.measure_on(Cpu::<f32>::new(method), &config, &data),
         Precision::F64 => command.measure_on(Cpu::<f64>::new(method), &config, &data),
     };
-    let (measurement, subset_sizes) = match measured {
+    let Measured { measurement, subset_sizes, origin, warnings } = match measured {
         Err(error) if matches!(error.downcast_ref(), Some(Error::MeasureStopped)) => {
             note("stopped; there is no result");
             return Ok(Exit::Interrupted);
@@ -123,7 +117,9 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
         arch: config.model.arch,
         dataset: config.data.name,
         standardize: config.data.standardize,
-        weights,
+        weights: command.source.path(),
+        origin,
+        warnings,
         seed: config.seed,
         peak_bytes: peak_bytes(),
         measurement,
@@ -183,29 +179,19 @@ impl MeasureCommand {
         Ok(config)
     }
 
-    /// The file with the weights.
-    fn weights(&self) -> PathBuf {
-        let of_run = |run: &PathBuf| {
-            let layout = RunLayout::new(run);
-            if self.source.between_iterates { layout.checkpoint() } else { layout.weights() }
-        };
-        let of_run = || self.source.run.as_ref().map(of_run);
-        self.source.weights.clone().or_else(of_run).unwrap_or_default()
-    }
-
-    /// The weights to measure at, and the next iterate where the way to it is searched.
+    /// The weights to measure at, and the next iterate if the way to it is searched.
     fn iterates<B: Backend>(
         &self,
         network: &Network<B>,
         config: &RunConfig,
         data: &Standardized,
-    ) -> Result<(Weights, Option<Weights>)> {
+    ) -> Result<Iterates> {
         if let Some(run) = self.source.run.as_ref().filter(|_| self.source.between_iterates) {
             let (last, next) = last_step(run, data)?;
-            return Ok((last, Some(next)));
+            return Ok(Iterates { weights: last, next: Some(next), origin: None });
         }
-        let matching = self.source.r#match.unwrap_or_default();
-        Ok((Weights::read(&self.weights(), network, matching, config.model.arch.name())?, None))
+        let Imported { weights, origin } = self.source.import(network, config)?;
+        Ok(Iterates { weights, next: None, origin: Some(origin) })
     }
 
     fn measure_on<B: Backend>(
@@ -213,9 +199,9 @@ impl MeasureCommand {
         backend: B,
         config: &RunConfig,
         data: &Standardized,
-    ) -> Result<(Measurement, Vec<SubsetSize>)> {
+    ) -> Result<Measured> {
         let network = network(config, backend)?;
-        let (weights, next) = self.iterates(&network, config, data)?;
+        let Iterates { weights, next, origin } = self.iterates(&network, config, data)?;
         let memory_bytes = self.engine.memory.unwrap_or_else(default_memory_bytes);
         let interrupt = Interrupt::listen()?;
         let place = (config, data);
@@ -225,7 +211,8 @@ impl MeasureCommand {
         let mut observer = |progress: &MeasureProgress| show(&mut bar, progress);
         let stop = || interrupt.is_raised();
         let sizes = subset_sizes(&network, place, &weights, &sizes, memory_bytes, &mut observer, &stop)?;
-        Ok((measured, sizes))
+        let doubt = self.source.doubt(&network, &weights, &measured, data.dataset().classes());
+        Ok(Measured { measurement: measured, subset_sizes: sizes, warnings: Vec::from_iter(doubt), origin })
     }
 
     /// The numbers of examples to compare: none where one is asked for.
@@ -249,6 +236,9 @@ fn text(document: &Document) -> String {
     let (arch, dataset) = (document.arch.name(), document.dataset);
     line(&mut text, "network", &format!("{arch} on {dataset} (standardize {})", document.standardize));
     line(&mut text, "weights", &document.weights.display().to_string());
+    for warning in &document.warnings {
+        line(&mut text, "WARNING", warning);
+    }
     measurement(&mut text, &document.measurement);
     text.push_str(&sizes_text(&document.subset_sizes));
     let peak = document.peak_bytes.map_or_else(String::new, |peak| format!("{} at most, ", bytes(peak)));

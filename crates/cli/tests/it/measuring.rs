@@ -28,7 +28,18 @@ fn measured(weights: &Path, more: &[&str]) -> Value {
 fn essence(measured: &Value) -> Value {
     let mut essence = measured.clone();
     let map = essence.as_object_mut().unwrap();
-    for key in ["seconds", "arch", "dataset", "standardize", "weights", "seed", "peak_bytes"] {
+    for key in [
+        "seconds",
+        "arch",
+        "dataset",
+        "standardize",
+        "weights",
+        "weights_sha256",
+        "matched",
+        "pairs",
+        "seed",
+        "peak_bytes",
+    ] {
         map.remove(key);
     }
     essence
@@ -85,15 +96,75 @@ fn renamed(weights: &Path, to: &Path, rename: impl Fn(&str) -> String) {
 }
 
 #[test]
-fn other_names_are_refused_by_name_and_taken_by_order() {
+fn other_names_are_paired_and_recorded_or_refused() {
     let folder = tempfile::tempdir().unwrap();
     let weights = trained(folder.path()).join("weights.safetensors");
     let other = folder.path().join("other.safetensors");
-    renamed(&weights, &other, |name| format!("net.{name}"));
+    let own = measured(&weights, &[]);
+    let pair = |measured: &Value, place: usize| {
+        ["file", "network"].map(|side| measured["pairs"][place][side].as_str().unwrap().to_owned())
+    };
+    assert_eq!(pair(&own, 0), ["features.0.weight", "features.0.weight"], "{own}");
+    assert_eq!(own["weights_sha256"].as_str().map(str::len), Some(64), "{own}");
+
+    renamed(&weights, &other, |name| format!("module.{name}"));
+    let ended = run(&[&["measure"], &MODEL[..], &["--weights", text(&other), "--json"]].concat());
+    assert!(ended.err.contains("without the prefix `module.`"), "{}", ended.err);
+    let wrapped = ended.json_with(0);
+    assert_eq!(essence(&wrapped), essence(&own), "the same weights with a prefix");
+    assert_eq!(pair(&wrapped, 0), ["module.features.0.weight", "features.0.weight"], "{wrapped}");
+    assert_ne!(wrapped["weights_sha256"], own["weights_sha256"], "another file");
+
+    renamed(&weights, &other, |name| name.replace("features.", "body.").replace("classifier", "head"));
     let arguments = [&["measure"], &MODEL[..], &["--weights", text(&other)]].concat();
-    run(&arguments).refuses(1, &["net.classifier.weight", "classifier.weight", "--match order"]);
+    run(&arguments).refuses(1, &["body.0.weight", "classifier.weight", "--match order", "--rename"]);
     let by_order = measured(&other, &["--match", "order"]);
-    assert_eq!(essence(&by_order), essence(&measured(&weights, &[])), "the same weights under other names");
+    assert_eq!(essence(&by_order), essence(&own), "the same weights under other names");
+    assert_eq!(by_order["matched"], "order", "{by_order}");
+    let table = run(&[&arguments[..], &["--match", "order"]].concat());
+    assert!(table.err.contains("head.weight -> classifier.weight"), "the pairs are told:\n{}", table.err);
+
+    let list = folder.path().join("renames");
+    let renames = ["head=classifier", "body.0=features.0", "body.1=features.1", "body.4=features.4"];
+    fs::write(&list, format!("# modules\n{}\n", renames.join("\n"))).unwrap();
+    let stated = measured(&other, &["--rename-file", text(&list), "--rename", "body.5=features.5"]);
+    assert_eq!(essence(&stated), essence(&own), "stated pairs");
+    fs::write(&list, "head=classifier\nbody.0\n").unwrap();
+    run(&[&arguments[..], &["--rename-file", text(&list)]].concat())
+        .refuses(1, &["renames, line 2", "body.0"]);
+    run(&[&arguments[..], &["--rename-file", text(folder.path())]].concat()).refuses(1, &["a regular file"]);
+    run(&[&arguments[..], &["--rename", "body.0"]].concat()).refuses(2, &["FILE_NAME=NETWORK_NAME"]);
+}
+
+#[test]
+fn weights_that_guess_though_they_are_trained_are_doubted() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = ["--arch", "mlp", "--dataset", "digits", "--hidden", "64,64,64", "--examples", "300"];
+    let measure = |weights: &Path, more: &[&str]| {
+        run(&[&["measure"], &model[..], &["--weights", text(weights), "--rtol", "0.1"], more].concat())
+    };
+    let out = folder.path().join("run");
+    let train = [&["train"], &model[..], &["--lr", "0.1", "--no-measure", "--out", text(&out)]].concat();
+    run(&train).out_with(0);
+    let weights = out.join("weights.safetensors");
+    let right = measure(&weights, &["--json"]).json_with(0);
+    assert!(right["accuracy"].as_f64() > Some(0.9) && right["warnings"].is_null(), "{right}");
+
+    // Stated pairs are believed, also wrong ones.
+    let turned = ["--rename", "fc1=fc3", "--rename", "fc2=fc1", "--rename", "fc3=fc2"];
+    let wrong = measure(&weights, &[&turned[..], &["--json"]].concat()).json_with(0);
+    assert!(wrong["accuracy"].as_f64() < Some(0.2), "else this test tests nothing: {wrong}");
+    let warning = wrong["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("near chance (10.00 %)") && warning.contains("paired wrongly"), "{warning}");
+    let report = measure(&weights, &turned).out_with(0);
+    assert!(report.contains("WARNING") && report.contains("near chance"), "{report}");
+
+    let out = folder.path().join("begun");
+    let train = ["--lr", "1e-30", "--max-epochs", "1", "--no-measure", "--out", text(&out)];
+    run(&[&["train"], &model[..], &train].concat()).out_with(4);
+    let begun = measure(&out.join("weights.safetensors"), &["--json"]).json_with(0);
+    assert!(begun["accuracy"].as_f64() < Some(0.2), "else this test tests nothing: {begun}");
+    assert!(begun["warnings"].is_null(), "an initialization guesses: {begun}");
 }
 
 #[test]

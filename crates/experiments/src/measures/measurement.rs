@@ -64,6 +64,14 @@ impl Measurement {
         let points = self.between_iterates.iter().flat_map(|between| &between.points);
         eigenvalues.map(|one| one.converged).chain(points.map(|point| point.converged)).all(|is| is)
     }
+
+    /// Whether the accuracy is near that of guessing among `classes`, `1 / classes`: at most twice that, or at most three binomial
+    /// standard deviations above it.
+    pub fn is_near_chance(&self, classes: usize) -> bool {
+        let chance = 1.0 / classes as f64;
+        let deviation = (chance * (1.0 - chance) / self.examples as f64).sqrt();
+        self.accuracy <= (2.0 * chance).max(chance + 3.0 * deviation)
+    }
 }
 
 /// An eigenvalue with everything that is known of its error.

@@ -1,7 +1,7 @@
 //! How far λ_max of the runs of a plan moves with the examples that it is measured on.
 
 use sharpness_network::backend::Backend;
-use sharpness_network::{Cpu, Match, Weights};
+use sharpness_network::{Cpu, Weights};
 
 use super::execute::{DataCache, Load};
 use super::{Plan, PlannedRun};
@@ -88,7 +88,7 @@ impl CompareExamples<'_> {
     ) -> Result<Vec<SubsetSize>> {
         let network = network(&run.config, backend)?;
         let path = self.store.run(&run.id).weights();
-        let weights = Weights::read(&path, &network, Match::Name, run.config.model.arch.name())?;
+        let weights = Weights::read(&path, &network, run.config.model.arch.name())?;
         let data = data.of(run)?;
         let place = (&run.config, &*data);
         subset_sizes(&network, place, &weights, &self.sizes(run), self.memory_bytes, observer, stop)

@@ -4,7 +4,7 @@ use std::fs;
 
 use sharpness_experiments::store::{Existing, Opened, RunDir, RunLayout};
 use sharpness_experiments::{Completion, Error, RunOptions, complete_run};
-use sharpness_network::{Cpu, Match, Weights};
+use sharpness_network::{Cpu, Weights};
 use tempfile::tempdir;
 
 use crate::data_files::for_each_damage;
@@ -159,7 +159,7 @@ fn the_final_weights_can_be_read_by_their_names() {
     let trained = train(&config, &options(dir.path(), false), None).unwrap();
     let network = sharpness_experiments::network(&config, Cpu::<f32>::default()).unwrap();
     let path = RunLayout::new(dir.path()).weights();
-    let read = Weights::read(&path, &network, Match::Name, "mlp").unwrap();
+    let read = Weights::read(&path, &network, "mlp").unwrap();
     assert_eq!(read, trained.state.weights, "weights.safetensors holds the last iterate");
     let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!names.iter().any(|name| name.to_string_lossy().contains("partial")), "{names:?}");

@@ -1,25 +1,81 @@
 //! Weights in safetensors files, with PyTorch's names, in both directions.
 
+mod format;
 mod pair;
+mod rename;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
+use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::backend::Backend;
 use crate::network::Network;
+use crate::op::Init;
 use crate::parameters::{Table, Tensor};
+use pair::Found;
+pub use rename::Rename;
+
+/// How much of a file says what it is.
+const HEAD_BYTES: u64 = 1024;
 
 /// How a file's tensors find their places in the network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Match {
-    /// By name.
+    /// By name: as it stands, or without the prefixes that wrappers such as `DataParallel` add.
     #[default]
     Name,
-    /// By order, among tensors of the same shape and the same last name (`weight`, `bias`, `running_mean`, …).
+    /// By name where possible. Otherwise by module: those of equal shapes in the order of the numbers in their names. It is an error
+    /// if these do not settle the order.
     Order,
+}
+
+/// How to read a file of weights.
+#[derive(Clone, Debug, Default)]
+pub struct Import {
+    /// How tensors find their places.
+    pub matching: Match,
+    /// Names that take the place of those in the file.
+    pub renames: Vec<Rename>,
+    /// Whether the running statistics of batch norm may be missing. They are then as at initialization.
+    pub statistics_optional: bool,
+}
+
+/// Weights of a file, and where in the file they were.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The weights.
+    pub weights: Weights,
+    /// Where they were.
+    pub origin: Origin,
+}
+
+/// Where in a file weights were.
+#[derive(Clone, Debug, Serialize)]
+pub struct Origin {
+    /// The SHA-256 of the file, in hexadecimal.
+    #[serde(rename = "weights_sha256")]
+    pub sha256: String,
+    /// What paired the tensors: names if they could, whatever was asked for.
+    pub matched: Match,
+    /// Every tensor of the network with its partner, in the network's order.
+    pub pairs: Vec<Pair>,
+}
+
+/// A tensor of a file and the one of the network that has its values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Pair {
+    /// The name in the file.
+    pub file: String,
+    /// The name in the network.
+    pub network: String,
 }
 
 /// Flat host vectors in a network's layout.
@@ -37,42 +93,81 @@ impl Weights {
         Self { parameters: network.parameters().initial(seed), state: network.state().initial(seed) }
     }
 
-    /// Reads the weights of `network` from a safetensors file. `architecture` names the network in errors.
+    /// Reads the weights of `network` from a safetensors file whose names are the network's. `architecture` names the network in
+    /// errors.
     ///
     /// # Errors
-    /// If the file cannot be read, is damaged, has other tensors than the network (the text lists expected and found), or holds
-    /// a number that is not finite.
-    pub fn read<B: Backend>(
+    /// As [`Weights::import`].
+    pub fn read<B: Backend>(path: &Path, network: &Network<B>, architecture: &str) -> Result<Self, Error> {
+        Self::import(path, network, &Import::default(), architecture).map(|imported| imported.weights)
+    }
+
+    /// Reads the weights of `network` from a safetensors file as `import` says. `architecture` names the network in errors.
+    ///
+    /// Tensors without elements and PyTorch's counters are passed over.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not safetensors or damaged, has other tensors than the network (the text lists expected and
+    /// found), leaves open which is which, or holds a number that is not finite.
+    pub fn import<B: Backend>(
         path: &Path,
         network: &Network<B>,
-        matching: Match,
+        import: &Import,
         architecture: &str,
-    ) -> Result<Self, Error> {
+    ) -> Result<Imported, Error> {
         let bytes = read_bounded(path, network)?;
-        let format = |problem: String| Error::Format { path: path.to_owned(), problem };
-        let file = SafeTensors::deserialize(&bytes)
-            .map_err(|e| format(format!("{e} (the file has {} bytes)", bytes.len())))?;
-        // PyTorch counts batches in an integer that takes no part in the mathematics.
-        let found: Vec<(String, TensorView<'_>)> =
-            file.tensors().into_iter().filter(|(name, _)| !name.ends_with("num_batches_tracked")).collect();
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| {
+            let unknown = || format!("{e} (the file has {} bytes)", bytes.len());
+            let problem = format::describe(&bytes).unwrap_or_else(unknown);
+            Error::Format { path: path.to_owned(), problem }
+        })?;
         let weights = |problem: String| Error::Weights {
             path: path.to_owned(),
             architecture: architecture.to_owned(),
             problem,
         };
-        let expected: Vec<&Tensor> =
-            network.parameters().tensors().iter().chain(network.state().tensors()).collect();
-        let pairs = pair::pair(&expected, &found, matching).map_err(&weights)?;
-        let mut values = pairs.into_iter();
+        let tensors = file.tensors();
+        let tensors: Vec<&(String, TensorView<'_>)> =
+            tensors.iter().filter(|(name, view)| !is_counter(name) && !view.shape().contains(&0)).collect();
+        let found: Vec<Found<'_>> =
+            tensors.iter().map(|(name, view)| Found { name, shape: view.shape() }).collect();
+        let with_state = !(import.statistics_optional && found.iter().all(|one| !is_statistic(one.name)));
+        let state = if with_state { network.state().tensors() } else { &[] };
+        let expected: Vec<&Tensor> = network.parameters().tensors().iter().chain(state).collect();
+        let (partners, matched) =
+            pair::pair(&expected, &found, import.matching, &import.renames).map_err(&weights)?;
+        let mut rest = partners.iter();
         let mut fill = |table: &Table| -> Result<Vec<f64>, Error> {
             let mut flat = Vec::with_capacity(table.len());
-            for view in values.by_ref().take(table.tensors().len()) {
-                decode(&found[view].1, &mut flat)
-                    .map_err(|problem| weights(format!("tensor `{}` {problem}", found[view].0)))?;
+            for (name, view) in rest.by_ref().take(table.tensors().len()).map(|&i| tensors[i]) {
+                decode(view, &mut flat).map_err(|problem| weights(format!("tensor `{name}` {problem}")))?;
             }
             Ok(flat)
         };
-        Ok(Self { parameters: fill(network.parameters())?, state: fill(network.state())? })
+        let parameters = fill(network.parameters())?;
+        let state = if with_state { fill(network.state())? } else { network.state().initial(0) };
+        let pair = |(tensor, &partner): (&&Tensor, &usize)| Pair {
+            file: found[partner].name.to_owned(),
+            network: tensor.name.clone(),
+        };
+        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let pairs = expected.iter().zip(&partners).map(pair).collect();
+        Ok(Imported { weights: Self { parameters, state }, origin: Origin { sha256, matched, pairs } })
+    }
+
+    /// Whether an initialization of `network` could have drawn these parameters: those that begin as constants are these constants,
+    /// and those that begin uniform within a bound keep within it.
+    pub fn can_be_initial<B: Backend>(&self, network: &Network<B>) -> bool {
+        // A bound that was rounded to a half-precision format may have grown by this factor.
+        const ROUNDING: f64 = 1.0 + 1.0 / 256.0;
+        network.parameters().tensors().iter().all(|tensor| {
+            let values = &self.parameters[tensor.range()];
+            match tensor.init {
+                Init::Constant(constant) => values.iter().all(|x| (x - constant).abs() <= 0.0),
+                Init::Uniform(bound) => values.iter().all(|x| x.abs() <= bound * ROUNDING),
+                Init::Normal(_) => true,
+            }
+        })
     }
 
     /// The bytes of a safetensors file with these weights in `f64`, which holds both precisions exactly, or in `f32`.
@@ -104,6 +199,15 @@ impl Weights {
     }
 }
 
+/// Whether a tensor counts what PyTorch has done, which takes no part in the mathematics.
+fn is_counter(name: &str) -> bool {
+    matches!(name.rsplit('.').next(), Some("num_batches_tracked" | "n_averaged"))
+}
+
+fn is_statistic(name: &str) -> bool {
+    matches!(name.rsplit('.').next(), Some("running_mean" | "running_var"))
+}
+
 /// The file's bytes, unless it is far larger than the weights of `network` can be.
 fn read_bounded<B: Backend>(path: &Path, network: &Network<B>) -> Result<Vec<u8>, Error> {
     let read = |source| Error::Read { path: path.to_owned(), source };
@@ -111,7 +215,10 @@ fn read_bounded<B: Backend>(path: &Path, network: &Network<B>) -> Result<Vec<u8>
     let elements = network.parameters().len() + network.state().len();
     let limit = 16 * elements as u64 + (64 << 20);
     if size > limit {
-        let problem = format!("it has {size} bytes; the weights of this network need at most {limit}");
+        let mut head = Vec::new();
+        File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head)).map_err(read)?;
+        let unknown = || format!("it has {size} bytes; the weights of this network need at most {limit}");
+        let problem = format::describe(&head).unwrap_or_else(unknown);
         return Err(Error::Format { path: path.to_owned(), problem });
     }
     std::fs::read(path).map_err(read)
@@ -132,13 +239,9 @@ fn decode(view: &TensorView<'_>, flat: &mut Vec<f64>) -> Result<(), String> {
     match view.dtype() {
         Dtype::F32 => flat.extend(data.as_chunks().0.iter().map(|&b| f64::from(f32::from_le_bytes(b)))),
         Dtype::F64 => flat.extend(data.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b))),
-        Dtype::BF16 => flat.extend(
-            data.as_chunks()
-                .0
-                .iter()
-                .map(|&b| f64::from(f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16))),
-        ),
-        other => return Err(format!("has the type {other:?}; F32, F64 or BF16 is expected")),
+        Dtype::F16 => flat.extend(data.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f64())),
+        Dtype::BF16 => flat.extend(data.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b).to_f64())),
+        other => return Err(format!("has the type {other:?}; F64, F32, F16 or BF16 is expected")),
     }
     match flat[start..].iter().position(|x| !x.is_finite()) {
         Some(i) => Err(format!("holds {} at element {i}; weights must be finite", flat[start + i])),

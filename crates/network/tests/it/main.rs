@@ -23,3 +23,4 @@ mod tapes;
 mod threads;
 mod tiny;
 mod weights;
+mod weights_import;

@@ -1,0 +1,95 @@
+//! Weights from files, by the flags that say how: read, paired, and doubted where they look wrong.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use sharpness_experiments::config::{BnMode, RunConfig};
+use sharpness_experiments::measures::Measurement;
+use sharpness_experiments::network::backend::Backend;
+use sharpness_experiments::network::{Import, Imported, Match, Network, Origin, Pair, Rename, Weights};
+use sharpness_experiments::store::RunLayout;
+
+use crate::args::WeightsArgs;
+use crate::output::{note, percent};
+
+/// A file of pairs is read no further than this.
+const MOST_RENAME_BYTES: u64 = 1 << 20;
+
+impl WeightsArgs {
+    /// The file with the weights.
+    pub(crate) fn path(&self) -> PathBuf {
+        let of_run = |run: &PathBuf| {
+            let layout = RunLayout::new(run);
+            if self.between_iterates { layout.checkpoint() } else { layout.weights() }
+        };
+        let of_run = || self.run.as_ref().map(of_run);
+        self.weights.clone().or_else(of_run).unwrap_or_default()
+    }
+
+    /// Reads the weights, and notes which tensors were paired if their names are not the network's.
+    ///
+    /// # Errors
+    /// A file that cannot be read, that does not fit the network, or that leaves open which tensor is which.
+    pub(crate) fn import<B: Backend>(&self, network: &Network<B>, config: &RunConfig) -> Result<Imported> {
+        let mut renames = self.rename.clone();
+        renames.extend(self.renames_of_file()?);
+        let matching = self.r#match.unwrap_or_default();
+        let import = Import { matching, renames, statistics_optional: config.measure.bn == BnMode::Batch };
+        let imported = Weights::import(&self.path(), network, &import, config.model.arch.name())?;
+        if let Some(text) = pairs_text(&imported.origin) {
+            note(&text);
+        }
+        Ok(imported)
+    }
+
+    fn renames_of_file(&self) -> Result<Vec<Rename>> {
+        let Some(path) = &self.rename_file else { return Ok(Vec::new()) };
+        let failed = || format!("cannot read {}", path.display());
+        let metadata = std::fs::metadata(path).with_context(failed)?;
+        if !metadata.is_file() || metadata.len() > MOST_RENAME_BYTES {
+            bail!("{} must be a regular file of at most {MOST_RENAME_BYTES} bytes", path.display());
+        }
+        let text = std::fs::read_to_string(path).with_context(failed)?;
+        Rename::parse_lines(&text).map_err(|problem| anyhow::anyhow!("{}, {problem}", path.display()))
+    }
+
+    /// A reason to doubt that foreign weights are where they belong: a trained network that guesses.
+    pub(crate) fn doubt<B: Backend>(
+        &self,
+        network: &Network<B>,
+        weights: &Weights,
+        measured: &Measurement,
+        classes: usize,
+    ) -> Option<String> {
+        let is_foreign = self.weights.is_some();
+        if !is_foreign || !measured.is_near_chance(classes) || weights.can_be_initial(network) {
+            return None;
+        }
+        Some(format!(
+            "accuracy {} is near chance ({}), and these weights are not an initialization by this program: \
+             they may be another initialization, tensors may be paired wrongly, or the training may have used other data \
+             (--dataset, --standardize)",
+            percent(measured.accuracy),
+            percent(1.0 / classes as f64)
+        ))
+    }
+}
+
+/// Which tensors were paired, if it is not plain from their names.
+fn pairs_text(origin: &Origin) -> Option<String> {
+    let prefix = |pair: &Pair| pair.file.strip_suffix(&pair.network).map(str::to_owned);
+    let first = origin.pairs.first().and_then(prefix);
+    let count = origin.pairs.len();
+    if let Some(first) =
+        first.filter(|first| origin.pairs.iter().all(|pair| prefix(pair).as_ref() == Some(first)))
+    {
+        return (!first.is_empty())
+            .then(|| format!("paired {count} tensors by name, without the prefix `{first}`"));
+    }
+    let how = match origin.matched {
+        Match::Name => "by name",
+        Match::Order => "by shape and number",
+    };
+    let pairs = origin.pairs.iter().map(|pair| format!("\n  {} -> {}", pair.file, pair.network));
+    Some(format!("paired {count} tensors {how}:{}", pairs.collect::<String>()))
+}
