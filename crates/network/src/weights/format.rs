@@ -3,13 +3,13 @@
 const CONVERT: &str =
     "convert it in Python: safetensors.torch.save_file(model.state_dict(), 'model.safetensors')";
 const DOWNLOAD: &str =
-    "it comes in place of a file that needs a login or has moved; download the file itself";
+    "servers send one for a file that needs a login or has moved; download the file itself";
 
 /// Each beginning that is known, in lower case, with what it is of and what to do.
 const KNOWN: [(&[u8], &str, &str); 13] = [
     (
         b"version https://git-lfs",
-        "a Git LFS pointer, which stands for the file",
+        "a Git LFS pointer in place of the file",
         "get the file itself with `git lfs pull`",
     ),
     (b"<!doctype html", "an HTML page", DOWNLOAD),

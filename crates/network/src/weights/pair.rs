@@ -286,11 +286,15 @@ fn differences(expected: &[&Tensor], named: &[Named<'_>], matching: Match) -> St
         _ if lacks_statistics_alone => {
             "batch norm's running statistics are missing; --bn batch measures without them"
         }
+        _ if named.len() != expected.len() => {
+            "each tensor of the network needs one of the file, and none may be left over; check --arch and its options"
+        }
         Match::Name => {
             "state the pairs with --rename FILE_NAME=NETWORK_NAME, or pair the rest by shape and number with --match order"
         }
         Match::Order => {
-            "no order pairs these, because shapes or numbers of tensors differ; check --arch and its options"
+            "modules differ in number or in the shapes of their tensors, so no order pairs them; check --arch and its options, \
+             or state the pairs with --rename FILE_NAME=NETWORK_NAME"
         }
     };
     format!(

@@ -28,6 +28,10 @@ fn full_vgg() -> Net {
     network(&Model::new(Architecture::Vgg11), Shape::new(3, 32, 32))
 }
 
+fn fixup() -> Net {
+    network(&Model::new(Architecture::FixupResnet20), Shape::new(3, 32, 32))
+}
+
 /// A perceptron whose hidden layers have equal shapes.
 fn mlp(layers: usize) -> Net {
     network(&Model { hidden: vec![64; layers], ..Model::new(Architecture::Mlp) }, Shape::new(1, 8, 8))
@@ -129,7 +133,7 @@ fn prefixes_of_wrappers_and_common_ones_do_not_matter() {
         "backbone.encoder.",
         "net_",
     ] {
-        for network in [vgg(), mlp(3), cnn_bn()] {
+        for network in [vgg(), mlp(3), cnn_bn(), fixup()] {
             let imported = import(&network, |name| format!("{prefix}{name}"), &Import::default());
             assert_eq!(imported.map(|one| one.origin.matched), Ok(Match::Name), "prefix {prefix}");
         }
@@ -160,6 +164,10 @@ fn equal_shapes_pair_by_the_numbers_in_their_names() {
     let torchvision =
         |name: &str| name.replace("classifier.2.", "classifier.3.").replace("classifier.4.", "classifier.6.");
     import(&full_vgg(), torchvision, &order).expect("features and classifier have biases of equal shapes");
+    let vgg_bn = network(&Model::new(Architecture::Vgg11Bn), Shape::new(3, 32, 32));
+    import(&vgg_bn, torchvision, &order).expect("batch norm in between");
+    let stages = |name: &str| name.replace("layer", "stage").replace("conv", "c");
+    import(&fixup(), stages, &order).expect("numbers of stages, blocks and layers");
     let counted = |module: &str| match layer_of_vgg(module) {
         layer @ 0..8 => format!("conv{}", layer + 1),
         layer => format!("a{}", layer - 8),
@@ -318,6 +326,9 @@ fn running_statistics_may_be_missing_where_they_are_not_used() {
     let all = tensors(&network, &weights, |name| Some(name.to_owned()));
     assert!(import_raw(&network, &all, &optional).expect("all").weights == weights, "present ones are read");
     let some = tensors(&network, &weights, |name| (!name.contains("1.running")).then(|| name.to_owned()));
+    let one_more = [all.as_slice(), &[("ema".to_owned(), Dtype::F64, vec![1], vec![0; 8])]].concat();
+    let text = import_raw(&network, &one_more, &optional).expect_err("a tensor too many").to_string();
+    assert!(text.contains("expected: ema [1]") && !text.contains("--match"), "no pairing helps: {text}");
     import_raw(&network, &some, &optional).expect_err("one layer without statistics is a damaged file");
 }
 
