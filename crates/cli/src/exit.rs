@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use sharpness_experiments::Report;
 use sharpness_experiments::measures::Measurement;
 use sharpness_experiments::training::Outcome;
+use sharpness_experiments::{Error, Report};
 
 /// What a command came to; its number is the program's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(crate) enum Exit {
     Done = 0,
     /// Data, weights, files or the machine did not allow it.
     Failed = 1,
-    /// The command line does not make sense.
+    /// The command line, a configuration or a recipe does not make sense.
     Usage = 2,
     /// The loss of a training run became infinite or undefined.
     Diverged = 3,
@@ -30,7 +30,7 @@ pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    done
   1    data, weights, files or the machine did not allow it
-  2    the command line does not make sense
+  2    the command line, a configuration or a recipe does not make sense
   3    the training run diverged
   4    training ended without reaching the target accuracy
   5    an eigenvalue was not found to the asked tolerance
@@ -74,7 +74,8 @@ pub(crate) fn of_report(report: &Report) -> Exit {
 
 /// The exit code of an error.
 pub(crate) fn of_error(error: &anyhow::Error) -> Exit {
-    if error.is::<Usage>() { Exit::Usage } else { Exit::Failed }
+    let is_usage = error.is::<Usage>() || error.downcast_ref().is_some_and(Error::is_usage);
+    if is_usage { Exit::Usage } else { Exit::Failed }
 }
 
 /// An error and its causes on one line, without what an outer message says already.

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use sharpness_experiments::config::{BnMode, RunConfig};
 use sharpness_experiments::measures::Measurement;
 use sharpness_experiments::network::backend::Backend;
+use sharpness_experiments::network::files;
 use sharpness_experiments::network::{Import, Imported, Match, Network, Origin, Pair, Rename, Weights};
 use sharpness_experiments::store::RunLayout;
 
@@ -44,12 +45,8 @@ impl WeightsArgs {
 
     fn renames_of_file(&self) -> Result<Vec<Rename>> {
         let Some(path) = &self.rename_file else { return Ok(Vec::new()) };
-        let failed = || format!("cannot read {}", path.display());
-        let metadata = std::fs::metadata(path).with_context(failed)?;
-        if !metadata.is_file() || metadata.len() > MOST_RENAME_BYTES {
-            bail!("{} must be a regular file of at most {MOST_RENAME_BYTES} bytes", path.display());
-        }
-        let text = std::fs::read_to_string(path).with_context(failed)?;
+        let text = files::read_text(path, MOST_RENAME_BYTES)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         Rename::parse_lines(&text).map_err(|problem| anyhow::anyhow!("{}, {problem}", path.display()))
     }
 

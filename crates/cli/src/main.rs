@@ -25,14 +25,17 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(message) => {
-            let is_help = message.exit_code() == 0;
-            let exit = if is_help { Exit::Done } else { Exit::Usage };
-            return if message.print().is_ok() { exit } else { Exit::Failed }.into();
+            if message.exit_code() == 0 {
+                return if message.print().is_ok() { Exit::Done } else { Exit::Failed }.into();
+            }
+            // It quotes what was typed, or what the shell made of it.
+            let text = message.to_string();
+            output::error(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
+            return Exit::Usage.into();
         }
     };
     let exit = commands::run(cli).unwrap_or_else(|error| {
-        let red = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Red.into()));
-        output::note(&format!("{red}error:{red:#} {}", exit::message(&error)));
+        output::error(&exit::message(&error));
         exit::of_error(&error)
     });
     exit.into()

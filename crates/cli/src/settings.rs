@@ -1,22 +1,25 @@
 //! From flags and files to a configuration that is complete and in range: defaults, then the file, then the flags.
 
 use anyhow::Result;
-use sharpness_experiments::Error;
 use sharpness_experiments::config::{
     BnStats, ConfigFile, DataConfig, MeasureConfig, RunConfig, SamConfig, TrainingConfig,
 };
+use sharpness_experiments::data::Dataset;
 use sharpness_experiments::network::models::Model;
+use sharpness_experiments::{Error, trained_examples};
 
 use crate::args::{DataArgs, EngineArgs, MeasureArgs, ModelArgs, TrainingArgs};
 use crate::exit::Usage;
 use crate::output::count;
 
 /// The flags of the keys of a configuration.
-const FLAGS: [(&str, &str); 25] = [
+const FLAGS: [(&str, &str); 27] = [
     ("seed", "--seed"),
     ("data.train_examples", "--train-examples"),
     ("data.seed", "--data-seed"),
-    ("model", "--hidden"),
+    ("model.hidden", "--hidden"),
+    ("model.dropout", "--dropout"),
+    ("model.width_divisor", "--width-divisor"),
     ("training.learning_rate", "--lr"),
     ("training.batch_size", "--batch-size"),
     ("training.micro_batch_size", "--micro-batch-size"),
@@ -40,7 +43,7 @@ const FLAGS: [(&str, &str); 25] = [
     ("model.arch", "--arch"),
 ];
 /// More threads than this are a mistake on any machine.
-const MOST_THREADS: usize = 1024;
+pub(crate) const MOST_THREADS: usize = 1024;
 
 /// Sets a value that a flag was given for.
 fn set<T: Clone>(to: &mut T, given: Option<&T>) {
@@ -164,14 +167,32 @@ pub(crate) fn fit_micro_batch(training: &mut TrainingConfig, flag: Option<usize>
     Ok(())
 }
 
-/// Refuses a configuration with a value out of range, for a training set of `train_examples`.
+/// Refuses a configuration with a value out of range, or that `dataset` does not allow.
 ///
 /// # Errors
 /// The first such value, with the flag that sets it and its place in the file, if it is there.
-pub(crate) fn check(config: &RunConfig, train_examples: usize, file: Option<&ConfigFile>) -> Result<()> {
-    let (key, problem) = match config.validate(train_examples) {
-        Err(Error::Config { key, problem }) => (key, problem),
-        other => return Ok(other?),
+pub(crate) fn check(config: &RunConfig, dataset: &Dataset, file: Option<&ConfigFile>) -> Result<()> {
+    config.validate(dataset.train().len()).map_err(|error| named(error, file))?;
+    trained_examples(config, dataset).map_err(|error| named(error, file))?;
+    Ok(())
+}
+
+/// Refuses a network that cannot be built, or not for the images of its data set.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_model(config: &RunConfig) -> Result<()> {
+    config.validate_model().map(drop).map_err(|error| named(error, None))
+}
+
+/// An error of a setting, with the flag that sets it and its place in the file, if it is there.
+fn named(error: Error, file: Option<&ConfigFile>) -> anyhow::Error {
+    let (key, problem) = match error {
+        Error::Config { key, problem } => (key, problem),
+        error @ Error::SubsetTooLarge { .. } => {
+            ("data.train_examples".to_owned(), format!("is too large: {error}"))
+        }
+        error => return error.into(),
     };
     let flag = FLAGS.iter().find(|(of, _)| **of == *key);
     let name = flag.map_or(key.as_str(), |(_, flag)| flag);
@@ -179,7 +200,7 @@ pub(crate) fn check(config: &RunConfig, train_examples: usize, file: Option<&Con
         Some(place) => format!("{name} ({key} in {place})"),
         None => name.to_owned(),
     };
-    Err(Usage::new(format!("{name} {problem}")).into())
+    Usage::new(format!("{name} {problem}")).into()
 }
 
 /// Refuses several numbers of examples where one is measured.
@@ -206,16 +227,16 @@ pub(crate) fn fit_examples(
     measure: &mut MeasureConfig,
     available: usize,
     is_asked_for: bool,
+    file: Option<&ConfigFile>,
 ) -> Result<Option<String>> {
     if measure.examples <= available {
         return Ok(None);
     }
     if is_asked_for {
         let asked = measure.examples;
-        let message = format!(
-            "--examples must be at most {available}, the training examples that there are, got {asked}"
-        );
-        return Err(Usage::new(message).into());
+        let problem =
+            format!("must be at most {available}, the training examples that there are, got {asked}");
+        return Err(named(Error::Config { key: "measure.examples".to_owned(), problem }, file));
     }
     measure.examples = available;
     Ok(Some(format!("measuring on all {} training examples", count(available))))

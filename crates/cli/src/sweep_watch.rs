@@ -15,7 +15,7 @@ use sharpness_experiments::training::{EpochMetrics, Observer, Outcome, StepRepor
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::measuring::message;
-use crate::output::{duration, note, percent, significant};
+use crate::output::{duration, escaped, note, percent, significant};
 
 /// How the line of a run looks, and that of all.
 const RUN: &str = "  {wide_msg}";
@@ -224,7 +224,7 @@ struct RunWatch<'a> {
 impl RunWatch<'_> {
     fn show(&mut self, text: impl FnOnce() -> String) {
         if let Some(bar) = self.bar.as_ref().filter(|_| self.shown.elapsed() >= REFRESH) {
-            bar.set_message(format!("{}: {}", self.name, text()));
+            bar.set_message(escaped(&format!("{}: {}", self.name, text())));
             self.shown = Instant::now();
         }
     }

@@ -314,6 +314,20 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Whether what was asked for cannot be done on any machine: a setting, a configuration or a recipe is wrong.
+    pub const fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::File { .. }
+                | Self::UnknownName { .. }
+                | Self::SubsetTooLarge { .. }
+                | Self::EmptySubset
+                | Self::Config { .. }
+                | Self::MeasureSetting { .. }
+                | Self::NothingToFetch { .. }
+        )
+    }
 }
 
 fn gibibytes(bytes: usize) -> String {

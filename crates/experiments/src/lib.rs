@@ -1,6 +1,7 @@
 //! Data sets, optimizers, training, measures and runs.
 
 pub mod bench;
+mod characters;
 pub mod claims;
 pub mod config;
 pub mod data;
@@ -16,6 +17,7 @@ pub mod store;
 pub mod sweep;
 pub mod training;
 
+pub use characters::is_unprintable;
 pub use error::{Error, Result};
 pub use report::{Completion, Report, check_training_memory, complete_run, measure_run};
 pub use run::{

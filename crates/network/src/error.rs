@@ -16,6 +16,14 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// An option of an architecture is out of its range, or not for this architecture.
+    #[error("{option} {problem}")]
+    Option {
+        /// The field of [`Model`](crate::models::Model).
+        option: &'static str,
+        /// What it must be, and what it is.
+        problem: String,
+    },
     /// An architecture cannot be built as asked.
     #[error("{0}")]
     Architecture(String),

@@ -3,6 +3,7 @@
 pub mod backend;
 mod cpu;
 mod error;
+pub mod files;
 mod graph;
 mod linearization;
 pub mod models;

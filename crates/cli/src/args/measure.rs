@@ -72,9 +72,9 @@ impl FromStr for ExampleCounts {
     fn from_str(text: &str) -> Result<Self, String> {
         let count = |part: &str| match part.trim() {
             "all" => Ok(usize::MAX),
-            part => part
-                .parse()
-                .map_err(|_| format!("'{part}' is no number of examples; write 5000, all, or 1000,5000,all")),
+            part => part.parse().ok().filter(|count| *count > 0).ok_or_else(|| {
+                format!("'{part}' is not a number of examples; write 5000, all, or 1000,5000,all")
+            }),
         };
         text.split(',').map(count).collect::<Result<_, _>>().map(Self)
     }

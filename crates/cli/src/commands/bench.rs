@@ -109,10 +109,10 @@ pub(super) fn run(command: &BenchCommand) -> Result<Exit> {
     let tasks = command.tasks()?;
     let mut config = command.config()?;
     let dataset = command.dataset(&config)?;
-    check(&config, dataset.train().len(), None)?;
+    check(&config, &dataset, None)?;
     let available = config.data.train_examples.unwrap_or(dataset.train().len());
     if let Some(text) =
-        fit_examples(&mut config.measure, available, command.measure.asked_examples().is_some())?
+        fit_examples(&mut config.measure, available, command.measure.asked_examples().is_some(), None)?
     {
         note(&text);
     }

@@ -11,7 +11,7 @@ use sharpness_experiments::claims::{
 
 use super::runs::Choice;
 use crate::exit::{EXIT_CODES, Exit};
-use crate::output::{Align, Table, plural, print, print_json, significant};
+use crate::output::{Align, Style, Table, plural, print, print_json, significant, styled};
 
 /// Which runs are judged.
 #[derive(Args, Debug)]
@@ -78,11 +78,10 @@ pub(super) fn judged(cells: Option<&[Cell]>) -> Result<Vec<Both>> {
 }
 
 fn text(all: &[Both]) -> String {
-    let bold = anstyle::Style::new().bold();
     let mut text = String::new();
     for Both { section, sentence, runs, published } in all {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{bold}{section}{bold:#}  {sentence}");
+        let _ = writeln!(text, "{}  {sentence}", styled(Style::Bold, section));
         for (who, judgement) in [("these runs", runs.as_ref()), ("published", Some(published))] {
             let Some(Judgement { verdict, data, conditions, .. }) = judgement else { continue };
             let data = data.as_ref().map_or_else(String::new, |data| format!(" ({data})"));
@@ -142,13 +141,12 @@ fn predictions_text(predictions: &[Prediction]) -> String {
 }
 
 fn verdict_text(verdict: Verdict, conditions: &[Condition]) -> String {
-    let color = match verdict {
-        Verdict::Holds => anstyle::AnsiColor::Green,
-        Verdict::DoesNotHold => anstyle::AnsiColor::Red,
-        Verdict::NotEnoughRuns { .. } => anstyle::AnsiColor::Yellow,
+    let style = match verdict {
+        Verdict::Holds => Style::Green,
+        Verdict::DoesNotHold => Style::Red,
+        Verdict::NotEnoughRuns { .. } => Style::Yellow,
     };
-    let style = anstyle::Style::new().bold().fg_color(Some(color.into()));
-    format!("{style}{}{style:#}", verdict_words(verdict, conditions))
+    styled(style, &verdict_words(verdict, conditions))
 }
 
 /// A verdict in words.

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use sharpness_experiments::data::fetch::{self, Progress as Download};
+use sharpness_experiments::data::fetch::{self, FetchedFile, Progress as Download};
 use sharpness_experiments::data::{
     Dataset, DatasetName, Established, Found, Locations, Verification, default_cache_dir,
 };
@@ -74,6 +74,25 @@ struct FetchCommand {
     /// Put the data set under this directory [default: the user's cache, where it is found again]
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// A data set that is in the cache now.
+#[derive(Serialize)]
+struct Fetched {
+    name: DatasetName,
+    files: Vec<FetchedEntry>,
+}
+
+/// One of its files.
+#[derive(Serialize)]
+struct FetchedEntry {
+    path: String,
+    /// Whether it was there before.
+    was_present: bool,
 }
 
 /// A data set of a list.
@@ -209,9 +228,6 @@ fn established(established: Established) -> &'static str {
 
 fn fetch(command: &FetchCommand) -> Result<Exit> {
     let name = command.name;
-    if name == DatasetName::Digits {
-        bail!("the data set 'digits' is part of the program and needs no download");
-    }
     let cache_dir = command.cache_dir.clone().or_else(default_cache_dir).context(
         "there is no cache directory, because the user has no home directory; name one with --cache-dir DIR",
     )?;
@@ -223,11 +239,18 @@ fn fetch(command: &FetchCommand) -> Result<Exit> {
     };
     let fetched = fetch::fetch(name, command.base_url.as_deref(), &cache_dir, &mut progress);
     drop(bar);
+    let entry =
+        |FetchedFile { path, was_present }| FetchedEntry { path: path.display().to_string(), was_present };
+    let files: Vec<FetchedEntry> = fetched?.into_iter().map(entry).collect();
+    if command.json {
+        print_json(&Fetched { name, files })?;
+        return Ok(Exit::Done);
+    }
     let mut text = String::new();
-    for file in fetched? {
-        let what = if file.was_present { "was there" } else { "downloaded" };
+    for FetchedEntry { path, was_present } in files {
+        let what = if was_present { "was there" } else { "downloaded" };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{what}  {}", file.path.display());
+        let _ = writeln!(text, "{what}  {path}");
     }
     let _ = match &command.cache_dir {
         Some(folder) => writeln!(text, "use it with: --dataset {name} --data-dir {}", folder.display()),

@@ -1,13 +1,15 @@
 //! `sharpness figure`: draws what a recipe asks for from the runs that are done.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
+use serde::Serialize;
 use sharpness_experiments::Error;
 use sharpness_experiments::data::{Dataset, Locations};
-use sharpness_experiments::figures::Figure;
-use sharpness_experiments::measures::{MeasureProgress, default_memory_bytes};
+use sharpness_experiments::figures::{Figure, Line};
+use sharpness_experiments::measures::{MeasureProgress, SubsetSize, default_memory_bytes};
 use sharpness_experiments::store::RunStore;
 use sharpness_experiments::sweep::{CompareExamples, Plan};
 
@@ -15,7 +17,7 @@ use crate::args::ExampleCounts;
 use crate::exit::{EXIT_CODES, Exit};
 use crate::interrupt::Interrupt;
 use crate::measuring::{TEMPLATE, message};
-use crate::output::{Progress, line, note, print};
+use crate::output::{Progress, line, note, print, print_json};
 
 /// A recipe with a figure, and where its runs are.
 #[derive(Args, Debug)]
@@ -38,6 +40,42 @@ pub(super) struct FigureCommand {
     /// Look for data sets in this directory too
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// A figure that was drawn, for programs: its files, and every number in it.
+#[derive(Serialize)]
+pub(super) struct Drawn {
+    pub(super) figure: String,
+    pub(super) caption: String,
+    runs_done: usize,
+    runs_planned: usize,
+    pub(super) files: Vec<String>,
+    /// The names of the rows of panels, which lines name by their index.
+    panels: Vec<String>,
+    lines: Vec<Line>,
+    /// λ_max on several numbers of examples, by the names of the runs for which it is known.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    subset_sizes: BTreeMap<String, Vec<SubsetSize>>,
+}
+
+impl Drawn {
+    /// The figure `name`, which was written to `files`.
+    pub(super) fn new(name: &str, figure: &Figure, files: &[PathBuf]) -> Self {
+        Self {
+            figure: name.to_owned(),
+            caption: figure.caption(),
+            runs_done: figure.reports.len(),
+            runs_planned: figure.planned,
+            files: files.iter().map(|file| file.display().to_string()).collect(),
+            panels: figure.panels.clone(),
+            lines: figure.lines.clone(),
+            subset_sizes: figure.subset_sizes.clone(),
+        }
+    }
 }
 
 /// Numbers of examples to compare.
@@ -79,7 +117,8 @@ pub(super) fn run(command: &FigureCommand) -> Result<Exit> {
     let store = RunStore::new(&command.store);
     let locations = Locations::of_process(command.data_dir.clone());
     command.examples.compare(&plan, &store, &locations, &interrupt)?;
-    let figure = Figure::new(&plan, &store)?;
+    let figure =
+        Figure::new(&plan, &store).with_context(|| format!("cannot draw {}", command.recipe.display()))?;
     figure.damaged.iter().for_each(|damage| note(damage));
     let name = command.recipe.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let files = figure.write(&command.out, &name)?;
@@ -90,11 +129,16 @@ pub(super) fn run(command: &FigureCommand) -> Result<Exit> {
             figure.planned
         ));
     }
-    let mut text = String::new();
-    line(&mut text, "figure", &figure.caption());
-    for file in files {
-        line(&mut text, "", &file.display().to_string());
+    let drawn = Drawn::new(&name, &figure, &files);
+    if command.json {
+        print_json(&drawn)?;
+    } else {
+        let mut text = String::new();
+        line(&mut text, "figure", &drawn.caption);
+        for file in &drawn.files {
+            line(&mut text, "", file);
+        }
+        print(&text)?;
     }
-    print(&text)?;
     Ok(if interrupt.is_raised() { Exit::Interrupted } else { Exit::Done })
 }

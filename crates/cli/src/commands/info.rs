@@ -5,15 +5,17 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
+use sharpness_experiments::config::RunConfig;
 use sharpness_experiments::data::DatasetName;
 use sharpness_experiments::network::backend::{Loss, Method, Shape};
-use sharpness_experiments::network::models::{Architecture, Model};
+use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::network::op::TapeKind;
 use sharpness_experiments::network::{Cpu, Network};
 
 use crate::args::{ModelArgs, architecture_parser};
 use crate::exit::Exit;
 use crate::output::{Align, Table, bytes, count, print, print_json, significant};
+use crate::settings::check_model;
 
 /// Examples of a batch whose memory is shared among them.
 const BATCH: usize = 100;
@@ -75,11 +77,12 @@ pub(super) fn run(command: &InfoCommand) -> Result<Exit> {
 
 fn facts(command: &InfoCommand) -> Result<Facts> {
     let dataset = command.dataset.unwrap_or(DatasetName::Cifar10);
-    let mut model = Model::new(command.arch);
-    command.model.apply(&mut model);
+    let mut config = RunConfig::new(dataset, command.arch);
+    command.model.apply(&mut config.model);
+    check_model(&config)?;
     let image = dataset.shape();
     let input = Shape::new(image.channels, image.height, image.width);
-    let graph = model.graph(input, dataset.classes())?;
+    let graph = config.model.graph(input, dataset.classes())?;
     let network = Network::new(Cpu::<f32>::new(Method::Auto), graph, Loss::SoftmaxCrossEntropy);
     let dimensions = |shape: Shape| [shape.channels, shape.height, shape.width];
     let layers = network.layers().into_iter().map(|layer| LayerFacts {

@@ -1,7 +1,5 @@
 //! `sharpness measure`: the curvature at weights that exist.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
@@ -53,7 +51,7 @@ struct Document {
     arch: Architecture,
     dataset: DatasetName,
     standardize: Standardization,
-    weights: PathBuf,
+    weights: String,
     /// Where its tensors went; none for the checkpoint of a run.
     #[serde(flatten)]
     origin: Option<Origin>,
@@ -91,10 +89,10 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
     let file = command.file()?;
     let mut config = command.config(file.as_ref())?;
     let dataset = Dataset::load(config.data.name, &Locations::of_process(command.data.data_dir.clone()))?;
-    check(&config, dataset.train().len(), file.as_ref())?;
+    check(&config, &dataset, file.as_ref())?;
     let available = config.data.train_examples.unwrap_or(dataset.train().len());
     if let Some(text) =
-        fit_examples(&mut config.measure, available, command.measure.asked_examples().is_some())?
+        fit_examples(&mut config.measure, available, command.measure.asked_examples().is_some(), None)?
     {
         note(&text);
     }
@@ -117,7 +115,7 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
         arch: config.model.arch,
         dataset: config.data.name,
         standardize: config.data.standardize,
-        weights: command.source.path(),
+        weights: command.source.path().display().to_string(),
         origin,
         warnings,
         seed: config.seed,
@@ -235,7 +233,7 @@ fn text(document: &Document) -> String {
     let mut text = String::new();
     let (arch, dataset) = (document.arch.name(), document.dataset);
     line(&mut text, "network", &format!("{arch} on {dataset} (standardize {})", document.standardize));
-    line(&mut text, "weights", &document.weights.display().to_string());
+    line(&mut text, "weights", &document.weights);
     for warning in &document.warnings {
         line(&mut text, "WARNING", warning);
     }

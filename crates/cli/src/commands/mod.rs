@@ -78,3 +78,27 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Completions(command)) => completions::run(&command),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    /// The commands without subcommands of their own, by their whole names.
+    fn leaves(name: &str, command: &clap::Command) -> Vec<(String, bool)> {
+        let further =
+            command.get_subcommands().map(|inner| leaves(&format!("{name} {}", inner.get_name()), inner));
+        let further: Vec<_> = further.flatten().collect();
+        let has_json = command.get_arguments().any(|argument| argument.get_long() == Some("json"));
+        if further.is_empty() { vec![(name.to_owned(), has_json)] } else { further }
+    }
+
+    #[test]
+    fn every_command_with_results_gives_them_to_programs() {
+        let all = leaves("sharpness", &Cli::command());
+        assert!(all.len() > 15, "the tree is walked: {all:?}");
+        let without = all.iter().filter(|(_, has_json)| !has_json).map(|(name, _)| name.as_str());
+        assert_eq!(without.collect::<Vec<_>>(), ["sharpness completions"], "a script has no numbers");
+    }
+}

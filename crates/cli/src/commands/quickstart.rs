@@ -29,7 +29,7 @@ pub(super) fn run() -> Result<Exit> {
     config.training.batch_size = 32;
     fit_micro_batch(&mut config.training, None)?;
     config.measure.rtol = 1e-6;
-    fit_examples(&mut config.measure, dataset.train().len(), false)?;
+    fit_examples(&mut config.measure, dataset.train().len(), false, None)?;
     let interrupt = Interrupt::listen()?;
     let data = Standardized::new(dataset, config.data.standardize);
     let mut watch = Watch::new(&interrupt, &config);

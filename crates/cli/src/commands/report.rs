@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use serde::Serialize;
 use sharpness_experiments::claims::{Cell, Prediction};
 use sharpness_experiments::figures::Figure;
 use sharpness_experiments::reproduce::{PaperFigure, Scale};
 use sharpness_experiments::store::RunStore;
 use sharpness_experiments::sweep::Plan;
 
-use super::claims::judged;
+use super::claims::{Both, judged};
+use super::figure::Drawn;
 use super::runs::Choice;
 use crate::exit::{EXIT_CODES, Exit};
-use crate::output::{line, plural, print};
+use crate::output::{line, plural, print, print_json};
 use crate::page::{Page, PageFigure};
 use crate::program::Suggestion;
 
@@ -34,6 +36,20 @@ pub(super) struct ReportCommand {
     /// Its title
     #[arg(long, value_name = "TEXT", default_value = "How sharp are these minima, and does it matter?")]
     title: String,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is in the page, for programs.
+#[derive(Serialize)]
+struct Written {
+    file: String,
+    runs: usize,
+    findings: Vec<Both>,
+    predictions: Vec<Prediction>,
+    figures: Vec<Drawn>,
 }
 
 /// Writes the page.
@@ -41,16 +57,28 @@ pub(super) fn run(command: &ReportCommand) -> Result<Exit> {
     let reports = command.choice.reports()?;
     let cells = Cell::of_runs(&reports)?;
     let figures = command.figures()?;
+    let (findings, predictions) = (judged(Some(&cells))?, Prediction::of_cells(&cells));
     let page = Page {
         title: &command.title,
         figures: &figures,
-        findings: &judged(Some(&cells))?,
-        predictions: &Prediction::of_cells(&cells),
+        findings: &findings,
+        predictions: &predictions,
         reports: &reports,
         machine: &machine(),
         command: &command.again(),
     };
     sharpness_experiments::store::write_file(&command.out, page.html().as_bytes())?;
+    if command.json {
+        let drawn = figures.iter().map(|PageFigure { id, figure, .. }| Drawn::new(id, figure, &[]));
+        print_json(&Written {
+            file: command.out.display().to_string(),
+            runs: reports.len(),
+            findings,
+            predictions,
+            figures: drawn.collect(),
+        })?;
+        return Ok(Exit::Done);
+    }
     let mut text = String::new();
     line(
         &mut text,
@@ -103,7 +131,7 @@ fn commands(recipe: &Path, store: &Path) -> String {
     format!("{sweep}\n{figure}")
 }
 
-/// What the numbers were made by.
+/// What rendered the page. Runs do not record their machine.
 fn machine() -> Vec<(&'static str, String)> {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
@@ -111,8 +139,8 @@ fn machine() -> Vec<(&'static str, String)> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let set = sharpness_experiments::network::instruction_set().map_or("", |set| set.name());
     vec![
-        ("program", format!("sharpness {}", env!("CARGO_PKG_VERSION"))),
-        ("processor of this page", format!("{model}, {}, {set}", plural(cores, "core"))),
+        ("rendered by", format!("sharpness {}", env!("CARGO_PKG_VERSION"))),
+        ("rendered on", format!("{model}, {}, {set}", plural(cores, "core"))),
         ("system", format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
     ]
 }

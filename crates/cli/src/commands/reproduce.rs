@@ -10,7 +10,7 @@ use sharpness_experiments::figures::Figure;
 use sharpness_experiments::reproduce::{FIGURES, PaperFigure, Scale};
 use sharpness_experiments::sweep::Plan;
 
-use super::figure::ExamplesArg;
+use super::figure::{Drawn, ExamplesArg};
 use super::sweep::SweepArgs;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
@@ -29,7 +29,7 @@ Each scale of each figure is a recipe. Print it with --recipe, edit it, and run 
 Exit codes:
   0    all runs are done, and the figures drawn
   1    a run could not be made
-  2    the command line does not make sense
+  2    the command line or a recipe does not make sense
   130  stopped by Ctrl-C or a signal; all runs are saved";
 
 /// Figures of the paper.
@@ -103,15 +103,12 @@ impl ScaleName {
     }
 }
 
-/// A figure that was drawn, for programs.
+/// A figure at a scale, for programs.
 #[derive(Serialize)]
-struct Drawn {
-    figure: String,
+struct Reproduced {
     scale: &'static str,
-    caption: String,
-    runs_done: usize,
-    runs_planned: usize,
-    files: Vec<PathBuf>,
+    #[serde(flatten)]
+    drawn: Drawn,
 }
 
 /// Makes the runs and draws the figures.
@@ -163,28 +160,21 @@ impl ReproduceCommand {
         (1..=FIGURES).filter(|number| is_asked(*number)).filter_map(|n| PaperFigure::new(n, scale)).collect()
     }
 
-    fn draw(&self, figure: PaperFigure, plan: &Plan) -> Result<Drawn> {
+    fn draw(&self, figure: PaperFigure, plan: &Plan) -> Result<Reproduced> {
         let drawn = Figure::new(plan, &self.sweep.store())?;
         drawn.damaged.iter().for_each(|damage| note(damage));
         let name = figure.to_string();
         let files = drawn.write(&self.out, &name).with_context(|| format!("cannot draw {name}"))?;
-        Ok(Drawn {
-            caption: drawn.caption(),
-            runs_done: drawn.reports.len(),
-            runs_planned: drawn.planned,
-            scale: self.scale.scale().name(),
-            figure: name,
-            files,
-        })
+        Ok(Reproduced { scale: self.scale.scale().name(), drawn: Drawn::new(&name, &drawn, &files) })
     }
 }
 
-fn text(drawn: &[Drawn]) -> String {
+fn text(all: &[Reproduced]) -> String {
     let mut text = String::new();
-    for Drawn { figure, caption, files, .. } in drawn {
-        line(&mut text, figure, caption);
-        for file in files {
-            line(&mut text, "", &file.display().to_string());
+    for Reproduced { drawn, .. } in all {
+        line(&mut text, &drawn.figure, &drawn.caption);
+        for file in &drawn.files {
+            line(&mut text, "", file);
         }
     }
     text

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
 use serde_json::Value;
 use sharpness_experiments::Report;
 use sharpness_experiments::store::{RunStatus, RunStore, RunTable};
@@ -54,6 +55,9 @@ enum Action {
         /// The store
         #[arg(long, value_name = "DIR", default_value = "runs")]
         store: PathBuf,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
     },
     /// Write the runs that are done as a table, with all settings and results
     Export {
@@ -62,6 +66,9 @@ enum Action {
         /// The format
         #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Csv)]
         format: Format,
+        /// Print one JSON document, as --format json does
+        #[arg(long, conflicts_with = "format")]
+        json: bool,
     },
 }
 
@@ -75,6 +82,13 @@ pub(super) struct Choice {
     /// Only runs with this setting, as learning_rate=0.1; may be given several times
     #[arg(long = "where", value_name = "KEY=VALUE")]
     filters: Vec<String>,
+}
+
+/// Two runs, and the settings in which they differ, each with both values.
+#[derive(Serialize)]
+struct Compared<'a> {
+    settings: Vec<String>,
+    runs: [&'a Report; 2],
 }
 
 /// A run that is not done.
@@ -99,14 +113,17 @@ pub(super) fn run(command: RunsCommand) -> Result<Exit> {
             let report = done(&RunStore::new(store), &run)?;
             if json { print_json(&report)? } else { print(&report_text(&report))? }
         }
-        Action::Compare { runs, store } => {
+        Action::Compare { runs, store, json } => {
             let store = RunStore::new(store);
             let reports: Vec<Report> = runs.iter().map(|run| done(&store, run)).collect::<Result<_>>()?;
             if let [a, b] = &reports[..] {
-                print(&comparison(a, b)?)?;
+                let compared = Compared { settings: a.config.differences(&b.config)?, runs: [a, b] };
+                if json { print_json(&compared)? } else { print(&comparison(&compared))? }
             }
         }
-        Action::Export { choice, format } => export(&choice, format)?,
+        Action::Export { choice, format, json } => {
+            export(&choice, if json { Format::Json } else { format })?;
+        }
     }
     Ok(Exit::Done)
 }
@@ -221,12 +238,11 @@ fn done(store: &RunStore, start: &str) -> Result<Report> {
     }
 }
 
-fn comparison(a: &Report, b: &Report) -> Result<String> {
+fn comparison(Compared { settings, runs: [a, b] }: &Compared<'_>) -> String {
     let mut text = String::new();
     line(&mut text, "runs", &format!("{} and {}", a.id, b.id));
-    let differences = a.config.differences(&b.config)?;
-    line(&mut text, "settings", if differences.is_empty() { "the same" } else { "" });
-    for difference in differences {
+    line(&mut text, "settings", if settings.is_empty() { "the same" } else { "" });
+    for difference in settings {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {difference}");
     }
@@ -248,7 +264,7 @@ fn comparison(a: &Report, b: &Report) -> Result<String> {
         table.push([name.to_owned(), shown(a), shown(b), shown(difference)]);
     }
     let _ = write!(text, "\n{}", table.render());
-    Ok(text)
+    text
 }
 
 fn export(choice: &Choice, format: Format) -> Result<()> {

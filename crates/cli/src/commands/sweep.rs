@@ -18,6 +18,7 @@ use crate::exit::{Exit, SIGNALS, Usage};
 use crate::interrupt::Interrupt;
 use crate::output::{Align, Table, duration, line, note, plural, print, print_json};
 use crate::program::Suggestion;
+use crate::settings::MOST_THREADS;
 use crate::sweep_watch::{Counts, SweepWatch};
 
 /// More about recipes, for the help text.
@@ -42,7 +43,7 @@ run is done.
 Exit codes:
   0    all runs are done
   1    a run could not be made
-  2    the command line does not make sense
+  2    the command line or a recipe does not make sense
   130  stopped by Ctrl-C or a signal; all runs are saved";
 
 /// A recipe, and how its runs are made.
@@ -125,8 +126,9 @@ pub(super) fn run(command: &SweepCommand) -> Result<Exit> {
 impl SweepArgs {
     /// Checks the flags and starts the threads.
     pub(super) fn start(&self) -> Result<()> {
-        if self.jobs == 0 {
-            return Err(Usage::new("--jobs must be at least 1".to_owned()).into());
+        if !(1..=MOST_THREADS).contains(&self.jobs) {
+            let message = format!("--jobs must be from 1 to {MOST_THREADS}, got {}", self.jobs);
+            return Err(Usage::new(message).into());
         }
         EngineArgs { threads: self.threads, ..EngineArgs::default() }.start_threads()
     }

@@ -90,11 +90,11 @@ pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
     let file = command.file()?;
     let mut config = command.config(file.as_ref())?;
     let dataset = Dataset::load(config.data.name, &Locations::of_process(command.data.data_dir.clone()))?;
-    check(&config, dataset.train().len(), file.as_ref())?;
+    check(&config, &dataset, file.as_ref())?;
     let available = config.data.train_examples.unwrap_or(dataset.train().len());
     let is_asked_for = command.measure.asked_examples().is_some()
         || file.as_ref().is_some_and(|file| file.has("measure.examples"));
-    let fitted = fit_examples(&mut config.measure, available, is_asked_for)?;
+    let fitted = fit_examples(&mut config.measure, available, is_asked_for, file.as_ref())?;
     if let Some(text) = fitted.filter(|_| !command.run.no_measure) {
         note(&text);
     }

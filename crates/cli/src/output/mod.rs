@@ -3,28 +3,32 @@
 mod number;
 mod progress;
 mod report;
+mod style;
 mod table;
 
 use std::io::{self, IsTerminal as _, Write};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use sharpness_experiments::is_unprintable;
 
 pub(crate) use number::{
     bytes, count, duration, duration_secs, interval, percent, plural, significant, with_error,
 };
 pub(crate) use progress::Progress;
 pub(crate) use report::{line, measurement};
+pub(crate) use style::{Style, escaped, styled};
 pub(crate) use table::{Align, Table};
 
-/// Writes a text to standard output, without colors where it is no terminal.
+/// Writes a text to standard output, without colors where it is no terminal. Of the text, only line ends, tabs and
+/// [styles](styled) act on a terminal.
 ///
 /// A reader that has gone away (`| head`) is no error.
 ///
 /// # Errors
 /// The text cannot be written, as on a full disk.
 pub(crate) fn print(text: &str) -> Result<()> {
-    write(anstream::stdout().lock(), text.as_bytes())
+    write(anstream::stdout().lock(), style::shown(text).as_bytes())
 }
 
 fn write(mut out: impl Write, bytes: &[u8]) -> Result<()> {
@@ -54,11 +58,22 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> Result<()> {
 /// As [`print()`].
 pub(crate) fn print_json(document: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(document).context("cannot write the result as JSON")?;
-    print(&format!("{text}\n"))
+    // These are in strings only, where they may be written as numbers.
+    let escaped =
+        |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
+    let acts = |c: &char| is_unprintable(*c) && *c != '\n';
+    let mut shown: String = text.chars().map(|c| if acts(&c) { escaped(c) } else { c.to_string() }).collect();
+    shown.push('\n');
+    write(io::stdout().lock(), shown.as_bytes())
 }
 
-/// Writes a line to standard error, without colors where it is no terminal.
+/// Writes a line to standard error, in the way of [`print()`].
 pub(crate) fn note(text: &str) {
     // Nobody can be told that standard error cannot be written to.
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let _ = writeln!(anstream::stderr().lock(), "{}", style::shown(text));
+}
+
+/// Writes what went wrong to standard error.
+pub(crate) fn error(text: &str) {
+    note(&format!("{} {text}", styled(Style::Red, "error:")));
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::note;
+use super::{escaped, note};
 
 /// How long a log waits for its next line.
 const LINE_PERIOD: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_length(total);
             bar.set_position(position);
-            bar.set_message(message());
+            bar.set_message(escaped(&message()));
         } else if self.last_line.elapsed() >= LINE_PERIOD {
             self.last_line = Instant::now();
             note(&message());

@@ -5,16 +5,17 @@ use std::fmt::Write as _;
 use sharpness_experiments::data::Subset;
 use sharpness_experiments::measures::{Eigenvalue, Measurement, SamBound};
 
-use super::{count, interval, percent, plural, significant, with_error};
+use super::{Style, count, escaped, interval, percent, plural, significant, styled, with_error};
 
 /// Width of the names in front of values.
 const NAME_WIDTH: usize = 15;
 
 /// Appends a line `name  value`.
 pub(crate) fn line(text: &mut String, name: &str, value: &str) {
-    let bold = anstyle::Style::new().bold();
-    // Writing to a string cannot fail. The width counts characters, so the name is padded before it is made bold.
-    let _ = writeln!(text, "{bold}{name:<NAME_WIDTH$}{bold:#} {value}");
+    // The width counts characters, so the name is padded before it is made bold.
+    let name = styled(Style::Bold, &format!("{:<NAME_WIDTH$}", escaped(name)));
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{name} {}", escaped(value));
 }
 
 /// Appends everything that was measured.

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::{Style, escaped, styled};
+
 /// On which side of its column a text stands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Align {
@@ -33,7 +35,7 @@ impl<const N: usize> Table<N> {
 
     /// Appends a row.
     pub(crate) fn push(&mut self, row: [String; N]) {
-        self.rows.push(row);
+        self.rows.push(row.map(|cell| escaped(&cell)));
     }
 
     /// All rows as text.
@@ -44,8 +46,7 @@ impl<const N: usize> Table<N> {
                 *width = (*width).max(cell.chars().count());
             }
         }
-        let bold = anstyle::Style::new().bold();
-        let mut text = format!("{bold}{}{bold:#}\n", self.line(&widths, &self.headings));
+        let mut text = format!("{}\n", styled(Style::Bold, &self.line(&widths, &self.headings)));
         for row in &self.rows {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{}", self.line(&widths, row));

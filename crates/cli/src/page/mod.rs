@@ -20,7 +20,7 @@ pub(crate) struct Page<'a> {
     pub(crate) findings: &'a [Both],
     pub(crate) predictions: &'a [Prediction],
     pub(crate) reports: &'a [Report],
-    /// Names and values: the machine, versions.
+    /// Names and values: the machine that renders the page, versions.
     pub(crate) machine: &'a [(&'static str, String)],
     /// The command that made the page.
     pub(crate) command: &'a str,
@@ -78,7 +78,7 @@ impl Page<'_> {
                     a href="#predictions" { "As a predictor" }
                     @for figure in self.figures { a href={ "#" (figure.id) } { (short(&figure.figure.title)) } }
                     a href="#runs" { "Runs" }
-                    a href="#machine" { "Machine and commands" }
+                    a href="#rendering" { "This page" }
                 }
             }
         }
@@ -86,12 +86,13 @@ impl Page<'_> {
 
     fn environment(&self) -> Markup {
         html! {
-            section id="machine" {
-                h2 { "Machine and commands" }
+            section id="rendering" {
+                h2 { "This page" }
+                p.faint { "Rendered as follows; the runs do not record on which machines they were made." }
                 div.scroll { table { tbody {
                     @for (name, value) in self.machine { tr { th { (name) } td { (value) } } }
                 } } }
-                p { "This page:" }
+                p { "Command:" }
                 pre { (self.command) }
             }
         }

@@ -78,7 +78,7 @@ fn absurd_measurements_are_refused() {
         (["--bound-rtol", "on"], "expected a number below 1, such as 0.1, or `off`"),
         (["--trace=1", "--seed=0"], "--trace must be at least 2 probes, got 1"),
         (["--trace=many", "--seed=0"], "--trace"),
-        (["--examples", "0"], "--examples must be at least 1, got 0"),
+        (["--examples", "0"], "'0' is not a number of examples"),
         (["--examples", "1443"], "--examples must be at most 1442"),
         (["--bn-chunk", "0"], "--bn-chunk"),
         (["--top-k", "0"], "--top-k"),
@@ -92,8 +92,8 @@ fn absurd_measurements_are_refused() {
 
 #[test]
 fn options_that_do_not_fit_the_architecture_are_refused() {
-    run(&train(&["--dropout", "1"])).refuses(1, &["dropout must be at least 0 and below 1"]);
-    run(&["train", "--arch", "vgg11", "--dataset", "digits"]).refuses(1, &["vgg11", "32x32"]);
+    run(&train(&["--dropout", "1"])).refuses(2, &["--dropout must be at least 0 and below 1, got 1"]);
+    run(&["train", "--arch", "vgg11", "--dataset", "digits"]).refuses(2, &["--dataset", "vgg11", "32x32"]);
     run(&["train", "--dataset", "digits"]).refuses(2, &["--arch"]);
     run(&["train", "--arch", "mlp"]).refuses(2, &["--dataset"]);
     run(&train(&["--train-examples", "1443"]))
@@ -168,15 +168,15 @@ fn errors_of_a_configuration_name_file_line_and_key() {
     let path = folder.path().join("run.toml");
     let start = "[model]\narch = \"mlp\"\nhidden = [4]\n\n[data]\nname = \"digits\"\n\n[training]\n";
     for (rest, code, parts) in [
-        ("batch_size = -3\n", 1, &["run.toml, line 9", "training.batch_size"][..]),
-        ("batchsize = 3\n", 1, &["run.toml, line 9", "batchsize", "batch_size"]),
-        ("learning_rate = \"high\"\n", 1, &["run.toml, line 9", "training.learning_rate"]),
+        ("batch_size = -3\n", 2, &["run.toml, line 9", "training.batch_size"][..]),
+        ("batchsize = 3\n", 2, &["run.toml, line 9", "batchsize", "batch_size"]),
+        ("learning_rate = \"high\"\n", 2, &["run.toml, line 9", "training.learning_rate"]),
         (
             "learning_rate = 0.1\n\n[measure]\nbn = \"none\"\n",
-            1,
+            2,
             &["run.toml, line 12", "measure.bn", "running"],
         ),
-        ("learning_rate = = 3\n", 1, &["run.toml, line 9"]),
+        ("learning_rate = = 3\n", 2, &["run.toml, line 9"]),
         ("max_epochs = 0\n", 2, &["--max-epochs (training.max_epochs in", "run.toml, line 9)"]),
     ] {
         fs::write(&path, format!("{start}{rest}")).unwrap();

@@ -88,7 +88,7 @@ fn a_download_without_a_server_says_so() {
     let arguments =
         ["data", "fetch", "cifar10", "--base-url", "http://127.0.0.1:9/x", "--cache-dir", text(cache.path())];
     run(&arguments).refuses(1, &["cannot download http://127.0.0.1:9/x", "network"]);
-    run(&["data", "fetch", "digits"]).refuses(1, &["digits", "no download"]);
+    run(&["data", "fetch", "digits"]).refuses(2, &["digits", "no download"]);
 }
 
 #[test]

@@ -5,7 +5,10 @@
 mod bad_input;
 mod benchmark;
 mod faults;
+#[cfg(unix)]
+mod hostile_files;
 mod information;
+mod json;
 mod measuring;
 mod output;
 mod program;
@@ -16,4 +19,6 @@ mod resuming;
 #[path = "../../../experiments/tests/it/skip.rs"]
 mod skip;
 mod sweeping;
+mod terminal;
 mod training;
+mod values;

@@ -132,7 +132,8 @@ fn other_names_are_paired_and_recorded_or_refused() {
     fs::write(&list, "head=classifier\nbody.0\n").unwrap();
     run(&[&arguments[..], &["--rename-file", text(&list)]].concat())
         .refuses(1, &["renames, line 2", "body.0"]);
-    run(&[&arguments[..], &["--rename-file", text(folder.path())]].concat()).refuses(1, &["a regular file"]);
+    run(&[&arguments[..], &["--rename-file", text(folder.path())]].concat())
+        .refuses(1, &["not a regular file"]);
     run(&[&arguments[..], &["--rename", "body.0"]].concat()).refuses(2, &["FILE_NAME=NETWORK_NAME"]);
 }
 

@@ -127,7 +127,7 @@ fn a_browser_shows_the_page_on_a_phone_and_a_desk_light_and_dark() {
         assert!(page["overflow"].as_i64().unwrap() <= 0, "nothing sticks out sideways: {page}");
         assert_eq!(page["pictures"], 1, "the figure is shown: {page}");
         let headings = page["headings"].as_str().unwrap();
-        for heading in ["Findings", "Figures", "Runs", "Machine and commands"] {
+        for heading in ["Findings", "Figures", "Runs", "This page"] {
             assert!(headings.contains(heading), "{heading} among {headings}");
         }
         assert_eq!(page["verdicts"], 38, "19 findings by these runs and by the published numbers: {page}");

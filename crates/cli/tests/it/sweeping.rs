@@ -92,10 +92,10 @@ fn a_killed_sweep_goes_on() {
 fn mistakes_are_errors_with_a_way_out() {
     let dir = tempdir().unwrap();
     let file = recipe(dir.path(), "[fixed]\narch = \"mlp\"\ndata.name = \"digits\"\nlerning_rate = 1\n");
-    run(&["sweep", &file]).refuses(1, &["recipe.toml, line 4", "did you mean 'learning_rate'"]);
+    run(&["sweep", &file]).refuses(2, &["recipe.toml, line 4", "did you mean 'learning_rate'"]);
     run(&["sweep", "no-such-file.toml"]).refuses(1, &["cannot read no-such-file.toml"]);
     let store = text(dir.path());
     run(&["runs", "show", "abc", "--store", store]).refuses(2, &["no run in", "'abc'", "runs list"]);
     run(&["runs", "list", "--store", store, "--where", "arc=mlp"]).refuses(2, &["did you mean 'arch'"]);
-    run(&["sweep", &file, "--jobs", "0"]).refuses(2, &["--jobs must be at least 1"]);
+    run(&["sweep", &file, "--jobs", "0"]).refuses(2, &["--jobs must be from 1 to 1024"]);
 }

@@ -9,7 +9,12 @@ use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 use super::{BnStats, RunConfig, SamConfig};
+use crate::network::files;
+use crate::store::atomic::failed;
 use crate::{Error, Result};
+
+/// The size of the largest configuration or recipe that is read, in bytes.
+const LIMIT: u64 = 4 << 20;
 
 /// A file that is well-formed TOML.
 #[derive(Clone, Debug)]
@@ -23,26 +28,21 @@ impl ConfigFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read; [`Error::File`] if it is no TOML.
+    /// [`Error::Io`] if the file cannot be read; [`Error::File`] if it is invalid TOML.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::parse(path, text)
+        Self::parse(path, read_text(path)?)
     }
 
     /// The file at `path`, which holds `text`.
     ///
     /// # Errors
-    /// [`Error::File`] if it is no TOML.
+    /// [`Error::File`] if it is invalid TOML.
     pub fn parse(path: &Path, text: String) -> Result<Self> {
         match text.parse() {
             Ok(table) => Ok(Self { path: path.to_owned(), text, table }),
             Err(error) => {
                 let line = error.span().map_or(1, |span| line_of(&text, &span));
-                let problem = format!("this is no TOML: {}", error.message());
+                let problem = format!("invalid TOML: {}", error.message());
                 Err(Error::File { file: path.to_owned(), line, problem })
             }
         }
@@ -111,9 +111,21 @@ impl RunConfig {
             training.entry("sam").or_insert(Value::try_from(sam).map_err(written)?);
         }
         lay_over(&mut merged, table);
-        serde_path_to_error::deserialize(Value::Table(merged))
-            .map_err(|error| (error.path().to_string(), error.inner().message().to_owned()))
+        serde_path_to_error::deserialize(Value::Table(merged)).map_err(|error| {
+            // An element of a list is found by the key of the list.
+            let path = error.path().to_string();
+            let key = path.split('[').next().unwrap_or_default();
+            (key.to_owned(), error.inner().message().to_owned())
+        })
     }
+}
+
+/// The text of a configuration or a recipe.
+///
+/// # Errors
+/// [`Error::Io`] if it is not a regular file of at most [`LIMIT`] bytes of UTF-8, or cannot be read.
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    files::read_text(path, LIMIT).map_err(failed("read", path))
 }
 
 /// Replaces what both tables have by the upper one's, table by table.
@@ -123,7 +135,7 @@ fn lay_over(lower: &mut Table, upper: &Table) {
             (Some(Value::Table(lower)), Value::Table(upper)) => lay_over(lower, upper),
             // A user may write 1 for 1.0.
             (Some(Value::Float(lower)), Value::Integer(upper)) => {
-                *lower = i32::try_from(*upper).map_or(f64::INFINITY, f64::from);
+                *lower = *upper as f64;
             }
             _ => {
                 lower.insert(key.clone(), value.clone());

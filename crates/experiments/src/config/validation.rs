@@ -1,7 +1,7 @@
 //! Which values a configuration may hold.
 
 use sharpness_network::backend::Shape;
-use sharpness_network::{Cpu, Graph};
+use sharpness_network::{Cpu, Error as NetworkError, Graph};
 
 use super::{MeasureConfig, RunConfig, SamConfig, TrainingConfig};
 use crate::{Error, Result};
@@ -13,8 +13,7 @@ impl RunConfig {
     /// Checks every value, for a training set that has `train_examples` examples before a subset is taken.
     ///
     /// # Errors
-    /// [`Error::Config`] names the first key with a value out of its range; [`Error::Network`] says why the network cannot
-    /// be built.
+    /// [`Error::Config`] names the first key with a value out of its range.
     pub fn validate(&self, train_examples: usize) -> Result<()> {
         // TOML has no larger integers.
         for (key, seed) in [("seed", self.seed), ("data.seed", self.data_seed())] {
@@ -31,19 +30,36 @@ impl RunConfig {
                 count
             }
         };
-        self.validate_model()?;
+        let parameters = self.validate_model()?;
         self.training.validate(trained)?;
-        self.measure.validate()
+        self.measure.validate()?;
+        require(self.measure.top_k as u128 <= parameters, "measure.top_k", || {
+            format!("must be at most {parameters}, the number of parameters, got {}", self.measure.top_k)
+        })
     }
 
-    fn validate_model(&self) -> Result<()> {
-        let image = self.data.name.shape();
+    /// Checks the network and whether it takes the images of the data set, and counts its parameters.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    pub fn validate_model(&self) -> Result<u128> {
+        let (data, image) = (self.data.name, self.data.name.shape());
         let shape = Shape::new(image.channels, image.height, image.width);
-        let graph: Graph<Cpu<f32>> = self.model.graph(shape, self.data.name.classes())?;
+        let graph: std::result::Result<Graph<Cpu<f32>>, _> = self.model.graph(shape, data.classes());
+        let graph = graph.map_err(|error| match error {
+            NetworkError::Option { option, problem } => {
+                Error::Config { key: format!("model.{option}"), problem }
+            }
+            error => Error::Config {
+                key: "data.name".to_owned(),
+                problem: format!("is {data}, whose images {} cannot take: {error}", self.model.arch.name()),
+            },
+        })?;
         let parameters = graph.parameters().tensors().iter().map(|tensor| tensor.len() as u128).sum::<u128>();
-        require(parameters <= MAX_PARAMETERS as u128, "model", || {
-            format!("may have at most {MAX_PARAMETERS} parameters, got {parameters}; choose smaller widths")
-        })
+        require(parameters <= MAX_PARAMETERS as u128, "model.hidden", || {
+            format!("gives {parameters} parameters, and {MAX_PARAMETERS} is the most; choose smaller widths")
+        })?;
+        Ok(parameters)
     }
 }
 

@@ -2,14 +2,18 @@
 //! so that an error can say where the file stops being what it should be.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Take};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
 use md5::{Digest as _, Md5};
 
+use crate::network::files;
+use crate::store::atomic::failed;
 use crate::{Error, Result};
 
+/// The size of the largest data file that is read, in bytes. The largest official one has 170 MB.
+const LIMIT: u64 = 1 << 30;
 /// How much is read from the disk at a time, in bytes.
 pub(super) const BUFFER_BYTES: usize = 1 << 18;
 
@@ -157,9 +161,9 @@ impl<R: BufRead> Read for Gunzip<R> {
     }
 }
 
-/// Opens a file for reading.
-pub(super) fn open_file(path: &Path) -> Result<File> {
-    File::open(path).map_err(|source| Error::Io { action: "open", path: path.to_owned(), source })
+/// Opens a data file for reading.
+pub(super) fn open_file(path: &Path) -> Result<Take<File>> {
+    files::open(path, LIMIT).map_err(failed("open", path))
 }
 
 /// Whether a read failed because of what the file holds and not because of the disk. The decoders of gzip

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 use super::{FigureAxis, FigureKind, FigureSpec, PublishedLine};
 use crate::Result;
 use crate::claims::{Cell, Samples, published_cells, published_curves};
@@ -35,7 +37,7 @@ pub struct Figure {
 }
 
 /// Points that belong together.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Line {
     /// The block.
     pub name: String,
@@ -52,7 +54,7 @@ pub struct Line {
 }
 
 /// One setting.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FigurePoint {
     /// The setting along the abscissa.
     pub x: f64,
@@ -63,7 +65,7 @@ pub struct FigurePoint {
 }
 
 /// A mean over seeds.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Statistic {
     /// The mean.
     pub mean: f64,

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::RunLayout;
+use crate::network::files;
 use crate::{Error, Result};
 
 /// How often a file may be replaced while it is being locked: more often than any number of processes would.
@@ -21,6 +22,8 @@ pub(crate) fn failed<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(io
 /// # Errors
 /// [`Error::Io`] if the directory cannot be written or the disk is full; the old content is kept then.
 pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    // A device, or a link to one such as `/dev/stdout`, is nothing to replace.
+    files::check(path).map_err(failed("replace", path))?;
     let partial = RunLayout::partial(path);
     let mut file = open_locked(&partial, |file| {
         // A file system without locks is no reason not to write: mostly nobody else writes this file.
@@ -48,7 +51,8 @@ fn write_synced(file: &mut File, path: &Path, content: &[u8]) -> Result<()> {
 /// delete the file before it is locked; then the next one at `path` is opened.
 pub(super) fn open_locked(path: &Path, lock: impl Fn(&File) -> Result<()>) -> Result<File> {
     for _ in 0..REPLACEMENTS {
-        let file = File::options().create(true).append(true).open(path).map_err(failed("create", path))?;
+        let file = files::open_with(File::options().create(true).append(true), path)
+            .map_err(failed("create", path))?;
         lock(&file)?;
         if is_at(&file, path)? {
             return Ok(file);
@@ -75,9 +79,19 @@ pub(super) fn is_at(_: &File, path: &Path) -> Result<bool> {
     Ok(path.exists())
 }
 
+/// The directory in which `path` is.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        None => path,
+        // A bare file name is in the working directory.
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+    }
+}
+
 /// Makes the names in the directory of `path` durable.
 pub(super) fn sync_directory_of(path: &Path) -> Result<()> {
-    let dir = path.parent().unwrap_or(path);
+    let dir = parent(path);
     // Windows cannot open a directory and makes renames durable by itself.
     if cfg!(unix) {
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed("write", dir))?;

@@ -5,6 +5,7 @@
 //! metadata the run's name, the progress, and a digest of both progress and tensors.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -15,6 +16,7 @@ use sharpness_network::Weights;
 use super::atomic::{failed, replace};
 use crate::config::Precision;
 use crate::config::identity::hex;
+use crate::network::files;
 use crate::training::TrainState;
 use crate::{Error, Result};
 
@@ -73,20 +75,17 @@ pub(super) fn read(
     precision: Precision,
     (dim, state_dim): (usize, usize),
 ) -> Result<Option<TrainState>> {
-    let size = match std::fs::metadata(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        metadata => metadata.map_err(failed("read", path))?.len(),
-    };
     let damaged = |problem: String| Error::DamagedRun {
         file: path.to_owned(),
         problem,
         way_out: "restore it from a copy, or move it away to train this run again from its start",
     };
     let limit = (3 * dim + state_dim) as u64 * size_of::<f64>() as u64 + HEADER_LIMIT;
-    if size > limit {
-        return Err(damaged(format!("it has {size} bytes; a checkpoint of this run has at most {limit}")));
-    }
-    let content = std::fs::read(path).map_err(failed("read", path))?;
+    let content = match files::read(path, limit) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) if e.kind() == ErrorKind::FileTooLarge => return Err(damaged(e.to_string())),
+        content => content.map_err(failed("read", path))?,
+    };
     decode(&content, run, precision, (dim, state_dim)).map(Some).map_err(damaged)
 }
 

@@ -1,12 +1,16 @@
 //! The metrics of a run: one line of JSON for each epoch.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 
 use super::atomic::{failed, sync_directory_of};
+use crate::network::files;
 use crate::training::EpochMetrics;
 use crate::{Error, Result};
+
+/// The length of the longest line that is read, in bytes.
+const LINE_LIMIT: u64 = 1 << 20;
 
 /// The metrics file of a run that this process writes.
 #[derive(Debug)]
@@ -22,16 +26,12 @@ impl MetricsFile {
     /// # Errors
     /// [`Error::DamagedRun`] if a line that must be kept is missing or is not that of its epoch; [`Error::Io`].
     pub(super) fn open(path: &Path, epochs: u32) -> Result<Self> {
-        let mut options = OpenOptions::new();
-        let file = options.create(true).append(true).open(path).map_err(failed("open", path))?;
-        let content = std::fs::read(path).map_err(failed("read", path))?;
-        let kept = kept_bytes(&content, epochs).map_err(|problem| Error::DamagedRun {
-            file: path.to_owned(),
-            problem,
-            way_out: "restore it from a copy, or train again in another directory with --out",
-        })?;
-        if kept < content.len() {
-            file.set_len(kept as u64).map_err(failed("cut", path))?;
+        let options = &mut File::options();
+        let file = files::open_with(options.create(true).read(true).append(true), path)
+            .map_err(failed("open", path))?;
+        let kept = kept_bytes(&file, path, epochs)?;
+        if kept < file.metadata().map_err(failed("read", path))?.len() {
+            file.set_len(kept).map_err(failed("cut", path))?;
             file.sync_all().map_err(failed("write", path))?;
         }
         sync_directory_of(path)?;
@@ -48,20 +48,30 @@ impl MetricsFile {
     }
 }
 
-/// The length of the lines of the first `epochs` epochs, or what is wrong with them.
-fn kept_bytes(content: &[u8], epochs: u32) -> std::result::Result<usize, String> {
-    let mut lines = content.split_inclusive(|&byte| byte == b'\n');
-    let mut kept = 0;
+/// The length of the lines of the first `epochs` epochs.
+fn kept_bytes(file: &File, path: &Path, epochs: u32) -> Result<u64> {
+    let damaged = |problem: String| Error::DamagedRun {
+        file: path.to_owned(),
+        problem,
+        way_out: "restore it from a copy, or train again in another directory with --out",
+    };
+    let mut content = BufReader::new(file);
+    let (mut kept, mut line) = (0, Vec::new());
     for epoch in 1..=epochs {
-        let line = lines.next().filter(|line| line.ends_with(b"\n"));
-        let line = line
-            .ok_or_else(|| format!("it ends after {} epochs, but the checkpoint has {epochs}", epoch - 1))?;
-        let found: EpochMetrics =
-            serde_json::from_slice(line).map_err(|e| format!("line {epoch} is no epoch's metrics ({e})"))?;
-        if found.epoch != epoch {
-            return Err(format!("line {epoch} is that of epoch {}", found.epoch));
+        line.clear();
+        content.by_ref().take(LINE_LIMIT).read_until(b'\n', &mut line).map_err(failed("read", path))?;
+        if line.len() as u64 == LINE_LIMIT {
+            return Err(damaged(format!("line {epoch} has {LINE_LIMIT} bytes or more")));
+        } else if !line.ends_with(b"\n") {
+            let ended = epoch - 1;
+            return Err(damaged(format!("it ends after {ended} epochs, but the checkpoint has {epochs}")));
         }
-        kept += line.len();
+        let found: EpochMetrics = serde_json::from_slice(&line)
+            .map_err(|e| damaged(format!("line {epoch} does not hold an epoch's metrics ({e})")))?;
+        if found.epoch != epoch {
+            return Err(damaged(format!("line {epoch} is that of epoch {}", found.epoch)));
+        }
+        kept += line.len() as u64;
     }
     Ok(kept)
 }

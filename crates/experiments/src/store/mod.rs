@@ -35,6 +35,7 @@ pub use self::layout::RunLayout;
 pub use self::runs::{RunStatus, RunStore};
 use crate::config::file::line_of;
 use crate::config::{ConfigFile, Precision, RunConfig};
+use crate::network::files;
 use crate::training::TrainState;
 use crate::{Error, Report, Result};
 
@@ -318,7 +319,7 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 }
 
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
+    match files::read(path, JSON_LIMIT) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         content => content.map(Some).map_err(failed("read", path)),
     }
@@ -375,9 +376,12 @@ fn lock(layout: &RunLayout) -> Result<File> {
 /// Whether a process is making the run. Its lock ends with it, however it ends.
 fn is_locked(layout: &RunLayout) -> bool {
     // A shared lock, so that others who look at the same time do not take this process for one that is making the run.
-    let file = File::open(layout.lock());
+    let file = files::open_with(File::options().read(true), &layout.lock());
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
+
+/// The size of the largest JSON document of a run that is read, in bytes: λ_max through a million epochs fits.
+const JSON_LIMIT: u64 = 512 << 20;
 
 /// How often and how long a lock that another holds is waited for.
 const LOCK_TRIES: usize = 5;

@@ -220,6 +220,12 @@ impl Expansion<'_> {
         training.micro_batch_size = training.micro_batch_size.min(training.batch_size);
         if !has(settings, "measure.examples") {
             config.measure.examples = config.measure.examples.min(available);
+        } else if config.measure.examples > available {
+            let problem = format!(
+                "measure.examples must be at most {available}, the training examples that there are, got {}",
+                config.measure.examples
+            );
+            return Err(self.error(line("measure.examples"), problem));
         }
         match config.validate(examples) {
             Err(Error::Config { key, problem }) => Err(self.error(line(&key), format!("{key} {problem}"))),

@@ -30,9 +30,9 @@ use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 use super::keys::Keys;
-use crate::config::file::{ConfigFile, line_of};
+use crate::config::file::{ConfigFile, line_of, read_text};
 use crate::figures::{FigureSpec, PublishedLine};
-use crate::{Error, Result};
+use crate::{Error, Result, is_unprintable};
 
 /// A recipe as it is written.
 #[derive(Clone, Debug)]
@@ -88,12 +88,7 @@ const IN_BLOCK: [&str; 8] = ["name", "seeds", "fixed", "grid", "zip", "derive", 
 impl Recipe {
     /// Reads a recipe.
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::parse(path, &text)
+        Self::parse(path, &read_text(path)?)
     }
 
     /// The recipe at `path`, which holds `text`.
@@ -137,7 +132,8 @@ impl Parser<'_> {
     fn recipe(self, top: Place<'_>) -> Result<Recipe> {
         self.check_keys(top, &TOP)?;
         let title = self.text_of(top, "title")?.unwrap_or_else(|| {
-            self.path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+            let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
+            stem.replace(is_unprintable, "\u{fffd}")
         });
         let common = self.block(top)?;
         let mut blocks = Vec::new();
@@ -187,14 +183,34 @@ impl Parser<'_> {
     fn text_of(&self, place: Place<'_>, key: &str) -> Result<Option<String>> {
         match place.values.get(key) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(value @ Value::String(text)) => {
+                self.check_text(place, key, value).map(|()| Some(text.clone()))
+            }
             Some(_) => Err(self.error(self.line(place, key), format!("{key} must be a text in quotes"))),
+        }
+    }
+
+    /// Refuses characters that neither a picture nor a terminal can show, before runs are made in vain.
+    fn check_text(&self, place: Place<'_>, key: &str, value: &Value) -> Result<()> {
+        match value {
+            Value::String(text) => match text.chars().find(|c| is_unprintable(*c)) {
+                None => Ok(()),
+                Some(c) => {
+                    let problem =
+                        format!("{key} contains the character U+{:04X}, which cannot be shown", u32::from(c));
+                    Err(self.error(self.line(place, key), format!("{problem}; remove it")))
+                }
+            },
+            Value::Table(table) => table.values().try_for_each(|value| self.check_text(place, key, value)),
+            Value::Array(values) => values.iter().try_for_each(|value| self.check_text(place, key, value)),
+            _ => Ok(()),
         }
     }
 
     /// A table that is read as a whole.
     fn part<T: DeserializeOwned>(&self, place: Place<'_>, key: &str) -> Result<Option<T>> {
         let Some(value) = place.values.get(key) else { return Ok(None) };
+        self.check_text(place, key, value)?;
         let part = value.clone().try_into();
         part.map(Some).map_err(|error: toml::de::Error| {
             self.error(self.line(place, key), format!("{key}: {}", error.message()))

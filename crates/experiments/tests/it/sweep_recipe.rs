@@ -91,7 +91,7 @@ fn settings_may_be_named_whole_and_nested() {
 fn mistakes_are_told_with_file_line_and_what_would_be_right() {
     let ratio = "derive = { \"batch_size / learning_rate\" = 20000 }\n";
     let cases = [
-        (format!("{HEAD}[grid\n"), 2, "no TOML"),
+        (format!("{HEAD}[grid\n"), 2, "invalid TOML"),
         (format!("{HEAD}[grid]\nlearning_rat = [1]\n"), 3, "did you mean 'learning_rate'"),
         (format!("{HEAD}[gird]\nlearning_rate = [1]\n"), 2, "did you mean 'grid'"),
         (format!("batch_size = 10\n{HEAD}"), 1, "put it into [fixed]"),
@@ -115,6 +115,17 @@ fn mistakes_are_told_with_file_line_and_what_would_be_right() {
             "give both or none",
         ),
         (format!("{HEAD}block = 1\n"), 2, "write [[block]]"),
+        (format!("title = \"a\\u001b[2J\"\n{HEAD}"), 1, "title contains the character U+001B"),
+        (format!("{HEAD}[[block]]\nname = \"a\\u0000\"\n"), 3, "name contains the character U+0000"),
+        (format!("{HEAD}[[block]]\npanel = \"a\\u202e\"\n"), 3, "panel contains the character U+202E"),
+        (format!("{HEAD}[[block]]\nname = \"a\\uffff\"\n"), 3, "name contains the character U+FFFF"),
+        (format!("{HEAD}[figure]\nnote = \"a\\u0085\"\n"), 2, "figure contains the character U+0085"),
+        (format!("{HEAD}grid.examples = [10, 1443]\n"), 2, "must be at most 1442"),
+        (format!("{HEAD}grid.hidden = [[4], [0]]\n"), 2, "between 1 and 1048576"),
+        (format!("{HEAD}grid.hidden = [[4], [-4]]\n"), 2, "model.hidden"),
+        (format!("{HEAD}grid.dropout = [0, 1]\n"), 2, "below 1"),
+        (format!("{HEAD}grid.top_k = [1, 100000000]\n"), 2, "the number of parameters"),
+        ("[fixed]\narch = \"vgg11\"\ndata.name = \"digits\"\n".to_owned(), 3, "at least 32x32"),
     ];
     for (text, line, part) in cases {
         let message = parse(&text).unwrap_err().to_string();

@@ -87,6 +87,10 @@ impl Nonlinearity {
     }
 }
 
+/// The widest hidden layer of an MLP, and the most of them.
+const MOST_WIDTH: usize = 1 << 20;
+const MOST_LAYERS: usize = 64;
+
 /// A network to build: the architecture and its options.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,20 +134,20 @@ impl Model {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let problem = if !(0.0..1.0).contains(&self.dropout) {
-            format!("dropout must be at least 0 and below 1, got {}", self.dropout)
+        let (option, problem) = if !(0.0..1.0).contains(&self.dropout) {
+            ("dropout", format!("must be at least 0 and below 1, got {}", self.dropout))
         } else if self.dropout > 0.0 && self.arch != Architecture::Mlp {
-            format!("{} has no dropout; only mlp takes a dropout probability", self.arch.name())
-        } else if self.hidden.iter().any(|&width| width == 0 || width > 1 << 20) {
-            format!("hidden widths must be between 1 and 1048576, got {:?}", self.hidden)
-        } else if self.hidden.len() > 64 {
-            format!("an MLP has at most 64 hidden layers, got {}", self.hidden.len())
+            ("dropout", format!("cannot be used with {}: only mlp has dropout", self.arch.name()))
+        } else if let Some(width) = self.hidden.iter().find(|width| !(1..=MOST_WIDTH).contains(*width)) {
+            ("hidden", format!("must have widths between 1 and {MOST_WIDTH}, got {width}"))
+        } else if self.hidden.len() > MOST_LAYERS {
+            ("hidden", format!("must have at most {MOST_LAYERS} layers, got {}", self.hidden.len()))
         } else if self.width_divisor == 0 {
-            "width-divisor must be at least 1".to_owned()
+            ("width_divisor", "must be at least 1, got 0".to_owned())
         } else {
             return Ok(());
         };
-        Err(Error::Architecture(problem))
+        Err(Error::Option { option, problem })
     }
 
     /// A linear layer with PyTorch's beginning, and the ReLU in its pass where that is the nonlinearity.

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::backend::Backend;
+use crate::files;
 use crate::network::Network;
 use crate::op::Init;
 use crate::parameters::{Table, Tensor};
@@ -208,20 +209,25 @@ fn is_statistic(name: &str) -> bool {
     matches!(name.rsplit('.').next(), Some("running_mean" | "running_var"))
 }
 
-/// The file's bytes, unless it is far larger than the weights of `network` can be.
+/// The file's bytes, unless there are far more than the weights of `network` can be.
 fn read_bounded<B: Backend>(path: &Path, network: &Network<B>) -> Result<Vec<u8>, Error> {
-    let read = |source| Error::Read { path: path.to_owned(), source };
-    let size = std::fs::metadata(path).map_err(read)?.len();
     let elements = network.parameters().len() + network.state().len();
     let limit = 16 * elements as u64 + (64 << 20);
-    if size > limit {
-        let mut head = Vec::new();
-        File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head)).map_err(read)?;
-        let unknown = || format!("it has {size} bytes; the weights of this network need at most {limit}");
-        let problem = format::describe(&head).unwrap_or_else(unknown);
-        return Err(Error::Format { path: path.to_owned(), problem });
-    }
-    std::fs::read(path).map_err(read)
+    files::read(path, limit).map_err(|source| {
+        let is_large = source.kind() == std::io::ErrorKind::FileTooLarge;
+        let described = is_large.then(|| format::describe(&head(path).ok()?)).flatten();
+        match described {
+            Some(problem) => Error::Format { path: path.to_owned(), problem },
+            None => Error::Read { path: path.to_owned(), source },
+        }
+    })
+}
+
+/// The beginning of a file.
+fn head(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    files::open_with(File::options().read(true), path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
+    Ok(head)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "values of an f32 network are f32 values")]

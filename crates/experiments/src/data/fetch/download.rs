@@ -1,6 +1,6 @@
 //! The download of one file: resumed by HTTP ranges (RFC 9110, section 14), checked, renamed when whole.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
 use super::{FetchedFile, Progress, RemoteFile};
+use crate::network::files;
 use crate::{Error, Result};
 
 /// How long a connection may take to be made.
@@ -118,12 +119,9 @@ impl Transfer<'_> {
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<()> {
         let write_error = || io_error("write", &self.part);
-        let mut part = if held_bytes > 0 {
-            OpenOptions::new().append(true).open(&self.part)
-        } else {
-            File::create(&self.part)
-        }
-        .map_err(write_error())?;
+        let mut options = File::options();
+        options.create(true).append(held_bytes > 0).write(true).truncate(held_bytes == 0);
+        let mut part = files::open_with(&mut options, &self.part).map_err(write_error())?;
 
         let total_bytes = response.body().content_length().and_then(|length| length.checked_add(held_bytes));
         let mut body = response.into_body().into_reader();
@@ -168,7 +166,7 @@ fn range_start(response: &Response<Body>) -> Option<u64> {
 
 /// The MD5 checksum of a file in hexadecimal. Cost: one pass over the file, in pieces.
 fn md5_of(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(io_error("open", path))?;
+    let mut file = files::open_with(File::options().read(true), path).map_err(io_error("open", path))?;
     let mut hash = Md5::new();
     let mut piece = vec![0; PIECE_BYTES];
     loop {

@@ -1,0 +1,10 @@
+//! Characters that are not to be shown as they are.
+
+/// Whether a character acts on a terminal or on the text around it instead of being shown, or is not allowed in XML: control
+/// characters (the end of a line and the tab among them), separators of lines, overrides of the writing direction, and noncharacters.
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{fdd0}'..='\u{fdef}')
+        || c as u32 & 0xfffe == 0xfffe
+}
