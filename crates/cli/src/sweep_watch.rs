@@ -5,23 +5,32 @@ use std::io::{IsTerminal, stderr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use sharpness_experiments::Report;
-use sharpness_experiments::measures::MeasureProgress;
+use sharpness_experiments::measures::{MeasureProgress, Phase};
 use sharpness_experiments::store::Damage;
-use sharpness_experiments::sweep::{Plan, PlannedRun, RunEnd, SweepObserver, TimeLeft};
+use sharpness_experiments::sweep::{Plan, PlannedRun, RunEnd, Spent, SweepObserver, TimeLeft};
 use sharpness_experiments::training::{EpochMetrics, Observer, Outcome, StepReport};
 
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
-use crate::measuring::message;
-use crate::output::{duration, escaped, note, percent, significant};
+use crate::output::{duration, escaped, fitted, note, percent, plural, significant, time_left};
 
 /// How the line of a run looks, and that of all.
-const RUN: &str = "  {wide_msg}";
-const ALL: &str = "{bar:24} {pos}/{len} runs, {msg}";
+const RUN: &str = "{wide_msg}";
+const ALL: &str = "{bar:24} {pos}/{len} runs{msg}";
+/// How far the line of a run is indented.
+const INDENT: usize = 2;
+/// The columns of a terminal that does not tell how many it has.
+const WIDTH: usize = 80;
 /// A step is shown if the last one shown is as old.
 const REFRESH: Duration = Duration::from_millis(200);
+/// A log is told that a sweep is alive if its last line is as old.
+const LINE_PERIOD: Duration = Duration::from_secs(30);
+/// The time left is estimated again after this time, and after this many times what an estimate takes.
+const ESTIMATE_PERIOD: Duration = Duration::from_secs(1);
+const ESTIMATE_REST: u32 = 20;
 
 /// How many runs ended how.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,6 +45,16 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
+    /// The number of runs of which the end has been told.
+    const fn ended(&self) -> usize {
+        self.finished() + self.failed + self.prevented
+    }
+
+    /// How many of all runs have ended: `[3/12]`.
+    fn place(&self) -> String {
+        format!("[{}/{}]", self.ended(), self.total)
+    }
+
     /// Whether runs are left to make.
     pub(crate) const fn is_incomplete(&self) -> bool {
         self.finished() < self.total
@@ -79,7 +98,7 @@ impl fmt::Display for Counts {
 /// Watches a sweep.
 pub(crate) struct SweepWatch<'a> {
     interrupt: &'a Interrupt,
-    jobs: usize,
+    started: Instant,
     lines: Option<(MultiProgress, ProgressBar)>,
     state: Mutex<State>,
 }
@@ -87,20 +106,32 @@ pub(crate) struct SweepWatch<'a> {
 struct State {
     counts: Counts,
     left: TimeLeft,
+    /// The time left in words, after a comma; empty if it cannot be told.
+    words: String,
+    /// When to estimate it again.
+    estimate_at: Instant,
+    /// When the last line was written, where there is no terminal.
+    told: Instant,
 }
 
 impl<'a> SweepWatch<'a> {
     /// Begins to watch the runs of a plan.
     pub(crate) fn new(plan: &Plan, jobs: usize, interrupt: &'a Interrupt) -> Self {
-        let ids: std::collections::BTreeSet<&str> = plan.runs.iter().map(|run| run.id.as_str()).collect();
+        let total = plan.distinct().count();
         let lines = stderr().is_terminal().then(|| {
             let all = MultiProgress::new();
-            let bar = all.add(ProgressBar::new(ids.len() as u64).with_style(style(ALL)));
+            let bar = all.add(ProgressBar::new(total as u64).with_style(style(ALL)));
             (all, bar)
         });
-        let counts = Counts { total: ids.len(), ..Counts::default() };
-        let state = Mutex::new(State { counts, left: TimeLeft::new(plan) });
-        Self { interrupt, lines, jobs, state }
+        let started = Instant::now();
+        let state = Mutex::new(State {
+            counts: Counts { total, ..Counts::default() },
+            left: TimeLeft::new(plan, jobs),
+            words: String::new(),
+            estimate_at: started,
+            told: started,
+        });
+        Self { interrupt, started, lines, state }
     }
 
     /// Takes the lines away, and says how many runs ended how.
@@ -117,6 +148,11 @@ impl<'a> SweepWatch<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Seconds since the start.
+    fn now(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
     /// Says a sentence above the lines.
     fn say(&self, text: &str) {
         match &self.lines {
@@ -124,6 +160,48 @@ impl<'a> SweepWatch<'a> {
             None => note(text),
         }
     }
+
+    /// Shows how many runs have ended, and the time left.
+    fn refresh(&self, state: &mut State) {
+        if state.estimate_at <= Instant::now() {
+            let (begun, left) = (Instant::now(), state.left.estimate(self.now()));
+            state.words = left.map_or_else(String::new, |left| format!(", {}", time_left(&left)));
+            state.estimate_at = Instant::now() + ESTIMATE_PERIOD.max(ESTIMATE_REST * begun.elapsed());
+        }
+        if let Some((_, bar)) = &self.lines {
+            bar.set_position(state.counts.ended() as u64);
+            bar.set_message(state.words.clone());
+        }
+    }
+
+    /// Shows how far a run is: in its line on a terminal, elsewhere in a line now and then.
+    fn progress(&self, watch: &RunWatch<'_>, numbers: &str, tell: impl FnOnce(&mut TimeLeft, &str, f64)) {
+        let mut state = self.state();
+        tell(&mut state.left, &watch.run.id, self.now());
+        self.refresh(&mut state);
+        if let Some(bar) = &watch.bar {
+            let width = Term::stderr().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns));
+            bar.set_message(run_line(&escaped(&watch.name), numbers, width));
+        } else if let Some(line) = state.line(&watch.name, numbers) {
+            note(&line);
+        }
+    }
+}
+
+impl State {
+    /// A line that says that the sweep is alive, if the last one is old.
+    fn line(&mut self, name: &str, numbers: &str) -> Option<String> {
+        let is_due = self.told.elapsed() >= LINE_PERIOD;
+        is_due.then(|| {
+            self.told = Instant::now();
+            format!("{} {name}: {numbers}{}", self.counts.place(), self.words)
+        })
+    }
+}
+
+/// The line of a run in a terminal of so many columns.
+fn run_line(name: &str, numbers: &str, width: usize) -> String {
+    format!("{:INDENT$}{}", "", fitted(name, numbers, width.saturating_sub(INDENT)))
 }
 
 impl SweepObserver for SweepWatch<'_> {
@@ -133,7 +211,9 @@ impl SweepObserver for SweepWatch<'_> {
             .lines
             .as_ref()
             .map(|(all, last)| all.insert_before(last, ProgressBar::new_spinner().with_style(style(RUN))));
-        Box::new(RunWatch { sweep: self, name, bar, shown: Instant::now(), accuracy: String::new() })
+        self.state().left.begin(&run.id, self.now());
+        let in_epoch = run.config.measure.through_training.is_some();
+        Box::new(RunWatch { sweep: self, run, name, bar, shown: None, accuracy: String::new(), in_epoch })
     }
 
     fn wait(&self, run: &PlannedRun) {
@@ -141,21 +221,21 @@ impl SweepObserver for SweepWatch<'_> {
     }
 
     fn end(&self, run: &PlannedRun, end: &RunEnd) {
-        let mut state = self.state();
+        let (mut state, now) = (self.state(), self.now());
         let text = match end {
             RunEnd::Known(report) => {
-                state.left.add(report);
+                state.left.end(&run.id, &Spent::of(report), now);
                 state.counts.known += 1;
                 None
             }
             RunEnd::Done(report) => {
-                state.left.add(report);
+                state.left.end(&run.id, &Spent::of(report), now);
                 state.counts.done += 1;
                 state.counts.diverged += usize::from(report.training.outcome == Outcome::Diverged);
                 Some(result(report))
             }
             RunEnd::Elsewhere(report) => {
-                state.left.add(report);
+                state.left.end(&run.id, &Spent::of(report), now);
                 state.counts.elsewhere += 1;
                 Some(format!("{}, by another process", result(report)))
             }
@@ -171,18 +251,13 @@ impl SweepObserver for SweepWatch<'_> {
             }
             RunEnd::Interrupted => Some("stopped and saved".to_owned()),
         };
-        let Counts { failed, prevented, total, .. } = state.counts;
-        let ended = state.counts.finished() + failed + prevented;
-        let left = state.left.estimate(self.jobs).map(|left| format!("about {} left", duration(left)));
-        drop(state);
-        if let Some((_, bar)) = &self.lines {
-            bar.set_position(ended as u64);
-            bar.set_message(left.clone().unwrap_or_default());
-        }
+        self.refresh(&mut state);
         if let Some(text) = text {
-            let left =
-                left.filter(|_| self.lines.is_none()).map_or_else(String::new, |left| format!("; {left}"));
-            self.say(&format!("[{ended}/{total}] {} {}: {text}{left}", run.block, run.label()));
+            state.told = Instant::now();
+            let words = if self.lines.is_some() { "" } else { &state.words };
+            let line = format!("{} {} {}: {text}{words}", state.counts.place(), run.block, run.label());
+            drop(state);
+            self.say(&line);
         }
     }
 
@@ -212,39 +287,77 @@ fn result(report: &Report) -> String {
     format!("{test}{lambda}{} epochs{short}, {time}", training.epochs)
 }
 
+/// What a run is doing in its training, in few columns.
+fn step_numbers(step: &StepReport, accuracy: &str) -> String {
+    let StepReport { epoch, step_in_epoch, steps_per_epoch, loss, .. } = step;
+    format!("epoch {epoch} ({step_in_epoch}/{steps_per_epoch}), loss {}{accuracy}", significant(*loss, 3))
+}
+
+/// What a run is doing in a measurement, in few columns.
+fn measure_numbers(progress: &MeasureProgress) -> String {
+    let MeasureProgress { phase, products, value, residual, point, .. } = *progress;
+    let point = point.map_or_else(String::new, |(point, points)| format!(", point {point} of {points}"));
+    let (name, error) = match phase {
+        Phase::Gradient => return format!("measuring the gradient{point}"),
+        Phase::SamBound => return format!("seeking the largest loss{point}"),
+        // A Rayleigh quotient lies within the spectrum.
+        Phase::LambdaMax => ("λ_max ≥", "residual"),
+        Phase::LambdaMin => ("λ_min ≤", "residual"),
+        Phase::Trace => ("trace", "error"),
+    };
+    let (value, residual) = (significant(value, 4), significant(residual, 2));
+    format!("{name} {value}, {error} {residual}, {}{point}", plural(products, "product"))
+}
+
 /// Watches one run of a sweep.
 struct RunWatch<'a> {
     sweep: &'a SweepWatch<'a>,
+    run: &'a PlannedRun,
     name: String,
     bar: Option<ProgressBar>,
-    shown: Instant,
+    shown: Option<Instant>,
     accuracy: String,
+    /// Whether what is measured is λ_max through training.
+    in_epoch: bool,
 }
 
 impl RunWatch<'_> {
-    fn show(&mut self, text: impl FnOnce() -> String) {
-        if let Some(bar) = self.bar.as_ref().filter(|_| self.shown.elapsed() >= REFRESH) {
-            bar.set_message(escaped(&format!("{}: {}", self.name, text())));
-            self.shown = Instant::now();
+    /// Whether the last progress that was shown is old.
+    fn is_due(&mut self) -> bool {
+        let is_due = self.shown.is_none_or(|shown| shown.elapsed() >= REFRESH);
+        if is_due {
+            self.shown = Some(Instant::now());
         }
+        is_due
     }
 }
 
 impl Observer for RunWatch<'_> {
     fn on_step(&mut self, step: &StepReport) {
-        let accuracy = self.accuracy.clone();
-        self.show(|| {
-            let (done, all) = (step.step_in_epoch, step.steps_per_epoch);
-            format!("epoch {}, step {done}/{all}, loss {}{accuracy}", step.epoch, significant(step.loss, 3))
-        });
+        self.in_epoch = true;
+        if self.is_due() {
+            let part = f64::from(step.step_in_epoch) / f64::from(step.steps_per_epoch.max(1));
+            let epochs = f64::from(step.epoch) - 1.0 + part;
+            self.sweep.progress(self, &step_numbers(step, &self.accuracy), |left, id, now| {
+                left.trained(id, epochs, now);
+            });
+        }
     }
 
     fn on_epoch(&mut self, metrics: &EpochMetrics) {
-        self.accuracy = format!(", train accuracy {}", percent(metrics.train_accuracy));
+        self.accuracy = format!(", train {}", percent(metrics.train_accuracy));
+        // What comes next is told at once, so that it is timed from its start.
+        (self.in_epoch, self.shown) = (false, None);
     }
 
     fn on_measure(&mut self, progress: &MeasureProgress) {
-        self.show(|| message(progress));
+        if self.is_due() {
+            self.sweep.progress(self, &measure_numbers(progress), |left, id, now| {
+                if !self.in_epoch {
+                    left.measuring(id, progress.point, now);
+                }
+            });
+        }
     }
 
     fn on_damage(&mut self, damage: &Damage) {
@@ -261,5 +374,67 @@ impl Drop for RunWatch<'_> {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use console::measure_text_width;
+    use sharpness_experiments::measures::Memory;
+
+    use super::*;
+
+    const NAME: &str = "a block with a long name learning_rate=0.001 batch_size=100 rho=0.05 seed=17";
+
+    #[test]
+    fn the_line_of_a_run_keeps_its_numbers_at_every_width() {
+        let step = StepReport {
+            epoch: 1000,
+            step_in_epoch: 4999,
+            steps_per_epoch: 5000,
+            step: 5_000_000,
+            loss: 0.001_234,
+        };
+        let measuring = MeasureProgress {
+            phase: Phase::LambdaMax,
+            products: 123,
+            value: 1234.5,
+            residual: 0.012,
+            point: Some((3, 8)),
+            memory: Memory::default(),
+        };
+        for width in [60, 80, 120] {
+            let line = run_line(NAME, &step_numbers(&step, ", train 98.76 %"), width);
+            for part in ["epoch 1000 (4999/5000)", "loss 0.00123", "train 98.76 %", "…", "17: "] {
+                assert!(line.contains(part), "{width} columns must keep `{part}`: {line}");
+            }
+            let measured = run_line(NAME, &measure_numbers(&measuring), width);
+            for part in ["λ_max ≥ 1234, residual 0.012, 123 products", "point 3 of 8"] {
+                assert!(measured.contains(part), "{width} columns must keep `{part}`: {measured}");
+            }
+            for line in [line, measured] {
+                assert!(measure_text_width(&line) <= width, "it fits {width} columns: {line}");
+            }
+        }
+        let wide = run_line(NAME, &step_numbers(&step, ""), 120);
+        assert!(wide.contains(NAME), "a name that fits is whole: {wide}");
+    }
+
+    #[test]
+    fn a_log_gets_a_line_of_life_when_the_last_one_is_old() {
+        let text = "fixed = { arch = \"mlp\", data.name = \"digits\" }\nseeds = [0, 1, 1]\n";
+        let plan = Plan::parse(Path::new("recipe.toml"), text).unwrap();
+        let interrupt = Interrupt::default();
+        let watch = SweepWatch::new(&plan, 1, &interrupt);
+        let mut state = watch.state();
+        assert_eq!(state.line("run", "epoch 1"), None, "the sweep has just begun");
+        let old = LINE_PERIOD + Duration::from_secs(1);
+        state.told = Instant::now().checked_sub(old).unwrap();
+        state.words = ", 1–2 min left".to_owned();
+        let line = state.line("run", "epoch 1");
+        assert_eq!(line.as_deref(), Some("[0/2] run: epoch 1, 1–2 min left"), "a sign of life");
+        assert_eq!(state.line("run", "epoch 2"), None, "and then silence again");
     }
 }

@@ -146,6 +146,13 @@ pub enum Error {
         found: String,
     },
 
+    /// There is no directory where runs were looked for.
+    #[error("there is no store of runs at {}; name one with --store, or make its runs with `sharpness sweep`", dir.display())]
+    NoStore {
+        /// The path that was given.
+        dir: PathBuf,
+    },
+
     /// Another process is making the run.
     #[error(
         "{} is in use: another process is making a run there; wait for it to end, or choose another directory with --out",

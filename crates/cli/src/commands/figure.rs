@@ -114,7 +114,7 @@ impl ExamplesArg {
 pub(super) fn run(command: &FigureCommand) -> Result<Exit> {
     let interrupt = Interrupt::listen()?;
     let plan = Plan::read(&command.recipe)?;
-    let store = RunStore::new(&command.store);
+    let store = RunStore::existing(&command.store)?;
     let locations = Locations::of_process(command.data_dir.clone());
     command.examples.compare(&plan, &store, &locations, &interrupt)?;
     let figure =
@@ -122,6 +122,9 @@ pub(super) fn run(command: &FigureCommand) -> Result<Exit> {
     figure.damaged.iter().for_each(|damage| note(damage));
     let name = command.recipe.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let files = figure.write(&command.out, &name)?;
+    if let Some(text) = figure.nothing_drawn() {
+        note(&format!("{text}."));
+    }
     if figure.reports.len() < figure.planned {
         note(&format!(
             "only {} of {} runs are done; `sharpness sweep` makes the others",

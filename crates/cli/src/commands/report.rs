@@ -93,7 +93,7 @@ pub(super) fn run(command: &ReportCommand) -> Result<Exit> {
 impl ReportCommand {
     /// The paper's figures of which some run is done, at all scales, and those of further recipes.
     fn figures(&self) -> Result<Vec<PageFigure>> {
-        let store = RunStore::new(self.choice.store());
+        let store = RunStore::existing(self.choice.store())?;
         let mut figures = Vec::new();
         for (scale, paper) in
             Scale::ALL.into_iter().rev().flat_map(|scale| PaperFigure::all(scale).map(move |p| (scale, p)))

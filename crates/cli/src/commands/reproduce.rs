@@ -164,6 +164,9 @@ impl ReproduceCommand {
         let drawn = Figure::new(plan, &self.sweep.store())?;
         drawn.damaged.iter().for_each(|damage| note(damage));
         let name = figure.to_string();
+        if let Some(text) = drawn.nothing_drawn() {
+            note(&format!("{name}: {text}."));
+        }
         let files = drawn.write(&self.out, &name).with_context(|| format!("cannot draw {name}"))?;
         Ok(Reproduced { scale: self.scale.scale().name(), drawn: Drawn::new(&name, &drawn, &files) })
     }

@@ -110,11 +110,11 @@ pub(super) fn run(command: RunsCommand) -> Result<Exit> {
     match command.action {
         Action::List { choice, json } => list(&choice, json)?,
         Action::Show { run, store, json } => {
-            let report = done(&RunStore::new(store), &run)?;
+            let report = done(&RunStore::existing(store)?, &run)?;
             if json { print_json(&report)? } else { print(&report_text(&report))? }
         }
         Action::Compare { runs, store, json } => {
-            let store = RunStore::new(store);
+            let store = RunStore::existing(store)?;
             let reports: Vec<Report> = runs.iter().map(|run| done(&store, run)).collect::<Result<_>>()?;
             if let [a, b] = &reports[..] {
                 let compared = Compared { settings: a.config.differences(&b.config)?, runs: [a, b] };
@@ -150,7 +150,7 @@ impl Choice {
         let filters = self.filters.iter().map(|text| Filter::parse(text));
         let filters: Vec<Filter> =
             filters.collect::<Result<_, _>>().map_err(|error| Usage::new(error.to_string()))?;
-        let store = RunStore::new(&self.store);
+        let store = RunStore::existing(&self.store)?;
         let (mut reports, mut others) = (Vec::new(), Vec::new());
         for id in store.ids()? {
             match store.status(&id) {
@@ -220,7 +220,9 @@ fn list(choice: &Choice, json: bool) -> Result<()> {
 
 /// The report of the one run whose name begins with `start`.
 fn done(store: &RunStore, start: &str) -> Result<Report> {
-    let ids: Vec<String> = store.ids()?.into_iter().filter(|id| id.starts_with(start)).collect();
+    // Runs of old stores, whose names have no letter, may be given with the letter that tables put before them.
+    let is_meant = |id: &String| id.starts_with(start) || format!("r{id}").starts_with(start);
+    let ids: Vec<String> = store.ids()?.into_iter().filter(is_meant).collect();
     let place = store.dir().display();
     match &ids[..] {
         [id] => {
@@ -272,16 +274,16 @@ fn export(choice: &Choice, format: Format) -> Result<()> {
     let table = RunTable::new(&reports)?;
     match format {
         Format::Json => {
-            let row = |row: &Vec<Value>| {
-                let cells = table.columns.iter().cloned().zip(row.iter().cloned());
-                Value::Object(cells.filter(|(_, value)| !value.is_null()).collect())
+            let object = |row: &Vec<Value>| -> Value {
+                let cells = RunTable::COLUMNS.iter().zip(row);
+                cells.map(|((name, _), cell)| ((*name).to_owned(), cell.clone())).collect()
             };
-            print_json(&table.rows.iter().map(row).collect::<Vec<_>>())
+            print_json(&table.rows.iter().map(object).collect::<Vec<_>>())
         }
         Format::Parquet => print_bytes(&table.parquet()?),
         Format::Csv => {
             let mut writer = csv::Writer::from_writer(Vec::new());
-            writer.write_record(&table.columns)?;
+            writer.write_record(RunTable::COLUMNS.iter().map(|(name, _)| name))?;
             for row in &table.rows {
                 writer.write_record(row.iter().map(cell))?;
             }

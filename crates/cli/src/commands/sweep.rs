@@ -64,7 +64,7 @@ pub(super) struct SweepCommand {
 /// How runs are made, and where they are kept.
 #[derive(Args, Debug)]
 pub(super) struct SweepArgs {
-    /// Keep the runs in this directory, each under the hash of its configuration
+    /// Keep the runs in this directory, each under a name made from its settings
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub(super) store: PathBuf,
 
@@ -165,21 +165,22 @@ impl SweepArgs {
     /// Prints the runs with their status as JSON.
     fn print_runs(&self, plan: &Plan) -> Result<()> {
         let store = self.store();
-        let listed = plan.runs.iter().map(|run| listed(run, &store.status(&run.id), None));
+        let listed = plan.distinct().map(|run| listed(run, &store.status(&run.id), None));
         print_json(&listed.collect::<Vec<_>>())
     }
 
     /// The runs, which are done, and what the others will cost.
     pub(super) fn show(&self, plan: &Plan, json: bool) -> Result<Exit> {
         let store = self.store();
-        let statuses: Vec<RunStatus> = plan.runs.iter().map(|run| store.status(&run.id)).collect();
+        let runs: Vec<&PlannedRun> = plan.distinct().collect();
+        let statuses: Vec<RunStatus> = runs.iter().map(|run| store.status(&run.id)).collect();
         let done = statuses.iter().filter_map(|status| match status {
             RunStatus::Done(report) => Some((**report).clone()),
             _ => None,
         });
         let mut costs = Costs::from_done(done.collect());
         let mut rows = Vec::new();
-        for (run, status) in plan.runs.iter().zip(&statuses) {
+        for (run, status) in runs.into_iter().zip(&statuses) {
             let cost = match status {
                 RunStatus::Done(_) => None,
                 _ => Some(costs.of(&run.config)?),

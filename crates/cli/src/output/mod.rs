@@ -13,9 +13,9 @@ use serde::Serialize;
 use sharpness_experiments::is_unprintable;
 
 pub(crate) use number::{
-    bytes, count, duration, duration_secs, interval, percent, plural, significant, with_error,
+    bytes, count, duration, duration_secs, interval, percent, plural, significant, time_left, with_error,
 };
-pub(crate) use progress::Progress;
+pub(crate) use progress::{Progress, fitted};
 pub(crate) use report::{line, measurement};
 pub(crate) use style::{Style, escaped, styled};
 pub(crate) use table::{Align, Table};

@@ -1,5 +1,6 @@
 //! Numbers as people read them.
 
+use std::ops::Range;
 use std::time::Duration;
 
 /// Decimals that are never exceeded.
@@ -48,6 +49,23 @@ pub(crate) fn duration(time: Duration) -> String {
 /// As [`duration`], of seconds.
 pub(crate) fn duration_secs(secs: f64) -> String {
     Duration::try_from_secs_f64(secs).map_or_else(|_| format!("{secs} s"), duration)
+}
+
+/// A range of seconds as a time that is left: `12–40 min left`. It is rounded outwards.
+pub(crate) fn time_left(seconds: &Range<f64>) -> String {
+    let units = [("s", 1.0, 100.0), ("min", 60.0, 100.0), ("h", 3600.0, 48.0)];
+    let fitting = units.into_iter().find(|(_, unit, most)| seconds.end < unit * most);
+    let (name, unit, most) = fitting.unwrap_or(("days", 86400.0, f64::INFINITY));
+    let step = if most < 100.0 && seconds.end < 10.0 * unit { unit / 2.0 } else { unit };
+    let (low, high) =
+        ((seconds.start / step).floor() * step / unit, (seconds.end / step).ceil() * step / unit);
+    if low <= 0.0 {
+        format!("at most {high} {name} left")
+    } else if low < high {
+        format!("{low}–{high} {name} left")
+    } else {
+        format!("about {high} {name} left")
+    }
 }
 
 /// A number with so many significant digits.
@@ -137,6 +155,21 @@ mod tests {
             [(0.0, "0.000"), (12.345, "12.35"), (0.012_345, "0.01235"), (1.5e9, "1.500e9"), (f64::NAN, "NaN")]
         {
             assert_eq!(significant(value, 4), text, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_left_is_a_range_rounded_outwards() {
+        for (seconds, text) in [
+            (730.0..2390.0, "12–40 min left"),
+            (12.2..12.9, "12–13 s left"),
+            (0.2..7.5, "at most 8 s left"),
+            (600.0..600.0, "about 10 min left"),
+            (5500.0..15_000.0, "1.5–4.5 h left"),
+            (40_000.0..100_000.0, "11–28 h left"),
+            (200_000.0..400_000.0, "2–5 days left"),
+        ] {
+            assert_eq!(time_left(&seconds), text, "{seconds:?}");
         }
     }
 

@@ -3,12 +3,16 @@
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
+use console::measure_text_width;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{escaped, note};
 
 /// How long a log waits for its next line.
 const LINE_PERIOD: Duration = Duration::from_secs(5);
+
+/// The fewest columns in which a shortened name still says something.
+const SHORTEST_NAME: usize = 5;
 
 /// A bar on a terminal, lines elsewhere.
 pub(crate) struct Progress {
@@ -41,11 +45,56 @@ impl Progress {
     }
 }
 
+/// `name: numbers` in at most `width` columns. If both do not fit, the middle of the name is left out, or all of it: never a
+/// number.
+pub(crate) fn fitted(name: &str, numbers: &str, width: usize) -> String {
+    let room = width.saturating_sub(measure_text_width(numbers) + 2);
+    if measure_text_width(name) <= room {
+        return format!("{name}: {numbers}");
+    }
+    if room < SHORTEST_NAME {
+        return numbers.to_owned();
+    }
+    let part = |letters: &mut dyn Iterator<Item = char>, room: usize| {
+        let mut taken = String::new();
+        for letter in letters {
+            if measure_text_width(&taken) + measure_text_width(letter.encode_utf8(&mut [0; 4])) > room {
+                break;
+            }
+            taken.push(letter);
+        }
+        taken
+    };
+    let (head, tail) = (room / 2, (room - 1) / 2);
+    let head = part(&mut name.chars(), head);
+    let tail: String = part(&mut name.chars().rev(), tail).chars().rev().collect();
+    format!("{head}…{tail}: {numbers}")
+}
+
 impl Drop for Progress {
     /// Takes the bar away, so that what follows stands on a line of its own.
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_shortened_in_its_middle_and_numbers_never() {
+        for (name, width, line) in [
+            ("bs=32 seed=0", 40, "bs=32 seed=0: loss 0.1"),
+            ("bs=32 learning_rate=0.1 seed=0", 25, "bs=32 l… seed=0: loss 0.1"),
+            ("bs=32 learning_rate=0.1 seed=0", 15, "bs…=0: loss 0.1"),
+            ("bs=32 learning_rate=0.1 seed=0", 14, "loss 0.1"),
+            ("bs=32", 3, "loss 0.1"),
+            ("大きいバッチ seed=0", 22, "大きい…eed=0: loss 0.1"),
+        ] {
+            assert_eq!(fitted(name, "loss 0.1", width), line, "{name} in {width} columns");
         }
     }
 }

@@ -220,6 +220,7 @@ fn only_regular_files_are_replaced() {
             hostile.put(&place.path().join(file));
             let page = place.path().join("page.html");
             let store = place.path().join("store");
+            fs::create_dir(&store).unwrap();
             ended_soon(&["report", "--out", text(&page), "--store", text(&store)]).refuses(1, &[file]);
             hostile.put(&place.path().join("run/config.toml.partial"));
             let run = place.path().join("run");

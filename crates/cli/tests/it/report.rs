@@ -49,8 +49,7 @@ fn a_page_is_whole_and_needs_no_network() {
     }
     let links = ["src=", "<link", "<script", "@import", "url("];
     assert!(links.iter().all(|link| !html.contains(link)), "nothing is loaded from elsewhere");
-    let missing =
-        run(&["report", "--store", text(&dir.path().join("nowhere")), "--out", "/nowhere/report.html"]);
+    let missing = run(&["report", "--store", text(dir.path()), "--out", "/nowhere/report.html"]);
     missing.refuses(1, &["/nowhere/report.html"]);
 }
 

@@ -99,3 +99,72 @@ fn mistakes_are_errors_with_a_way_out() {
     run(&["runs", "list", "--store", store, "--where", "arc=mlp"]).refuses(2, &["did you mean 'arch'"]);
     run(&["sweep", &file, "--jobs", "0"]).refuses(2, &["--jobs must be from 1 to 1024"]);
 }
+
+#[test]
+fn a_mistyped_store_is_an_error_wherever_runs_are_read() {
+    let dir = tempdir().unwrap();
+    let file = recipe(dir.path(), &format!("{RECIPE}[figure]\nkind = \"lines\"\n"));
+    let (missing, page) = (dir.path().join("no-such-store"), dir.path().join("page.html"));
+    let (missing, page) = (text(&missing), text(&page));
+    for arguments in [
+        &["runs", "list"][..],
+        &["runs", "list", "--json"],
+        &["runs", "show", "r1"],
+        &["runs", "compare", "r1", "r2"],
+        &["runs", "export"],
+        &["claims"],
+        &["figure", &file, "--out", text(dir.path())],
+        &["report", "--out", page],
+    ] {
+        run(&[arguments, &["--store", missing]].concat())
+            .refuses(1, &["no store of runs at", "no-such-store"]);
+    }
+    assert!(!Path::new(page).exists(), "no page is written");
+    let store = text(dir.path());
+    let header = run(&["runs", "export", "--store", store]).out_with(0);
+    assert!(header.starts_with("id,config.seed,"), "the table of no runs has its names:\n{header}");
+    assert_eq!(header.lines().count(), 1, "and nothing else:\n{header}");
+    let rows = run(&["runs", "export", "--store", store, "--format", "json"]).json_with(0);
+    assert_eq!(rows, serde_json::json!([]), "no objects");
+}
+
+#[test]
+fn a_run_that_is_asked_for_twice_counts_once() {
+    let dir = tempdir().unwrap();
+    let text_of = RECIPE
+        .replace("[0, 1]", "[1, 1, 1]")
+        .replace("[0.01, 0.1]", "[0.1, 1e-1, 0.10]")
+        .replace("[fixed]", "[figure]\nkind = \"lines\"\n[[block]]\n[[block]]\n[fixed]");
+    let file = recipe(dir.path(), &text_of);
+    let (store, out) = (dir.path().join("store"), dir.path().join("figures"));
+    let (store, out) = (text(&store), text(&out));
+    let shown = run(&["sweep", &file, "--store", store, "--dry-run"]).out_with(0);
+    assert!(shown.contains("1 run, 1 to make"), "18 requests for one run:\n{shown}");
+    let made = run(&["sweep", &file, "--store", store]);
+    assert!(made.err.contains("[1/1]"), "its end is told:\n{}", made.err);
+    let made = made.out_with(0);
+    assert!(made.contains("1 of 1 done"), "the summary counts it once:\n{made}");
+    let listed = run(&["sweep", &file, "--store", store, "--json"]).json_with(0);
+    assert_eq!(listed.as_array().unwrap().len(), 1, "programs hear of it once: {listed}");
+    let drawn = run(&["figure", &file, "--store", store, "--out", out]).out_with(0);
+    assert!(drawn.contains("1 of 1 runs"), "so does the caption:\n{drawn}");
+}
+
+#[test]
+fn a_figure_whose_runs_all_diverged_says_so() {
+    let dir = tempdir().unwrap();
+    for kind in ["lines", "scatter", "curves"] {
+        let diverging = RECIPE.replace("[0.01, 0.1]", "[1e30]");
+        let file = recipe(dir.path(), &format!("{diverging}[figure]\nkind = \"{kind}\"\n"));
+        let (store, out) = (dir.path().join("store"), dir.path().join(kind));
+        let (store, out) = (text(&store), text(&out));
+        run(&["sweep", &file, "--store", store]).out_with(0);
+        let drawn = run(&["figure", &file, "--store", store, "--out", out]);
+        let sentence = "No run can be drawn: of the 2 that are done, 2 diverged";
+        assert!(drawn.err.contains(sentence), "{kind}: it is told on standard error:\n{}", drawn.err);
+        let shown = drawn.out_with(0);
+        assert!(shown.contains(sentence), "{kind}: and in the caption:\n{shown}");
+        let svg = fs::read_to_string(Path::new(out).join("recipe.svg")).unwrap();
+        assert!(svg.contains("2 diverged"), "{kind}: the picture says so in place of empty axes");
+    }
+}

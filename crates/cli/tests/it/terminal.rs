@@ -136,7 +136,7 @@ fn stores_do_not_act_on_a_terminal() {
     assert_spelled("a stored error, told", &on_a_terminal(&["sweep", text(&recipe), "--store", &store]));
     fs::rename(&run_dir, Path::new(&store).join(EVIL)).unwrap();
     assert_spelled("the name of a run's directory", &on_a_terminal(&list));
-    assert_spelled("a run that is not there", &on_a_terminal(&["runs", "show", EVIL, "--store", "nowhere"]));
+    assert_spelled("a run that is not there", &on_a_terminal(&["runs", "show", EVIL, "--store", &store]));
     assert_spelled("a store that is not there", &on_a_terminal(&["runs", "list", "--store", EVIL]));
     assert_spelled(
         "a filter",

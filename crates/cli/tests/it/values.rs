@@ -105,7 +105,7 @@ fn settings_that_exclude_each_other_are_usage_errors() {
         (&["sweep", "recipe.toml", "--jobs", "0"], &["--jobs"]),
         (&["sweep", "recipe.toml", "--jobs", "1000000"], &["--jobs"]),
         (&["figure", "recipe.toml", "--examples", "0"], &["--examples"]),
-        (&["runs", "list", "--where", "learning_rat=1"], &["learning_rat=1"]),
+        (&["runs", "list", "--store", ".", "--where", "learning_rat=1"], &["learning_rat=1"]),
         (&["data", "fetch", "digits"], &["no download"]),
     ] {
         run(arguments).refuses(2, parts);
@@ -113,7 +113,7 @@ fn settings_that_exclude_each_other_are_usage_errors() {
     let dir = tempdir().unwrap();
     let recipe = dir.path().join("plain.toml");
     fs::write(&recipe, "fixed = { arch = \"mlp\", data.name = \"digits\" }\n").unwrap();
-    run(&["figure", text(&recipe)]).refuses(2, &["plain.toml", "[figure]"]);
+    run(&["figure", text(&recipe), "--store", text(dir.path())]).refuses(2, &["plain.toml", "[figure]"]);
 }
 
 #[test]

@@ -9,17 +9,20 @@ use sha2::{Digest, Sha256};
 use super::RunConfig;
 use crate::{Error, Result};
 
-/// Hexadecimal digits of a run's name.
+/// The letter that begins a run's name: digits alone, such as 5326726303349359 or 1234e567, read as numbers.
+const ID_LETTER: char = 'r';
+/// Hexadecimal digits of a run's name after the letter.
 const ID_DIGITS: usize = 16;
 
 impl RunConfig {
-    /// The name of the run: the first 16 hexadecimal digits of the SHA-256 of [`Self::canonical_json`].
+    /// The name of the run: `r` and the first 16 hexadecimal digits of the SHA-256 of [`Self::canonical_json`].
     ///
     /// # Errors
     /// [`Error::Config`] if a number is not finite.
     pub fn id(&self) -> Result<String> {
         let mut id = hex(&Sha256::digest(self.canonical_json()?));
         id.truncate(ID_DIGITS);
+        id.insert(0, ID_LETTER);
         Ok(id)
     }
 
@@ -62,6 +65,16 @@ impl RunConfig {
         serde_json::to_value(self)
             .map_err(|e| Error::Config { key: "the configuration".to_owned(), problem: e.to_string() })
     }
+}
+
+/// The name that a run has in stores from before names began with a letter.
+pub(crate) fn old_id(id: &str) -> &str {
+    id.strip_prefix(ID_LETTER).unwrap_or(id)
+}
+
+/// The name under which a run appears in tables: its own, with the letter if it comes from such a store.
+pub(crate) fn lettered_id(id: &str) -> String {
+    format!("{ID_LETTER}{}", old_id(id))
 }
 
 /// Lower-case hexadecimal digits.

@@ -1,6 +1,6 @@
 //! What a figure shows, in sentences: runs, examples, batch norm, and every deviation from the paper.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::axis::label;
 use super::{Figure, FigureKind};
@@ -55,14 +55,35 @@ impl Figure {
         )
     }
 
-    /// Runs that are not drawn, since they did not fit their data.
+    /// Why no run is drawn, although some are done.
+    pub fn nothing_drawn(&self) -> Option<String> {
+        let is_drawn = self.lines.iter().any(|line| !line.is_published && self.shows(line));
+        let undrawn = self.undrawn().filter(|_| !is_drawn)?;
+        Some(format!("No run can be drawn: of the {} that are done, {undrawn}", self.reports.len()))
+    }
+
+    /// The runs that are done but not drawn.
     fn missing(&self) -> Option<String> {
-        if self.spec.kind == FigureKind::Curves {
-            return None;
+        self.nothing_drawn().or_else(|| Some(format!("Not drawn: {}", self.undrawn()?)))
+    }
+
+    /// Why runs are not drawn, with the number of runs for each reason.
+    pub(super) fn undrawn(&self) -> Option<String> {
+        let reason = |Report { training, measurement, .. }: &Report| match (self.spec.kind, training.outcome)
+        {
+            (FigureKind::Curves, _) if training.lambda_max.len() > 1 => None,
+            (_, Outcome::Diverged) => Some("diverged"),
+            (FigureKind::Curves, _) => Some("did not measure λ_max through training"),
+            (_, Outcome::MaxEpochs | Outcome::Interrupted) => Some("ended below the target accuracy"),
+            (_, Outcome::Converged) if measurement.is_none() => Some("have no measurement"),
+            (_, Outcome::Converged) => None,
+        };
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for reason in self.reports.iter().filter_map(reason) {
+            *counts.entry(reason).or_default() += 1;
         }
-        let missing = self.reports.iter().filter(|report| report.training.outcome != Outcome::Converged);
-        let count = missing.count();
-        (count > 0).then(|| format!("{count} of them did not reach that accuracy and are not drawn"))
+        let counts: Vec<String> = counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        (!counts.is_empty()).then(|| counts.join(", "))
     }
 
     /// In what the runs are smaller than the paper's.

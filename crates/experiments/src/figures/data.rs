@@ -108,10 +108,9 @@ impl Figure {
         };
         let spec = plan.figure.clone().ok_or_else(missing)?;
         let edges = edges(plan, &spec);
-        let ids: BTreeSet<&String> = plan.runs.iter().map(|run| &run.id).collect();
         let mut figure = Self {
             title: plan.title.clone(),
-            planned: ids.len(),
+            planned: plan.distinct().count(),
             spec,
             panels: Vec::new(),
             lines: Vec::new(),
@@ -127,8 +126,10 @@ impl Figure {
             });
             let earlier = plan.blocks[..index].iter().filter(|earlier| earlier.panel == block.panel);
             let place = earlier.count();
-            let mut reports = Vec::new();
-            for run in plan.runs.iter().filter(|run| run.block == block.name) {
+            let (mut reports, mut seen) = (Vec::new(), BTreeSet::new());
+            let runs = plan.runs.iter().filter(|run| run.block == block.name);
+            // Two blocks of one name may share runs.
+            for run in runs.filter(|run| seen.insert(&run.id)) {
                 match store.status(&run.id) {
                     RunStatus::Done(report) => reports.push(*report),
                     RunStatus::Damaged(problem) => figure.damage(&run.id, &problem),
@@ -164,6 +165,11 @@ impl Figure {
         if !self.damaged.contains(&text) {
             self.damaged.push(text);
         }
+    }
+
+    /// Whether anything of a line can be seen. A curve needs two points.
+    pub(super) fn shows(&self, line: &Line) -> bool {
+        line.points.len() > usize::from(self.spec.kind == FigureKind::Curves)
     }
 
     /// Adds the lines of a block: those of its runs, and the published ones.

@@ -6,6 +6,7 @@ use plotters::coord::Shift;
 use plotters::coord::ranged1d::Ranged as _;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::Axis;
 use super::{Figure, FigureAxis, FigureKind, FigurePoint, Line, Statistic};
@@ -128,10 +129,15 @@ impl Figure {
         for (row, entries) in (0_i32..).zip(legend) {
             draw_legend(&head, entries, TITLE.cast_signed() + row * LEGEND_ROW.cast_signed())?;
         }
+        let undrawn = self.nothing_drawn().and_then(|_| self.undrawn());
         for (index, area) in body.split_evenly((rows, columns)).iter().enumerate() {
             let (row, column) = (index / columns, index % columns);
             let name = self.panels.get(row).map_or("", String::as_str);
-            self.panel(row, column).draw(area, name)?;
+            let panel = self.panel(row, column);
+            match undrawn.as_ref().filter(|_| !panel.lines.iter().any(|line| self.shows(line))) {
+                Some(undrawn) => draw_reason(area, undrawn)?,
+                None => panel.draw(area, name)?,
+            }
         }
         root.present()
     }
@@ -179,6 +185,17 @@ fn draw_legend(area: &Area<'_>, entries: &[(Mark, String)], y: i32) -> Drawn {
         }
         area.draw_text(name, &(FONT, 13).into_font().color(&BLACK), (x + 22, y))?;
         x += i32::try_from(entry_width(name)).unwrap_or(0);
+    }
+    Ok(())
+}
+
+/// Says in place of an empty panel why there is nothing in it.
+fn draw_reason(area: &Area<'_>, undrawn: &str) -> Drawn {
+    let style = (FONT, 14).into_font().color(&BLACK).pos(Pos::new(HPos::Center, VPos::Center));
+    let (width, height) = area.dim_in_pixel();
+    let (x, y) = (width.cast_signed() / 2, height.cast_signed() / 2);
+    for (text, y) in [("No run can be drawn:", y - 10), (undrawn, y + 10)] {
+        area.draw_text(text, &style, (x, y))?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Figure, Statistic};
+use crate::config::identity::lettered_id;
 use crate::measures::SubsetSize;
 use crate::store::atomic::{failed, replace};
 use crate::{Error, Result};
@@ -104,7 +105,7 @@ impl Figure {
             for SubsetSize { examples, lambda_max, mean, deviation } in sizes {
                 let deviation = deviation.map_or_else(String::new, |deviation| deviation.to_string());
                 let (examples, subsets) = (examples.to_string(), lambda_max.len().to_string());
-                rows.push(vec![id.clone(), examples, subsets, mean.to_string(), deviation]);
+                rows.push(vec![lettered_id(id), examples, subsets, mean.to_string(), deviation]);
             }
         }
         table(&heads, rows)

@@ -15,7 +15,7 @@ use sharpness_network::Weights;
 
 use super::atomic::{failed, replace};
 use crate::config::Precision;
-use crate::config::identity::hex;
+use crate::config::identity::{hex, old_id};
 use crate::network::files;
 use crate::training::TrainState;
 use crate::{Error, Result};
@@ -102,7 +102,7 @@ fn decode(
     let header = header.ok_or_else(|| format!("its metadata have no key `{KEY}`"))?;
     let header: Header =
         serde_json::from_str(header).map_err(|e| format!("its metadata cannot be read ({e})"))?;
-    if header.run != run {
+    if header.run != run && header.run != old_id(run) {
         return Err(format!("it is that of the run {}, but the configuration is that of {run}", header.run));
     }
     let mut digested = Vec::new();

@@ -28,7 +28,7 @@ use serde_json::Value;
 
 use self::atomic::failed;
 pub use self::atomic::replace as write_file;
-pub use self::export::RunTable;
+pub use self::export::{ColumnType, RunTable};
 pub use self::journal::CheckpointEvery;
 pub(crate) use self::journal::Journal;
 pub use self::layout::RunLayout;

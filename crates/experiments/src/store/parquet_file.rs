@@ -1,4 +1,4 @@
-//! A table of runs as a Parquet file: whole numbers, numbers, truth values and texts, each column of one type, with nulls.
+//! A table of runs as a Parquet file.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::Type;
 use serde_json::Value;
 
-use super::RunTable;
+use super::{ColumnType, RunTable};
 use crate::{Error, Result};
 
 impl RunTable {
-    /// The content of a Parquet file with one row group. Lists are texts of JSON.
+    /// The content of a Parquet file: nullable columns of the types that [`Self::COLUMNS`] states. Lists are JSON in text columns.
     ///
     /// # Errors
     /// [`Error::Table`] if it cannot be written.
@@ -23,10 +23,14 @@ impl RunTable {
     }
 
     fn write(&self) -> std::result::Result<Vec<u8>, ParquetError> {
-        let kinds: Vec<Physical> = (0..self.columns.len()).map(|column| self.kind(column)).collect();
-        let fields = self.columns.iter().zip(&kinds).map(|(name, kind)| {
-            let logical = (*kind == Physical::BYTE_ARRAY).then_some(LogicalType::String);
-            let field = Type::primitive_type_builder(name, *kind).with_repetition(Repetition::OPTIONAL);
+        let fields = Self::COLUMNS.iter().map(|(name, kind)| {
+            let (physical, logical) = match kind {
+                ColumnType::Integer => (Physical::INT64, None),
+                ColumnType::Double => (Physical::DOUBLE, None),
+                ColumnType::Boolean => (Physical::BOOLEAN, None),
+                ColumnType::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+            };
+            let field = Type::primitive_type_builder(name, physical).with_repetition(Repetition::OPTIONAL);
             field.with_logical_type(logical).build().map(Arc::new)
         });
         let fields = fields.collect::<std::result::Result<Vec<_>, _>>()?;
@@ -34,35 +38,19 @@ impl RunTable {
         let properties = Arc::new(WriterProperties::builder().build());
         let mut file = SerializedFileWriter::new(Vec::new(), schema, properties)?;
         let mut group = file.next_row_group()?;
-        for (index, kind) in kinds.into_iter().enumerate() {
+        for (index, (_, kind)) in Self::COLUMNS.iter().enumerate() {
             let Some(mut column) = group.next_column()? else { break };
             let cells = || self.rows.iter().map(|row| &row[index]);
             match kind {
-                Physical::INT64 => write::<Int64Type>(&mut column, cells().map(Value::as_i64))?,
-                Physical::DOUBLE => write::<DoubleType>(&mut column, cells().map(Value::as_f64))?,
-                Physical::BOOLEAN => write::<BoolType>(&mut column, cells().map(Value::as_bool))?,
-                _ => write::<ByteArrayType>(&mut column, cells().map(text))?,
+                ColumnType::Integer => write::<Int64Type>(&mut column, cells().map(Value::as_i64))?,
+                ColumnType::Double => write::<DoubleType>(&mut column, cells().map(Value::as_f64))?,
+                ColumnType::Boolean => write::<BoolType>(&mut column, cells().map(Value::as_bool))?,
+                ColumnType::Text => write::<ByteArrayType>(&mut column, cells().map(text))?,
             }
             column.close()?;
         }
         group.close()?;
         file.into_inner()
-    }
-
-    /// The narrowest type that holds all values of a column.
-    fn kind(&self, column: usize) -> Physical {
-        let all = |fits: fn(&Value) -> bool| {
-            self.rows.iter().map(|row| &row[column]).filter(|value| !value.is_null()).all(fits)
-        };
-        if all(Value::is_i64) {
-            Physical::INT64
-        } else if all(Value::is_number) {
-            Physical::DOUBLE
-        } else if all(Value::is_boolean) {
-            Physical::BOOLEAN
-        } else {
-            Physical::BYTE_ARRAY
-        }
     }
 }
 

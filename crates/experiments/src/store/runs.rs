@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::atomic::{self, failed};
 use super::{RunLayout, is_locked, read_json, run_config, set_aside};
+use crate::config::identity::old_id;
 use crate::measures::SubsetSize;
 use crate::training::Progress;
 use crate::{Error, Report, Result};
@@ -46,27 +47,33 @@ impl RunStore {
         Self { dir: dir.into() }
     }
 
+    /// The store in `dir`, for reading.
+    ///
+    /// # Errors
+    /// [`Error::NoStore`] if `dir` is not a directory: its path may be mistyped.
+    pub fn existing(dir: impl Into<PathBuf>) -> Result<Self> {
+        let dir = dir.into();
+        if dir.is_dir() { Ok(Self { dir }) } else { Err(Error::NoStore { dir }) }
+    }
+
     /// The directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Where the files of a run are.
+    /// Where the files of a run are. An old store may have it under the name without its letter.
     pub fn run(&self, id: &str) -> RunLayout {
-        RunLayout::new(self.dir.join(id))
+        let (dir, old) = (self.dir.join(id), self.dir.join(old_id(id)));
+        RunLayout::new(if !dir.exists() && old.is_dir() { old } else { dir })
     }
 
     /// The names of all runs, sorted.
     ///
     /// # Errors
-    /// [`Error::Io`] if the directory cannot be read. One that does not exist has no runs.
+    /// [`Error::Io`] if the directory cannot be read.
     pub fn ids(&self) -> Result<Vec<String>> {
-        let entries = match fs::read_dir(&self.dir) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(failed("read", &self.dir))?,
-        };
         let mut ids = Vec::new();
-        for entry in entries {
+        for entry in fs::read_dir(&self.dir).map_err(failed("read", &self.dir))? {
             let name = entry.map_err(failed("read", &self.dir))?.file_name().to_string_lossy().into_owned();
             let layout = self.run(&name);
             if layout.holds_run() {

@@ -1,6 +1,6 @@
 //! Makes the runs of a plan, several at once.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -72,9 +72,7 @@ impl Sweep<'_> {
     /// # Errors
     /// [`Error::Threads`] if the threads cannot be started.
     pub fn run(&self, observer: &dyn SweepObserver) -> Result<()> {
-        let mut seen = BTreeSet::new();
-        let runs = self.plan.runs.iter().filter(|run| seen.insert(&run.id));
-        let queue: Queue<'_> = Mutex::new(runs.map(|run| (run, false)).collect());
+        let queue: Queue<'_> = Mutex::new(self.plan.distinct().map(|run| (run, false)).collect());
         let data = DataCache::new(self.load);
         let work = || {
             while let Some((run, was_busy)) = next(&queue).filter(|_| !observer.should_stop()) {

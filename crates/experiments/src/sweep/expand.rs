@@ -1,5 +1,6 @@
 //! From a recipe to its runs.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use sharpness_network::models::Architecture;
@@ -25,7 +26,7 @@ pub struct Plan {
     pub figure: Option<FigureSpec>,
     /// The blocks, in their order.
     pub blocks: Vec<PlannedBlock>,
-    /// The runs. Blocks may share some.
+    /// The runs of each block, each once. Blocks may share runs: see [`Self::distinct`].
     pub runs: Vec<PlannedRun>,
 }
 
@@ -95,6 +96,12 @@ impl Plan {
         all
     }
 
+    /// The runs to make: each once, as the first block that has it describes it.
+    pub fn distinct(&self) -> impl Iterator<Item = &PlannedRun> {
+        let mut seen = BTreeSet::new();
+        self.runs.iter().filter(move |run| seen.insert(&run.id))
+    }
+
     fn of(recipe: &Recipe) -> Result<Self> {
         let mut runs = Vec::new();
         for block in &recipe.blocks {
@@ -105,8 +112,13 @@ impl Plan {
                 let problem = format!("these are more than {MOST_RUNS} runs");
                 return Err(Error::File { file: recipe.file.clone(), line: block.line, problem });
             }
+            // The same value twice, or written in two ways, is one run.
+            let mut seen = BTreeSet::new();
             for index in 0..count {
-                runs.push(Expansion { recipe, block }.run(index)?);
+                let run = Expansion { recipe, block }.run(index)?;
+                if seen.insert(run.id.clone()) {
+                    runs.push(run);
+                }
             }
         }
         let block = |Block { name, panel, published, .. }: &Block| PlannedBlock {

@@ -8,7 +8,7 @@
 //! | `execute.rs` | making them |
 //! | `compare_examples.rs` | λ_max of its runs on several numbers of examples |
 //! | `cost.rs` | how long they will take |
-//! | `time_left.rs` | how long they will still take |
+//! | `time_left.rs`, `similar.rs` | how long they will still take |
 //! | `filter.rs` | choosing some of them |
 
 mod compare_examples;
@@ -18,6 +18,7 @@ mod expand;
 mod filter;
 mod keys;
 mod recipe;
+mod similar;
 mod time_left;
 
 pub use compare_examples::CompareExamples;
@@ -25,4 +26,4 @@ pub use cost::{Cost, Costs};
 pub use execute::{RunEnd, Sweep, SweepObserver};
 pub use expand::{Plan, PlannedBlock, PlannedRun};
 pub use filter::Filter;
-pub use time_left::TimeLeft;
+pub use time_left::{Spent, TimeLeft};

@@ -1,28 +1,230 @@
 //! Tables of runs as files.
 
+use parquet::basic::Type as Physical;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::RowAccessor as _;
-use serde_json::json;
-use sharpness_experiments::store::RunTable;
+use serde_json::{Value, json};
+use sharpness_experiments::Report;
+use sharpness_experiments::TrainReport;
+use sharpness_experiments::config::{
+    BnMode, BnStats, BoundRtol, Convolution, DataConfig, LossName, MeasureConfig, Precision, RunConfig,
+    SamConfig, TrainingConfig,
+};
+use sharpness_experiments::data::{DatasetName, Standardization, Subset};
+use sharpness_experiments::measures::{
+    BetweenIterates, Eigenvalue, Iterate, Measurement, Memory, SamBound, Trace, TrackedLambdaMax,
+};
+use sharpness_experiments::store::{ColumnType, RunTable};
+use sharpness_experiments::training::Outcome;
+use sharpness_network::models::{Architecture, Model, Nonlinearity};
+
+fn eigenvalue(value: f64) -> Eigenvalue {
+    Eigenvalue {
+        value,
+        residual: 0.01,
+        lower: Some(value - 0.01),
+        lower_failure_probability: Some(0.0),
+        upper: Some(value + 1.0),
+        upper_failure_probability: Some(0.01),
+        interval: Some([value - 0.01, value + 0.01]),
+        products: 20,
+        converged: true,
+        certified: true,
+    }
+}
+
+/// A report in which nothing is missing. Nothing is filled in from defaults, so that a new value cannot be forgotten here.
+fn full() -> Report {
+    let config = RunConfig {
+        seed: 3,
+        precision: Precision::F32,
+        convolution: Convolution::Direct,
+        data: DataConfig {
+            name: DatasetName::Digits,
+            standardize: Standardization::Pixel,
+            train_examples: Some(100),
+            seed: Some(0),
+        },
+        model: Model {
+            arch: Architecture::Mlp,
+            activation: Nonlinearity::Relu,
+            hidden: vec![16, 8],
+            dropout: 0.0,
+            width_divisor: 1,
+        },
+        training: TrainingConfig {
+            loss: LossName::CrossEntropy,
+            learning_rate: 1.0,
+            batch_size: 10,
+            micro_batch_size: 10,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+            sam: Some(SamConfig { rho: 0.1, adaptive: false, m: Some(5), bn_stats: BnStats::First }),
+            target_accuracy: 1.0,
+            max_epochs: 10,
+        },
+        measure: MeasureConfig {
+            examples: 100,
+            subset: Subset::Every,
+            bn: BnMode::Batch,
+            chunk: Some(100),
+            top_k: 2,
+            lambda_min: true,
+            between_iterates: true,
+            rtol: 1e-3,
+            bound_rtol: BoundRtol(Some(0.1)),
+            max_products: 500,
+            trace: Some(10),
+            sam_bound: Some(0.05),
+            through_training: Some(0.1),
+        },
+    };
+    Report { id: config.id().unwrap(), config, training: training(), measurement: Some(measurement()) }
+}
+
+fn training() -> TrainReport {
+    let step = TrackedLambdaMax { step: 0, value: 1.0, residual: 0.1, products: 3, converged: true };
+    TrainReport {
+        outcome: Outcome::Converged,
+        epochs: 5,
+        steps: 50,
+        train_accuracy: Some(1.0),
+        train_loss: Some(0.1),
+        test_accuracy: Some(0.9),
+        test_loss: Some(0.2),
+        last_batch_loss: Some(0.1),
+        seconds: 2.0,
+        parameters: 1000,
+        train_examples: 100,
+        test_examples: 50,
+        lambda_max: vec![step],
+    }
+}
+
+fn measurement() -> Measurement {
+    let point = Iterate { t: 0.0, lambda_max: 5.0, residual: 0.1, loss: 0.1, products: 9, converged: true };
+    Measurement {
+        loss: 0.1,
+        accuracy: 1.0,
+        gradient_norm: 0.5,
+        examples: 100,
+        subset: Subset::Every,
+        batch_norm: "none".to_owned(),
+        batch_norm_chunk: Some(100),
+        precision: "f32".to_owned(),
+        parameters: 1000,
+        lambda_max: eigenvalue(5.0),
+        top: vec![eigenvalue(5.0), eigenvalue(4.0)],
+        lambda_min: Some(eigenvalue(-1.0)),
+        trace: Some(Trace { value: 9.0, standard_error: 0.1, probes: 10 }),
+        sam_bound: Some(SamBound {
+            rho: 0.05,
+            maximum: 1.0,
+            bound: 2.0,
+            refuted: false,
+            tightness: Some(0.5),
+            gradients: 9,
+        }),
+        between_iterates: Some(BetweenIterates { points: vec![point], maximum: 5.0, at: 0.0 }),
+        chunks: 1,
+        cached_chunks: 1,
+        memory: Memory { predicted_bytes: 3, operator_bytes: 2, solver_bytes: 1 },
+        seconds: 1.0,
+    }
+}
+
+/// The report of a run that diverged in its first step: most of its values are missing.
+fn diverged() -> Report {
+    let mut report = full();
+    report.config.training.sam = None;
+    report.config.data.train_examples = None;
+    report.id = "5326726303349359".to_owned();
+    report.training = TrainReport {
+        outcome: Outcome::Diverged,
+        train_accuracy: None,
+        train_loss: None,
+        test_accuracy: None,
+        test_loss: None,
+        last_batch_loss: None,
+        lambda_max: Vec::new(),
+        ..report.training
+    };
+    report.measurement = None;
+    report
+}
+
+fn column(name: &str) -> usize {
+    RunTable::COLUMNS.iter().position(|(column, _)| *column == name).unwrap()
+}
+
+fn read(reports: &[Report]) -> SerializedFileReader<bytes::Bytes> {
+    let file = RunTable::new(reports).unwrap().parquet().unwrap();
+    SerializedFileReader::new(bytes::Bytes::from(file)).unwrap()
+}
+
+/// The names and types of the columns of a Parquet file.
+fn schema(reports: &[Report]) -> Vec<(String, Physical)> {
+    let file = read(reports);
+    let columns = file.metadata().file_metadata().schema_descr().columns().to_vec();
+    columns.iter().map(|column| (column.name().to_owned(), column.physical_type())).collect()
+}
 
 #[test]
-fn a_parquet_file_has_typed_columns_and_nulls() {
-    let names = ["id", "config.seed", "training.test_accuracy", "config.measure.lambda_min", "mixed"];
-    let table = RunTable {
-        columns: names.map(str::to_owned).to_vec(),
-        rows: vec![
-            vec![json!("a"), json!(0), json!(0.5), json!(true), json!([1, 2])],
-            vec![json!("b"), json!(7), json!(null), json!(false), json!(1)],
-        ],
-    };
-    let file = SerializedFileReader::new(bytes::Bytes::from(table.parquet().unwrap())).unwrap();
+fn every_value_of_a_report_has_a_column_that_fits_it() {
+    let table = RunTable::new(&[full()]).unwrap();
+    for ((name, kind), cell) in RunTable::COLUMNS.iter().zip(&table.rows[0]) {
+        let fits = match kind {
+            ColumnType::Integer => cell.is_i64(),
+            ColumnType::Double => cell.is_f64(),
+            ColumnType::Boolean => cell.is_boolean(),
+            ColumnType::Text => cell.is_string() || cell.is_array(),
+        };
+        assert!(fits, "the column {name} of type {kind:?} has {cell}");
+    }
+}
+
+#[test]
+fn the_types_of_columns_do_not_depend_on_the_runs() {
+    let full = full();
+    let expected = schema(std::slice::from_ref(&full));
+    for (reports, which) in
+        [(vec![diverged()], "one that diverged"), (vec![], "none"), (vec![full, diverged()], "both")]
+    {
+        assert_eq!(schema(&reports), expected, "the columns of the table of {which}");
+    }
+    let kind = |name: &str| expected[column(name)].1;
+    assert_eq!(kind("training.train_loss"), Physical::DOUBLE, "a loss is a number in double precision");
+    assert_eq!(kind("config.training.learning_rate"), Physical::DOUBLE, "also where all are whole");
+    assert_eq!(kind("config.data.train_examples"), Physical::INT64, "a count is a whole number");
+}
+
+#[test]
+fn a_parquet_file_holds_every_value_and_nulls() {
+    let file = read(&[full(), diverged()]);
     let rows: Vec<_> = file.get_row_iter(None).unwrap().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 2, "a row for each run");
     let (first, second) = (&rows[0], &rows[1]);
-    assert_eq!(first.get_string(0).unwrap(), "a", "texts");
-    assert_eq!(second.get_long(1).unwrap(), 7, "whole numbers");
-    assert!((first.get_double(2).unwrap() - 0.5).abs() < f64::EPSILON, "numbers");
-    assert!(second.get_double(2).is_err(), "what a run does not have is null");
-    assert!(first.get_bool(3).unwrap(), "truth values");
-    assert_eq!(first.get_string(4).unwrap(), "[1,2]", "lists are texts of JSON");
+    assert_eq!(*first.get_string(column("id")).unwrap(), full().id, "the name of the run");
+    assert_eq!(first.get_string(column("config.model.hidden")).unwrap(), "[16,8]", "lists are JSON");
+    assert_eq!(second.get_long(column("config.seed")).unwrap(), 3, "whole numbers");
+    assert!(first.get_bool(column("measurement.lambda_min.converged")).unwrap(), "truth values");
+    let lambda_max = first.get_double(column("measurement.lambda_max.value")).unwrap();
+    assert!((lambda_max - 5.0).abs() < f64::EPSILON, "numbers, not {lambda_max}");
+    for name in ["training.train_loss", "measurement.lambda_max.value", "config.training.sam.rho"] {
+        assert!(second.get_double(column(name)).is_err(), "{name} of a run that has none is null");
+    }
+    assert_eq!(read(&[]).get_row_iter(None).unwrap().count(), 0, "no runs are no rows");
+}
+
+#[test]
+fn no_run_is_named_like_a_number() {
+    let table = RunTable::new(&[full(), diverged()]).unwrap();
+    let names: Vec<&Value> = table.rows.iter().map(|row| &row[0]).collect();
+    assert_eq!(names[1], &json!("r5326726303349359"), "a run of an old store gets its letter");
+    for name in names {
+        let name = name.as_str().unwrap();
+        assert!(name.starts_with('r') && name.len() == 17, "a letter and 16 digits: {name}");
+        assert!(name.parse::<f64>().is_err(), "{name} is a number");
+    }
 }

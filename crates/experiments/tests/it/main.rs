@@ -40,6 +40,7 @@ mod store;
 mod sweep_execute;
 mod sweep_recipe;
 mod through_training;
+mod time_left;
 mod training;
 mod training_golden;
 mod training_runs;

@@ -60,6 +60,22 @@ fn blocks_have_settings_of_their_own_on_top_of_the_recipe() {
 }
 
 #[test]
+fn a_run_that_is_asked_for_twice_counts_once() {
+    let text = format!(
+        "seeds = [0, 0, 1]\n{HEAD}[[block]]\ngrid = {{ learning_rate = [0.1, 1e-1, 0.10] }}\n\
+         [[block]]\ngrid = {{ learning_rate = [0.1, 1] }}\n[[block]]\ngrid = {{ learning_rate = [1.0] }}\n"
+    );
+    let plan = parse(&text).unwrap();
+    let of_block = |name: &str| plan.runs.iter().filter(|run| run.block == name).count();
+    assert_eq!(
+        ["block 1", "block 2", "block 3"].map(of_block),
+        [2, 4, 2],
+        "two seeds of each step size of a block"
+    );
+    assert_eq!(plan.distinct().count(), 4, "two step sizes and two seeds, whichever block asks for them");
+}
+
+#[test]
 fn a_ratio_gives_the_setting_that_is_missing() {
     let grid = "grid = { learning_rate = [0.005, 0.01, 0.025] }\n";
     let text = format!("{HEAD}{grid}derive = {{ \"batch_size / learning_rate\" = [20000, 10000] }}\n");
