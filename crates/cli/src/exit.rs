@@ -21,6 +21,8 @@ pub(crate) enum Exit {
     TargetNotReached = 4,
     /// An eigenvalue was not found to the asked tolerance.
     NotConverged = 5,
+    /// The program has a bug; the code of Rust's panics.
+    Bug = 101,
     /// Stopped by Ctrl-C or a signal; what was done is saved if the run has a directory.
     Interrupted = 130,
 }
@@ -34,6 +36,7 @@ Exit codes:
   3    the training run diverged
   4    training ended without reaching the target accuracy
   5    an eigenvalue was not found to the asked tolerance
+  101  an internal error: a bug
   130  stopped by Ctrl-C or a signal; a run with a directory is saved";
 
 /// The signals that stop a command, for help texts.

@@ -14,29 +14,88 @@ mod settings;
 mod sweep_watch;
 mod watch;
 
+use std::io::ErrorKind;
+use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser as _;
+use sharpness_experiments::network::Allocator;
 
 use commands::Cli;
 use exit::Exit;
 
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(message) => {
-            if message.exit_code() == 0 {
-                return if message.print().is_ok() { Exit::Done } else { Exit::Failed }.into();
+    Allocator::keep_little();
+    if std::env::var_os("RUST_BACKTRACE").is_none_or(|asked| asked == "0") {
+        std::panic::set_hook(Box::new(report_bug));
+    }
+    let exit = match Cli::try_parse() {
+        Ok(cli) => commands::run(cli),
+        Err(message) if message.exit_code() == 0 => match message.print() {
+            // A reader that has gone away (`| head`) is no error.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(error).context("cannot write to standard output")
             }
+            _ => Ok(Exit::Done),
+        },
+        Err(message) => {
             // It quotes what was typed, or what the shell made of it.
             let text = message.to_string();
             output::error(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
             return Exit::Usage.into();
         }
     };
-    let exit = commands::run(cli).unwrap_or_else(|error| {
+    exit.unwrap_or_else(|error| {
         output::error(&exit::message(&error));
         exit::of_error(&error)
-    });
-    exit.into()
+    })
+    .into()
+}
+
+/// Ends the program where it has a bug, with one line in place of a backtrace. Checkpoints stay as they are.
+fn report_bug(panic: &PanicHookInfo<'_>) {
+    let what = panic.payload_as_str().unwrap_or("a panic").replace('\n', " ");
+    if what.starts_with("failed to allocate an alternative stack") {
+        // The standard library panics in a thread that begins when its memory is not to be had. Several may at once.
+        static TOLD: std::sync::Once = std::sync::Once::new();
+        TOLD.call_once(|| {
+            output::error(&format!(
+                "cannot start the threads: {what}; ask for fewer with --threads or --jobs"
+            ));
+            std::process::exit(Exit::Failed as i32);
+        });
+    }
+    let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
+    output::error(&format!(
+        "internal error: {what}{place}; please report it with the output of the same command under RUST_BACKTRACE=1"
+    ));
+    std::process::exit(Exit::Bug as i32);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::report_bug;
+
+    /// Set where this test runs itself.
+    const VARIABLE: &str = "SHARPNESS_TEST_PANICS";
+
+    #[test]
+    fn a_bug_ends_the_program_with_one_line() {
+        if std::env::var_os(VARIABLE).is_some() {
+            std::panic::set_hook(Box::new(report_bug));
+            std::thread::scope(|scope| {
+                scope.spawn(|| panic!("two\nlines"));
+            });
+        }
+        let mut program = std::process::Command::new(std::env::current_exe().unwrap());
+        program.args(["a_bug_ends_the_program_with_one_line", "--nocapture"]).env(VARIABLE, "");
+        let output = program.output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(101), "{err}");
+        assert!(err.starts_with("error: internal error: two lines at ") && err.lines().count() == 1, "{err}");
+    }
 }

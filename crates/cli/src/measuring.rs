@@ -4,7 +4,7 @@ use anyhow::Result;
 use sharpness_experiments::config::RunConfig;
 use sharpness_experiments::data::Standardized;
 use sharpness_experiments::measure_run;
-use sharpness_experiments::measures::{MeasureProgress, Measurement, Phase};
+use sharpness_experiments::measures::{Budget, MeasureProgress, Measurement, Phase};
 use sharpness_experiments::network::backend::Backend;
 use sharpness_experiments::network::{Network, Weights};
 
@@ -22,13 +22,13 @@ pub(crate) fn measure_at<B: Backend>(
     network: &Network<B>,
     place: (&RunConfig, &Standardized),
     weights: (&Weights, Option<&Weights>),
-    memory_bytes: usize,
+    budget: Budget,
     interrupt: &Interrupt,
 ) -> Result<Measurement> {
     let mut bar = Progress::new(TEMPLATE);
     let mut observer = |progress: &MeasureProgress| show(&mut bar, progress);
     let stop = || interrupt.is_raised();
-    Ok(measure_run(network, place, weights, memory_bytes, &mut observer, &stop)?)
+    Ok(measure_run(network, place, weights, budget, &mut observer, &stop)?)
 }
 
 /// Shows how far a measurement has come.

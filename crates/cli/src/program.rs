@@ -11,9 +11,10 @@ pub(crate) struct Suggestion(String);
 impl Suggestion {
     /// This program as it was called, with these arguments, which need no quotes.
     pub(crate) fn new(arguments: &str) -> Self {
-        let called = std::env::args().next().unwrap_or_else(|| "sharpness".to_owned());
+        let called = std::env::args_os().next().unwrap_or_else(|| "sharpness".into());
         let by_cargo = std::env::var_os("CARGO").is_some();
-        let program = if by_cargo { "cargo run --release --".to_owned() } else { quoted(&called) };
+        let program =
+            if by_cargo { "cargo run --release --".to_owned() } else { quoted(&called.to_string_lossy()) };
         Self(format!("{program} {arguments}"))
     }
 

@@ -1,6 +1,6 @@
 //! From flags and files to a configuration that is complete and in range: defaults, then the file, then the flags.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use sharpness_experiments::config::{
     BnStats, ConfigFile, DataConfig, MeasureConfig, RunConfig, SamConfig, TrainingConfig,
 };
@@ -96,7 +96,10 @@ impl EngineArgs {
             }
             pool = pool.num_threads(threads);
         }
-        Ok(pool.build_global()?)
+        pool.build_global().context(
+            "cannot start the threads; ask for fewer with --threads, or raise the limits on processes (ulimit -u) and memory \
+             (ulimit -v)",
+        )
     }
 }
 
@@ -175,6 +178,18 @@ pub(crate) fn check(config: &RunConfig, dataset: &Dataset, file: Option<&ConfigF
     config.validate(dataset.train().len()).map_err(|error| named(error, file))?;
     trained_examples(config, dataset).map_err(|error| named(error, file))?;
     Ok(())
+}
+
+/// Refuses what needs no data to be seen, before they are loaded; `train_examples` is how many there are.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_settings(
+    config: &RunConfig,
+    train_examples: usize,
+    file: Option<&ConfigFile>,
+) -> Result<()> {
+    config.validate(train_examples).map_err(|error| named(error, file))
 }
 
 /// Refuses a network that cannot be built, or not for the images of its data set.

@@ -12,7 +12,7 @@ use sharpness_network::{Network, Weights};
 
 use crate::config::{BoundRtol, MeasureConfig, RunConfig};
 use crate::data::{Part, Standardized};
-use crate::measures::{MeasureProgress, Problem, measure, norm, solver_error};
+use crate::measures::{Budget, MeasureProgress, Problem, measure, norm, solver_error};
 use crate::optimizers::Optimizer;
 use crate::run::trained_examples;
 use crate::training::{PartExamples, training_pass};
@@ -119,8 +119,8 @@ pub struct Subject<'a, B: Backend> {
     pub weights: &'a Weights,
     /// The settings of training and of the measurement.
     pub config: &'a RunConfig,
-    /// Bytes that a measurement may use.
-    pub memory_bytes: usize,
+    /// The memory of the process.
+    pub budget: Budget,
     /// Hears how a measurement goes on.
     pub observer: &'a dyn Fn(&MeasureProgress),
     /// Says whether to stop a measurement.
@@ -179,8 +179,7 @@ impl<B: Backend> Subject<'_, B> {
         run: impl FnOnce(&mut Again<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         let Self { network, data, config, .. } = *self;
-        let problem =
-            Problem::new(network, data, examples, &config.measurement(), config.seed, self.memory_bytes)?;
+        let problem = Problem::new(network, data, examples, &config.measurement(), config.seed, self.budget)?;
         let mut operator = problem.linearize(self.weights, "the given weights", self.stop)?;
         let gradient_norm = norm(operator.gradient());
         // A gradient of zeros has no direction; its product is zero.
@@ -212,7 +211,7 @@ impl<B: Backend> Subject<'_, B> {
         let Self { network, data, config, .. } = *self;
         let settings = MeasureConfig { bound_rtol: BoundRtol::off(), ..config.measurement() };
         let start = Instant::now();
-        let problem = Problem::new(network, data, examples, &settings, config.seed, self.memory_bytes)?;
+        let problem = Problem::new(network, data, examples, &settings, config.seed, self.budget)?;
         let mut operator = problem.linearize(self.weights, "the given weights", self.stop)?;
         let params = problem.params_from_gradient(&operator);
         let solved = eigenpairs(&mut operator, &params, &mut |progress| {
@@ -235,7 +234,7 @@ impl<B: Backend> Subject<'_, B> {
     }
 
     fn lambda_max(&self, examples: &[u32]) -> Result<Repetition> {
-        let Self { network, data, weights, config, memory_bytes, observer, stop } = *self;
+        let Self { network, data, weights, config, budget, observer, stop } = *self;
         let start = Instant::now();
         let measured = measure(
             network,
@@ -244,7 +243,7 @@ impl<B: Backend> Subject<'_, B> {
             weights,
             &config.measurement(),
             config.seed,
-            memory_bytes,
+            budget,
             &mut |progress| observer(progress),
             stop,
         )?;

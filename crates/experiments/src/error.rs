@@ -105,21 +105,15 @@ pub enum Error {
     #[error(transparent)]
     Network(#[from] sharpness_network::Error),
 
-    /// The network cannot be trained in the memory that is available now.
-    #[error(
-        "a network of {parameters} parameters in batches of {micro_batch} needs about {} of memory to train, and {} are \
-         available; choose smaller widths (--hidden, --width-divisor) or a smaller --micro-batch-size",
-        gibibytes(*needed_bytes), gibibytes(*available_bytes)
-    )]
-    TrainingMemory {
-        /// Parameters of the network.
-        parameters: usize,
-        /// Examples of a micro-batch.
-        micro_batch: usize,
-        /// The memory that training takes.
+    /// What is asked for does not fit the memory.
+    #[error("{}", too_little_memory(*needed_bytes, *available_bytes, *is_asked))]
+    Memory {
+        /// The smallest bound on the memory of the process that suffices.
         needed_bytes: usize,
-        /// The memory that there is.
+        /// The bound that there is.
         available_bytes: usize,
+        /// Whether a user has set it.
+        is_asked: bool,
     },
 
     /// Threads for runs that go on at once could not be started.
@@ -272,20 +266,6 @@ pub enum Error {
         place: String,
     },
 
-    /// The memory does not hold a single chunk and the smallest basis of the eigen-solver.
-    #[error(
-        "the measurement needs at least {needed_bytes} bytes of memory, and {available_bytes} are allowed; \
-         allow more, or take a smaller chunk than {chunk} examples"
-    )]
-    MeasureMemory {
-        /// The smallest bound that works.
-        needed_bytes: usize,
-        /// The bound given.
-        available_bytes: usize,
-        /// Examples of a chunk.
-        chunk: usize,
-    },
-
     /// A setting of a measurement that makes no sense.
     #[error("cannot measure with this {name}: {problem}")]
     MeasureSetting {
@@ -333,12 +313,24 @@ impl Error {
                 | Self::Config { .. }
                 | Self::MeasureSetting { .. }
                 | Self::NothingToFetch { .. }
+                | Self::Memory { is_asked: true, .. }
         )
     }
 }
 
-fn gibibytes(bytes: usize) -> String {
-    format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
+fn too_little_memory(needed_bytes: usize, available_bytes: usize, is_asked: bool) -> String {
+    const MIB: usize = 1 << 20;
+    let (needed, available) = (needed_bytes.div_ceil(MIB), available_bytes / MIB);
+    let smaller = "a narrower network (--hidden, --width-divisor), a smaller --micro-batch-size or --bn-chunk, or fewer --jobs";
+    if is_asked {
+        format!(
+            "--memory must be at least {needed}MiB here, got {available} MiB; raise it, or choose {smaller}"
+        )
+    } else {
+        format!(
+            "this takes at least {needed} MiB of memory, and {available} MiB are available; choose {smaller}"
+        )
+    }
 }
 
 fn not_found(name: DatasetName, searched: &[SearchedPlace]) -> String {

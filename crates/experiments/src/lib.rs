@@ -19,7 +19,7 @@ pub mod training;
 
 pub use characters::is_unprintable;
 pub use error::{Error, Result};
-pub use report::{Completion, Report, check_training_memory, complete_run, measure_run};
+pub use report::{Completion, Report, Work, check_memory, complete_run, measure_run};
 pub use run::{
     Run, RunOptions, TrainReport, Trained, last_step, network, next_weights, train_run, trained_examples,
 };

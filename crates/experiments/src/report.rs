@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 use sharpness_network::backend::Backend;
 use sharpness_network::{Cpu, Network, Weights};
 
-use crate::config::{Precision, RunConfig};
+use crate::config::{MeasureConfig, Precision, RunConfig};
 use crate::data::Standardized;
-use crate::measures::{MeasureProgress, Measurement, between_iterates, default_memory_bytes, measure};
+use crate::measures::{
+    Budget, MeasureProgress, Measurement, Tracker, between_iterates, least_bytes, measure, weights_bytes,
+};
 use crate::run::{Run, RunOptions, TrainReport, Trained, network, next_weights, train_run, trained_examples};
-use crate::training::{Observer, Outcome, training_bytes};
+use crate::training::{Observer, Outcome, device_bytes, state_bytes, training_bytes};
 use crate::{Error, Result};
 
 /// All that came out of a run; the content of its `result.json`.
@@ -49,19 +51,17 @@ impl Completion {
 
 /// Trains the network of `config` on `data` and measures it, unless `measures` is unset. A run that is done is not made again.
 ///
-/// The measurement takes `memory_bytes` at most.
-///
 /// # Errors
-/// [`Error::TrainingMemory`] if the network does not fit the memory; those of [`train_run`] and [`measure`].
+/// [`Error::Memory`] if the run does not fit its budget; those of [`train_run`] and [`measure`].
 pub fn complete_run(
     config: &RunConfig,
     data: &Standardized,
     options: &RunOptions,
-    (memory_bytes, measures): (usize, bool),
+    measures: bool,
     observer: &mut dyn Observer,
 ) -> Result<Completion> {
     let method = config.convolution.method();
-    let job = Job { config, data, options, memory_bytes, measures };
+    let job = Job { config, data, options, measures };
     match config.precision {
         Precision::F32 => job.run(Cpu::<f32>::new(method), observer),
         Precision::F64 => job.run(Cpu::<f64>::new(method), observer),
@@ -73,14 +73,14 @@ struct Job<'a> {
     config: &'a RunConfig,
     data: &'a Standardized,
     options: &'a RunOptions,
-    memory_bytes: usize,
     measures: bool,
 }
 
 impl Job<'_> {
     fn run<B: Backend>(&self, backend: B, observer: &mut dyn Observer) -> Result<Completion> {
         let network = network(self.config, backend)?;
-        check_training_memory(&network, self.config)?;
+        let work = Work::Run { is_kept: self.options.out.is_some(), is_measured: self.measures };
+        self.options.budget.left(work.least_bytes(&network, self.config))?;
         let Trained { report: training, state, dir } =
             match train_run(self.config, self.data, self.options, observer)? {
                 Run::Trained(trained) => *trained,
@@ -116,8 +116,14 @@ impl Job<'_> {
         let observer = RefCell::new(observer);
         let mut on_progress = |progress: &MeasureProgress| observer.borrow_mut().on_measure(progress);
         let stop = || observer.borrow_mut().should_stop();
-        let place = (self.config, self.data);
-        measure_run(network, place, (weights, next), self.memory_bytes, &mut on_progress, &stop)
+        let (place, budget) = ((self.config, self.data), self.options.budget);
+        let budget = budget.less(beside_weights(network, self.config));
+        let mut measured = measure_run(network, place, (weights, next), budget, &mut on_progress, &stop)?;
+        // The training before may have taken more.
+        let training = training_bytes(network, self.config, self.options.out.is_some());
+        let predicted = &mut measured.memory.predicted_bytes;
+        *predicted = (*predicted).max(self.options.budget.total(training));
+        Ok(measured)
     }
 }
 
@@ -129,42 +135,78 @@ pub fn measure_run<B: Backend>(
     network: &Network<B>,
     (config, data): (&RunConfig, &Standardized),
     (weights, next): (&Weights, Option<&Weights>),
-    memory_bytes: usize,
+    budget: Budget,
     observer: &mut dyn FnMut(&MeasureProgress),
     stop: &dyn Fn() -> bool,
 ) -> Result<Measurement> {
     let trained = trained_examples(config, data.dataset())?;
     let (settings, seed) = (&config.measurement(), config.seed);
+    let beside = if next.is_some() { weights_bytes(network) } else { 0 };
     let mut measured =
-        measure(network, data, &trained, weights, settings, seed, memory_bytes, observer, stop)?;
+        measure(network, data, &trained, weights, settings, seed, budget.less(beside), observer, stop)?;
     if let Some(next) = next {
-        let between = between_iterates(
-            network,
-            data,
-            &trained,
-            weights,
-            next,
-            settings,
-            seed,
-            memory_bytes,
-            observer,
-            stop,
-        )?;
+        let between =
+            between_iterates(network, data, &trained, weights, next, settings, seed, budget, observer, stop)?;
         measured.between_iterates = Some(between);
     }
     Ok(measured)
 }
 
-/// Refuses a network that cannot be trained in the memory that is available now.
+/// Work whose memory is looked at before it begins.
+#[derive(Clone, Copy, Debug)]
+pub enum Work<'a> {
+    /// A run.
+    Run {
+        /// Whether it has a directory.
+        is_kept: bool,
+        /// Whether it is measured at its end.
+        is_measured: bool,
+    },
+    /// A measurement of given weights.
+    Measurement {
+        /// Further numbers of examples that λ_max is measured on.
+        examples: &'a [usize],
+    },
+}
+
+impl Work<'_> {
+    /// The least memory that it needs besides the data set, in bytes.
+    fn least_bytes<B: Backend>(self, network: &Network<B>, config: &RunConfig) -> usize {
+        let available = config.data.train_examples.unwrap_or(config.data.name.train_examples());
+        let settings = config.measurement();
+        let measuring = least_bytes(network, &settings, available);
+        match self {
+            Self::Run { is_kept, is_measured } => {
+                let tracking = Tracker::least_bytes(config, network, available)
+                    .saturating_add(device_bytes(network, config));
+                let measuring = measuring.saturating_add(beside_weights(network, config));
+                let measuring = if is_measured { measuring } else { 0 };
+                training_bytes(network, config, is_kept).max(tracking).max(measuring)
+            }
+            Self::Measurement { examples } => {
+                let least = |&examples: &usize| {
+                    least_bytes(network, &MeasureConfig { examples, ..settings.clone() }, available)
+                };
+                examples.iter().map(least).fold(measuring, usize::max)
+            }
+        }
+    }
+}
+
+/// Bytes of the state of a run without its weights.
+fn beside_weights<B: Backend>(network: &Network<B>, config: &RunConfig) -> usize {
+    state_bytes(network, config).saturating_sub(weights_bytes(network))
+}
+
+/// Refuses work that does not fit `budget`, of which the data set is taken already.
 ///
 /// # Errors
-/// [`Error::TrainingMemory`].
-pub fn check_training_memory<B: Backend>(network: &Network<B>, config: &RunConfig) -> Result<()> {
-    let (parameters, micro_batch) = (network.parameters().len(), config.training.micro_batch_size);
-    let needed_bytes = training_bytes(network, micro_batch);
-    let available_bytes = 2 * default_memory_bytes();
-    if needed_bytes > available_bytes {
-        return Err(Error::TrainingMemory { parameters, micro_batch, needed_bytes, available_bytes });
-    }
-    Ok(())
+/// [`Error::Memory`] with the smallest bound that suffices; [`Error::Network`] if the network cannot be built.
+pub fn check_memory(config: &RunConfig, work: Work<'_>, budget: Budget) -> Result<()> {
+    let method = config.convolution.method();
+    let least = match config.precision {
+        Precision::F32 => work.least_bytes(&network(config, Cpu::<f32>::new(method))?, config),
+        Precision::F64 => work.least_bytes(&network(config, Cpu::<f64>::new(method))?, config),
+    };
+    budget.left(least).map(drop)
 }

@@ -9,7 +9,7 @@ use sharpness_network::{Cpu, Network, Weights};
 
 use crate::config::{LossName, Precision, RunConfig};
 use crate::data::{Dataset, Part, Standardized, class_balanced};
-use crate::measures::TrackedLambdaMax;
+use crate::measures::{Budget, TrackedLambdaMax};
 use crate::optimizers::Optimizer;
 use crate::seeds::{self, Purpose};
 use crate::store::{self, CheckpointEvery, Existing, Journal, Opened, RunDir, RunLayout};
@@ -25,6 +25,8 @@ pub struct RunOptions {
     pub existing: Existing,
     /// When checkpoints are written.
     pub checkpoint_every: CheckpointEvery,
+    /// The memory that the run may take.
+    pub budget: Budget,
 }
 
 /// What became of a run.
@@ -207,7 +209,8 @@ fn train_on<B: Backend>(
     };
     let (outcome, state) = match start.progress.outcome {
         Some(outcome) => (outcome, start),
-        None => Trainer::new(config, &network, data, &trained, start)?.run(journal.as_mut(), observer)?,
+        None => Trainer::new(config, &network, data, &trained, start, options.budget)?
+            .run(journal.as_mut(), observer)?,
     };
     drop(journal);
     if let Some(dir) = dir.as_ref().filter(|_| outcome != Outcome::Interrupted) {

@@ -8,6 +8,7 @@
 //! number of threads. Sums that decide something are `f64`.
 
 pub mod activation;
+mod allocator;
 pub mod batch_norm;
 pub mod channels;
 pub mod conv2d;
@@ -29,6 +30,7 @@ pub mod simd;
 mod transpose;
 pub mod workspace;
 
+pub use allocator::Allocator;
 pub use real::Real;
 
 /// Whether a kernel overwrites its output or adds to it.

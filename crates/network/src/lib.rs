@@ -20,6 +20,7 @@ pub use graph::{Graph, Tangents, Tape, Value};
 pub use linearization::{At, Linearization};
 pub use network::{Layer, Network, Sums};
 pub use parameters::{Table, Tensor};
+pub use sharpness_kernels::Allocator;
 pub use sharpness_kernels::simd::detect as instruction_set;
 pub use weights::{Import, Imported, Match, Origin, Pair, Rename, Weights};
 

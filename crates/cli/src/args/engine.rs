@@ -2,6 +2,7 @@
 
 use clap::Args;
 use sharpness_experiments::config::{Convolution, Precision};
+use sharpness_experiments::measures::Budget;
 
 use super::one_of;
 
@@ -30,9 +31,25 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
 
-    /// Memory that a measurement may use, as 4GiB or 500MB [default: half of what is available]
+    #[command(flatten)]
+    pub(crate) memory: MemoryArg,
+}
+
+/// The memory.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Engine")]
+pub(crate) struct MemoryArg {
+    /// Keep the peak memory of the whole process below this, as 4GiB or 500MB; less costs time, not accuracy [default: half of
+    /// what is available, or more if less will not do]
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
-    pub(crate) memory: Option<usize>,
+    memory: Option<usize>,
+}
+
+impl MemoryArg {
+    /// What the process may take, once its threads have started.
+    pub(crate) fn budget(self) -> Budget {
+        Budget::of_process(self.memory)
+    }
 }
 
 /// A number of bytes with an optional unit: `KB`, `MB`, `GB`, `TB` (powers of 1000), `KiB`, `MiB`, `GiB`, `TiB` (of 1024).

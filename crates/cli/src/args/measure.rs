@@ -81,6 +81,11 @@ impl FromStr for ExampleCounts {
 }
 
 impl MeasureArgs {
+    /// The numbers of examples that are asked for.
+    pub(crate) fn counts(&self) -> &[usize] {
+        self.examples.as_ref().map_or(&[], |counts| &counts.0)
+    }
+
     /// The number of examples that is asked for, where it is a number.
     pub(crate) fn asked_examples(&self) -> Option<usize> {
         self.examples

@@ -17,7 +17,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 pub(crate) use bench::task_parser;
 pub(crate) use data::{DataArgs, dataset_parser};
-pub(crate) use engine::EngineArgs;
+pub(crate) use engine::{EngineArgs, MemoryArg};
 pub(crate) use measure::{ExampleCounts, MeasureArgs};
 pub(crate) use model::{ArchArg, ModelArgs, architecture_parser};
 pub(crate) use training::{TrainingArgs, loss_parser};

@@ -10,11 +10,12 @@ use serde::Serialize;
 use sharpness_experiments::bench::{Again, Outcome, Repetition, Subject, Task};
 use sharpness_experiments::config::{Precision, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
-use sharpness_experiments::measures::{MeasureProgress, default_memory_bytes};
+use sharpness_experiments::measures::MeasureProgress;
 use sharpness_experiments::network::backend::Backend;
 use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::network::{Cpu, Weights};
-use sharpness_experiments::{Error, check_training_memory, network};
+use sharpness_experiments::training::training_bytes;
+use sharpness_experiments::{Error, network};
 
 use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, TrainingArgs, task_parser};
 use crate::exit::{EXIT_CODES, Exit, Usage};
@@ -189,7 +190,8 @@ impl BenchCommand {
         interrupt: &Interrupt,
     ) -> Result<()> {
         let network = network(config, backend)?;
-        check_training_memory(&network, config)?;
+        let budget = self.engine.memory.budget().less(config.data.name.bytes());
+        budget.left(training_bytes(&network, config, false))?;
         let weights = match &self.bench.weights {
             Some(path) => Weights::read(path, &network, config.model.arch.name())?,
             None => Weights::initial(&network, config.seed),
@@ -201,7 +203,7 @@ impl BenchCommand {
             data,
             weights: &weights,
             config,
-            memory_bytes: self.engine.memory.unwrap_or_else(default_memory_bytes),
+            budget,
             observer: &observer,
             stop: &|| interrupt.is_raised(),
         };

@@ -9,11 +9,11 @@ use serde::Serialize;
 use sharpness_experiments::Error;
 use sharpness_experiments::data::{Dataset, Locations};
 use sharpness_experiments::figures::{Figure, Line};
-use sharpness_experiments::measures::{MeasureProgress, SubsetSize, default_memory_bytes};
+use sharpness_experiments::measures::{Budget, MeasureProgress, SubsetSize};
 use sharpness_experiments::store::RunStore;
 use sharpness_experiments::sweep::{CompareExamples, Plan};
 
-use crate::args::ExampleCounts;
+use crate::args::{EngineArgs, ExampleCounts, MemoryArg};
 use crate::exit::{EXIT_CODES, Exit};
 use crate::interrupt::Interrupt;
 use crate::measuring::{TEMPLATE, message};
@@ -40,6 +40,9 @@ pub(super) struct FigureCommand {
     /// Look for data sets in this directory too
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    memory: MemoryArg,
 
     /// Print one JSON document
     #[arg(long)]
@@ -92,13 +95,12 @@ impl ExamplesArg {
         &self,
         plan: &Plan,
         store: &RunStore,
-        locations: &Locations,
+        (locations, budget): (&Locations, Budget),
         interrupt: &Interrupt,
     ) -> Result<()> {
         let Some(ExampleCounts(sizes)) = &self.examples else { return Ok(()) };
         let load = |name| Dataset::load(name, locations);
-        let compare =
-            CompareExamples { plan, store, sizes, memory_bytes: default_memory_bytes(), load: &load };
+        let compare = CompareExamples { plan, store, sizes, budget, load: &load };
         let mut bar = Progress::new(TEMPLATE);
         let mut observer = |(run, runs): (usize, usize), progress: &MeasureProgress| {
             bar.update(0, 0, || format!("run {run} of {runs}: {}", message(progress)));
@@ -113,10 +115,12 @@ impl ExamplesArg {
 /// Draws the figure.
 pub(super) fn run(command: &FigureCommand) -> Result<Exit> {
     let interrupt = Interrupt::listen()?;
+    EngineArgs::default().start_threads()?;
+    let budget = command.memory.budget();
     let plan = Plan::read(&command.recipe)?;
     let store = RunStore::existing(&command.store)?;
     let locations = Locations::of_process(command.data_dir.clone());
-    command.examples.compare(&plan, &store, &locations, &interrupt)?;
+    command.examples.compare(&plan, &store, (&locations, budget), &interrupt)?;
     let figure =
         Figure::new(&plan, &store).with_context(|| format!("cannot draw {}", command.recipe.display()))?;
     figure.damaged.iter().for_each(|damage| note(damage));

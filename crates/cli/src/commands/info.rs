@@ -12,7 +12,7 @@ use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::network::op::TapeKind;
 use sharpness_experiments::network::{Cpu, Network};
 
-use crate::args::{ModelArgs, architecture_parser};
+use crate::args::{EngineArgs, ModelArgs, architecture_parser};
 use crate::exit::Exit;
 use crate::output::{Align, Table, bytes, count, print, print_json, significant};
 use crate::settings::check_model;
@@ -66,6 +66,8 @@ struct LayerFacts {
 
 /// Prints the facts.
 pub(super) fn run(command: &InfoCommand) -> Result<Exit> {
+    // Scratch depends on their number.
+    EngineArgs::default().start_threads()?;
     let facts = facts(command)?;
     if command.json {
         print_json(&facts)?

@@ -6,13 +6,13 @@ use serde::Serialize;
 use sharpness_experiments::config::{ConfigFile, MeasureConfig, Precision, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardization, Standardized};
 use sharpness_experiments::measures::{
-    MeasureProgress, Measurement, SubsetSize, default_memory_bytes, peak_bytes, subset_sizes,
+    Budget, MeasureProgress, Measurement, SubsetSize, peak_bytes, subset_sizes,
 };
 use sharpness_experiments::network::backend::Backend;
 use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::network::{Cpu, Imported, Network, Origin, Weights};
 use sharpness_experiments::store::{RunLayout, run_config};
-use sharpness_experiments::{Error, last_step, network, trained_examples};
+use sharpness_experiments::{Error, Work, check_memory, last_step, network, trained_examples};
 
 use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, WeightsArgs};
 use crate::exit::{EXIT_CODES, Exit, Usage};
@@ -21,7 +21,7 @@ use crate::measuring::{TEMPLATE, measure_at, show};
 use crate::output::{
     Align, Progress, Table, bytes, count, line, measurement, note, print, print_json, significant,
 };
-use crate::settings::{check, fit_examples};
+use crate::settings::{check, check_settings, fit_examples};
 
 /// Weights, the network that they are of, and the examples.
 #[derive(Args, Debug)]
@@ -88,6 +88,9 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
     command.engine.start_threads()?;
     let file = command.file()?;
     let mut config = command.config(file.as_ref())?;
+    check_settings(&config, config.data.name.train_examples(), file.as_ref())?;
+    let budget = command.engine.memory.budget().less(config.data.name.bytes());
+    check_memory(&config, Work::Measurement { examples: command.measure.counts() }, budget)?;
     let dataset = Dataset::load(config.data.name, &Locations::of_process(command.data.data_dir.clone()))?;
     check(&config, &dataset, file.as_ref())?;
     let available = config.data.train_examples.unwrap_or(dataset.train().len());
@@ -100,8 +103,8 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
     let data = Standardized::new(dataset, config.data.standardize);
     let method = config.convolution.method();
     let measured = match config.precision {
-        Precision::F32 => command.measure_on(Cpu::<f32>::new(method), &config, &data),
-        Precision::F64 => command.measure_on(Cpu::<f64>::new(method), &config, &data),
+        Precision::F32 => command.measure_on(Cpu::<f32>::new(method), &config, &data, budget),
+        Precision::F64 => command.measure_on(Cpu::<f64>::new(method), &config, &data, budget),
     };
     let Measured { measurement, subset_sizes, origin, warnings } = match measured {
         Err(error) if matches!(error.downcast_ref(), Some(Error::MeasureStopped)) => {
@@ -197,25 +200,25 @@ impl MeasureCommand {
         backend: B,
         config: &RunConfig,
         data: &Standardized,
+        budget: Budget,
     ) -> Result<Measured> {
         let network = network(config, backend)?;
         let Iterates { weights, next, origin } = self.iterates(&network, config, data)?;
-        let memory_bytes = self.engine.memory.unwrap_or_else(default_memory_bytes);
         let interrupt = Interrupt::listen()?;
         let place = (config, data);
-        let measured = measure_at(&network, place, (&weights, next.as_ref()), memory_bytes, &interrupt)?;
+        let measured = measure_at(&network, place, (&weights, next.as_ref()), budget, &interrupt)?;
         let sizes = self.sizes(trained_examples(config, data.dataset())?.len())?;
         let mut bar = Progress::new(TEMPLATE);
         let mut observer = |progress: &MeasureProgress| show(&mut bar, progress);
         let stop = || interrupt.is_raised();
-        let sizes = subset_sizes(&network, place, &weights, &sizes, memory_bytes, &mut observer, &stop)?;
+        let sizes = subset_sizes(&network, place, &weights, &sizes, budget, &mut observer, &stop)?;
         let doubt = self.source.doubt(&network, &weights, &measured, data.dataset().classes());
         Ok(Measured { measurement: measured, subset_sizes: sizes, warnings: Vec::from_iter(doubt), origin })
     }
 
     /// The numbers of examples to compare: none where one is asked for.
     fn sizes(&self, available: usize) -> Result<Vec<usize>> {
-        let counts = self.measure.examples.as_ref().map_or(&[][..], |counts| &counts.0);
+        let counts = self.measure.counts();
         if counts.len() < 2 {
             return Ok(Vec::new());
         }

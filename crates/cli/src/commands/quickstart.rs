@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use sharpness_experiments::config::RunConfig;
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
-use sharpness_experiments::measures::default_memory_bytes;
+use sharpness_experiments::measures::Budget;
 use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::{RunOptions, complete_run};
 
 use super::train::report_text;
+use crate::args::EngineArgs;
 use crate::exit::{self, Exit};
 use crate::interrupt::Interrupt;
 use crate::output::{note, print};
@@ -22,6 +23,7 @@ pub(super) fn run() -> Result<Exit> {
     note(
         "training a small network on the embedded digits until it fits 99 % of them, then measuring its sharpness",
     );
+    EngineArgs::default().start_threads()?;
     let dataset = Dataset::load(DatasetName::Digits, &Locations::default())?;
     let mut config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
     // Of the settings tried on the digits, these fit in the shortest time; the tight tolerance costs a few products.
@@ -33,8 +35,9 @@ pub(super) fn run() -> Result<Exit> {
     let interrupt = Interrupt::listen()?;
     let data = Standardized::new(dataset, config.data.standardize);
     let mut watch = Watch::new(&interrupt, &config);
-    let measured = (default_memory_bytes(), true);
-    let completion = complete_run(&config, &data, &RunOptions::default(), measured, &mut watch)?;
+    let options =
+        RunOptions { budget: Budget::default().less(config.data.name.bytes()), ..RunOptions::default() };
+    let completion = complete_run(&config, &data, &options, true, &mut watch)?;
     drop(watch);
     let Some(report) = completion.report() else {
         note("stopped");

@@ -130,7 +130,8 @@ pub(super) fn run(command: &ReproduceCommand) -> Result<Exit> {
     }
     let counts = command.sweep.make(&all, &interrupt)?;
     if !interrupt.is_raised() {
-        command.examples.compare(&all, &command.sweep.store(), &command.sweep.locations(), &interrupt)?;
+        let place = (&command.sweep.locations(), command.sweep.memory.budget());
+        command.examples.compare(&all, &command.sweep.store(), place, &interrupt)?;
     }
     let mut drawn = Vec::new();
     for (figure, plan) in &plans {

@@ -9,11 +9,10 @@ use clap::Args;
 use serde::Serialize;
 use sharpness_experiments::config::RunConfig;
 use sharpness_experiments::data::{Dataset, Locations};
-use sharpness_experiments::measures::default_memory_bytes;
 use sharpness_experiments::store::{CheckpointEvery, RunStatus, RunStore};
 use sharpness_experiments::sweep::{Cost, Costs, Plan, PlannedRun, Sweep};
 
-use crate::args::EngineArgs;
+use crate::args::{EngineArgs, MemoryArg};
 use crate::exit::{Exit, SIGNALS, Usage};
 use crate::interrupt::Interrupt;
 use crate::output::{Align, Table, duration, line, note, plural, print, print_json};
@@ -87,6 +86,9 @@ pub(super) struct SweepArgs {
     /// Threads to work with; the results do not depend on it [default: one per core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+
+    #[command(flatten)]
+    pub(super) memory: MemoryArg,
 }
 
 /// A run of a recipe, for programs.
@@ -153,7 +155,7 @@ impl SweepArgs {
             store: &self.store(),
             jobs: self.jobs,
             threads: rayon::current_num_threads(),
-            memory_bytes: default_memory_bytes(),
+            budget: self.memory.budget(),
             retry_failed: self.retry_failed,
             checkpoint_every: CheckpointEvery::default(),
             load: &load,

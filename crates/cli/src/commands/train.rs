@@ -5,20 +5,21 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use serde::Serialize;
 use sharpness_experiments::config::{ConfigFile, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
-use sharpness_experiments::measures::default_memory_bytes;
+use sharpness_experiments::measures::{Budget, peak_bytes};
 use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::store::{CheckpointEvery, Existing, RunLayout, run_config};
 use sharpness_experiments::training::Outcome;
-use sharpness_experiments::{Report, RunOptions, complete_run};
+use sharpness_experiments::{Report, RunOptions, Work, check_memory, complete_run};
 
 use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, TrainingArgs};
 use crate::exit::{self, EXIT_CODES, Exit, SIGNALS, Usage};
 use crate::interrupt::Interrupt;
 use crate::output::{count, duration_secs, line, measurement, note, percent, print, print_json, significant};
 use crate::program::Suggestion;
-use crate::settings::{check, check_one_size, fit_examples, fit_micro_batch};
+use crate::settings::{check, check_one_size, check_settings, fit_examples, fit_micro_batch};
 use crate::watch::Watch;
 
 /// A run, and where it is kept.
@@ -82,6 +83,15 @@ struct RunArgs {
     json: bool,
 }
 
+/// What came out, for programs.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    /// The most memory that the process has had, where the system tells it.
+    peak_bytes: Option<usize>,
+}
+
 /// Trains, measures and reports.
 pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
     let interrupt = Interrupt::listen()?;
@@ -89,27 +99,30 @@ pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
     check_one_size(&command.measure)?;
     let file = command.file()?;
     let mut config = command.config(file.as_ref())?;
+    check_settings(&config, config.data.name.train_examples(), file.as_ref())?;
+    let budget = command.engine.memory.budget().less(config.data.name.bytes());
+    let (is_kept, is_measured) = (command.run.out.is_some(), !command.run.no_measure);
+    check_memory(&config, Work::Run { is_kept, is_measured }, budget)?;
     let dataset = Dataset::load(config.data.name, &Locations::of_process(command.data.data_dir.clone()))?;
     check(&config, &dataset, file.as_ref())?;
     let available = config.data.train_examples.unwrap_or(dataset.train().len());
     let is_asked_for = command.measure.asked_examples().is_some()
         || file.as_ref().is_some_and(|file| file.has("measure.examples"));
     let fitted = fit_examples(&mut config.measure, available, is_asked_for, file.as_ref())?;
-    if let Some(text) = fitted.filter(|_| !command.run.no_measure) {
+    if let Some(text) = fitted.filter(|_| is_measured) {
         note(&text);
     }
 
     let data = Standardized::new(dataset, config.data.standardize);
-    let measured = (command.engine.memory.unwrap_or_else(default_memory_bytes), !command.run.no_measure);
     let mut watch = Watch::new(&interrupt, &config);
-    let completion = complete_run(&config, &data, &command.options(), measured, &mut watch)?;
+    let completion = complete_run(&config, &data, &command.options(budget), is_measured, &mut watch)?;
     drop(watch);
     let Some(report) = completion.report() else {
         note(&command.how_to_resume());
         return Ok(Exit::Interrupted);
     };
     if command.run.json {
-        print_json(&report)?;
+        print_json(&Document { report: &report, peak_bytes: peak_bytes() })?;
     } else {
         let mut text = report_text(&report);
         text.push_str(&command.where_kept());
@@ -163,7 +176,7 @@ impl TrainCommand {
         Ok(config)
     }
 
-    fn options(&self) -> RunOptions {
+    fn options(&self, budget: Budget) -> RunOptions {
         let (epochs, seconds) = (self.run.checkpoint_epochs, self.run.checkpoint_seconds);
         let checkpoint_every = if epochs.or(seconds.map(|_| 0)).is_some() {
             CheckpointEvery { epochs, seconds }
@@ -171,7 +184,7 @@ impl TrainCommand {
             CheckpointEvery::default()
         };
         let existing = if self.run.resume { Existing::Resume } else { Existing::Refuse };
-        RunOptions { out: self.run.out.clone(), existing, checkpoint_every }
+        RunOptions { out: self.run.out.clone(), existing, checkpoint_every, budget }
     }
 
     /// What to say after Ctrl-C.

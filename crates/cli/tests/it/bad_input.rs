@@ -65,6 +65,13 @@ fn instructions_that_no_processor_has_are_refused() {
 }
 
 #[test]
+fn an_empty_choice_of_instructions_is_none() {
+    let mut program = command(&train(&["--no-measure"]));
+    program.env("SHARPNESS_ISA", "");
+    ended(program).out_with(4);
+}
+
+#[test]
 fn absurd_measurements_are_refused() {
     let weights = Path::new("weights.safetensors");
     for (arguments, part) in [

@@ -9,6 +9,7 @@ mod faults;
 mod hostile_files;
 mod information;
 mod json;
+mod limits;
 mod measuring;
 mod output;
 mod program;

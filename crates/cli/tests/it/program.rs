@@ -14,7 +14,10 @@ pub(crate) struct Ended {
 /// The program, to be started with nothing of the user's surroundings.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sharpness"));
-    command.args(arguments).env_remove("SHARPNESS_DATA").env_remove("CLICOLOR_FORCE").stdin(Stdio::null());
+    command.args(arguments).stdin(Stdio::null());
+    for variable in ["SHARPNESS_DATA", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
+        command.env_remove(variable);
+    }
     command
 }
 
@@ -47,6 +50,15 @@ impl Ended {
     #[track_caller]
     pub(crate) fn json_with(self, code: i32) -> serde_json::Value {
         serde_json::from_str(&self.out_with(code)).unwrap()
+    }
+
+    /// The smallest `--memory` that it names in MiB, if it refused a smaller one.
+    #[track_caller]
+    pub(crate) fn smallest_memory(self) -> u32 {
+        let named = self.err.split("--memory must be at least ").nth(1);
+        let named = named.and_then(|text| text.split("MiB").next()?.parse().ok());
+        self.refuses(2, &["--memory must be at least "]);
+        named.unwrap()
     }
 
     /// Asserts that it ended with `code`, printed no result, and said why in words that contain all of `parts`.

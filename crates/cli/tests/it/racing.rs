@@ -88,11 +88,9 @@ fn of_ten_trainings_that_resume_all_come_to_the_one_result() {
             match code {
                 Some(4) => {
                     assert_eq!(*own, seed.to_string(), "round {round}: only the winner's own run is done");
-                    assert_eq!(
-                        serde_json::from_str::<Value>(out).unwrap(),
-                        kept,
-                        "round {round}: one result"
-                    );
+                    let mut told: Value = serde_json::from_str(out).unwrap();
+                    told.as_object_mut().unwrap().remove("peak_bytes").expect("the memory of its process");
+                    assert_eq!(told, kept, "round {round}: one result");
                 }
                 _ => {
                     let is_told =

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+/// Lists of all training examples that a run holds at once.
+const ORDERS: usize = 6;
+
 /// A data set that this crate can read.
 ///
 /// Its text form (`Display`, `FromStr`, serde) is `digits`, `fashion-mnist`, `mnist` or `cifar10`.
@@ -90,6 +93,20 @@ impl DatasetName {
             Self::FashionMnist | Self::Mnist => 60_000,
             Self::Cifar10 => 50_000,
         }
+    }
+
+    /// The number of test examples.
+    pub fn test_examples(self) -> usize {
+        match self {
+            Self::Digits => 355,
+            Self::FashionMnist | Self::Mnist | Self::Cifar10 => 10_000,
+        }
+    }
+
+    /// Bytes of the data set in memory: pixels and labels, and the numbers of examples in the orders that a run holds.
+    pub fn bytes(self) -> usize {
+        let all = self.train_examples() + self.test_examples();
+        all * (self.shape().len() + 1) + self.train_examples() * ORDERS * size_of::<u32>()
     }
 
     /// The largest value that a raw pixel can have, which stands for full brightness.

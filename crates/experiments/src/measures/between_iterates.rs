@@ -6,8 +6,8 @@ use sharpness_curvature::{Which, eigenpairs};
 use sharpness_network::backend::Backend;
 use sharpness_network::{Network, Weights};
 
-use super::problem::{Problem, solver_error};
-use super::{MeasureProgress, Phase};
+use super::problem::{Problem, solver_error, weights_bytes};
+use super::{Budget, MeasureProgress, Phase};
 use crate::Result;
 use crate::config::MeasureConfig;
 use crate::data::Standardized;
@@ -72,12 +72,14 @@ pub fn between_iterates<B: Backend>(
     to: &Weights,
     config: &MeasureConfig,
     seed: u64,
-    memory_bytes: usize,
+    budget: Budget,
     observer: &mut dyn FnMut(&MeasureProgress),
     stop: &dyn Fn() -> bool,
 ) -> Result<BetweenIterates> {
     let config = MeasureConfig { top_k: 1, ..config.clone() };
-    let problem = Problem::new(network, data, train_indices, &config, seed, memory_bytes)?;
+    // Besides the first iterate there are the second one and the point between.
+    let budget = budget.less(2 * weights_bytes(network));
+    let problem = Problem::new(network, data, train_indices, &config, seed, budget)?;
     let mut params = problem.params(Which::LargestAlgebraic, 1);
     let (mut points, memory) = (Vec::new(), problem.memory());
     for i in 0..=STEPS {

@@ -14,9 +14,12 @@
 //! | `sam_bound.rs` | the bound of appendix A.1 on the objective of SAM |
 //! | `through_training.rs` | λ_max again and again while the network is trained |
 //! | `subset_sizes.rs` | how far λ_max moves with the examples |
-//! | `memory.rs` | how the memory is shared, and how much there is |
+//! | `memory.rs` | how its memory is shared, and what it will take |
+//! | `budget.rs`, `available.rs` | the bound on the memory of the process, and how much there is |
 
+mod available;
 mod between_iterates;
+mod budget;
 mod double;
 mod measurement;
 mod memory;
@@ -32,9 +35,11 @@ use sharpness_network::backend::Backend;
 use sharpness_network::operators::Curvature;
 use sharpness_network::{Network, Weights};
 
+pub use available::peak_bytes;
 pub use between_iterates::{BetweenIterates, Iterate, between_iterates, interpolate};
+pub use budget::Budget;
 pub use measurement::{Eigenvalue, Measurement, Trace};
-pub use memory::{Memory, default_memory_bytes, peak_bytes};
+pub use memory::Memory;
 pub use sam_bound::SamBound;
 pub use subset_sizes::{SubsetSize, subset_sizes};
 pub use through_training::TrackedLambdaMax;
@@ -44,7 +49,7 @@ use crate::Result;
 use crate::config::MeasureConfig;
 use crate::data::Standardized;
 use double::check;
-pub(crate) use problem::{Problem, norm, solver_error};
+pub(crate) use problem::{Problem, least_bytes, norm, solver_error, weights_bytes};
 use sam_bound::{Solution, sam_bound};
 
 /// What a measurement is doing.
@@ -91,14 +96,14 @@ impl MeasureProgress {
 /// use (indices into the training split).
 ///
 /// `seed` draws the random subset and the solver's start vector; equal seeds give equal bits for any number of threads.
-/// Linearizations and the solver's vectors share `memory_bytes`; less memory costs time (chunks are recomputed in each product,
-/// the solver restarts), not accuracy. `observer` is called now and then; `stop` is asked between chunks. A solver that does
+/// Linearizations and the solver's vectors share what `budget` leaves; less memory costs time (chunks are recomputed in each
+/// product, the solver restarts), not accuracy. `observer` is called now and then; `stop` is asked between chunks. A solver that does
 /// not reach `config.rtol` and `config.bound_rtol` is no error: the report says `converged: false`. [`Measurement::between_iterates`] is left empty;
 /// [`between_iterates()`] makes it.
 ///
 /// # Errors
 /// [`Error::NotFinite`](crate::Error::NotFinite) if the loss or its gradient is not finite at `weights`;
-/// [`Error::MeasureMemory`](crate::Error::MeasureMemory) if the memory does not suffice;
+/// [`Error::Memory`](crate::Error::Memory) if the memory does not suffice;
 /// [`Error::MeasureStopped`](crate::Error::MeasureStopped) if `stop` said so;
 /// [`Error::MeasureSetting`](crate::Error::MeasureSetting), [`Error::EmptySubset`](crate::Error::EmptySubset) and
 /// [`Error::Eigenvalue`](crate::Error::Eigenvalue) if `config` asks for something impossible.
@@ -113,12 +118,12 @@ pub fn measure<B: Backend>(
     weights: &Weights,
     config: &MeasureConfig,
     seed: u64,
-    memory_bytes: usize,
+    budget: Budget,
     observer: &mut dyn FnMut(&MeasureProgress),
     stop: &dyn Fn() -> bool,
 ) -> Result<Measurement> {
     let start = Instant::now();
-    let problem = Problem::new(network, data, train_indices, config, seed, memory_bytes)?;
+    let problem = Problem::new(network, data, train_indices, config, seed, budget)?;
     let (point, memory) = (None, problem.memory());
     let mut report = |phase, products, value, residual| {
         observer(&MeasureProgress { phase, products, value, residual, point, memory });

@@ -8,7 +8,8 @@ use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Examples, Matrix};
 use sharpness_network::{Cpu, Network, Weights};
 
-use super::memory::{Memory, Shares};
+use super::budget::Budget;
+use super::memory::{Memory, Shares, Size};
 use crate::config::{BnMode, MeasureConfig};
 use crate::data::{Part, Standardized};
 use crate::{Error, Result};
@@ -61,10 +62,9 @@ impl<'a, B: Backend> Problem<'a, B> {
         train_indices: &[u32],
         config: &MeasureConfig,
         seed: u64,
-        memory_bytes: usize,
+        budget: Budget,
     ) -> Result<Self> {
-        let asked = config.chunk.unwrap_or(MeasureConfig::DEFAULT_CHUNK);
-        if asked == 0 {
+        if config.chunk == Some(0) {
             return Err(Error::MeasureSetting { name: "chunk", problem: "it must be at least 1" });
         }
         if network.parameters().is_empty() {
@@ -76,11 +76,9 @@ impl<'a, B: Backend> Problem<'a, B> {
         if indices.is_empty() {
             return Err(Error::EmptySubset);
         }
-        let batch = config.bn == BnMode::Batch && !network.state().is_empty();
-        let chunk = if batch { asked } else { asked.min(LARGEST_FREE_CHUNK) };
-        let chunk = chunk.min(indices.len());
-        let shares = Shares::new(network, (indices.len(), chunk), config, memory_bytes)?;
-        let batch_norm = if batch { BatchNorm::Batch } else { BatchNorm::Running };
+        let (count, chunk) = (indices.len(), chunk(network, config, indices.len()));
+        let shares = Shares::new(network, Size::new(config, count, chunk), budget)?;
+        let batch_norm = if of_batches(network, config) { BatchNorm::Batch } else { BatchNorm::Running };
         let pass = Pass { batch_norm, dropout: None };
         Ok(Self {
             network,
@@ -99,8 +97,8 @@ impl<'a, B: Backend> Problem<'a, B> {
     }
 
     /// The memory that it is predicted to take.
-    pub(crate) fn memory(&self) -> Memory {
-        self.shares.prediction(self.network, self.examples.data.dataset(), self.config.top_k)
+    pub(crate) const fn memory(&self) -> Memory {
+        self.shares.predicted
     }
 
     /// Which statistics batch norm uses.
@@ -188,7 +186,7 @@ impl<'a, B: Backend> Problem<'a, B> {
     /// The most vectors that the memory lets [`Self::streaming`] multiply at once.
     pub(super) fn streaming_block<C: Backend>(&self, network: &Network<C>) -> usize {
         let one = Curvature::bytes(network, self.count(), self.chunk, 0);
-        let free = self.shares.total().saturating_sub(one);
+        let free = self.shares.check.saturating_sub(one);
         (1..=BLOCK).rev().find(|block| block_bytes(network, *block) <= free).unwrap_or(1)
     }
 
@@ -204,9 +202,37 @@ impl<'a, B: Backend> Problem<'a, B> {
 }
 
 /// What a product with `block` vectors takes beyond the operator for one.
-fn block_bytes<B: Backend>(network: &Network<B>, block: usize) -> usize {
+pub(super) fn block_bytes<B: Backend>(network: &Network<B>, block: usize) -> usize {
     let vectors = 2 * block * size_of::<f64>() * network.parameters().len();
     Curvature::block_bytes(network, block).saturating_add(vectors)
+}
+
+/// Whether batch norm uses the statistics of chunks.
+fn of_batches<B: Backend>(network: &Network<B>, config: &MeasureConfig) -> bool {
+    config.bn == BnMode::Batch && !network.state().is_empty()
+}
+
+/// Examples of a chunk if `count` are measured.
+fn chunk<B: Backend>(network: &Network<B>, config: &MeasureConfig, count: usize) -> usize {
+    let most = if of_batches(network, config) { usize::MAX } else { LARGEST_FREE_CHUNK };
+    config.chunk.unwrap_or(MeasureConfig::DEFAULT_CHUNK).min(most).min(count)
+}
+
+/// The least memory that the measurement of `config` needs if there are `available` training examples, in bytes.
+pub(crate) fn least_bytes<B: Backend>(
+    network: &Network<B>,
+    config: &MeasureConfig,
+    available: usize,
+) -> usize {
+    let count = config.examples.min(available);
+    let size = Size::new(config, count, chunk(network, config, count));
+    let between = if config.between_iterates { 2 * weights_bytes(network) } else { 0 };
+    size.least(network).saturating_add(between)
+}
+
+/// Bytes of weights on the host.
+pub(crate) fn weights_bytes<B: Backend>(network: &Network<B>) -> usize {
+    (network.parameters().len() + network.state().len()) * size_of::<f64>()
 }
 
 /// The error of the operator or the solver as one of this crate.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sharpness_network::backend::Backend;
 use sharpness_network::{Network, Weights};
 
-use super::{Eigenvalue, MeasureProgress, measure};
+use super::{Budget, Eigenvalue, MeasureProgress, measure};
 use crate::Result;
 use crate::config::RunConfig;
 use crate::data::{Standardized, Subset};
@@ -46,7 +46,7 @@ pub fn subset_sizes<B: Backend>(
     (config, data): (&RunConfig, &Standardized),
     weights: &Weights,
     sizes: &[usize],
-    memory_bytes: usize,
+    budget: Budget,
     observer: &mut dyn FnMut(&MeasureProgress),
     stop: &dyn Fn() -> bool,
 ) -> Result<Vec<SubsetSize>> {
@@ -64,7 +64,7 @@ pub fn subset_sizes<B: Backend>(
             shifted.rotate_left(subset * stride / subsets);
             let seed = config.seed;
             let measured =
-                measure(network, data, &shifted, weights, &settings, seed, memory_bytes, observer, stop)?;
+                measure(network, data, &shifted, weights, &settings, seed, budget, observer, stop)?;
             values.push(measured.lambda_max);
         }
         found.push(SubsetSize::new(examples, values));

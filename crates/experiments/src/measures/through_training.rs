@@ -6,8 +6,8 @@ use sharpness_curvature::{EigenParams, Which, eigenpairs};
 use sharpness_network::backend::Backend;
 use sharpness_network::{Network, Weights};
 
-use super::problem::{Problem, solver_error};
-use super::{MeasureProgress, default_memory_bytes};
+use super::problem::{Problem, least_bytes, solver_error, weights_bytes};
+use super::{Budget, MeasureProgress};
 use crate::Result;
 use crate::config::{BoundRtol, MeasureConfig, Precision, RunConfig};
 use crate::data::Standardized;
@@ -44,20 +44,25 @@ pub(crate) struct Tracker<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Tracker<'a, B> {
-    /// A tracker that goes on from `eigenvector`, on the examples of the run's measurement; `None` where the run asks for none.
+    /// A tracker that resumes from `eigenvector`, on the examples of the run's measurement; `None` where the run asks for none.
     pub(crate) fn new(
         config: &RunConfig,
         network: &'a Network<B>,
         data: &'a Standardized,
         trained: &[u32],
         eigenvector: Option<Vec<f64>>,
+        budget: Budget,
     ) -> Result<Option<Self>> {
-        let Some(rtol) = config.measure.through_training else { return Ok(None) };
-        let bound_rtol = config.measure.bound_rtol.0.unwrap_or(TRACKING_BOUND_RTOL).min(TRACKING_BOUND_RTOL);
-        let bound_rtol = BoundRtol(Some(bound_rtol));
-        let settings = MeasureConfig { rtol, top_k: 1, bound_rtol, ..config.measurement() };
-        let problem = Problem::new(network, data, trained, &settings, config.seed, default_memory_bytes())?;
+        let Some(settings) = settings(config) else { return Ok(None) };
+        let budget = budget.less(weights_bytes(network));
+        let problem = Problem::new(network, data, trained, &settings, config.seed, budget)?;
         Ok(Some(Self { problem, precision: config.precision, eigenvector }))
+    }
+
+    /// The least memory that it needs where there are `available` training examples, in bytes.
+    pub(crate) fn least_bytes(config: &RunConfig, network: &Network<B>, available: usize) -> usize {
+        let least = |settings| least_bytes(network, &settings, available) + weights_bytes(network);
+        settings(config).map_or(0, least)
     }
 
     /// λ_max at `weights`, which are those after `step` steps.
@@ -95,6 +100,15 @@ impl<'a, B: Backend> Tracker<'a, B> {
     pub(crate) fn eigenvector(&self) -> Option<Vec<f64>> {
         self.eigenvector.clone()
     }
+}
+
+/// What is measured through training; nothing if it is not asked for.
+fn settings(config: &RunConfig) -> Option<MeasureConfig> {
+    let measure = config.measurement();
+    let rtol = measure.through_training?;
+    let bound_rtol = measure.bound_rtol.0.map_or(TRACKING_BOUND_RTOL, |asked| asked.min(TRACKING_BOUND_RTOL));
+    let bound_rtol = BoundRtol(Some(bound_rtol));
+    Some(MeasureConfig { rtol, top_k: 1, bound_rtol, between_iterates: false, ..measure })
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "it is rounded on purpose")]

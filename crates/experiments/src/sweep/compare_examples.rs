@@ -3,12 +3,12 @@
 use sharpness_network::backend::Backend;
 use sharpness_network::{Cpu, Weights};
 
-use super::execute::{DataCache, Load};
+use super::execute::{DataCache, Load, all_fit, data_bytes};
 use super::{Plan, PlannedRun};
 use crate::config::Precision;
-use crate::measures::{MeasureProgress, SubsetSize, subset_sizes};
+use crate::measures::{Budget, MeasureProgress, SubsetSize, subset_sizes};
 use crate::store::{RunStatus, RunStore};
-use crate::{Error, Result, network};
+use crate::{Error, Result, Work, check_memory, network};
 
 /// What is measured, and on what.
 pub struct CompareExamples<'a> {
@@ -18,8 +18,8 @@ pub struct CompareExamples<'a> {
     pub store: &'a RunStore,
     /// The numbers of examples; those that are larger than a run's training set stand for all of it.
     pub sizes: &'a [usize],
-    /// The memory of a measurement.
-    pub memory_bytes: usize,
+    /// The memory of the process.
+    pub budget: Budget,
     /// Where data sets come from.
     pub load: &'a Load<'a>,
 }
@@ -37,6 +37,12 @@ impl CompareExamples<'_> {
     ) -> Result<()> {
         let data = DataCache::new(self.load);
         let runs = self.missing()?;
+        let budget = self.budget.less(data_bytes(self.plan));
+        all_fit(
+            runs.iter().map(|run| {
+                check_memory(&run.config, Work::Measurement { examples: &self.sizes(run) }, budget)
+            }),
+        )?;
         for (index, run) in runs.iter().enumerate() {
             let mut observe = |progress: &MeasureProgress| observer((index + 1, runs.len()), progress);
             let method = run.config.convolution.method();
@@ -90,7 +96,7 @@ impl CompareExamples<'_> {
         let path = self.store.run(&run.id).weights();
         let weights = Weights::read(&path, &network, run.config.model.arch.name())?;
         let data = data.of(run)?;
-        let place = (&run.config, &*data);
-        subset_sizes(&network, place, &weights, &self.sizes(run), self.memory_bytes, observer, stop)
+        let (place, budget) = ((&run.config, &*data), self.budget.less(data_bytes(self.plan)));
+        subset_sizes(&network, place, &weights, &self.sizes(run), budget, observer, stop)
     }
 }

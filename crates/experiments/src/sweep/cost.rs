@@ -8,8 +8,8 @@ use sharpness_network::{Cpu, Weights};
 use crate::bench::{Subject, Task};
 use crate::config::{Precision, RunConfig};
 use crate::data::{Dataset, Standardized};
-use crate::measures::default_memory_bytes;
-use crate::report::check_training_memory;
+use crate::measures::Budget;
+use crate::training::training_bytes;
 use crate::{Report, Result, network};
 
 /// The estimated cost of a run.
@@ -104,7 +104,8 @@ fn kind(config: &RunConfig) -> RunConfig {
 /// The time of one step on random images, after one that does not count.
 fn time_step<B: Backend>(backend: B, config: &RunConfig) -> Result<Duration> {
     let network = network(config, backend)?;
-    check_training_memory(&network, config)?;
+    let budget = Budget::default();
+    budget.left(training_bytes(&network, config, false))?;
     let weights = Weights::initial(&network, config.seed);
     let dataset = Dataset::random(config.data.name, config.training.batch_size, config.seed);
     let data = Standardized::new(dataset, config.data.standardize);
@@ -113,7 +114,7 @@ fn time_step<B: Backend>(backend: B, config: &RunConfig) -> Result<Duration> {
         data: &data,
         weights: &weights,
         config,
-        memory_bytes: default_memory_bytes(),
+        budget,
         observer: &|_| {},
         stop: &|| false,
     };

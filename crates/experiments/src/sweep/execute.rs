@@ -1,20 +1,26 @@
 //! Makes the runs of a plan, several at once.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Plan, PlannedRun};
 use crate::data::{Dataset, DatasetName, Standardization, Standardized};
+use crate::measures::Budget;
+use crate::store::atomic::failed;
 use crate::store::{CheckpointEvery, Existing, RunStatus, RunStore};
 use crate::training::Observer;
-use crate::{Completion, Error, Report, Result, RunOptions, complete_run};
+use crate::{Completion, Error, Report, Result, RunOptions, Work, check_memory, complete_run};
 
 /// How long to wait before looking again at a run that another process is making.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Loads a data set.
 pub(super) type Load<'a> = dyn Fn(DatasetName) -> Result<Dataset> + Sync + 'a;
+
+/// Runs are kept and measured.
+const RUN: Work<'_> = Work::Run { is_kept: true, is_measured: true };
 
 /// The runs to make, and how.
 pub struct Sweep<'a> {
@@ -26,8 +32,8 @@ pub struct Sweep<'a> {
     pub jobs: usize,
     /// The threads that they share. With one job, it works on the current rayon pool instead.
     pub threads: usize,
-    /// The memory that their measurements share.
-    pub memory_bytes: usize,
+    /// The memory of the process, which they share.
+    pub budget: Budget,
     /// Whether to try again what could not be made before.
     pub retry_failed: bool,
     /// When checkpoints are written.
@@ -70,8 +76,14 @@ impl Sweep<'_> {
     /// others.
     ///
     /// # Errors
-    /// [`Error::Threads`] if the threads cannot be started.
+    /// [`Error::Threads`] if the threads cannot be started; [`Error::Io`] if there can be no store; [`Error::Memory`] if a user has set a bound on the memory and a run
+    /// that is not done does not fit.
     pub fn run(&self, observer: &dyn SweepObserver) -> Result<()> {
+        if self.budget.is_asked() {
+            self.check_memory()?;
+        }
+        // One error here, in place of one for each run.
+        fs::create_dir_all(self.store.dir()).map_err(failed("create", self.store.dir()))?;
         let queue: Queue<'_> = Mutex::new(self.plan.distinct().map(|run| (run, false)).collect());
         let data = DataCache::new(self.load);
         let work = || {
@@ -99,12 +111,20 @@ impl Sweep<'_> {
         let pools: Vec<rayon::ThreadPool> = pools
             .collect::<std::result::Result<_, _>>()
             .map_err(|error| Error::Threads(error.to_string()))?;
-        std::thread::scope(|scope| {
-            for pool in &pools {
-                scope.spawn(|| pool.install(work));
-            }
-        });
+        on_each(&pools, &work);
         Ok(())
+    }
+
+    /// The share of a run in the memory.
+    fn share(&self) -> Budget {
+        self.budget.less(data_bytes(self.plan)).shared_by(self.jobs)
+    }
+
+    /// Refuses a plan with a run that does not fit.
+    fn check_memory(&self) -> Result<()> {
+        let is_done = |run: &&PlannedRun| matches!(self.store.status(&run.id), RunStatus::Done(_));
+        let runs = self.plan.distinct().filter(|run| !is_done(run));
+        all_fit(runs.map(|run| check_memory(&run.config, RUN, self.share())))
     }
 
     /// Makes a run if it is not done, or gives `None` if another process is making it; `was_busy` says whether one was before.
@@ -127,10 +147,9 @@ impl Sweep<'_> {
         let data = data.of(run)?;
         let out = Some(self.store.run(&run.id).dir().to_owned());
         let (existing, checkpoint_every) = (Existing::Repair, self.checkpoint_every);
-        let options = RunOptions { out, existing, checkpoint_every };
-        let measured = (self.memory_bytes / self.jobs.max(1), true);
+        let options = RunOptions { out, existing, checkpoint_every, budget: self.share() };
         let mut watch = observer.begin(run);
-        Ok(match complete_run(&run.config, &data, &options, measured, &mut *watch)? {
+        Ok(match complete_run(&run.config, &data, &options, true, &mut *watch)? {
             Completion::Made(report) => Some(RunEnd::Done(report)),
             Completion::Known(report) => elsewhere(report),
             Completion::Stopped => Some(RunEnd::Interrupted),
@@ -147,6 +166,33 @@ impl Sweep<'_> {
             Err(second) => RunEnd::Prevented(format!("{problem}; and {second}")),
         }
     }
+}
+
+/// Calls `work` on a thread of each pool at once. This takes no further threads, so that it cannot fail.
+fn on_each(pools: &[rayon::ThreadPool], work: &(impl Fn() + Sync)) {
+    if let Some((pool, others)) = pools.split_first() {
+        pool.in_place_scope(|scope| {
+            scope.spawn(|_| work());
+            on_each(others, work);
+        });
+    }
+}
+
+/// Bytes of all data sets of a plan.
+pub(super) fn data_bytes(plan: &Plan) -> usize {
+    let data = plan.runs.iter().map(|run| (run.config.data.name, run.config.data.standardize.as_str()));
+    data.collect::<BTreeSet<_>>().into_iter().map(|(name, _)| name.bytes()).sum()
+}
+
+/// Whether everything that was checked fits the memory; if not, the error that names the bound under which all of it does. What else is
+/// wrong is told when its turn comes.
+pub(super) fn all_fit(checked: impl Iterator<Item = Result<()>>) -> Result<()> {
+    let needed = |error: &Error| match error {
+        Error::Memory { needed_bytes, .. } => Some(*needed_bytes),
+        _ => None,
+    };
+    let misfits = checked.filter_map(Result::err).filter(|error| needed(error).is_some());
+    misfits.max_by_key(|error| needed(error)).map_or(Ok(()), Err)
 }
 
 /// The runs that are left, and whether another process was making them.

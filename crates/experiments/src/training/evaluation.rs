@@ -6,9 +6,6 @@ use sharpness_network::{Network, Sums, Tape};
 
 use crate::optimizers::{Examples, HostBatch};
 
-/// Examples that are evaluated at once: enough to fill the caches, few enough for memory.
-const CHUNK: usize = 500;
-
 /// The buffers of an evaluation, which are allocated once.
 #[derive(Debug)]
 pub(super) struct Evaluation<B: Backend> {
@@ -17,9 +14,12 @@ pub(super) struct Evaluation<B: Backend> {
 }
 
 impl<B: Backend> Evaluation<B> {
+    /// Examples that are evaluated at once: enough to fill the caches, few enough for memory.
+    pub(super) const CHUNK: usize = 500;
+
     /// Buffers for sets of up to `largest` examples.
     pub(super) fn new(network: &Network<B>, largest: usize) -> Self {
-        Self { tape: network.tape(CHUNK.min(largest), TapeKind::Values), host: HostBatch::default() }
+        Self { tape: network.tape(Self::CHUNK.min(largest), TapeKind::Values), host: HostBatch::default() }
     }
 
     /// Mean loss and accuracy over the examples with the given numbers. Cost: one forward pass.

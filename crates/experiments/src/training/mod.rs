@@ -15,6 +15,7 @@ use sharpness_network::Weights;
 use sharpness_network::op::{BatchNorm, Dropout, Pass};
 
 pub use self::memory::training_bytes;
+pub(crate) use self::memory::{device_bytes, state_bytes};
 pub(crate) use self::trainer::Trainer;
 use crate::config::RunConfig;
 use crate::data::{Part, Standardized};

@@ -7,10 +7,13 @@ use sharpness_network::Network;
 use sharpness_network::backend::Backend;
 
 use super::evaluation::Evaluation;
-use super::{EpochMetrics, Observer, Outcome, PartExamples, Progress, StepReport, TrainState, training_pass};
+use super::{
+    EpochMetrics, Observer, Outcome, PartExamples, Progress, StepReport, TrainState, device_bytes,
+    training_pass,
+};
 use crate::config::RunConfig;
 use crate::data::{Part, Standardized};
-use crate::measures::Tracker;
+use crate::measures::{Budget, Tracker};
 use crate::optimizers::Optimizer;
 use crate::seeds;
 use crate::store::Journal;
@@ -37,7 +40,7 @@ pub(crate) struct Trainer<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Trainer<'a, B> {
-    /// A training that goes on at `state`, on the examples `trained` of the training set.
+    /// A training that resumes at `state`, on the examples `trained` of the training set. What it takes is part of `budget`.
     ///
     /// # Errors
     /// If λ_max is to be measured through training, and the memory does not suffice.
@@ -47,13 +50,15 @@ impl<'a, B: Backend> Trainer<'a, B> {
         data: &'a Standardized,
         trained: &'a [u32],
         state: TrainState,
+        budget: Budget,
     ) -> Result<Self> {
         let TrainState { weights, momentum, eigenvector, progress } = state;
+        let budget = budget.less(device_bytes(network, config));
         let tested: Vec<u32> = (0_u32..).take(data.dataset().test().len()).collect();
         Ok(Self {
             optimizer: Optimizer::new(network, &config.training, &weights, momentum.as_deref()),
             evaluation: Evaluation::new(network, trained.len().max(tested.len())),
-            tracker: Tracker::new(config, network, data, trained, eigenvector)?,
+            tracker: Tracker::new(config, network, data, trained, eigenvector, budget)?,
             order: Vec::with_capacity(trained.len()),
             started: (Instant::now(), progress.seconds),
             config,

@@ -2,7 +2,7 @@
 
 use sharpness_experiments::config::{BnMode, BnStats, RunConfig, SamConfig};
 use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::measures::{Measurement, default_memory_bytes};
+use sharpness_experiments::measures::Measurement;
 use sharpness_experiments::{RunOptions, complete_run};
 use sharpness_network::models::Architecture;
 
@@ -42,8 +42,7 @@ fn an_unset_chunk_follows_from_the_training() {
 }
 
 fn measured(config: &RunConfig) -> Measurement {
-    let measures = (default_memory_bytes(), true);
-    let report = complete_run(config, digits(), &RunOptions::default(), measures, &mut ()).unwrap();
+    let report = complete_run(config, digits(), &RunOptions::default(), true, &mut ()).unwrap();
     report.report().unwrap().measurement.unwrap()
 }
 

@@ -3,7 +3,7 @@
 use sharpness_curvature::{EigenParams, Method, SymmetricOperator as _, dense};
 use sharpness_experiments::config::{BoundRtol, Precision, RunConfig};
 use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::measures::Measurement;
+use sharpness_experiments::measures::{Budget, Measurement};
 use sharpness_experiments::{Run, RunOptions, measure_run, network, train_run};
 use sharpness_network::backend::Backend;
 use sharpness_network::models::Architecture;
@@ -24,7 +24,8 @@ fn config(hidden: usize) -> RunConfig {
 
 fn measured(config: &RunConfig, weights: &Weights) -> Measurement {
     fn on<B: Backend>(network: &Network<B>, config: &RunConfig, weights: &Weights) -> Measurement {
-        measure_run(network, (config, digits()), (weights, None), 1 << 28, &mut |_| {}, &|| false).unwrap()
+        measure_run(network, (config, digits()), (weights, None), Budget::of(1 << 28), &mut |_| {}, &|| false)
+            .unwrap()
     }
     match config.precision {
         Precision::F32 => on(&network(config, Cpu::<f32>::default()).unwrap(), config, weights),

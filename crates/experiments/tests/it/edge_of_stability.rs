@@ -6,7 +6,6 @@ use sharpness_experiments::claims::{Cell, FINDINGS, Samples, published_cells};
 use sharpness_experiments::config::{BnStats, RunConfig, SamConfig, TrainingConfig};
 use sharpness_experiments::data::DatasetName;
 use sharpness_experiments::figures::Figure;
-use sharpness_experiments::measures::default_memory_bytes;
 use sharpness_experiments::optimizers::{EdgeOfStability, Examples, Images, Optimizer};
 use sharpness_experiments::store::RunStore;
 use sharpness_experiments::sweep::Plan;
@@ -122,8 +121,7 @@ fn report(settings: Settings) -> Report {
     config.model.hidden = vec![4];
     config.training = TrainingConfig { target_accuracy: 1e-3, ..training(settings) };
     config.measure.examples = 20;
-    let measures = (default_memory_bytes(), true);
-    complete_run(&config, digits(), &RunOptions::default(), measures, &mut ()).unwrap().report().unwrap()
+    complete_run(&config, digits(), &RunOptions::default(), true, &mut ()).unwrap().report().unwrap()
 }
 
 #[test]

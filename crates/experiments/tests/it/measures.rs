@@ -6,7 +6,7 @@ use sharpness_curvature::{DENSE_LIMIT, EigenParams, dense};
 use sharpness_experiments::Error;
 use sharpness_experiments::config::{BnMode, MeasureConfig};
 use sharpness_experiments::data::{Subset, class_balanced};
-use sharpness_experiments::measures::{Measurement, Memory, Phase, default_memory_bytes};
+use sharpness_experiments::measures::{Budget, Measurement, Memory, Phase};
 use sharpness_network::models::{Architecture, Model};
 use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Matrix};
@@ -51,7 +51,7 @@ fn eigenvalues_are_those_of_the_dense_hessian() {
         assert!(dim <= DENSE_LIMIT, "the dense method takes dimension {dim}");
         let indices = config.subset.indices(problem.train.len(), config.examples, 0);
         let examples = Subsample::new(&problem, &indices);
-        let chunks = Chunks { examples: config.chunk.unwrap(), memory_bytes: MEMORY };
+        let chunks = Chunks { examples: config.chunk.unwrap(), memory_bytes: 1 << 28 };
         let pass = Pass { batch_norm, dropout: None };
         let (network, weights) = (&problem.network, &problem.weights);
         let mut operator =
@@ -105,13 +105,13 @@ fn memory_changes_the_time_and_not_the_result() {
     let problem = Problem::new(Cpu::<f64>::default(), &cnn(Architecture::Cnn));
     let roomy = problem.measure(&config(), MEMORY).unwrap();
     assert_eq!(roomy.cached_chunks, roomy.chunks, "everything is kept");
-    let Err(Error::MeasureMemory { needed_bytes, available_bytes, .. }) = problem.measure(&config(), 1000)
-    else {
+    let bounded = |bytes| problem.measure(&config(), Budget::of(bytes));
+    let Err(Error::Memory { needed_bytes, available_bytes, .. }) = bounded(1000) else {
         panic!("1000 bytes do not suffice")
     };
     assert_eq!(available_bytes, 1000, "the bound given");
-    assert!(problem.measure(&config(), needed_bytes - 1).is_err(), "one byte less than needed");
-    let tight = problem.measure(&config(), needed_bytes).unwrap();
+    assert!(bounded(needed_bytes - 1).is_err(), "one byte less than needed");
+    let tight = bounded(needed_bytes).unwrap();
     assert_eq!(tight.cached_chunks, 0, "nothing is kept");
     assert!(tight.lambda_max.converged, "{:?}", tight.lambda_max);
     let value = roomy.lambda_max.value;
@@ -221,7 +221,7 @@ fn impossible_requests_are_errors() {
         MeasureConfig { max_products: 0, ..config() },
     ] {
         let error = asked(config.clone());
-        let expected = matches!(error, Error::Eigenvalue(_) | Error::MeasureMemory { .. });
+        let expected = matches!(error, Error::Eigenvalue(_) | Error::Memory { .. });
         assert!(expected, "{error} for {config:?}");
     }
 
@@ -249,6 +249,6 @@ fn progress_names_its_phase() {
 
 #[test]
 fn the_default_memory_is_plausible() {
-    let bytes = default_memory_bytes();
+    let bytes = Budget::default().left(0).unwrap();
     assert!((1 << 20..1 << 50).contains(&bytes), "{bytes} bytes");
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use sharpness_experiments::Result;
 use sharpness_experiments::config::MeasureConfig;
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Part, Standardization, Standardized};
-use sharpness_experiments::measures::{MeasureProgress, Measurement, measure};
+use sharpness_experiments::measures::{Budget, MeasureProgress, Measurement, measure};
 use sharpness_network::backend::{Backend, Loss, Shape};
 use sharpness_network::models::Model;
 use sharpness_network::op::{Pass, TapeKind};
@@ -13,7 +13,7 @@ use sharpness_network::operators::Examples;
 use sharpness_network::{Network, Weights};
 
 /// More than any of these networks needs.
-pub(crate) const MEMORY: usize = 1 << 28;
+pub(crate) const MEMORY: Budget = Budget::of(1 << 28);
 
 /// All that a measurement needs.
 pub(crate) struct Problem<B: Backend> {
@@ -34,14 +34,14 @@ impl<B: Backend> Problem<B> {
         Self { network, data: Standardized::new(dataset, Standardization::Pixel), train, weights }
     }
 
-    pub(crate) fn measure(&self, config: &MeasureConfig, memory: usize) -> Result<Measurement> {
+    pub(crate) fn measure(&self, config: &MeasureConfig, memory: Budget) -> Result<Measurement> {
         self.measure_with(config, memory, &mut |_| (), &|| false)
     }
 
     pub(crate) fn measure_with(
         &self,
         config: &MeasureConfig,
-        memory: usize,
+        memory: Budget,
         observer: &mut dyn FnMut(&MeasureProgress),
         stop: &dyn Fn() -> bool,
     ) -> Result<Measurement> {

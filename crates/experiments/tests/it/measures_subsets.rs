@@ -2,13 +2,13 @@
 
 use sharpness_experiments::config::{MeasureConfig, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
-use sharpness_experiments::measures::{Measurement, SubsetSize, subset_sizes};
+use sharpness_experiments::measures::{Budget, Measurement, SubsetSize, subset_sizes};
 use sharpness_experiments::network::backend::Method;
 use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::network::{Cpu, Weights};
 use sharpness_experiments::{measure_run, network};
 
-const MEMORY: usize = 1 << 30;
+const MEMORY: Budget = Budget::of(1 << 30);
 
 fn config() -> RunConfig {
     let mut config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);

@@ -120,8 +120,7 @@ fn a_trained_run_without_result_is_not_trained_again() {
     assert_eq!((&second.state, &second.report), (&state, &report), "the checkpoint holds the whole training");
 
     drop(second);
-    let unmeasured = (1 << 30, false);
-    let made = complete_run(&config, digits(), &options(dir.path(), true), unmeasured, &mut NoSteps).unwrap();
+    let made = complete_run(&config, digits(), &options(dir.path(), true), false, &mut NoSteps).unwrap();
     let Completion::Made(report) = made else { panic!("the result is written now") };
     let run = train_run(&config, digits(), &options(dir.path(), true), &mut NoSteps).unwrap();
     assert!(matches!(run, Run::Finished(stored) if stored == report), "the stored result is given");

@@ -68,7 +68,7 @@ fn a_run_whose_directory_was_replaced_does_not_write_into_the_new_one() {
         panic!("a new run")
     };
     let Completion::Made(report) =
-        complete_run(&config, digits(), &RunOptions::default(), (1 << 30, false), &mut ()).unwrap()
+        complete_run(&config, digits(), &RunOptions::default(), false, &mut ()).unwrap()
     else {
         panic!("a run without a directory is made")
     };
@@ -124,9 +124,7 @@ fn a_damaged_configuration_is_named() {
 fn a_damaged_result_is_measured_again() {
     let (mut config, dir) = (config(), tempdir().unwrap());
     (config.measure.examples, config.measure.rtol) = (60, 0.1);
-    let make = |config| {
-        complete_run(config, digits(), &options(dir.path(), true), (1 << 30, true), &mut ()).unwrap()
-    };
+    let make = |config| complete_run(config, digits(), &options(dir.path(), true), true, &mut ()).unwrap();
     make(&config);
     let layout = RunLayout::new(dir.path());
     let (text, weights) = (fs::read_to_string(layout.result()).unwrap(), fs::read(layout.weights()).unwrap());

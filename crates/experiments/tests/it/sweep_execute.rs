@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sharpness_experiments::data::{Dataset, DatasetName, Locations};
+use sharpness_experiments::measures::Budget;
 use sharpness_experiments::store::{
     CheckpointEvery, Existing, Opened, RunDir, RunStatus, RunStore, RunTable,
 };
@@ -108,8 +109,8 @@ fn sweep_with(
 ) {
     let store = RunStore::new(dir);
     let checkpoint_every = CheckpointEvery::default();
-    let (threads, memory_bytes) = (2, 1 << 30);
-    Sweep { plan, store: &store, jobs, threads, memory_bytes, retry_failed, checkpoint_every, load }
+    let (threads, budget) = (2, Budget::of(1 << 30));
+    Sweep { plan, store: &store, jobs, threads, budget, retry_failed, checkpoint_every, load }
         .run(notes)
         .unwrap();
 }

@@ -3,7 +3,7 @@
 use sharpness_experiments::claims::Cell;
 use sharpness_experiments::config::RunConfig;
 use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::measures::TrackedLambdaMax;
+use sharpness_experiments::measures::{Budget, TrackedLambdaMax};
 use sharpness_experiments::network::Cpu;
 use sharpness_experiments::network::backend::Method;
 use sharpness_experiments::network::models::Architecture;
@@ -25,7 +25,8 @@ fn the_last_value_is_that_of_a_measurement_from_scratch() {
     let network = network(&config, Cpu::<f32>::new(Method::Auto)).unwrap();
     let place = (&config, digits());
     let weights = &trained.state.weights;
-    let alone = measure_run(&network, place, (weights, None), 1 << 30, &mut |_| {}, &|| false).unwrap();
+    let alone =
+        measure_run(&network, place, (weights, None), Budget::of(1 << 30), &mut |_| {}, &|| false).unwrap();
     let (last, alone) = (tracked.last().unwrap(), alone.lambda_max);
     let difference = (last.value / alone.value - 1.0).abs();
     assert!(difference < 1e-4, "tracked {} and measured {}: {difference:e}", last.value, alone.value);
@@ -80,7 +81,7 @@ fn one_training_that_is_measured_twice_counts_once() {
     let mut plain = tracked.clone();
     plain.measure.through_training = None;
     let report = |config| {
-        let made = complete_run(config, digits(), &RunOptions::default(), (1 << 30, true), &mut ());
+        let made = complete_run(config, digits(), &RunOptions::default(), true, &mut ());
         made.unwrap().report().unwrap()
     };
     let reports = [report(&plain), report(&tracked)];

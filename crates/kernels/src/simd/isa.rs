@@ -67,7 +67,8 @@ impl std::error::Error for IsaError {}
 /// # Errors
 /// If the variable names something else.
 pub fn detect() -> Result<Isa, IsaError> {
-    let Some(wanted) = std::env::var_os(VARIABLE) else {
+    // An empty variable is an unset one, as usual.
+    let Some(wanted) = std::env::var_os(VARIABLE).filter(|wanted| !wanted.is_empty()) else {
         return Ok(best());
     };
     let wanted = wanted.to_string_lossy().into_owned();
