@@ -46,7 +46,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// The seconds until the training ends after `epoch` epochs: until the target accuracy, if the share of errors goes on
+    /// The seconds until the training ends after `epoch` epochs: until the target accuracy, if the share of errors keeps
     /// falling as over the later half of the epochs, and `max_epochs` at the latest.
     fn time_left(&self, epoch: u32) -> Option<Range<f64>> {
         let made = self.errors.len() as f64;

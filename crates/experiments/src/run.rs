@@ -297,7 +297,7 @@ fn next_weights_on<B: Backend>(
     let network = network(config, backend)?;
     let trained = trained_examples(config, data.dataset())?;
     let Progress { epoch, step_in_epoch, step, .. } = state.progress;
-    // A run that was stopped after the last step of an epoch goes on with the next one.
+    // A run that was stopped after the last step of an epoch resumes with the next one.
     let is_left = step_in_epoch < config.training.steps_per_epoch(trained.len());
     let (epoch, step_in_epoch) = if is_left { (epoch, step_in_epoch) } else { (epoch + 1, 0) };
     let mut order = Vec::new();

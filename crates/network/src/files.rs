@@ -35,7 +35,7 @@ pub fn open(path: &Path, limit: u64) -> io::Result<Take<File>> {
 /// As [`open`]; if it cannot be read, or grows beyond `limit` meanwhile.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut file = open(path, limit)?;
-    // One byte more shows that the file goes on.
+    // One byte more shows that the file has more.
     file.set_limit(limit.saturating_add(1));
     let mut content = Vec::new();
     file.read_to_end(&mut content)?;

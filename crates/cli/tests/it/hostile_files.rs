@@ -231,7 +231,7 @@ fn only_regular_files_are_replaced() {
     }
 }
 
-/// A link to a regular file is as good as the file.
+/// A link to a regular file is read as the file.
 #[test]
 fn links_to_regular_files_are_followed() {
     let dir = tempdir().unwrap();

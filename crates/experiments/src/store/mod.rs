@@ -161,7 +161,7 @@ impl RunDir {
         &self.damage
     }
 
-    /// Moves the checkpoint and the metrics out of the way, of which `file` is damaged, so that the training starts anew.
+    /// Moves the checkpoint and the metrics out of the way, of which `file` is damaged, so that the training starts over.
     pub(crate) fn set_training_aside(&self, file: PathBuf, problem: String) -> Result<Damage> {
         // The checkpoint last: while it is there, metrics that are missing are damage too.
         let (metrics, checkpoint) = (self.layout.metrics(), self.layout.checkpoint());

@@ -45,7 +45,7 @@ fn fashion_mnist_is_known_packed_plain_and_in_another_order() {
         );
         return;
     }
-    // Debian packs the files anew, so that only the digests of their content are the published ones.
+    // Debian repacks the files, so only the digests of their content are the published ones.
     let packed = verify(DatasetName::FashionMnist, system);
     assert_eq!(packed.established, Established::PublishedFiles, "{packed:?}");
 

@@ -153,7 +153,7 @@ fn score(recipe: &str, jobs: usize, stretch: (f64, f64)) -> Score {
         let mut left = TimeLeft::new(&plan, jobs);
         let mut before = 0.0;
         for look in 1..LOOKS {
-            // Between two looks time goes on in small steps.
+            // Between two looks time advances in small steps.
             for step in 1..=10 {
                 let now = end * (look as f64 - 1.0 + f64::from(step) / 10.0) / LOOKS as f64;
                 made.iter().for_each(|run| run.tell(&mut left, before..now));
