@@ -33,8 +33,8 @@ pub enum Match {
     /// By name: as it stands, or without the prefixes that wrappers such as `DataParallel` add.
     #[default]
     Name,
-    /// By name where possible. Otherwise by module: those of equal shapes in the order of the numbers in their names. It is an error
-    /// if these do not settle the order.
+    /// By name where possible. Otherwise by module or tensor: those of equal shapes in the order of the numbers in their names. It
+    /// is an error if these do not settle the order.
     Order,
 }
 

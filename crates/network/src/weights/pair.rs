@@ -1,8 +1,9 @@
 //! Which tensor of a file belongs where in the network.
 //!
 //! Names decide where they can: as they stand, then without the prefixes that wrappers add. Otherwise [`Match::Order`] pairs whole
-//! modules, and only where nothing is left to chance: modules of equal shapes are told apart by the numbers in their names alone,
-//! and those must follow the order of the network throughout the file.
+//! modules, or single tensors if the file names them in another way (`w1` for `fc1.weight`), and only where nothing is left to
+//! chance: those of equal shapes are told apart by the numbers in their names alone, which must follow the order of the network
+//! throughout the file.
 
 use std::collections::BTreeMap;
 
@@ -142,7 +143,7 @@ fn same_shape(expected: &[usize], found: &[usize]) -> bool {
     expected == found || (expected == [1] && found.is_empty())
 }
 
-/// The tensors that share all of their names but the last component.
+/// The tensors that share all of their names but the last component; or a single one, under its whole name.
 struct Module<'a> {
     name: &'a str,
     /// Indices of its tensors, in the order of their last components.
@@ -155,13 +156,17 @@ type Signature<'a> = Vec<(&'a str, &'a [usize])>;
 /// A tensor of a module: the last component of its name, its shape, and its index.
 type Member<'a> = (&'a str, &'a [usize], usize);
 
-/// The modules of `tensors`, by signature.
+/// Splits the name of a tensor into that of its module and the last component.
+type Split = fn(&str) -> (&str, &str);
+
+/// The modules of `tensors`, each with its index, name and shape, by signature.
 fn modules<'a>(
-    tensors: impl Iterator<Item = (usize, &'a str, &'a [usize])>,
+    tensors: &[(usize, &'a str, &'a [usize])],
+    split: Split,
 ) -> BTreeMap<Signature<'a>, Vec<Module<'a>>> {
     let mut by_name: BTreeMap<&str, Vec<Member<'_>>> = BTreeMap::new();
-    for (index, name, shape) in tensors {
-        let (module, last) = name.rsplit_once('.').unwrap_or(("", name));
+    for &(index, name, shape) in tensors {
+        let (module, last) = split(name);
         let shape: &[usize] = if shape.is_empty() { &[1] } else { shape };
         by_name.entry(module).or_default().push((last, shape, index));
     }
@@ -175,7 +180,12 @@ fn modules<'a>(
     by_signature
 }
 
-/// Pairs what is stated, and then module by module; none if shapes or numbers of modules differ.
+/// The last component of a name: what a tensor is to its module.
+fn kind(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// Pairs what is stated, and then module by module or tensor by tensor; none if shapes or their numbers differ.
 fn by_order(
     expected: &[&Tensor],
     found: &[Found<'_>],
@@ -186,29 +196,45 @@ fn by_order(
         .map(|tensor| named.iter().position(|one| one.is_stated && one.name == tensor.name))
         .collect();
     let free = (0..expected.len()).filter(|&i| pairs[i].is_none());
-    let here = modules(free.map(|i| (i, expected[i].name.as_str(), expected[i].shape.as_slice())));
+    let here: Vec<_> = free.map(|i| (i, expected[i].name.as_str(), expected[i].shape.as_slice())).collect();
     let free = (0..found.len()).filter(|&i| !named[i].is_stated);
-    let there = modules(free.map(|i| (i, found[i].name, found[i].shape)));
-    if !here.iter().map(|(key, all)| (key, all.len())).eq(there.iter().map(|(key, all)| (key, all.len()))) {
-        return Ok(None);
-    }
+    let there: Vec<_> = free.map(|i| (i, found[i].name, found[i].shape)).collect();
+    let by_module: Split = |name| name.rsplit_once('.').unwrap_or(("", name));
+    let by_tensor: Split = |name| (name, "");
+    let groups = [by_module, by_tensor].into_iter().find_map(|split| {
+        let (here, there) = (modules(&here, split), modules(&there, split));
+        let sizes = |all: &BTreeMap<Signature<'_>, Vec<_>>| all.values().map(Vec::len).collect::<Vec<_>>();
+        (here.keys().eq(there.keys()) && sizes(&here) == sizes(&there))
+            .then(|| here.into_values().zip(there.into_values()))
+    });
+    let Some(groups) = groups else { return Ok(None) };
+    let kinds = |module: &Module<'_>| -> Vec<&str> {
+        module.tensors.iter().map(|&tensor| kind(&expected[tensor].name)).collect()
+    };
     let mut paired: Vec<(Module<'_>, Module<'_>)> = Vec::new();
-    for (mut here, mut there) in here.into_values().zip(there.into_values()) {
+    for (mut here, mut there) in groups {
         // The network's own order is that of its tensors, the file's is that of the numbers in its names.
         here.sort_by_key(|module| module.tensors.iter().copied().min());
         there.sort_by(|a, b| natural(a.name).cmp(&natural(b.name)));
         let is_ordered = |pair: &[Module<'_>]| {
             skeleton(pair[0].name) == skeleton(pair[1].name) && natural(pair[0].name) < natural(pair[1].name)
         };
-        if !there.windows(2).all(is_ordered) {
+        // Numbers tell the layer, but not a weight of batch norm from a bias.
+        let is_one_kind = here.iter().all(|module| kinds(module) == kinds(&here[0]));
+        if !is_one_kind || !there.windows(2).all(is_ordered) {
             return Err(ambiguous(&there, &here));
         }
         paired.extend(here.into_iter().zip(there));
     }
     check_numbers(&mut paired)?;
     for (here, there) in &paired {
-        for (tensor, partner) in here.tensors.iter().zip(&there.tensors) {
-            pairs[*tensor] = Some(*partner);
+        for (&tensor, &partner) in here.tensors.iter().zip(&there.tensors) {
+            let (kind_here, kind_there) = (kind(&expected[tensor].name), kind(found[partner].name));
+            if kind_here != kind_there && expected.iter().any(|one| kind(&one.name) == kind_there) {
+                // A layer without bias before a norm may have the shapes of one with a bias.
+                return Ok(None);
+            }
+            pairs[tensor] = Some(partner);
         }
     }
     Ok(pairs.into_iter().collect())
@@ -237,7 +263,7 @@ fn check_numbers<'a>(paired: &mut [(Module<'_>, Module<'a>)]) -> Result<(), Stri
 fn ambiguous(there: &[Module<'_>], here: &[Module<'_>]) -> String {
     let names = |modules: &[Module<'_>]| listed(modules.iter().map(|module| format!("`{}`", module.name)));
     format!(
-        "these modules have equal shapes, and numbers in their names do not tell their order.\n  in the file: {}\n  \
+        "these have equal shapes, and numbers in their names do not tell which is which.\n  in the file: {}\n  \
          in the network: {}\n  state the pairs: --rename {}={}, or a file of such lines with --rename-file",
         names(there),
         names(here),
@@ -293,7 +319,7 @@ fn differences(expected: &[&Tensor], named: &[Named<'_>], matching: Match) -> St
             "state the pairs with --rename FILE_NAME=NETWORK_NAME, or pair the rest by shape and number with --match order"
         }
         Match::Order => {
-            "modules differ in number or in the shapes of their tensors, so no order pairs them; check --arch and its options, \
+            "shapes or kinds of tensors differ, so no order pairs them; check --arch and its options, \
              or state the pairs with --rename FILE_NAME=NETWORK_NAME"
         }
     };

@@ -120,6 +120,15 @@ fn layer_of_mlp(module: &str) -> usize {
     module.strip_prefix("fc").and_then(|number| number.parse().ok()).expect("a layer of an MLP")
 }
 
+fn number_of(name: &str) -> usize {
+    layer_of_mlp(name.split('.').next().expect("a module"))
+}
+
+/// What a tensor is to its module: `weight`, `bias`.
+fn kind_of(name: &str) -> &str {
+    name.rsplit('.').next().expect("a last component")
+}
+
 #[test]
 fn prefixes_of_wrappers_and_common_ones_do_not_matter() {
     for prefix in [
@@ -154,6 +163,8 @@ fn equal_shapes_pair_by_the_numbers_in_their_names() {
     }
     for rename in [
         |n: usize| format!("h{n}"),
+        // Most names are names of the network, too, but of the next layer.
+        |n| format!("fc{}", n - 1),
         |n| format!("net.{}", 2 * n),
         |n| format!("block{}.{}.lin", n / 4, n % 4),
     ] {
@@ -202,6 +213,43 @@ fn what_names_leave_open_is_refused_with_the_candidates() {
         let text = import(&mlp(3), |name| with_module(name, |module| rename(layer_of_mlp(module))), &order);
         assert!(text.as_ref().is_err_and(|text| text.contains("--rename")), "as {}: {text:?}", rename(2));
     }
+}
+
+#[test]
+fn tensors_named_without_modules_pair_if_shapes_and_numbers_settle_it() {
+    let order = by(Match::Order);
+    let flat = |name: &str| format!("{}{}", &kind_of(name)[..1], number_of(name));
+    let suffixed = |name: &str| format!("layer{}_{}", number_of(name), kind_of(name));
+    let numbered = |name: &str| format!("p{}", 2 * number_of(name) + usize::from(kind_of(name) == "bias"));
+    for imported in [
+        import(&mlp(12), flat, &order),
+        import(&mlp(12), suffixed, &order),
+        import(&mlp(12), numbered, &order),
+    ] {
+        assert_eq!(imported.map(|one| one.origin.matched), Ok(Match::Order), "one order is possible");
+    }
+    let distinct =
+        network(&Model { hidden: vec![32, 16], ..Model::new(Architecture::Mlp) }, Shape::new(1, 8, 8));
+    let letters = |name: &str| format!("{}{}", ["", "z", "m", "a"][number_of(name)], &kind_of(name)[..1]);
+    import(&distinct, letters, &order).expect("every shape is there once");
+
+    let letters =
+        |name: &str| format!("{}{}", ["", "z", "m", "k", "a"][number_of(name)], &kind_of(name)[..1]);
+    let text = import(&mlp(3), letters, &order).expect_err("equal shapes without numbers");
+    for part in ["`kb`, `mb`, `zb`", "`fc1.bias`, `fc2.bias`, `fc3.bias`", "--rename kb=fc1.bias"] {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+    let place = |name: &str| {
+        let cnn = cnn_bn();
+        let tables = [cnn.parameters().tensors(), cnn.state().tensors()].concat();
+        format!("p{}", tables.iter().position(|one| one.name == name).expect("a tensor"))
+    };
+    let text = import(&cnn_bn(), place, &order).expect_err("weights of batch norm look like its biases");
+    assert!(text.contains("--rename"), "{text}");
+    // A scale of a norm in the place of a bias.
+    let scales = |name: &str| name.replace("fc1.weight", "in.w").replace("fc2.bias", "norm.weight");
+    let text = import(&distinct, scales, &order).expect_err("a weight is no bias");
+    assert!(text.contains("norm.weight [16]") && text.contains("--rename"), "{text}");
 }
 
 /// Shuffled and odd names: the helper asserts that whatever is read is right.
