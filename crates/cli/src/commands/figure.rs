@@ -112,11 +112,14 @@ impl ExamplesArg {
     }
 }
 
+/// What fonts and the picture of a figure take, in bytes.
+pub(super) const DRAWING_BYTES: usize = 8 << 20;
+
 /// Draws the figure.
 pub(super) fn run(command: &FigureCommand) -> Result<Exit> {
     let interrupt = Interrupt::listen()?;
     EngineArgs::default().start_threads()?;
-    let budget = command.memory.budget();
+    let budget = command.memory.budget().less(DRAWING_BYTES);
     let plan = Plan::read(&command.recipe)?;
     let store = RunStore::existing(&command.store)?;
     let locations = Locations::of_process(command.data_dir.clone());

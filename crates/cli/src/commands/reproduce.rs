@@ -10,7 +10,7 @@ use sharpness_experiments::figures::Figure;
 use sharpness_experiments::reproduce::{FIGURES, PaperFigure, Scale};
 use sharpness_experiments::sweep::Plan;
 
-use super::figure::{Drawn, ExamplesArg};
+use super::figure::{DRAWING_BYTES, Drawn, ExamplesArg};
 use super::sweep::SweepArgs;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
@@ -130,7 +130,7 @@ pub(super) fn run(command: &ReproduceCommand) -> Result<Exit> {
     }
     let counts = command.sweep.make(&all, &interrupt)?;
     if !interrupt.is_raised() {
-        let place = (&command.sweep.locations(), command.sweep.memory.budget());
+        let place = (&command.sweep.locations(), command.sweep.memory.budget().less(DRAWING_BYTES));
         command.examples.compare(&all, &command.sweep.store(), place, &interrupt)?;
     }
     let mut drawn = Vec::new();
