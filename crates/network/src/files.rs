@@ -5,16 +5,42 @@ use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read as _, Take};
 use std::path::Path;
 
-/// Opens the regular file at `path` as `options` say. Symbolic links are followed.
+/// Opens the regular file at `path` for reading. Symbolic links are followed.
 ///
 /// # Errors
-/// If there is something else than a regular file, named in the message, or the system refuses.
-pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+/// If there is something other than a regular file, named in the message, or the system refuses.
+pub fn open_to_read(path: &Path) -> io::Result<File> {
     // Opening a device may act on it, so look first.
-    check(path)?;
-    // Another file may have taken its place since; opening a pipe without this would wait for its other end.
+    if let Ok(metadata) = fs::metadata(path) {
+        check_regular(&metadata)?;
+    }
+    // A pipe may have taken its place since, and opening one would wait for its other end.
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NONBLOCK);
+    let flags = libc::O_NONBLOCK;
+    #[cfg(not(unix))]
+    let flags = 0;
+    open_regular(File::options().read(true), path, flags)
+}
+
+/// Opens the regular file at `path` as `options` say, which allow writing. Symbolic links are refused: they may lead to any file
+/// of the user's.
+///
+/// # Errors
+/// As [`open_to_read`].
+pub fn open_to_write(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    check_to_write(path)?;
+    // Neither a pipe nor a link may have taken its place since.
+    #[cfg(unix)]
+    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+    #[cfg(not(unix))]
+    let flags = 0;
+    open_regular(options, path, flags)
+}
+
+#[cfg_attr(not(unix), expect(unused_variables, reason = "there are no such flags"))]
+fn open_regular(options: &mut OpenOptions, path: &Path, flags: i32) -> io::Result<File> {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, flags);
     let file = options.open(path)?;
     check_regular(&file.metadata()?)?;
     Ok(file)
@@ -23,9 +49,9 @@ pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 /// Opens the regular file at `path` for reading at most `limit` bytes.
 ///
 /// # Errors
-/// As [`open_with`]; if the file is larger than `limit`.
+/// As [`open_to_read`]; if the file is larger than `limit`.
 pub fn open(path: &Path, limit: u64) -> io::Result<Take<File>> {
-    let file = open_with(File::options().read(true), path)?;
+    let file = open_to_read(path)?;
     if file.metadata()?.len() > limit { Err(too_large(limit)) } else { Ok(file.take(limit)) }
 }
 
@@ -53,12 +79,12 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     })
 }
 
-/// Accepts a path where a regular file is, or nothing that can be looked at.
+/// Accepts a path that may be written or replaced: a regular file is there, or nothing that can be looked at.
 ///
 /// # Errors
-/// If something else is there, named in the message.
-pub fn check(path: &Path) -> io::Result<()> {
-    fs::metadata(path).map_or(Ok(()), |metadata| check_regular(&metadata))
+/// If something else is there, such as a symbolic link, named in the message.
+pub fn check_to_write(path: &Path) -> io::Result<()> {
+    fs::symlink_metadata(path).map_or(Ok(()), |metadata| check_regular(&metadata))
 }
 
 fn check_regular(metadata: &Metadata) -> io::Result<()> {
@@ -72,6 +98,8 @@ fn check_regular(metadata: &Metadata) -> io::Result<()> {
 fn kind(found: FileType) -> &'static str {
     if found.is_dir() {
         return "a directory";
+    } else if found.is_symlink() {
+        return "a symbolic link";
     }
     #[cfg(unix)]
     {

@@ -240,3 +240,37 @@ fn links_to_regular_files_are_followed() {
     symlink(&file, &link).unwrap();
     run(&["sweep", text(&link), "--dry-run"]).out_with(0);
 }
+
+/// What is written goes nowhere else: a link may lead to a file of the user, or be `/dev/stdout`.
+#[test]
+fn writing_neither_follows_nor_replaces_links() {
+    let dir = tempdir().unwrap();
+    let (store, id) = store(dir.path());
+    let (page, recipe) = (dir.path().join("page.html"), dir.path().join("recipe.toml"));
+    let precious = dir.path().join("precious");
+    let (store_text, page_text, recipe_text) = (text(&store), text(&page), text(&recipe));
+    let of_run = store.join(&id);
+    let report = ["report", "--store", store_text, "--out", page_text];
+    let sweep = ["sweep", recipe_text, "--store", store_text];
+    let resume = ["train", "--resume", "--out", text(&of_run)];
+    for (link, missing, arguments) in [
+        (page.clone(), &[][..], &report[..]),
+        (dir.path().join("page.html.partial"), &[], &report),
+        (of_run.join("result.json.partial"), &["result.json"], &sweep),
+        (of_run.join("metrics.jsonl"), &["result.json", "checkpoint.safetensors"], &resume),
+        (of_run.join(".lock"), &["result.json"], &resume),
+    ] {
+        fs::write(&precious, "precious").unwrap();
+        missing.iter().for_each(|file| fs::remove_file(of_run.join(file)).unwrap());
+        // The file of the run gives way to the link.
+        let _ = fs::remove_file(&link);
+        symlink(&precious, &link).unwrap();
+        let ended = run(arguments);
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious", "{link:?}: what it leads to is kept");
+        assert_eq!(fs::read_link(&link).unwrap(), precious, "the link is kept");
+        assert!(ended.err.contains("symbolic link"), "{link:?}: the link is named:\n{}", ended.err);
+        assert_eq!(ended.code, Some(1), "{link:?} is refused");
+        fs::remove_file(&link).unwrap();
+        run(&sweep).out_with(0);
+    }
+}

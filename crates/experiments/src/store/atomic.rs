@@ -22,8 +22,8 @@ pub(crate) fn failed<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(io
 /// # Errors
 /// [`Error::Io`] if the directory cannot be written or the disk is full; the old content is kept then.
 pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
-    // A device, or a link to one such as `/dev/stdout`, is nothing to replace.
-    files::check(path).map_err(failed("replace", path))?;
+    // To rename over a link such as `/dev/stdout` would destroy it.
+    files::check_to_write(path).map_err(failed("replace", path))?;
     let partial = RunLayout::partial(path);
     let mut file = open_locked(&partial, |file| {
         // A file system without locks is no reason not to write: mostly nobody else writes this file.
@@ -51,7 +51,7 @@ fn write_synced(file: &mut File, path: &Path, content: &[u8]) -> Result<()> {
 /// delete the file before it is locked; then the next one at `path` is opened.
 pub(super) fn open_locked(path: &Path, lock: impl Fn(&File) -> Result<()>) -> Result<File> {
     for _ in 0..REPLACEMENTS {
-        let file = files::open_with(File::options().create(true).append(true), path)
+        let file = files::open_to_write(File::options().create(true).append(true), path)
             .map_err(failed("create", path))?;
         lock(&file)?;
         if is_at(&file, path)? {

@@ -27,7 +27,7 @@ impl MetricsFile {
     /// [`Error::DamagedRun`] if a line that must be kept is missing or is not that of its epoch; [`Error::Io`].
     pub(super) fn open(path: &Path, epochs: u32) -> Result<Self> {
         let options = &mut File::options();
-        let file = files::open_with(options.create(true).read(true).append(true), path)
+        let file = files::open_to_write(options.create(true).read(true).append(true), path)
             .map_err(failed("open", path))?;
         let kept = kept_bytes(&file, path, epochs)?;
         if kept < file.metadata().map_err(failed("read", path))?.len() {

@@ -376,7 +376,7 @@ fn lock(layout: &RunLayout) -> Result<File> {
 /// Whether a process is making the run. Its lock ends with it, however it ends.
 fn is_locked(layout: &RunLayout) -> bool {
     // A shared lock, so that others who look at the same time do not take this process for one that is making the run.
-    let file = files::open_with(File::options().read(true), &layout.lock());
+    let file = files::open_to_read(&layout.lock());
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 

@@ -5,7 +5,6 @@ mod pair;
 mod rename;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -226,7 +225,7 @@ fn read_bounded<B: Backend>(path: &Path, network: &Network<B>) -> Result<Vec<u8>
 /// The beginning of a file.
 fn head(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    files::open_with(File::options().read(true), path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
+    files::open_to_read(path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
     Ok(head)
 }
 

@@ -121,7 +121,7 @@ impl Transfer<'_> {
         let write_error = || io_error("write", &self.part);
         let mut options = File::options();
         options.create(true).append(held_bytes > 0).write(true).truncate(held_bytes == 0);
-        let mut part = files::open_with(&mut options, &self.part).map_err(write_error())?;
+        let mut part = files::open_to_write(&mut options, &self.part).map_err(write_error())?;
 
         let total_bytes = response.body().content_length().and_then(|length| length.checked_add(held_bytes));
         let mut body = response.into_body().into_reader();
@@ -166,7 +166,7 @@ fn range_start(response: &Response<Body>) -> Option<u64> {
 
 /// The MD5 checksum of a file in hexadecimal. Cost: one pass over the file, in pieces.
 fn md5_of(path: &Path) -> Result<String> {
-    let mut file = files::open_with(File::options().read(true), path).map_err(io_error("open", path))?;
+    let mut file = files::open_to_read(path).map_err(io_error("open", path))?;
     let mut hash = Md5::new();
     let mut piece = vec![0; PIECE_BYTES];
     loop {
