@@ -116,11 +116,23 @@ fn settings_that_exclude_each_other_are_usage_errors() {
     run(&["figure", text(&recipe), "--store", text(dir.path())]).refuses(2, &["plain.toml", "[figure]"]);
 }
 
+/// A configuration with a larger number could not be read again.
 #[test]
-fn the_largest_values_are_taken() {
-    let most =
-        ["--max-products", "18446744073709551615", "--bn-chunk", "18446744073709551615", "--top-k", "310"];
+fn the_largest_values_are_taken_and_kept() {
+    let dir = tempdir().unwrap();
+    let (store, out) = (dir.path().join("store"), dir.path().join("store/run"));
     let small = ["train", "--arch", "mlp", "--dataset", "digits", "--hidden", "4", "--max-epochs", "1"];
-    let report = run(&[&small[..], &most, &["--examples", "20", "--json"]].concat()).json_with(4);
+    let most =
+        ["--max-products", "9223372036854775807", "--bn-chunk", "9223372036854775807", "--top-k", "310"];
+    let all = [&small[..], &most, &["--examples", "20", "--json", "--out", text(&out)]].concat();
+    let report = run(&all).json_with(4);
     assert_eq!(report["measurement"]["top"].as_array().map(Vec::len), Some(310), "all eigenvalues");
+    fs::remove_file(out.join("result.json")).unwrap();
+    run(&["train", "--resume", "--out", text(&out)]).out_with(4);
+    let table = run(&["runs", "export", "--store", text(&store)]).out_with(0);
+    assert!(table.contains("9223372036854775807"), "the table has it:\n{table}");
+    for flag in ["--max-products", "--bn-chunk", "--trace"] {
+        let given = format!("{flag}=9223372036854775808");
+        run(&[&small[..], &[&given, "--examples", "20"]].concat()).refuses(2, &[flag, "9223372036854775807"]);
+    }
 }

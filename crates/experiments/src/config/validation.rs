@@ -15,9 +15,8 @@ impl RunConfig {
     /// # Errors
     /// [`Error::Config`] names the first key with a value out of its range.
     pub fn validate(&self, train_examples: usize) -> Result<()> {
-        // TOML has no larger integers.
         for (key, seed) in [("seed", self.seed), ("data.seed", self.data_seed())] {
-            require(seed <= i64::MAX as u64, key, || format!("must be at most {}, got {seed}", i64::MAX))?;
+            storable(seed, key)?;
         }
         let trained = match self.data.train_examples {
             None => train_examples,
@@ -111,6 +110,13 @@ impl SamConfig {
 impl MeasureConfig {
     fn validate(&self) -> Result<()> {
         at_least_one(self.examples, "measure.examples")?;
+        for (key, count) in [
+            ("measure.chunk", self.chunk),
+            ("measure.trace", self.trace),
+            ("measure.max_products", Some(self.max_products)),
+        ] {
+            storable(count.unwrap_or(0) as u64, key)?;
+        }
         self.chunk.map_or(Ok(()), |chunk| at_least_one(chunk, "measure.chunk"))?;
         at_least_one(self.top_k, "measure.top_k")?;
         tolerance(self.rtol, "measure.rtol")?;
@@ -125,6 +131,11 @@ impl MeasureConfig {
 
 fn require(holds: bool, key: &str, problem: impl FnOnce() -> String) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::Config { key: key.to_owned(), problem: problem() }) }
+}
+
+/// Refuses integers that TOML does not have: a run with one could not be resumed.
+fn storable(value: u64, key: &str) -> Result<()> {
+    require(value <= i64::MAX as u64, key, || format!("must be at most {}, got {value}", i64::MAX))
 }
 
 fn at_least_one(value: usize, key: &str) -> Result<()> {
