@@ -270,8 +270,12 @@ fn comparison(Compared { settings, runs: [a, b] }: &Compared<'_>) -> String {
 }
 
 fn export(choice: &Choice, format: Format) -> Result<()> {
-    let reports = choice.reports()?;
-    let table = RunTable::new(&reports)?;
+    let mut table = RunTable::default();
+    for report in choice.reports()? {
+        if let Err(error) = table.push(&report) {
+            note(&format!("{} is left out: {error}", report.id));
+        }
+    }
     match format {
         Format::Json => {
             let object = |row: &Vec<Value>| -> Value {

@@ -168,3 +168,27 @@ fn a_figure_whose_runs_all_diverged_says_so() {
         assert!(svg.contains("2 diverged"), "{kind}: the picture says so in place of empty axes");
     }
 }
+
+#[test]
+fn a_run_that_no_table_holds_does_not_hide_the_others() {
+    let dir = tempdir().unwrap();
+    let (store, file) = (dir.path().join("store"), recipe(dir.path(), RECIPE));
+    run(&["sweep", &file, "--store", text(&store)]).out_with(0);
+    let first = fs::read_dir(&store).unwrap().next().unwrap().unwrap();
+    let (path, id) = (first.path().join("result.json"), first.file_name().into_string().unwrap());
+    let mut report: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    // Earlier versions took such a number.
+    report["config"]["measure"]["max_products"] = u64::MAX.into();
+    fs::write(&path, report.to_string()).unwrap();
+    for format in ["csv", "json", "parquet"] {
+        let mut export = command(&["runs", "export", "--store", text(&store), "--format", format]);
+        let output = export.output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{format}: the others are exported:\n{told}");
+        assert!(told.contains(&id) && told.contains("max_products"), "{format}: it is named:\n{told}");
+        assert!(!output.stdout.is_empty(), "{format}: there is a table");
+    }
+    let table = run(&["runs", "export", "--store", text(&store)]).out_with(0);
+    let made = fs::read_dir(&store).unwrap().count();
+    assert_eq!(table.lines().count(), made, "a header, and all rows but one:\n{table}");
+}

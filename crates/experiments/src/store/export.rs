@@ -23,7 +23,7 @@ pub enum ColumnType {
 use ColumnType::{Boolean, Double, Integer, Text};
 
 /// Reports as rows of cells, under [`Self::COLUMNS`] whatever the reports hold.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunTable {
     /// For each run a cell for each column; null if the run has no such value. Lists are lists.
     pub rows: Vec<Vec<Value>>,
@@ -134,12 +134,23 @@ impl RunTable {
         ("measurement.seconds", Double),
     ];
 
-    /// The table of some reports. Runs of old stores get the letter that names begin with today.
+    /// The table of some reports.
     ///
     /// # Errors
-    /// [`Error::Table`] if a report has a value that no column can hold.
+    /// As [`Self::push`].
     pub fn new(reports: &[Report]) -> Result<Self> {
-        reports.iter().map(row).collect::<Result<_>>().map(|rows| Self { rows })
+        let mut table = Self::default();
+        reports.iter().try_for_each(|report| table.push(report))?;
+        Ok(table)
+    }
+
+    /// Appends the row of a report. A run of an old store gets the letter that names begin with today.
+    ///
+    /// # Errors
+    /// [`Error::Table`] if the report has a value that no column can hold; the table is as it was then.
+    pub fn push(&mut self, report: &Report) -> Result<()> {
+        self.rows.push(row(report)?);
+        Ok(())
     }
 }
 
