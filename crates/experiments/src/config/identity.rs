@@ -72,6 +72,11 @@ pub(crate) fn old_id(id: &str) -> &str {
     id.strip_prefix(ID_LETTER).unwrap_or(id)
 }
 
+/// Whether a run's name is one from such a store.
+pub(crate) fn is_old_id(id: &str) -> bool {
+    id.len() == ID_DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// The name under which a run appears in tables: its own, with the letter if it comes from such a store.
 pub(crate) fn lettered_id(id: &str) -> String {
     format!("{ID_LETTER}{}", old_id(id))

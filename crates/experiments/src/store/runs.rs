@@ -1,5 +1,6 @@
 //! Many runs side by side, each in the directory that has its name. Nothing in it depends on the machine: a store may be copied.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::atomic::{self, failed};
 use super::{RunLayout, is_locked, read_json, run_config, set_aside};
-use crate::config::identity::old_id;
+use crate::config::identity::{is_old_id, lettered_id, old_id};
 use crate::measures::SubsetSize;
 use crate::training::Progress;
 use crate::{Error, Report, Result};
@@ -67,7 +68,8 @@ impl RunStore {
         RunLayout::new(if !dir.exists() && old.is_dir() { old } else { dir })
     }
 
-    /// The names of all runs, sorted.
+    /// The names of all runs, sorted. A run that is there under its old and its new name, as in a store that was put together
+    /// from two, has the new one.
     ///
     /// # Errors
     /// [`Error::Io`] if the directory cannot be read.
@@ -80,6 +82,8 @@ impl RunStore {
                 ids.push(name);
             }
         }
+        let all: BTreeSet<String> = ids.iter().cloned().collect();
+        ids.retain(|id| !is_old_id(id) || !all.contains(&lettered_id(id)));
         ids.sort_unstable();
         Ok(ids)
     }

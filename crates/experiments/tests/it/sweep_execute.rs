@@ -212,6 +212,14 @@ fn an_old_store_is_read_and_nothing_in_it_is_made_again() {
 
     sweep(&plan, dir.path(), 1, false, &Notes::default());
     assert!(results(&plan, whole.path()) == results(&plan, dir.path()), "runs that had begun are resumed");
+
+    // A store that was put together from an old and a new one has some runs under both names.
+    fs::create_dir(whole.path().join(&plan.runs[0].id)).unwrap();
+    for entry in fs::read_dir(whole.path().join(&plan.runs[0].id[1..])).unwrap().map(|entry| entry.unwrap()) {
+        fs::copy(entry.path(), whole.path().join(&plan.runs[0].id).join(entry.file_name())).unwrap();
+    }
+    let ids = store.ids().unwrap();
+    assert_eq!(ids.len(), 4, "a run counts once: {ids:?}");
     let ids = RunStore::existing(dir.path()).unwrap().ids().unwrap();
     assert!(ids.iter().filter(|id| !id.starts_with('r')).count() >= 3, "where they are: {ids:?}");
 }
