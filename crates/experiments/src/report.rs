@@ -187,7 +187,9 @@ impl Work<'_> {
                 let least = |&examples: &usize| {
                     least_bytes(network, &MeasureConfig { examples, ..settings.clone() }, available)
                 };
-                examples.iter().map(least).fold(measuring, usize::max)
+                // The next iterate is that of a training.
+                let next = if settings.between_iterates { training_bytes(network, config, false) } else { 0 };
+                examples.iter().map(least).fold(measuring.max(next), usize::max)
             }
         }
     }

@@ -90,6 +90,20 @@ pub(super) struct ExamplesArg {
 }
 
 impl ExamplesArg {
+    /// Refuses a limit on the memory that will not suffice for [`Self::compare`], before the runs are made.
+    pub(super) fn check(
+        &self,
+        plan: &Plan,
+        store: &RunStore,
+        (locations, budget): (&Locations, Budget),
+    ) -> Result<()> {
+        let Some(ExampleCounts(sizes)) = self.examples.as_ref().filter(|_| budget.is_asked()) else {
+            return Ok(());
+        };
+        let load = |name| Dataset::load(name, locations);
+        Ok(CompareExamples { plan, store, sizes, budget, load: &load }.check_memory()?)
+    }
+
     /// Measures what is not known yet.
     pub(super) fn compare(
         &self,
@@ -119,11 +133,12 @@ pub(super) const DRAWING_BYTES: usize = 8 << 20;
 pub(super) fn run(command: &FigureCommand) -> Result<Exit> {
     let interrupt = Interrupt::listen()?;
     EngineArgs::default().start_threads()?;
-    let budget = command.memory.budget().less(DRAWING_BYTES);
+    let budget = command.memory.budget();
     let plan = Plan::read(&command.recipe)?;
     let store = RunStore::existing(&command.store)?;
     let locations = Locations::of_process(command.data_dir.clone());
-    command.examples.compare(&plan, &store, (&locations, budget), &interrupt)?;
+    command.examples.compare(&plan, &store, (&locations, budget.less(DRAWING_BYTES)), &interrupt)?;
+    budget.left(DRAWING_BYTES)?;
     let figure =
         Figure::new(&plan, &store).with_context(|| format!("cannot draw {}", command.recipe.display()))?;
     figure.damaged.iter().for_each(|damage| note(damage));

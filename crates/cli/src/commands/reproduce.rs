@@ -128,11 +128,15 @@ pub(super) fn run(command: &ReproduceCommand) -> Result<Exit> {
     if command.sweep.dry_run {
         return command.sweep.show(&all, command.json);
     }
+    let (store, locations) = (command.sweep.store(), command.sweep.locations());
+    let budget = command.sweep.memory.budget();
+    let place = (&locations, budget.less(DRAWING_BYTES));
+    command.examples.check(&all, &store, place)?;
     let counts = command.sweep.make(&all, &interrupt)?;
     if !interrupt.is_raised() {
-        let place = (&command.sweep.locations(), command.sweep.memory.budget().less(DRAWING_BYTES));
-        command.examples.compare(&all, &command.sweep.store(), place, &interrupt)?;
+        command.examples.compare(&all, &store, place, &interrupt)?;
     }
+    budget.left(DRAWING_BYTES)?;
     let mut drawn = Vec::new();
     for (figure, plan) in &plans {
         drawn.push(command.draw(*figure, plan)?);

@@ -160,8 +160,12 @@ fn sweeps_keep_their_limit() {
     let figure = ["figure", text(&recipe), "--store", &store("roomy1"), "--examples", "100,all", "--out"];
     let out = store("figures");
     keeps_its_limits(&[&figure[..], &[&out]].concat());
+    keeps_its_limits(&["figure", text(&recipe), "--store", &store("roomy1"), "--out", &out]);
     let reproduce = ["reproduce", "fig8", "--scale", "smoke", "--store", &store("none"), "--out", &out];
-    smallest(&reproduce);
+    let (alone, compared) =
+        (smallest(&reproduce), smallest(&[&reproduce[..], &["--examples", "100,all"]].concat()));
+    assert!(compared > alone, "a comparison that does not fit is refused before the runs are made");
+    assert!(!Path::new(&store("none")).exists(), "no run was made");
 }
 
 /// What a program that is short of something must not say.

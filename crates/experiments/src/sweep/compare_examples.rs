@@ -36,13 +36,9 @@ impl CompareExamples<'_> {
         stop: &dyn Fn() -> bool,
     ) -> Result<()> {
         let data = DataCache::new(self.load);
-        let runs = self.missing()?;
-        let budget = self.budget.less(data_bytes(self.plan));
-        all_fit(
-            runs.iter().map(|run| {
-                check_memory(&run.config, Work::Measurement { examples: &self.sizes(run) }, budget)
-            }),
-        )?;
+        let mut runs = self.wanted()?;
+        runs.retain(|run| matches!(self.store.status(&run.id), RunStatus::Done(_)));
+        self.fit(&runs)?;
         for (index, run) in runs.iter().enumerate() {
             let mut observe = |progress: &MeasureProgress| observer((index + 1, runs.len()), progress);
             let method = run.config.convolution.method();
@@ -55,19 +51,33 @@ impl CompareExamples<'_> {
         Ok(())
     }
 
-    /// The runs to measure.
-    fn missing(&self) -> Result<Vec<&PlannedRun>> {
+    /// Refuses the comparison if it will not fit the memory once all runs are done.
+    ///
+    /// # Errors
+    /// [`Error::Memory`]; if what is known of the runs cannot be read.
+    pub fn check_memory(&self) -> Result<()> {
+        self.fit(&self.wanted()?)
+    }
+
+    fn fit(&self, runs: &[&PlannedRun]) -> Result<()> {
+        let budget = self.budget.less(data_bytes(self.plan));
+        all_fit(runs.iter().map(|run| {
+            check_memory(&run.config, Work::Measurement { examples: &self.sizes(run) }, budget)
+        }))
+    }
+
+    /// The runs of the smallest seed for which these numbers of examples are not known, done or not, each once.
+    fn wanted(&self) -> Result<Vec<&PlannedRun>> {
         let seed = self.plan.runs.iter().map(|run| run.config.seed).min();
-        let mut runs: Vec<&PlannedRun> = Vec::new();
-        for run in self.plan.runs.iter().filter(|run| Some(run.config.seed) == seed) {
+        let mut runs = Vec::new();
+        for run in self.plan.distinct().filter(|run| Some(run.config.seed) == seed) {
             let known = match self.store.subset_sizes(&run.id) {
                 Err(Error::DamagedRun { .. }) => None,
                 known => known?,
             };
             let known: Option<Vec<usize>> =
                 known.map(|sizes| sizes.iter().map(|size| size.examples).collect());
-            let is_new = known != Some(self.sizes(run)) && runs.iter().all(|other| other.id != run.id);
-            if is_new && matches!(self.store.status(&run.id), RunStatus::Done(_)) {
+            if known != Some(self.sizes(run)) {
                 runs.push(run);
             }
         }
