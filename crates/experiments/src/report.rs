@@ -119,11 +119,21 @@ impl Job<'_> {
         let (place, budget) = ((self.config, self.data), self.options.budget);
         let budget = budget.less(beside_weights(network, self.config));
         let mut measured = measure_run(network, place, (weights, next), budget, &mut on_progress, &stop)?;
-        // The training before may have taken more.
+        // The training before may have taken more, and so may tracking.
         let training = training_bytes(network, self.config, self.options.out.is_some());
+        let before = self.options.budget.total(training).max(self.tracking_bytes(network)?);
         let predicted = &mut measured.memory.predicted_bytes;
-        *predicted = (*predicted).max(self.options.budget.total(training));
+        *predicted = (*predicted).max(before);
         Ok(measured)
+    }
+
+    /// The peak of the process that was predicted for tracking λ_max through the training; 0 if it was not tracked.
+    fn tracking_bytes<B: Backend>(&self, network: &Network<B>) -> Result<usize> {
+        let Self { config, data, .. } = *self;
+        let trained = trained_examples(config, data.dataset())?;
+        let budget = self.options.budget.less(device_bytes(network, config));
+        let tracker = Tracker::new(config, network, data, &trained, None, budget)?;
+        Ok(tracker.map_or(0, |tracker| tracker.memory().predicted_bytes))
     }
 }
 

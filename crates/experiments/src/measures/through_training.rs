@@ -7,7 +7,7 @@ use sharpness_network::backend::Backend;
 use sharpness_network::{Network, Weights};
 
 use super::problem::{Problem, least_bytes, solver_error, weights_bytes};
-use super::{Budget, MeasureProgress};
+use super::{Budget, MeasureProgress, Memory};
 use crate::Result;
 use crate::config::{BoundRtol, MeasureConfig, Precision, RunConfig};
 use crate::data::Standardized;
@@ -63,6 +63,11 @@ impl<'a, B: Backend> Tracker<'a, B> {
     pub(crate) fn least_bytes(config: &RunConfig, network: &Network<B>, available: usize) -> usize {
         let least = |settings| least_bytes(network, &settings, available) + weights_bytes(network);
         settings(config).map_or(0, least)
+    }
+
+    /// The memory that it is predicted to take.
+    pub(crate) const fn memory(&self) -> Memory {
+        self.problem.memory()
     }
 
     /// λ_max at `weights`, which are those after `step` steps.

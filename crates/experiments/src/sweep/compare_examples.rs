@@ -61,9 +61,11 @@ impl CompareExamples<'_> {
 
     fn fit(&self, runs: &[&PlannedRun]) -> Result<()> {
         let budget = self.budget.less(data_bytes(self.plan));
-        all_fit(runs.iter().map(|run| {
-            check_memory(&run.config, Work::Measurement { examples: &self.sizes(run) }, budget)
-        }))
+        all_fit(
+            runs.iter().map(|run| {
+                check_memory(&run.config, Work::Measurement { examples: &self.sizes(run) }, budget)
+            }),
+        )
     }
 
     /// The runs of the smallest seed for which these numbers of examples are not known, done or not, each once.
