@@ -79,7 +79,7 @@ fn no_full_disk_is_remembered() {
     let expected = Expected::new();
     let failed =
         (0..16).filter(|blocks| expected.survives(&format!("ulimit -f {blocks}")).code == Some(1)).count();
-    assert!(failed >= 5, "{failed} sweeps met a full disk");
+    assert!(failed >= 7, "{failed} sweeps met a full disk");
 }
 
 /// Too few descriptors make the opening of files fail, each number at another place.
