@@ -20,6 +20,11 @@ pub struct EdgeOfStability {
 }
 
 impl EdgeOfStability {
+    /// The edge of SGD with these settings.
+    pub const fn new(momentum: f64, nesterov: bool, weight_decay: f64) -> Self {
+        Self { momentum, nesterov, weight_decay }
+    }
+
     /// The edge of an optimizer; none for SAM, whose edge also depends on the gradient (Long and Bartlett 2024).
     pub fn of(config: &TrainingConfig) -> Option<Self> {
         let TrainingConfig { momentum, nesterov, weight_decay, .. } = *config;

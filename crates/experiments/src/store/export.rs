@@ -176,7 +176,7 @@ fn row(report: &Report) -> Result<Vec<Value>> {
 }
 
 impl ColumnType {
-    fn holds(self, cell: &Value) -> bool {
+    pub(super) fn holds(self, cell: &Value) -> bool {
         cell.is_null()
             || match self {
                 Integer => cell.is_i64(),

@@ -8,7 +8,7 @@
 //! | `checkpoint.rs` | all that a run needs to be resumed |
 //! | `journal.rs` | what a training writes on its way |
 //! | `runs.rs` | many runs side by side |
-//! | `export.rs`, `parquet_file.rs` | runs as a table |
+//! | `export.rs`, `parquet_file.rs`, `table_file.rs` | runs as a table, written and read |
 
 pub(crate) mod atomic;
 mod checkpoint;
@@ -18,6 +18,7 @@ mod layout;
 mod metrics;
 mod parquet_file;
 mod runs;
+mod table_file;
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
