@@ -2,6 +2,7 @@
 
 mod bench;
 pub(crate) mod claims;
+pub(crate) mod claims_text;
 mod completions;
 mod data;
 mod figure;

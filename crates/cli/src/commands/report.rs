@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
-use sharpness_experiments::claims::{Cell, Prediction};
+use sharpness_experiments::claims::{Cell, Finding, Run};
 use sharpness_experiments::figures::Figure;
 use sharpness_experiments::reproduce::{PaperFigure, Scale};
 use sharpness_experiments::store::RunStore;
 use sharpness_experiments::sweep::Plan;
 
-use super::claims::{Both, judged};
+use super::claims::Claims;
 use super::figure::Drawn;
 use super::runs::Choice;
 use crate::exit::{EXIT_CODES, Exit};
@@ -47,22 +47,21 @@ pub(super) struct ReportCommand {
 struct Written {
     file: String,
     runs: usize,
-    findings: Vec<Both>,
-    predictions: Vec<Prediction>,
+    #[serde(flatten)]
+    claims: Claims,
     figures: Vec<Drawn>,
 }
 
 /// Writes the page.
 pub(super) fn run(command: &ReportCommand) -> Result<Exit> {
     let reports = command.choice.reports()?;
-    let cells = Cell::of_runs(&reports)?;
+    let cells = Cell::of_runs(&Run::of_reports(&reports)?, false);
     let figures = command.figures()?;
-    let (findings, predictions) = (judged(Some(&cells))?, Prediction::of_cells(&cells));
+    let claims = Claims::new(&Finding::paper()?, Some(&cells))?;
     let page = Page {
         title: &command.title,
         figures: &figures,
-        findings: &findings,
-        predictions: &predictions,
+        claims: &claims,
         reports: &reports,
         machine: &machine(),
         command: &command.again(),
@@ -73,8 +72,7 @@ pub(super) fn run(command: &ReportCommand) -> Result<Exit> {
         print_json(&Written {
             file: command.out.display().to_string(),
             runs: reports.len(),
-            findings,
-            predictions,
+            claims,
             figures: drawn.collect(),
         })?;
         return Ok(Exit::Done);

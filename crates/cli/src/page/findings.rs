@@ -3,56 +3,70 @@
 use maud::{Markup, html};
 use sharpness_experiments::claims::{Judgement, Prediction, SignError, Verdict};
 
-use crate::commands::claims::{Both, condition_text, verdict_words};
+use crate::commands::claims::{Claims, Judged};
+use crate::commands::claims_text::{condition_text, numbers_text, short, verdict_words};
 
-pub(super) fn section(findings: &[Both], predictions: &[Prediction]) -> Markup {
+pub(super) fn section(claims: &Claims) -> Markup {
     html! {
         section id="findings" {
             h2 { "Findings" }
             div.scroll { table.findings {
-                thead { tr { th { "section" } th { "finding" } th { "these runs" } th { "published" } } }
+                thead { tr { th { "section" } th { "finding" } th { "these runs" } th { "paper's numbers" } } }
                 tbody {
-                    @for both in findings { tr {
-                        td.section { (both.section) }
-                        td.finding { (both.sentence) (numbers(both)) }
-                        td data-who="these runs" { @if let Some(judgement) = &both.runs { (verdict(judgement)) } }
-                        td data-who="published" { (verdict(&both.published)) }
+                    @for finding in &claims.findings { tr {
+                        td.section { (finding.section) }
+                        td.finding { (finding.sentence) (numbers(finding)) }
+                        td data-who="these runs" {
+                            @for judgement in &finding.runs { div { (verdict(judgement)) } }
+                            @if finding.runs.is_empty() { span class="verdict not-enough-runs" { "no runs" } }
+                        }
+                        td data-who="paper's numbers" {
+                            @if let Some(judgement) = &finding.published { (verdict(judgement)) }
+                        }
                     } }
                 }
             } }
-            p.faint { "Slopes and differences with intervals of 95 % by bootstrap over seeds; more runs are of each setting." }
+            p.faint {
+                "Effects with intervals of 95 % by Student's t over seeds, in points of accuracy or as factors of λ_max. The paper does "
+                "not say what its bars are; they are taken as standard deviations over runs."
+            }
         }
         section id="predictions" {
             h2 { "λ_max as a predictor of the test error" }
-            @if predictions.is_empty() { p { "There are too few settings to say." } } @else { (table(predictions)) }
+            @if claims.predictions.is_empty() { p { "There are too few settings to say." } } @else { (table(&claims.predictions)) }
         }
     }
 }
 
-/// The conditions of a finding; none where no run is about it.
-fn numbers(both: &Both) -> Markup {
-    let judged = both.runs.iter().map(|judgement| ("these runs", judgement));
-    let all = judged.chain([("published", &both.published)]);
+/// The conditions of a finding; none if no run is about it.
+fn numbers(finding: &Judged) -> Markup {
+    let judged = finding.runs.iter().map(|judgement| (judgement.runs.as_str(), judgement));
+    let all = judged.chain(finding.published.iter().map(|judgement| ("the paper's numbers", judgement)));
     html! {
         details {
             summary { "Numbers" }
-            @for (who, Judgement { data, conditions, .. }) in all {
-                @if !conditions.is_empty() {
-                    p.faint { (who) @if let Some(data) = data { " (" (data) ")" } }
-                    ul.numbers { @for condition in conditions { li { (condition_text(condition)) } } }
+            @for (who, judgement) in all {
+                p.faint { (who) ": " (short(judgement.verdict)) }
+                ul.numbers {
+                    @for condition in &judgement.conditions {
+                        li {
+                            (condition_text(condition))
+                            ul { @for effect in &condition.effects { li { (numbers_text(condition, effect)) } } }
+                        }
+                    }
                 }
             }
         }
     }
 }
 
-fn verdict(Judgement { verdict, conditions, .. }: &Judgement) -> Markup {
+fn verdict(Judgement { verdict, .. }: &Judgement) -> Markup {
     let class = match verdict {
         Verdict::Holds => "verdict holds",
         Verdict::DoesNotHold => "verdict does-not-hold",
         Verdict::NotEnoughRuns { .. } => "verdict not-enough-runs",
     };
-    html! { span class=(class) { (verdict_words(*verdict, conditions)) } }
+    html! { span class=(class) { (verdict_words(*verdict)) } }
 }
 
 fn table(predictions: &[Prediction]) -> Markup {

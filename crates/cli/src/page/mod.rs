@@ -5,10 +5,9 @@ mod runs;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sharpness_experiments::Report;
-use sharpness_experiments::claims::Prediction;
 use sharpness_experiments::figures::{Figure, FigureKind};
 
-use crate::commands::claims::Both;
+use crate::commands::claims::Claims;
 use crate::output::plural;
 
 const STYLE: &str = include_str!("style.css");
@@ -17,8 +16,7 @@ const STYLE: &str = include_str!("style.css");
 pub(crate) struct Page<'a> {
     pub(crate) title: &'a str,
     pub(crate) figures: &'a [PageFigure],
-    pub(crate) findings: &'a [Both],
-    pub(crate) predictions: &'a [Prediction],
+    pub(crate) claims: &'a Claims,
     pub(crate) reports: &'a [Report],
     /// Names and values: the machine that renders the page, versions.
     pub(crate) machine: &'a [(&'static str, String)],
@@ -48,7 +46,7 @@ impl Page<'_> {
                 body {
                     (self.header())
                     main {
-                        (findings::section(self.findings, self.predictions))
+                        (findings::section(self.claims))
                         section id="figures" {
                             h2 { "Figures" }
                             @for figure in self.figures { (picture(figure)) }

@@ -106,6 +106,8 @@ fn files_that_users_name_are_regular_and_bounded() {
             vec!["sweep", text(&path)],
             vec!["sweep", text(&path), "--dry-run"],
             vec!["figure", text(&path)],
+            vec!["claims", "--table", text(&path)],
+            vec!["claims", "--published", "--findings", text(&path)],
         ] {
             ended_soon(&arguments).refuses(1, &[text(&path)]);
         }

@@ -95,7 +95,7 @@ fn a_figure_gives_every_number_that_it_draws() {
     assert_eq!(written["file"], text(&page), "where the page is");
     assert_eq!(written["runs"], 4, "what is in it");
     assert_eq!(written["figures"][0]["lines"], drawn["lines"], "and what is drawn in it");
-    assert_eq!(written["findings"].as_array().map(Vec::len), Some(19), "and the verdicts");
+    assert_eq!(written["findings"].as_array().map(Vec::len), Some(28), "and the verdicts");
 }
 
 #[test]

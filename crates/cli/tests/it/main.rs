@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod benchmark;
+mod claims;
 mod faults;
 #[cfg(unix)]
 mod hostile_files;

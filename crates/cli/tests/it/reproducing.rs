@@ -69,7 +69,7 @@ fn figures_of_every_kind_are_reproduced() {
     assert!(captions[4].contains("eight points up to the next iterate"), "figure 10: {}", captions[4]);
     let store = dir.path().join("store");
     let judged = run(&["claims", "--store", text(&store), "--json"]).json_with(0);
-    assert_eq!(judged["findings"].as_array().unwrap().len(), 19, "all findings are judged");
+    assert_eq!(judged["findings"].as_array().unwrap().len(), 28, "all findings are judged");
     assert!(!judged["predictions"].as_array().unwrap().is_empty(), "λ_max is judged as a predictor");
 }
 

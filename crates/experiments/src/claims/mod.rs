@@ -2,21 +2,36 @@
 //!
 //! | file | subject |
 //! | --- | --- |
+//! | `settings.rs` | the settings of a run by their names, and conditions on them |
 //! | `cells.rs` | runs that differ in their seeds alone |
 //! | `published.rs` | the paper's own numbers |
-//! | `statistics.rs` | slopes, and confidence intervals by bootstrap over seeds |
-//! | `findings.rs` | the findings |
-//! | `judge.rs` | from conditions to a verdict |
+//! | `groups.rs` | cells that may be compared |
+//! | `findings.rs`, `findings.toml` | the findings |
+//! | `contrasts.rs` | the statistics by which they are judged |
+//! | `statistics.rs` | estimates with intervals by Student's t over seeds |
+//! | `judge.rs` | from numbers to a verdict |
+//! | `missing.rs` | the runs that a verdict needs |
+//! | `prediction.rs` | λ_max as a predictor of generalization |
 
 mod cells;
+mod contrasts;
 mod findings;
+mod groups;
 mod judge;
+mod missing;
 mod prediction;
 mod published;
+mod settings;
+#[cfg(test)]
+mod simulation;
 mod statistics;
 
-pub use cells::{Cell, Samples};
-pub use findings::{FINDINGS, Finding};
-pub use judge::{Condition, Judgement, Verdict, Wanted};
+pub use cells::{Cell, Cells, LeftOut, Observation, Published, Run, Summary};
+pub use contrasts::equal_lambda_pairs;
+pub use findings::{Finding, Judged, Judgement};
+pub(crate) use groups::curves;
+pub use judge::{Bounds, Effect, Need, Verdict};
 pub use prediction::{Prediction, SignError};
-pub use published::{published_cells, published_curves};
+pub use published::{Bars, published_cells, published_curves};
+pub use settings::{Regime, Settings};
+pub use statistics::{Combination, Outcome};

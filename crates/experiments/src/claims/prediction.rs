@@ -4,32 +4,38 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::statistics::{Mean, estimate, quantile};
-use super::{Cell, Samples, published_cells};
+use super::groups::groups;
+use super::statistics::{FEWEST_SEEDS, quantile as student};
+use super::{Bars, Cell, Observation, published_cells};
 use crate::Result;
 
 /// An environment counts if its pairs of runs weigh as much as so many (Dziugaite et al. 2020, section 5).
 const EFFECTIVE_PAIRS: f64 = 12.0;
 
-/// How well λ_max predicts the test error over the settings of one network on one data set. A predictor that always ranks
-/// settings rightly has τ = Ψ = 1 and a sign-error of 0; a coin has 0, 0 and 0.5.
+/// How well λ_max predicts the test error over settings that differ in hyperparameters alone. A predictor that always ranks settings
+/// rightly has τ = Ψ = 1 and a sign-error of 0; a coin has 0, 0 and 0.5.
+///
+/// If at least three seeds are common to all settings, τ and Ψ are computed within each seed and are means over seeds. Otherwise they
+/// are those of the means of the settings, geometric for λ_max, and have no interval.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Prediction {
     /// The network.
     pub network: String,
-    /// The data set.
+    /// The data set, and in what else these runs differ from the defaults.
     pub data: String,
-    /// Settings, each with the mean over its seeds.
+    /// Settings.
     pub settings: usize,
+    /// Seeds that all settings share, if τ was computed within each.
+    pub seeds: Option<usize>,
     /// Kendall's τ of λ_max and test error over all pairs of settings (Jiang et al. 2020, equation 2).
     pub kendall_tau: f64,
-    /// Its interval of 95 % by bootstrap over seeds; absent where every setting has one run.
+    /// Its interval of 95 % by Student's t over seeds, cut at -1 and 1.
     pub interval: Option<(f64, f64)>,
     /// For each hyperparameter that varies, the mean of τ along it while the others are fixed (Jiang et al. 2020, equation 5).
     pub along: BTreeMap<&'static str, f64>,
     /// The granulated Ψ: the mean of these.
     pub granulated_psi: Option<f64>,
-    /// The robust sign-error; absent where no environment is known well enough.
+    /// The robust sign-error; none if no environment is known well enough.
     pub sign_error: Option<SignError>,
     /// Pairs of settings that differ in one hyperparameter.
     pub environments: usize,
@@ -49,25 +55,29 @@ pub struct SignError {
     pub environments: usize,
 }
 
-/// A hyperparameter: its name and its value.
-type Axis = (&'static str, fn(&Cell) -> f64);
-
-/// Hyperparameters that a grid may vary.
-const AXES: [Axis; 4] = [
-    ("learning_rate", |cell| cell.learning_rate),
-    ("batch_size", |cell| cell.batch_size),
-    ("rho", |cell| cell.rho),
-    ("dropout", |cell| cell.dropout),
+/// Hyperparameters that a grid may vary, and their names here.
+const AXES: [(&str, &str); 6] = [
+    ("training.learning_rate", "learning_rate"),
+    ("training.batch_size", "batch_size"),
+    ("training.momentum", "momentum"),
+    ("training.weight_decay", "weight_decay"),
+    ("training.sam.rho", "rho"),
+    ("model.dropout", "dropout"),
 ];
 
 impl Prediction {
-    /// One for each network and data set with at least three settings.
+    /// One for each group of at least three settings that differ in hyperparameters alone.
     pub fn of_cells(cells: &[Cell]) -> Vec<Self> {
-        let mut groups: BTreeMap<(&str, &str), Vec<&Cell>> = BTreeMap::new();
-        for cell in cells {
-            groups.entry((&cell.data, &cell.network)).or_default().push(cell);
+        let mut networks: BTreeMap<String, Vec<&Cell>> = BTreeMap::new();
+        for cell in cells.iter().filter(|cell| Point::of(cell).is_some()) {
+            networks.entry(network(cell)).or_default().push(cell);
         }
-        groups.into_values().filter(|cells| cells.len() >= 3).filter_map(|cells| Self::new(&cells)).collect()
+        let axes = AXES.map(|(key, _)| key.to_owned());
+        let of_network = |(network, cells): (&String, &Vec<&Cell>)| {
+            let found = groups(cells, &axes).into_iter().filter(|group| group.cells.len() >= 3);
+            found.filter_map(|group| Self::new(network, &group.name, &group.cells)).collect::<Vec<_>>()
+        };
+        networks.iter().flat_map(of_network).collect()
     }
 
     /// Those of the published numbers: of single runs where the paper shows them, else of means.
@@ -76,29 +86,66 @@ impl Prediction {
     /// As [`published_cells`].
     pub fn published() -> Result<Vec<Self>> {
         let figures = ["1", "3", "4", "6", "7", "8", "9", "10", "11", "12", "13a", "13b", "14a", "14b", "15"];
-        Ok(Self::of_cells(&published_cells(&figures)?))
+        Ok(Self::of_cells(&published_cells(&figures, Bars::Deviations)?))
     }
 
-    fn new(cells: &[&Cell]) -> Option<Self> {
-        let first = cells.first()?;
-        let points: Vec<Point> = cells.iter().map(|cell| Point::of(cell)).collect();
-        let interval = estimate(cells, |means| tau(&means.iter().map(Point::from).collect::<Vec<_>>()));
+    fn new(network: &str, data: &str, cells: &[&Cell]) -> Option<Self> {
+        let (views, seeds) = views(cells)?;
+        let taus: Vec<f64> = views.iter().map(|points| tau(points)).collect::<Option<_>>()?;
         let along: BTreeMap<&str, f64> = (0..AXES.len())
-            .filter_map(|axis| Some((AXES[axis].0, tau_along(axis, cells, &points)?)))
+            .filter_map(|axis| {
+                let taus: Vec<f64> =
+                    views.iter().filter_map(|points| tau_along(axis, cells, points)).collect();
+                (!taus.is_empty()).then(|| (AXES[axis].1, mean(&taus)))
+            })
             .collect();
         let pairs = neighbours(cells);
         Some(Self {
-            network: first.network.clone(),
-            data: first.data.clone(),
+            network: network.to_owned(),
+            data: data.to_owned(),
             settings: cells.len(),
-            kendall_tau: tau(&points)?,
-            interval: interval.map(|found| (found.lower, found.upper)),
+            seeds,
+            kendall_tau: mean(&taus),
+            interval: seeds.and_then(|_| interval(&taus)),
             granulated_psi: (!along.is_empty()).then(|| along.values().sum::<f64>() / along.len() as f64),
             along,
             sign_error: SignError::new(&pairs),
             environments: pairs.len(),
         })
     }
+}
+
+/// The architecture, and its nonlinearity if that is not a ReLU.
+fn network(cell: &Cell) -> String {
+    let [arch, activation] = ["model.arch", "model.activation"].map(|key| cell.settings.text(key));
+    if ["relu", "unset"].contains(&activation.as_str()) { arch } else { format!("{arch}-{activation}") }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The interval of 95 % of a mean over seeds, within -1 and 1; none if the seeds do not differ.
+fn interval(taus: &[f64]) -> Option<(f64, f64)> {
+    let (center, count) = (mean(taus), taus.len() as f64);
+    let variance = taus.iter().map(|tau| (tau - center).powi(2)).sum::<f64>() / (count - 1.0);
+    let half = student(count - 1.0, 0.975)? * (variance / count).sqrt();
+    (variance > 0.0).then(|| ((center - half).max(-1.0), (center + half).min(1.0)))
+}
+
+/// The points of all cells within each seed that they share, and the number of these seeds; or those of the means of the cells.
+fn views(cells: &[&Cell]) -> Option<(Vec<Vec<Point>>, Option<usize>)> {
+    let of_seed = |seed: u64| -> Option<Vec<Point>> {
+        let run = |cell: &&Cell| Point::of_run(cell.runs.iter().find(|run| run.seed == Some(seed))?);
+        cells.iter().map(run).collect()
+    };
+    let seeds = cells.first()?.runs.iter().filter_map(|run| run.seed);
+    let views: Vec<Vec<Point>> = seeds.filter_map(of_seed).collect();
+    if views.len() >= FEWEST_SEEDS {
+        let seeds = views.len();
+        return Some((views, Some(seeds)));
+    }
+    Some((vec![cells.iter().map(|cell| Point::of(cell)).collect::<Option<_>>()?], None))
 }
 
 /// What is predicted from what, of one setting or run.
@@ -109,23 +156,18 @@ struct Point {
 }
 
 impl Point {
-    fn of(cell: &Cell) -> Self {
-        let mean = |samples: &Samples| match samples {
-            Samples::Runs(values) => values.iter().sum::<f64>() / values.len() as f64,
-            Samples::Summary { mean, .. } => *mean,
-        };
-        Self { lambda: mean(&cell.lambda_max), error: 1.0 - mean(&cell.test_accuracy) }
+    fn of(cell: &Cell) -> Option<Self> {
+        Some(Self { lambda: cell.mean_lambda_max()?, error: 1.0 - cell.mean_accuracy()? })
+    }
+
+    fn of_run(run: &Observation) -> Option<Self> {
+        let error = Some(1.0 - run.test_accuracy).filter(|error| error.is_finite());
+        Some(Self { lambda: run.lambda_max?, error: error? })
     }
 
     /// 1 where both order two points alike, -1 where they do not, 0 for a tie.
     fn agreement(self, other: Self) -> f64 {
         sign(self.lambda - other.lambda) * sign(self.error - other.error)
-    }
-}
-
-impl From<&Mean<'_>> for Point {
-    fn from(mean: &Mean<'_>) -> Self {
-        Self { lambda: mean.log_lambda, error: 1.0 - mean.accuracy }
     }
 }
 
@@ -148,22 +190,19 @@ fn tau(points: &[Point]) -> Option<f64> {
 
 /// The mean of τ along an axis over all settings of the other ones.
 fn tau_along(axis: usize, cells: &[&Cell], points: &[Point]) -> Option<f64> {
-    let others = |cell: &Cell| -> Vec<u64> {
-        let numbers = AXES.iter().enumerate().filter(|(other, _)| *other != axis);
-        numbers.map(|(_, (_, number))| number(cell).to_bits()).collect()
-    };
-    let mut groups: BTreeMap<Vec<u64>, Vec<Point>> = BTreeMap::new();
+    let mut groups: BTreeMap<String, Vec<Point>> = BTreeMap::new();
     for (cell, point) in cells.iter().zip(points) {
-        groups.entry(others(cell)).or_default().push(*point);
+        let others = cell.settings.without(|key| key == AXES[axis].0);
+        groups.entry(others.key()).or_default().push(*point);
     }
     let taus: Vec<f64> = groups.values().filter_map(|points| tau(points)).collect();
-    (!taus.is_empty()).then(|| taus.iter().sum::<f64>() / taus.len() as f64)
+    (!taus.is_empty()).then(|| mean(&taus))
 }
 
 /// Pairs of cells that differ in one hyperparameter.
 fn neighbours<'a>(cells: &[&'a Cell]) -> Vec<(&'a Cell, &'a Cell)> {
     let differ = |a: &Cell, b: &Cell| {
-        AXES.iter().filter(|(_, number)| number(a).total_cmp(&number(b)).is_ne()).count()
+        AXES.iter().filter(|(key, _)| a.settings.get(key) != b.settings.get(key)).count()
     };
     let pairs = cells.iter().enumerate().flat_map(|(i, a)| cells[..i].iter().map(move |b| (*a, *b)));
     pairs.filter(|(a, b)| differ(a, b) == 1).collect()
@@ -196,15 +235,22 @@ fn environment(a: &Cell, b: &Cell) -> Option<f64> {
     (weights > 0.0 && weights * weights / squares >= EFFECTIVE_PAIRS).then(|| sum / weights)
 }
 
-/// The runs of a cell; none where their mean alone is known.
+/// The runs of a cell; none if their mean alone is known.
 fn runs(cell: &Cell) -> Vec<Point> {
-    match (&cell.lambda_max, &cell.test_accuracy) {
-        (Samples::Runs(lambdas), Samples::Runs(accuracies)) => {
-            let both = lambdas.iter().zip(accuracies);
-            both.map(|(lambda, accuracy)| Point { lambda: *lambda, error: 1.0 - accuracy }).collect()
-        }
-        _ => Vec::new(),
-    }
+    cell.runs.iter().filter_map(Point::of_run).collect()
+}
+
+/// The value below which a share of the sorted values lies, by linear interpolation.
+fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    let place = share * last as f64;
+    let (low, high) = (sorted.get(floor(place))?, sorted.get(floor(place.ceil()))?);
+    Some(low + (high - low) * place.fract())
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "an index of a sorted list")]
+fn floor(place: f64) -> usize {
+    place.max(0.0) as usize
 }
 
 /// How certain it is that two errors on `count` test examples differ (Hoeffding's inequality for both), beyond one half.
@@ -216,22 +262,38 @@ fn weight(difference: f64, count: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claims::Settings;
 
     fn cell(learning_rate: f64, batch_size: f64, lambda: &[f64], accuracy: &[f64]) -> Cell {
-        Cell {
-            network: "mlp".to_owned(),
-            data: "digits".to_owned(),
-            learning_rate,
-            edge: None,
-            batch_size,
-            train_examples: 1000.0,
-            test_examples: 10_000.0,
-            rho: 0.0,
-            dropout: 0.0,
-            test_accuracy: Samples::Runs(accuracy.to_vec()),
-            lambda_max: Samples::Runs(lambda.to_vec()),
-            lambda_max_in_training: Samples::Runs(Vec::new()),
-        }
+        let mut settings = Settings::default();
+        settings.set("training.learning_rate", learning_rate);
+        settings.set("training.batch_size", batch_size);
+        let mut cell = Cell::new(settings, 1000.0, 10_000.0);
+        let run = |(seed, (lambda, accuracy)): (u64, (&f64, &f64))| Observation {
+            seed: Some(seed),
+            test_accuracy: *accuracy,
+            lambda_max: Some(*lambda),
+            quarters: None,
+        };
+        cell.runs = (0..).zip(lambda.iter().zip(accuracy)).map(run).collect();
+        cell
+    }
+
+    #[test]
+    fn tau_is_the_mean_over_seeds_and_lies_in_its_interval() {
+        // λ_max and the error rank three settings alike with seeds 0 and 1, and in 1 of 3 pairs with seed 2.
+        let cells = [
+            cell(0.1, 1.0, &[1.0, 1.0, 1.0], &[0.9, 0.9, 0.7]),
+            cell(0.2, 1.0, &[2.0, 2.0, 2.0], &[0.8, 0.8, 0.9]),
+            cell(0.3, 1.0, &[3.0, 3.0, 3.0], &[0.7, 0.7, 0.8]),
+        ];
+        let found = Prediction::new("mlp", "digits", &cells.iter().collect::<Vec<_>>()).unwrap();
+        let tau = (1.0 + 1.0 - 1.0 / 3.0) / 3.0;
+        assert!((found.kendall_tau - tau).abs() < 1e-12 && found.seeds == Some(3), "{found:?}");
+        // t(2) s/√3 = 4.302653 · 0.769800 / 1.732051 is more than 1 - τ.
+        let (lower, upper) = found.interval.unwrap();
+        assert!((upper - 1.0).abs() < 1e-12 && (lower - (tau - 1.912_290)).abs() > 0.0, "cut at 1");
+        assert!((lower + 1.0).abs() < 1e-12 || lower < tau, "[{lower}, {upper}] holds {tau}");
     }
 
     #[test]
@@ -254,7 +316,7 @@ mod tests {
             cell(0.2, 100.0, &[1.0], &[0.71]),
         ];
         let all: Vec<&Cell> = cells.iter().collect();
-        let found = Prediction::new(&all).unwrap();
+        let found = Prediction::new("mlp", "digits", &all).unwrap();
         assert!((found.kendall_tau + 1.0 / 3.0).abs() < 1e-12, "2 pairs agree, 4 do not: {found:?}");
         let expected = BTreeMap::from([("learning_rate", 1.0), ("batch_size", -1.0)]);
         assert_eq!(found.along, expected, "each axis by itself");

@@ -1,215 +1,290 @@
-//! Slopes, and confidence intervals by bootstrap over seeds.
+//! Linear contrasts of settings, with intervals by Student's t over seeds.
+//!
+//! Every statistic of the findings is a sum `Σ c_i y_i` over settings. If at least three seeds are common to all of them, it is
+//! computed within each seed, which removes what the seeds have in common (paper, footnote 1), and its mean over seeds has
+//! Student's t distribution. Otherwise the settings count as independent strata: the variances `c_i² s_i² / n_i` add up, and the
+//! degrees of freedom are those of Welch and Satterthwaite.
 
-use rand::{RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution as _, StandardNormal};
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
-use super::{Cell, Samples};
+use super::Cell;
+use super::cells::Summary;
 
-/// Replicates of a bootstrap.
-const REPLICATES: usize = 2000;
-/// The share of replicates outside of an interval, on each side: intervals of 95 %.
-const TAIL: f64 = 0.025;
+/// Fewer seeds than this show nothing.
+pub(super) const FEWEST_SEEDS: usize = 3;
 
-/// A cell with means over its seeds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Mean<'a> {
-    pub(super) cell: &'a Cell,
-    pub(super) accuracy: f64,
-    /// The mean of the decadic logarithm of λ_max.
-    pub(super) log_lambda: f64,
+/// What is measured of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The accuracy on the test set, in points: from 0 to 100.
+    TestAccuracy,
+    /// The decadic logarithm of λ_max at the end of training.
+    LambdaMax,
+    /// The mean of the same over the first quarter of the steps.
+    LambdaMaxInQuarter1,
+    /// Over the second.
+    LambdaMaxInQuarter2,
+    /// Over the third.
+    LambdaMaxInQuarter3,
+    /// Over the last.
+    LambdaMaxInQuarter4,
 }
 
-/// A statistic of some cells, with its confidence interval of 95 %.
+impl Outcome {
+    /// Whether it is a logarithm, and its effects are factors.
+    pub const fn is_log(self) -> bool {
+        !matches!(self, Self::TestAccuracy)
+    }
+
+    /// As a column is headed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TestAccuracy => "test accuracy",
+            Self::LambdaMax => "λ_max",
+            Self::LambdaMaxInQuarter1 => "λ_max in the first quarter of training",
+            Self::LambdaMaxInQuarter2 => "λ_max in the second quarter of training",
+            Self::LambdaMaxInQuarter3 => "λ_max in the third quarter of training",
+            Self::LambdaMaxInQuarter4 => "λ_max in the last quarter of training",
+        }
+    }
+
+    pub(super) const fn quarter(self) -> Option<usize> {
+        match self {
+            Self::TestAccuracy | Self::LambdaMax => None,
+            Self::LambdaMaxInQuarter1 => Some(0),
+            Self::LambdaMaxInQuarter2 => Some(1),
+            Self::LambdaMaxInQuarter3 => Some(2),
+            Self::LambdaMaxInQuarter4 => Some(3),
+        }
+    }
+
+    /// The values of a cell's runs with their seeds.
+    fn values(self, cell: &Cell) -> Vec<(Option<u64>, f64)> {
+        let value = |run: &super::Observation| match (self, self.quarter()) {
+            (_, Some(quarter)) => Some(run.quarters?[quarter]),
+            (Self::TestAccuracy, None) => Some(100.0 * run.test_accuracy).filter(|value| value.is_finite()),
+            (_, None) => run.lambda_max.filter(|value| *value > 0.0).map(f64::log10),
+        };
+        cell.runs.iter().filter_map(|run| Some((run.seed, value(run)?))).collect()
+    }
+
+    pub(super) fn summary(self, cell: &Cell) -> Option<Summary> {
+        let values = self.values(cell);
+        if values.is_empty() {
+            let scaled = |s: Summary| Summary {
+                mean: 100.0 * s.mean,
+                deviation: s.deviation.map(|s| 100.0 * s),
+                runs: s.runs,
+            };
+            return match self {
+                Self::TestAccuracy => cell.published.test_accuracy.map(scaled),
+                Self::LambdaMax => cell.published.lambda_max.map(Summary::log),
+                _ => None,
+            };
+        }
+        let (mean, deviation) = moments(values.iter().map(|(_, value)| *value));
+        Some(Summary { mean, deviation, runs: Some(values.len()) })
+    }
+
+    /// The mean of a cell.
+    pub(super) fn mean(self, cell: &Cell) -> Option<f64> {
+        self.summary(cell).map(|summary| summary.mean)
+    }
+
+    /// The runs of a cell that have a spread.
+    pub(super) fn seeds(self, cell: &Cell) -> usize {
+        self.summary(cell).filter(|summary| summary.deviation.is_some()).and_then(|s| s.runs).unwrap_or(0)
+    }
+}
+
+/// The mean and the standard deviation of a sample; no deviation of a single value.
+fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, Option<f64>) {
+    let count = values.clone().count() as f64;
+    let mean = values.clone().sum::<f64>() / count;
+    let squares: f64 = values.map(|value| (value - mean).powi(2)).sum();
+    (mean, (count > 1.0).then(|| (squares / (count - 1.0)).sqrt()))
+}
+
+/// A sum `Σ c_i y_i - offset` over cells.
+#[derive(Clone, Debug)]
+pub(super) struct Contrast<'a> {
+    /// Which settings it is about, as `bs=100, η=0.1`; empty if there is one.
+    pub(super) place: String,
+    pub(super) terms: Vec<(&'a Cell, f64)>,
+    pub(super) offset: f64,
+}
+
+/// How runs of different settings are combined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Combination {
+    /// Within each seed, then over seeds.
+    Paired,
+    /// Settings are independent strata.
+    Stratified,
+}
+
+/// A number with its error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Estimate {
     pub(super) value: f64,
-    pub(super) lower: f64,
-    pub(super) upper: f64,
-    /// The fewest runs of a cell.
-    pub(super) runs: usize,
+    /// The standard error and the degrees of freedom; none if nothing is known of the spread.
+    pub(super) error: Option<(f64, f64)>,
+    /// Seeds: those in common, or the fewest of a setting.
+    pub(super) seeds: usize,
+    pub(super) combination: Combination,
 }
 
-/// What is known of one number of a cell: its samples, or a mean with a deviation.
-struct Spread {
-    mean: f64,
-    runs: Vec<f64>,
-    deviation: Option<f64>,
-    count: usize,
-}
-
-impl Spread {
-    fn new(samples: &Samples, transform: impl Fn(f64) -> f64, is_log: bool) -> Self {
-        match samples {
-            Samples::Runs(values) => {
-                let runs: Vec<f64> = values.iter().map(|value| transform(*value)).collect();
-                let mean = mean(&runs);
-                Self { mean, deviation: deviation(&runs), count: runs.len(), runs }
-            }
-            Samples::Summary { mean, deviation, runs } => {
-                // d log₁₀ x = dx / (x ln 10)
-                let scale = if is_log { 1.0 / (mean * std::f64::consts::LN_10) } else { 1.0 };
-                let deviation = deviation.map(|deviation| deviation * scale).filter(|_| *runs > 1);
-                Self { mean: transform(*mean), runs: Vec::new(), deviation, count: *runs }
-            }
+impl Estimate {
+    /// The contrast of an outcome; none if a cell lacks it.
+    pub(super) fn new(contrast: &Contrast<'_>, outcome: Outcome) -> Option<Self> {
+        let terms: Vec<(&Cell, f64)> = contrast.terms.iter().filter(|(_, c)| *c != 0.0).copied().collect();
+        if let Some(within) = within_seeds(&terms, outcome).filter(|values| values.len() >= FEWEST_SEEDS) {
+            let (mean, deviation) = moments(within.iter().copied());
+            let (count, seeds) = (within.len() as f64, within.len());
+            let error = deviation.filter(|s| *s > 0.0).map(|s| (s / count.sqrt(), count - 1.0));
+            return Some(Self {
+                value: mean - contrast.offset,
+                error,
+                seeds,
+                combination: Combination::Paired,
+            });
         }
+        let strata: Vec<(Summary, f64)> =
+            terms.iter().map(|(cell, c)| Some((outcome.summary(cell)?, *c))).collect::<Option<_>>()?;
+        let value = strata.iter().map(|(summary, c)| c * summary.mean).sum::<f64>() - contrast.offset;
+        let seeds = strata.iter().map(|(summary, _)| summary.runs.unwrap_or(0)).min()?;
+        Some(Self { value, error: welch(&strata), seeds, combination: Combination::Stratified })
     }
 
-    /// The mean of a replicate.
-    fn draw(&self, pooled: f64, random: &mut ChaCha8Rng) -> f64 {
-        let count = self.runs.len();
-        if count < 2 {
-            let deviation = self.deviation.unwrap_or(pooled);
-            let normal: f64 = StandardNormal.sample(random);
-            return self.mean + normal * deviation / (self.count.max(1) as f64).sqrt();
-        }
-        let drawn: f64 = (0..count).map(|_| self.runs[random.random_range(0..count)]).sum();
-        // Few values resampled spread less than the mean does: by this factor.
-        let factor = (count as f64 / (count - 1) as f64).sqrt();
-        self.mean + factor * (drawn / count as f64 - self.mean)
+    /// The interval that holds the number with probability `1 - alpha`.
+    pub(super) fn interval(&self, alpha: f64) -> Option<(f64, f64)> {
+        let (error, freedom) = self.error?;
+        let half = error * quantile(freedom, 1.0 - alpha / 2.0)?;
+        Some((self.value - half, self.value + half))
     }
 }
 
-/// The statistic of `cells` with its interval; `None` where it is not defined, or nothing is known of how runs spread.
-///
-/// Replicates draw the seeds of each cell. A cell of one run spreads as the cells with several do on average.
-pub(super) fn estimate(cells: &[&Cell], statistic: impl Fn(&[Mean<'_>]) -> Option<f64>) -> Option<Estimate> {
-    let accuracy: Vec<Spread> =
-        cells.iter().map(|cell| Spread::new(&cell.test_accuracy, |x| x, false)).collect();
-    let lambda: Vec<Spread> =
-        cells.iter().map(|cell| Spread::new(&cell.lambda_max, f64::log10, true)).collect();
-    let means = |accuracies: Vec<f64>, lambdas: Vec<f64>| -> Vec<Mean<'_>> {
-        let pairs = cells.iter().zip(accuracies).zip(lambdas);
-        pairs.map(|((cell, accuracy), log_lambda)| Mean { cell, accuracy, log_lambda }).collect()
+/// Student's t: the number that is exceeded with probability `1 - p`.
+pub(super) fn quantile(freedom: f64, p: f64) -> Option<f64> {
+    StudentsT::new(0.0, 1.0, freedom).ok().map(|t| t.inverse_cdf(p))
+}
+
+/// The contrast within each seed that all cells have; none if seeds are unknown.
+fn within_seeds(terms: &[(&Cell, f64)], outcome: Outcome) -> Option<Vec<f64>> {
+    let values: Vec<Vec<(u64, f64)>> = terms
+        .iter()
+        .map(|(cell, _)| outcome.values(cell).into_iter().map(|(seed, value)| Some((seed?, value))).collect())
+        .collect::<Option<_>>()?;
+    let of_seed = |seed: u64| -> Option<f64> {
+        let parts = values.iter().zip(terms).map(|(values, (_, c))| {
+            let at = values.iter().find(|(found, _)| *found == seed)?;
+            Some(c * at.1)
+        });
+        parts.sum()
     };
-    let of = |spreads: &[Spread]| spreads.iter().map(|spread| spread.mean).collect::<Vec<f64>>();
-    let value = statistic(&means(of(&accuracy), of(&lambda))).filter(|value| value.is_finite())?;
-    let (pooled_accuracy, pooled_lambda) = (pooled(&accuracy)?, pooled(&lambda)?);
-    let mut random = ChaCha8Rng::seed_from_u64(0);
-    let mut replicates = Vec::with_capacity(REPLICATES);
-    for _ in 0..REPLICATES {
-        let accuracies = accuracy.iter().map(|spread| spread.draw(pooled_accuracy, &mut random)).collect();
-        let lambdas = lambda.iter().map(|spread| spread.draw(pooled_lambda, &mut random)).collect();
-        replicates.extend(statistic(&means(accuracies, lambdas)).filter(|value| value.is_finite()));
+    Some(values.first()?.iter().filter_map(|(seed, _)| of_seed(*seed)).collect())
+}
+
+/// The standard error of independent strata, and its degrees of freedom (Welch 1947; Satterthwaite 1946).
+fn welch(strata: &[(Summary, f64)]) -> Option<(f64, f64)> {
+    let (mut sum, mut squares) = (0.0, 0.0);
+    for (Summary { deviation, runs, .. }, c) in strata {
+        let runs = runs.filter(|runs| *runs > 1)? as f64;
+        let variance = (c * (*deviation)?).powi(2) / runs;
+        sum += variance;
+        squares += variance * variance / (runs - 1.0);
     }
-    replicates.sort_by(f64::total_cmp);
-    let runs = accuracy.iter().chain(&lambda).map(|spread| spread.count).min()?;
-    Some(Estimate {
-        value,
-        lower: quantile(&replicates, TAIL)?,
-        upper: quantile(&replicates, 1.0 - TAIL)?,
-        runs,
-    })
+    (sum > 0.0).then(|| (sum.sqrt(), sum * sum / squares))
 }
 
-/// The deviation of the cells with several runs, as their degrees of freedom weigh them.
-fn pooled(spreads: &[Spread]) -> Option<f64> {
-    let known =
-        spreads.iter().filter_map(|spread| Some((spread.deviation?, (spread.count.max(2) - 1) as f64)));
-    let (squares, freedom) = known.fold((0.0, 0.0), |(squares, freedom), (deviation, weight)| {
-        (squares + weight * deviation * deviation, freedom + weight)
-    });
-    (freedom > 0.0).then(|| (squares / freedom).sqrt())
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// The standard deviation of a sample of at least two.
-fn deviation(values: &[f64]) -> Option<f64> {
-    let center = mean(values);
-    let squares: f64 = values.iter().map(|value| (value - center).powi(2)).sum();
-    (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt())
-}
-
-/// The value below which a share of the sorted values lies.
-pub(super) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let last = sorted.len().checked_sub(1)?;
-    let place = share * last as f64;
-    let (low, high) = (sorted.get(floor(place))?, sorted.get(floor(place.ceil()))?);
-    Some(low + (high - low) * place.fract())
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "an index of a sorted list")]
-fn floor(place: f64) -> usize {
-    place.max(0.0) as usize
-}
-
-/// The slope of the line through the points by least squares; `None` where all have one abscissa.
-pub(super) fn slope(points: &[(f64, f64)]) -> Option<f64> {
-    common_slope(&[points.to_vec()])
-}
-
-/// The one slope of parallel lines through several groups of points, by least squares.
-pub(super) fn common_slope(groups: &[Vec<(f64, f64)>]) -> Option<f64> {
-    let (mut products, mut squares) = (0.0, 0.0);
+/// The coefficients of the slope of parallel lines through groups of points, by least squares: `None` where all abscissas of each
+/// group are the same.
+pub(super) fn slope<'a>(groups: &[Vec<(&'a Cell, f64)>]) -> Option<Vec<(&'a Cell, f64)>> {
+    let (mut terms, mut squares) = (Vec::new(), 0.0);
     for points in groups {
-        let count = points.len() as f64;
-        let x = points.iter().map(|point| point.0).sum::<f64>() / count;
-        let y = points.iter().map(|point| point.1).sum::<f64>() / count;
-        products += points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum::<f64>();
-        squares += points.iter().map(|point| (point.0 - x).powi(2)).sum::<f64>();
+        let mean = points.iter().map(|(_, x)| x).sum::<f64>() / points.len() as f64;
+        squares += points.iter().map(|(_, x)| (x - mean).powi(2)).sum::<f64>();
+        terms.extend(points.iter().map(|(cell, x)| (*cell, x - mean)));
     }
-    (squares > 0.0).then(|| products / squares)
+    if squares <= 1e-12 {
+        return None;
+    }
+    terms.iter_mut().for_each(|(_, c)| *c /= squares);
+    Some(terms)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claims::{Observation, Settings};
 
-    fn cell(learning_rate: f64, accuracies: &[f64]) -> Cell {
+    fn cell(accuracies: &[(u64, f64)]) -> Cell {
+        let run = |(seed, accuracy): &(u64, f64)| Observation {
+            seed: Some(*seed),
+            test_accuracy: *accuracy,
+            lambda_max: None,
+            quarters: None,
+        };
         Cell {
-            network: "mlp".to_owned(),
-            data: "digits".to_owned(),
-            learning_rate,
-            edge: None,
-            batch_size: 100.0,
+            settings: Settings::default(),
             train_examples: 1000.0,
             test_examples: 10_000.0,
-            rho: 0.0,
-            dropout: 0.0,
-            test_accuracy: Samples::Runs(accuracies.to_vec()),
-            lambda_max: Samples::Summary { mean: 10.0, deviation: Some(1.0), runs: 4 },
-            lambda_max_in_training: Samples::Runs(Vec::new()),
+            runs: accuracies.iter().map(run).collect(),
+            published: crate::claims::Published::default(),
         }
+    }
+
+    fn difference<'a>(a: &'a Cell, b: &'a Cell) -> Contrast<'a> {
+        Contrast { place: String::new(), terms: vec![(b, 1.0), (a, -1.0)], offset: 0.0 }
+    }
+
+    #[test]
+    fn seeds_in_common_are_paired() {
+        // Seeds move both settings alike; the differences are 1, 2 and 3 points.
+        let a = cell(&[(0, 0.50), (1, 0.60), (2, 0.70), (7, 0.9)]);
+        let b = cell(&[(0, 0.51), (1, 0.62), (2, 0.73)]);
+        let found = Estimate::new(&difference(&a, &b), Outcome::TestAccuracy).unwrap();
+        assert_eq!((found.combination, found.seeds), (Combination::Paired, 3), "three seeds are in common");
+        let (lower, upper) = found.interval(0.05).unwrap();
+        // 2 ± 4.302653 / √3
+        assert!((found.value - 2.0).abs() < 1e-9, "the mean difference: {found:?}");
+        assert!((upper - 4.484_138).abs() < 1e-5 && (lower + 0.484_138).abs() < 1e-5, "[{lower}, {upper}]");
+    }
+
+    #[test]
+    fn other_seeds_are_strata() {
+        let a = cell(&[(0, 0.50), (1, 0.52), (2, 0.54)]);
+        let b = cell(&[(3, 0.60), (4, 0.61), (5, 0.62), (6, 0.63)]);
+        let found = Estimate::new(&difference(&a, &b), Outcome::TestAccuracy).unwrap();
+        assert_eq!((found.combination, found.seeds), (Combination::Stratified, 3), "no seed is in common");
+        // Welch's test in R: t.test(c(60, 61, 62, 63), c(50, 52, 54)): df = 3.2424, stderr = √(4/3 + 5/12).
+        let (error, freedom) = found.error.unwrap();
+        assert!((error - 1.75_f64.sqrt()).abs() < 1e-9, "the standard error: {error}");
+        let expected = 1.75_f64.powi(2) / ((4.0_f64 / 3.0).powi(2) / 2.0 + (5.0_f64 / 12.0).powi(2) / 3.0);
+        assert!((freedom - expected).abs() < 1e-9, "the degrees of freedom: {freedom}");
+    }
+
+    #[test]
+    fn runs_that_do_not_vary_say_nothing_of_their_spread() {
+        let (a, b) = (cell(&[(0, 0.5), (1, 0.5), (2, 0.5)]), cell(&[(0, 0.6), (1, 0.6), (2, 0.6)]));
+        let found = Estimate::new(&difference(&a, &b), Outcome::TestAccuracy).unwrap();
+        assert!(found.error.is_none_or(|(error, _)| error > 0.0), "no error of zero: {found:?}");
     }
 
     #[test]
     fn slopes_are_those_of_least_squares() {
-        assert_eq!(slope(&[(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)]), Some(2.0), "points on a line");
-        assert_eq!(slope(&[(1.0, 1.0), (1.0, 2.0)]), None, "one abscissa has no slope");
-        let groups = [vec![(0.0, 0.0), (1.0, 1.0)], vec![(0.0, 100.0), (2.0, 106.0)]];
-        // Σ (x - x̄)(y - ȳ) / Σ (x - x̄)² = (0.5 + 6) / (0.5 + 2)
-        assert_eq!(common_slope(&groups), Some(2.6), "parallel lines");
-    }
-
-    #[test]
-    fn intervals_cover_the_mean_as_often_as_they_say() {
-        let mut random = ChaCha8Rng::seed_from_u64(1);
-        let (trials, mut covered) = (300, 0);
-        for _ in 0..trials {
-            let values: Vec<f64> =
-                (0..8).map(|_| 0.7 + 0.01 * random.sample::<f64, _>(StandardNormal)).collect();
-            let cell = cell(0.1, &values);
-            let found = estimate(&[&cell], |means| Some(means[0].accuracy)).unwrap();
-            covered += u32::from((found.lower..=found.upper).contains(&0.7));
-        }
-        // Eight values give somewhat short intervals: about 92 %, not 95.
-        assert!((260..=297).contains(&covered), "{covered} of {trials} intervals hold the mean");
-    }
-
-    #[test]
-    fn single_runs_spread_as_others_do_and_nothing_is_known_of_them_alone() {
-        let (many, one) = (cell(0.1, &[0.70, 0.72, 0.74]), cell(0.2, &[0.75]));
-        let difference = |means: &[Mean<'_>]| Some(means[1].accuracy - means[0].accuracy);
-        let found = estimate(&[&many, &one], difference).unwrap();
-        assert!(
-            (found.value - 0.03).abs() < 1e-12 && found.runs == 1,
-            "the difference of the means: {found:?}"
-        );
-        // The standard error is 0.02 √(1 + 1/3); its 95 % interval is ± 0.045.
-        assert!((found.upper - found.lower - 0.09).abs() < 0.01, "the width of the interval: {found:?}");
-        assert_eq!(estimate(&[&one], |means| Some(means[0].accuracy)), None, "one run has no spread");
+        let cells = [cell(&[]), cell(&[]), cell(&[])];
+        let points = |xs: &[f64]| cells.iter().zip(xs).map(|(cell, x)| (cell, *x)).collect::<Vec<_>>();
+        let coefficients: Vec<f64> =
+            slope(&[points(&[0.0, 1.0, 2.0])]).unwrap().iter().map(|t| t.1).collect();
+        assert_eq!(coefficients, [-0.5, 0.0, 0.5], "of a line");
+        // Σ (x - x̄)(y - ȳ) / Σ (x - x̄)² over both groups: squares 0.5 + 2.
+        let groups = [points(&[0.0, 1.0]), points(&[0.0, 2.0])];
+        let coefficients: Vec<f64> = slope(&groups).unwrap().iter().map(|t| t.1).collect();
+        assert_eq!(coefficients, [-0.2, 0.2, -0.4, 0.4], "of parallel lines");
+        assert!(slope(&[points(&[1.0, 1.0])]).is_none(), "one abscissa has no slope");
     }
 }

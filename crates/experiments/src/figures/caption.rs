@@ -15,11 +15,13 @@ impl Figure {
         sentences.extend(self.missing());
         sentences.extend(self.deviations());
         sentences.extend(self.edges());
+        sentences.extend(self.pairs());
         sentences.extend(self.between_iterates());
         sentences.extend(self.products());
         sentences.extend(self.subsets());
         if self.spec.kind == FigureKind::Lines {
-            sentences.push("Bars are standard deviations over seeds".to_owned());
+            let means = "Means over seeds, geometric for λ_max; bars are standard deviations, those of λ_max of its logarithm";
+            sentences.push(means.to_owned());
         }
         if self.lines.iter().any(|line| line.is_published) {
             let faint =
@@ -108,6 +110,15 @@ impl Figure {
     fn edges(&self) -> Option<String> {
         let formulas: Vec<String> = self.edges.iter().map(|edge| edge.formula()).collect();
         (!formulas.is_empty()).then(|| format!("Dashed: the edge of stability, {}", formulas.join("; ")))
+    }
+
+    /// Which points are joined.
+    fn pairs(&self) -> Option<String> {
+        let count = self.equal_lambda_pairs().len();
+        let pairs = if count == 1 { "pair" } else { "pairs" };
+        (count > 0).then(|| {
+            format!("Lines join the means of {count} {pairs} of settings with small and large batches whose λ_max agree within a factor of 1.25")
+        })
     }
 
     /// Where λ_max was searched on the way to the next iterate, and where that changed it.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{FigureAxis, FigureKind, FigureSpec, PublishedLine};
 use crate::Result;
-use crate::claims::{Cell, Samples, published_cells, published_curves};
+use crate::claims::{Bars, Cell, Run, Summary, curves, published_cells, published_curves};
 use crate::measures::SubsetSize;
 use crate::optimizers::EdgeOfStability;
 use crate::store::{RunStatus, RunStore};
@@ -32,6 +32,10 @@ pub struct Figure {
     pub planned: usize,
     /// The edges of stability that are drawn: one for each optimizer of the planned runs. SAM has none.
     pub edges: Vec<EdgeOfStability>,
+    /// The settings of a scatter plot.
+    scattered: Vec<Cell>,
+    /// Blocks of the recipe.
+    planned_blocks: usize,
     /// For each run of which a file cannot be read, its name and why it is left out.
     pub damaged: Vec<String>,
 }
@@ -80,19 +84,33 @@ impl Statistic {
         Self { mean: value, deviation: None, runs: 1 }
     }
 
-    fn new(samples: &Samples) -> Self {
-        match samples {
-            Samples::Summary { mean, deviation, runs } => {
-                Self { mean: *mean, deviation: *deviation, runs: *runs }
-            }
-            Samples::Runs(values) => {
-                let count = values.len() as f64;
-                let mean = values.iter().sum::<f64>() / count;
-                let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-                let deviation = (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
-                Self { mean, deviation, runs: values.len() }
-            }
-        }
+    /// The mean and the standard deviation of the test accuracy of a cell.
+    fn accuracy(cell: &Cell) -> Option<Self> {
+        let values = cell.runs.iter().map(|run| run.test_accuracy).filter(|value| value.is_finite());
+        Self::of(&values.collect::<Vec<_>>()).or_else(|| cell.published.test_accuracy.map(Self::published))
+    }
+
+    /// The geometric mean of λ_max of a cell, and the standard deviation of its logarithm times this mean.
+    fn lambda_max(cell: &Cell) -> Option<Self> {
+        let values = cell.runs.iter().filter_map(|run| run.lambda_max);
+        let logs: Vec<f64> = values.filter(|value| *value > 0.0).map(f64::ln).collect();
+        let of_logs = |found: Self| {
+            let mean = found.mean.exp();
+            Self { mean, deviation: found.deviation.map(|deviation| deviation * mean), ..found }
+        };
+        Self::of(&logs).map(of_logs).or_else(|| cell.published.lambda_max.map(Self::published))
+    }
+
+    fn of(values: &[f64]) -> Option<Self> {
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let deviation = (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
+        (!values.is_empty()).then_some(Self { mean, deviation, runs: values.len() })
+    }
+
+    fn published(Summary { mean, deviation, runs }: Summary) -> Self {
+        Self { mean, deviation, runs: runs.unwrap_or(1) }
     }
 }
 
@@ -117,6 +135,8 @@ impl Figure {
             reports: Vec::new(),
             subset_sizes: BTreeMap::new(),
             edges,
+            scattered: Vec::new(),
+            planned_blocks: plan.blocks.len(),
             damaged: Vec::new(),
         };
         for (index, block) in plan.blocks.iter().enumerate() {
@@ -194,30 +214,58 @@ impl Figure {
             }
             return Ok(());
         }
-        self.lines.push(Line { points: self.points(&Cell::of_runs(reports)?), ..own.clone() });
+        let cells = Cell::of_runs(&Run::of_reports(reports)?, false).kept;
+        if self.spec.kind == FigureKind::Scatter {
+            self.lines.push(Line { points: cells.iter().flat_map(scattered).collect(), ..own.clone() });
+            self.scattered.extend(cells);
+        } else {
+            self.add_curves(own, &cells);
+        }
         if let Some(published) = published {
-            self.lines.push(Line { points: self.points(&published_line(published)?), ..paper.clone() });
+            let cells = published_line(published)?;
+            let points = match self.spec.kind {
+                FigureKind::Scatter => cells.iter().flat_map(scattered).collect(),
+                _ => self.points(&cells.iter().collect::<Vec<_>>()),
+            };
+            self.lines.push(Line { points, ..paper.clone() });
         }
         Ok(())
     }
 
-    fn points(&self, cells: &[Cell]) -> Vec<FigurePoint> {
-        let mut points: Vec<FigurePoint> = match self.spec.kind {
-            FigureKind::Scatter => cells.iter().flat_map(scattered).collect(),
-            _ => cells.iter().map(|cell| self.point(cell)).collect(),
-        };
+    /// One line for the runs of a block, or one for each setting in which they differ beside the abscissa and the seed.
+    fn add_curves(&mut self, own: &Line, cells: &[Cell]) {
+        for (number, (difference, cells)) in curves(cells, self.spec.x.key()).into_iter().enumerate() {
+            let name =
+                if difference.is_empty() { own.name.clone() } else { format!("{}, {difference}", own.name) };
+            let place = if number == 0 { own.place } else { self.extra_place(own.panel) };
+            self.lines.push(Line { name, place, points: self.points(&cells), ..own.clone() });
+        }
+        if cells.is_empty() {
+            self.lines.push(own.clone());
+        }
+    }
+
+    /// A colour that no block of a row has.
+    fn extra_place(&self, panel: usize) -> usize {
+        let known = self.lines.iter().filter(|line| line.panel == panel).map(|line| line.place);
+        known.max().map_or(0, |place| place + 1).max(self.planned_blocks)
+    }
+
+    fn points(&self, cells: &[&Cell]) -> Vec<FigurePoint> {
+        let mut points: Vec<FigurePoint> = cells.iter().filter_map(|cell| self.point(cell)).collect();
         points.sort_by(|a, b| a.x.total_cmp(&b.x));
         points
     }
 
-    fn point(&self, cell: &Cell) -> FigurePoint {
-        let x = match self.spec.x {
-            FigureAxis::LearningRate => cell.learning_rate,
-            FigureAxis::Rho => cell.rho,
-            FigureAxis::Dropout => cell.dropout,
-        };
-        let (accuracy, lambda_max) = (Statistic::new(&cell.test_accuracy), Statistic::new(&cell.lambda_max));
-        FigurePoint { x, accuracy: Some(accuracy), lambda_max }
+    fn point(&self, cell: &Cell) -> Option<FigurePoint> {
+        let x = cell.settings.number(self.spec.x.key()).unwrap_or(0.0);
+        Some(FigurePoint { x, accuracy: Statistic::accuracy(cell), lambda_max: Statistic::lambda_max(cell)? })
+    }
+
+    /// The pairs of settings with small and with large batches whose λ_max agree within a factor of 1.25: for each of both, the
+    /// geometric mean of λ_max and the mean accuracy.
+    pub fn equal_lambda_pairs(&self) -> Vec<[(f64, f64); 2]> {
+        crate::claims::equal_lambda_pairs(&self.scattered)
     }
 }
 
@@ -246,21 +294,22 @@ fn edges(plan: &Plan, spec: &FigureSpec) -> Vec<EdgeOfStability> {
     edges
 }
 
-/// A point for each run where runs are known one by one, otherwise one for their mean; its abscissa is λ_max.
+/// A point for each run if runs are known one by one, otherwise one for their mean; its abscissa is λ_max.
 fn scattered(cell: &Cell) -> Vec<FigurePoint> {
-    let one = Statistic::one;
     let point = |accuracy: Statistic, lambda_max: Statistic| FigurePoint {
         x: lambda_max.mean,
         accuracy: Some(accuracy),
         lambda_max,
     };
-    match (&cell.test_accuracy, &cell.lambda_max) {
-        (Samples::Runs(accuracies), Samples::Runs(lambdas)) => {
-            let runs = accuracies.iter().zip(lambdas);
-            runs.map(|(accuracy, lambda)| point(one(*accuracy), one(*lambda))).collect()
-        }
-        (accuracy, lambda) => vec![point(Statistic::new(accuracy), Statistic::new(lambda))],
+    let run = |run: &crate::claims::Observation| Some((run.test_accuracy, run.lambda_max?));
+    let runs: Vec<(f64, f64)> = cell.runs.iter().filter_map(run).collect();
+    if runs.is_empty() {
+        let mean = Statistic::accuracy(cell).zip(Statistic::lambda_max(cell));
+        return mean.map(|(accuracy, lambda)| point(accuracy, lambda)).into_iter().collect();
     }
+    runs.into_iter()
+        .map(|(accuracy, lambda)| point(Statistic::one(accuracy), Statistic::one(lambda)))
+        .collect()
 }
 
 /// The published cells of a line.
@@ -269,12 +318,14 @@ fn published_line(line: &PublishedLine) -> Result<Vec<Cell>> {
     let is = |wanted: &Option<f64>, found: f64| {
         wanted.is_none_or(|wanted| (wanted - found).abs() <= 1e-6 * wanted.abs())
     };
-    let mut cells = published_cells(&[figure])?;
+    let mut cells = published_cells(&[figure], Bars::Deviations)?;
     cells.retain(|cell| {
-        network.as_ref().is_none_or(|network| *network == cell.network)
-            && is(learning_rate, cell.learning_rate)
-            && is(batch_size, cell.batch_size)
-            && is(ratio, cell.batch_size / cell.learning_rate)
+        let number = |key: &str| cell.settings.number(key).unwrap_or(f64::INFINITY);
+        let (rate, batch) = (number("training.learning_rate"), number("training.batch_size"));
+        network.as_ref().is_none_or(|network| *network == cell.settings.text("model.arch"))
+            && is(learning_rate, rate)
+            && is(batch_size, batch)
+            && is(ratio, batch / rate)
     });
     Ok(cells)
 }

@@ -52,6 +52,8 @@ struct Panel<'a> {
     y: (&'static str, bool),
     /// The edges of stability that are drawn.
     edges: &'a [EdgeOfStability],
+    /// Places that are joined: settings with small and with large batches of the same λ_max.
+    pairs: Vec<[(f64, f64); 2]>,
     joined: bool,
     /// Whether every point is marked.
     marked: bool,
@@ -156,12 +158,13 @@ impl Figure {
             (_, FigureAxis::Dropout) => ("dropout probability p", false),
         };
         let (joined, marked) = (self.spec.kind != FigureKind::Scatter, self.spec.kind != FigureKind::Curves);
+        let pairs = self.equal_lambda_pairs();
         if column == 0 && marked {
             let number: Number = |point| point.accuracy;
-            Panel { lines, number, x, y: accuracy, edges: &[], joined, marked }
+            Panel { lines, number, x, y: accuracy, edges: &[], pairs, joined, marked }
         } else {
             let number: Number = |point| Some(point.lambda_max);
-            Panel { lines, number, x, y: lambda, edges: &self.edges, joined, marked }
+            Panel { lines, number, x, y: lambda, edges: &self.edges, pairs: Vec::new(), joined, marked }
         }
     }
 }
@@ -231,6 +234,9 @@ impl Panel<'_> {
         self.draw_edges(&mut chart, &bounds)?;
         for line in &self.lines {
             self.draw_line(&mut chart, line)?;
+        }
+        for pair in &self.pairs {
+            chart.draw_series(LineSeries::new(*pair, BLACK.mix(0.6).stroke_width(1)))?;
         }
         Ok(())
     }

@@ -45,6 +45,17 @@ pub enum FigureAxis {
     Dropout,
 }
 
+impl FigureAxis {
+    /// The name of the setting.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::LearningRate => "training.learning_rate",
+            Self::Rho => "training.sam.rho",
+            Self::Dropout => "model.dropout",
+        }
+    }
+}
+
 /// Which published points belong to a block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

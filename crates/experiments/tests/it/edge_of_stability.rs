@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sharpness_experiments::claims::{Cell, FINDINGS, Samples, published_cells};
+use sharpness_experiments::claims::{Cell, Run};
 use sharpness_experiments::config::{BnStats, RunConfig, SamConfig, TrainingConfig};
 use sharpness_experiments::data::DatasetName;
 use sharpness_experiments::figures::Figure;
@@ -127,33 +127,12 @@ fn report(settings: Settings) -> Report {
 #[test]
 fn runs_with_and_without_momentum_are_not_one_setting() {
     let settings = [SETTINGS[0], SETTINGS[2], SETTINGS[4], SETTINGS[7]];
-    let cells = Cell::of_runs(&settings.map(report)).unwrap();
-    let found: Vec<(&str, Option<EdgeOfStability>)> =
-        cells.iter().map(|cell| (cell.data.as_str(), cell.edge)).collect();
-    let expected = [
-        ("digits, hidden [4]", SETTINGS[0]),
-        ("digits, hidden [4], Nesterov momentum 0.9", SETTINGS[4]),
-        ("digits, hidden [4], Nesterov momentum 0.9, weight decay 0.3", SETTINGS[7]),
-        ("digits, hidden [4], momentum 0.9", SETTINGS[2]),
-    ];
-    assert_eq!(found, expected.map(|(data, settings)| (data, Some(edge(settings)))));
-}
-
-#[test]
-fn the_finding_measures_the_distance_from_the_edge_of_its_runs() {
-    let finding = FINDINGS.iter().find(|finding| finding.section == "3.1 (iii)").unwrap();
-    for settings in SETTINGS {
-        let mut cells = published_cells(&["1"]).unwrap();
-        for cell in &mut cells {
-            cell.edge = Some(edge(settings));
-            let mean = edge(settings).at(cell.learning_rate);
-            cell.lambda_max = Samples::Summary { mean, deviation: Some(1e-6 * mean), runs: 5 };
-        }
-        let conditions = finding.judge(&cells).conditions;
-        let distance = conditions.iter().find(|condition| condition.name.contains("edge")).unwrap();
-        assert!(distance.name.contains(&edge(settings).formula()), "{}", distance.name);
-        let value = distance.value.unwrap();
-        assert!(value.abs() < 1e-3, "{settings:?}: runs on the edge are {value} decades away from it");
+    let cells = Cell::of_runs(&Run::of_reports(&settings.map(report)).unwrap(), false).kept;
+    assert_eq!(cells.len(), 4, "{cells:#?}");
+    for settings in settings {
+        let expected = edge(settings).at(training(settings).learning_rate);
+        let is_it = |cell: &&Cell| cell.edge().is_some_and(|edge| (edge - expected).abs() < 1e-12 * expected);
+        assert_eq!(cells.iter().filter(is_it).count(), 1, "{settings:?}: the edge at {expected}");
     }
 }
 

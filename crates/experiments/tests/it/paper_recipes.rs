@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sharpness_experiments::claims::published_cells;
+use sharpness_experiments::claims::{Bars, Cell, published_cells};
 use sharpness_experiments::config::{BnStats, RunConfig};
 use sharpness_experiments::reproduce::{PaperFigure, Scale};
 use sharpness_network::models::Nonlinearity;
@@ -42,12 +42,18 @@ fn published(number: u8) -> BTreeSet<String> {
         5 => return published_curves(),
         _ => &[&number.to_string()],
     };
-    let cells = published_cells(figures).unwrap();
-    let of = |batch: f64| if batch.is_finite() { batch.to_string() } else { UNSTATED.to_owned() };
-    let named = cells
-        .iter()
-        .map(|cell| setting(&cell.network, cell.learning_rate, &of(cell.batch_size), cell.rho, cell.dropout));
-    named.collect()
+    let cells = published_cells(figures, Bars::Deviations).unwrap();
+    let of = |cell: &Cell| {
+        let number = |key: &str| cell.settings.number(key);
+        let batch =
+            number("training.batch_size").map_or_else(|| UNSTATED.to_owned(), |batch| batch.to_string());
+        let activation = if cell.settings.text("model.activation") == "gelu" { "-gelu" } else { "" };
+        let network = format!("{}{activation}", cell.settings.text("model.arch"));
+        let [rate, rho, dropout] =
+            ["training.learning_rate", "training.sam.rho", "model.dropout"].map(|key| number(key).unwrap());
+        setting(&network, rate, &batch, rho, dropout)
+    };
+    cells.iter().map(of).collect()
 }
 
 /// The settings of Figure 5, in lines such as `5,lambda_max,vgg11,sgd,alpha=20000;lr=0.005;x=iteration,bs=100,…`.

@@ -1,6 +1,6 @@
 //! λ_max through training against measurements from scratch.
 
-use sharpness_experiments::claims::Cell;
+use sharpness_experiments::claims::{Cell, Run};
 use sharpness_experiments::config::RunConfig;
 use sharpness_experiments::data::DatasetName;
 use sharpness_experiments::measures::{Budget, TrackedLambdaMax};
@@ -86,8 +86,9 @@ fn one_training_that_is_measured_twice_counts_once() {
     };
     let reports = [report(&plain), report(&tracked)];
     assert_ne!(reports[0].id, reports[1].id, "they are two runs");
-    let cells = Cell::of_runs(&reports).unwrap();
+    let cells = Cell::of_runs(&Run::of_reports(&reports).unwrap(), false).kept;
     assert_eq!(cells.len(), 1, "of one setting");
-    let counts = [&cells[0].test_accuracy, &cells[0].lambda_max, &cells[0].lambda_max_in_training];
-    assert_eq!(counts.map(|samples| samples.count()), [1, 1, 1], "and one training");
+    let [run] = &cells[0].runs[..] else { panic!("and one training: {cells:?}") };
+    assert!(run.lambda_max.is_some(), "measured at its end: {run:?}");
+    assert_eq!(run.quarters.is_some(), reports[1].training.lambda_max.len() > 4, "and on its way: {run:?}");
 }

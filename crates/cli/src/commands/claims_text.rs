@@ -1,0 +1,290 @@
+//! The verdicts as text: a table, or every number.
+
+use std::fmt::Write as _;
+
+use sharpness_experiments::claims::{
+    Bounds, Combination, Effect, Judged as Condition, Judgement, LeftOut, Need, Outcome, Prediction,
+    SignError, Verdict,
+};
+
+use super::claims::{Claims, Judged};
+use crate::output::{Align, Style, Table, escaped, plural, significant, styled};
+
+/// What is said of the numbers, on every screen.
+const MEANING: &str = "Effects with intervals of 95 % by Student's t over seeds: the one that decides, in points of accuracy or as a factor of λ_max.";
+/// What is said of the published numbers.
+const BARS: &str =
+    "The paper does not say what its bars are; they are taken as standard deviations over runs.";
+
+/// The first screen, or all of it.
+pub(super) fn text(claims: &Claims, details: bool) -> String {
+    let verdicts = if details { all(claims) } else { table(claims) };
+    let mut text = format!("{verdicts}\n{MEANING}\n{BARS}{}\n", if_standard_errors(&claims.findings));
+    if let Some(left_out) = left_out_text(claims.left_out) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "Left out: {left_out}; --with-unconverged uses them.");
+    }
+    if !details {
+        text.push_str("--details shows every number, and the runs that are missing as a recipe.\n");
+    }
+    text + &predictions_text(&claims.predictions)
+}
+
+fn table(claims: &Claims) -> String {
+    let mut table = Table::new([
+        ("section", Align::Left),
+        ("verdict", Align::Left),
+        ("effect [95 %]", Align::Left),
+        ("seeds", Align::Right),
+        ("paper's numbers", Align::Left),
+        ("finding", Align::Left),
+    ]);
+    let names: Vec<&str> =
+        claims.findings.iter().flat_map(|finding| &finding.runs).map(|judged| judged.runs.as_str()).collect();
+    let is_one = names.windows(2).all(|pair| pair[0] == pair[1]);
+    for finding in &claims.findings {
+        let paper = finding.published.as_ref().map_or("", |judgement| short(judgement.verdict)).to_owned();
+        let judged: Vec<&Judgement> =
+            if claims.has_runs { finding.runs.iter().collect() } else { finding.published.iter().collect() };
+        for judgement in judged {
+            let (effect, seeds) =
+                judgement.deciding().map_or_else(Default::default, |(condition, effect)| {
+                    (effect_text(condition, effect, true), effect.seeds.to_string())
+                });
+            let sentence = &finding.sentence;
+            let sentence = if is_one { sentence.clone() } else { format!("{sentence} ({})", judgement.runs) };
+            let verdict = verdict_words(judgement.verdict);
+            table.push([finding.section.clone(), verdict, effect, seeds, paper.clone(), sentence]);
+        }
+    }
+    let mut text = if names.is_empty() && claims.has_runs { String::new() } else { table.render() };
+    if let Some(name) = names.first().filter(|_| is_one) {
+        let _ = writeln!(text, "Runs: {}.", escaped(name));
+    }
+    let without: Vec<&str> = claims
+        .findings
+        .iter()
+        .filter(|finding| finding.runs.is_empty())
+        .map(|finding| finding.section.as_str())
+        .collect();
+    if claims.has_runs && !without.is_empty() {
+        let _ = writeln!(text, "No run is about: {}.", without.join("; "));
+    }
+    text
+}
+
+/// The published verdicts that are others if the bars are standard errors.
+fn if_standard_errors(findings: &[Judged]) -> String {
+    let change = |finding: &Judged| {
+        let (verdict, other) = (finding.published.as_ref()?.verdict, finding.published_if_standard_errors?);
+        let is_same = short(verdict) == short(other);
+        (!is_same).then(|| format!("{} ({} instead of {})", finding.section, short(other), short(verdict)))
+    };
+    let changes: Vec<String> = findings.iter().filter_map(change).collect();
+    if changes.is_empty() {
+        return " If they are standard errors, no verdict changes.".to_owned();
+    }
+    format!(" If they are standard errors, these change: {}.", changes.join("; "))
+}
+
+fn left_out_text(LeftOut { trainings, lambda_max }: LeftOut) -> Option<String> {
+    let mut parts = Vec::new();
+    if trainings > 0 {
+        parts.push(format!("{} that missed the target accuracy", plural(trainings, "training")));
+    }
+    if lambda_max > 0 {
+        parts.push(format!("the λ_max of {}, missing or not converged", plural(lambda_max, "run")));
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn all(claims: &Claims) -> String {
+    let mut text = String::new();
+    for finding in &claims.findings {
+        let section = styled(Style::Bold, &escaped(&finding.section));
+        let _ = writeln!(text, "{section}  {}", escaped(&finding.sentence));
+        for judgement in &finding.runs {
+            judgement_text(&mut text, &judgement.runs, judgement);
+        }
+        if finding.runs.is_empty() && claims.has_runs {
+            let _ = writeln!(text, "  these runs  none is about this");
+            recipe_text(&mut text, finding.missing.as_deref());
+        }
+        if let Some(judgement) = &finding.published {
+            judgement_text(&mut text, "the paper's numbers", judgement);
+        }
+    }
+    text
+}
+
+fn judgement_text(text: &mut String, who: &str, judgement: &Judgement) {
+    let style = match judgement.verdict {
+        Verdict::Holds => Style::Green,
+        Verdict::DoesNotHold => Style::Red,
+        Verdict::NotEnoughRuns { .. } => Style::Yellow,
+    };
+    let _ = writeln!(text, "  {}: {}", escaped(who), styled(style, &verdict_words(judgement.verdict)));
+    for condition in &judgement.conditions {
+        let _ = writeln!(text, "    {}", condition_text(condition));
+        for effect in &condition.effects {
+            let _ = writeln!(text, "      {}", escaped(&numbers_text(condition, effect)));
+        }
+    }
+    if let Some(left_out) = left_out_text(judgement.left_out).filter(|_| who != "the paper's numbers") {
+        let _ = writeln!(text, "    left out: {left_out}");
+    }
+    if who != "the paper's numbers" {
+        recipe_text(text, judgement.missing.as_deref());
+    }
+}
+
+fn recipe_text(text: &mut String, recipe: Option<&str>) {
+    let Some(recipe) = recipe else { return };
+    let _ = writeln!(text, "    missing, as a recipe for `sharpness sweep`:");
+    for line in recipe.lines() {
+        let _ = writeln!(text, "      {}", escaped(line));
+    }
+}
+
+/// A verdict in words.
+pub(crate) fn verdict_words(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::NotEnoughRuns { more_seeds: Some(more) } => {
+            format!("not enough runs ({} would do)", plural(more, "more seed"))
+        }
+        other => short(other).to_owned(),
+    }
+}
+
+/// A verdict in two or three words.
+pub(crate) const fn short(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Holds => "holds",
+        Verdict::DoesNotHold => "does not hold",
+        Verdict::NotEnoughRuns { .. } => "not enough runs",
+    }
+}
+
+/// A condition: what it is about, and where its numbers must lie.
+pub(crate) fn condition_text(condition: &Condition) -> String {
+    let Condition {
+        name,
+        outcome,
+        bounds: Bounds { lower, upper },
+        unit,
+        need,
+        effects,
+        settings_left_out,
+        verdict,
+    } = condition;
+    let bound = |bound: f64| {
+        if outcome.is_log() { format!("×{}", significant(bound, 3)) } else { signed(bound) }
+    };
+    let lowest = if outcome.is_log() { 0.0 } else { f64::NEG_INFINITY };
+    let wanted = match (*lower > lowest, upper.is_finite()) {
+        (true, true) => format!("between {} and {}", bound(*lower), bound(*upper)),
+        (true, false) => format!("above {}", bound(*lower)),
+        _ => format!("below {}", bound(*upper)),
+    };
+    let need = match need {
+        Need::All => "",
+        Need::Most => ", most of them",
+        Need::Any => ", at least one",
+    };
+    let none = if effects.is_empty() { ": no runs" } else { "" };
+    let left_out = match settings_left_out {
+        0 => String::new(),
+        count => format!(" ({} left out: fewer than three seeds, or no λ_max)", plural(*count, "setting")),
+    };
+    format!("{} {name}{unit}, must be {wanted}{need}{none}{left_out}", mark(*verdict))
+}
+
+const fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Holds => "✓",
+        Verdict::DoesNotHold => "✗",
+        Verdict::NotEnoughRuns { .. } => "?",
+    }
+}
+
+/// A number with all that is known of it.
+pub(crate) fn numbers_text(condition: &Condition, effect: &Effect) -> String {
+    let place = if effect.place.is_empty() { String::new() } else { format!("  {}", effect.place) };
+    let how = match effect.combination {
+        Combination::Paired => "paired",
+        Combination::Stratified => "not paired",
+    };
+    let number = effect_text(condition, effect, false);
+    let count = format!("{}, {} {how}", plural(effect.settings, "setting"), plural(effect.seeds, "seed"));
+    format!("{} {number}  ({count}){place}", mark(effect.verdict))
+}
+
+/// `+1.9 [1.2, 2.6] points per tenfold η`.
+fn effect_text(Condition { outcome, unit, .. }: &Condition, effect: &Effect, with_unit: bool) -> String {
+    let (is_log, value) = (outcome.is_log(), effect.value);
+    let number = |x: f64| significant(x, 3);
+    let value = if is_log { format!("×{}", number(value)) } else { signed(value) };
+    let interval = effect
+        .interval
+        .map_or_else(String::new, |(lower, upper)| format!(" [{}, {}]", number(lower), number(upper)));
+    let what = match (with_unit, *outcome) {
+        (false, _) => String::new(),
+        (true, Outcome::TestAccuracy) => format!(" points{unit}"),
+        (true, _) => unit.clone(),
+    };
+    format!("{value}{interval}{what}")
+}
+
+fn signed(value: f64) -> String {
+    if value > 0.0 {
+        format!("+{}", significant(value, 3))
+    } else if value < 0.0 {
+        significant(value, 3)
+    } else {
+        "0".to_owned()
+    }
+}
+
+fn predictions_text(predictions: &[Prediction]) -> String {
+    if predictions.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new([
+        ("λ_max as a predictor of test error", Align::Left),
+        ("settings", Align::Right),
+        ("seeds", Align::Right),
+        ("τ", Align::Right),
+        ("95 %", Align::Left),
+        ("Ψ", Align::Right),
+        ("along each hyperparameter", Align::Left),
+        ("sign-error: worst, 90 %, mean", Align::Left),
+    ]);
+    for found in predictions {
+        let round = |value: f64| format!("{value:.2}");
+        let interval = found
+            .interval
+            .map_or_else(String::new, |(lower, upper)| format!("[{}, {}]", round(lower), round(upper)));
+        let along: Vec<String> =
+            found.along.iter().map(|(axis, psi)| format!("{axis} {}", round(*psi))).collect();
+        let errors = found.sign_error.map_or_else(
+            || format!("none of {} pairs is known well enough", found.environments),
+            |SignError { max, percentile_90, mean, environments }| {
+                let [max, most, mean] = [max, percentile_90, mean].map(round);
+                format!("{max}, {most}, {mean} ({environments} of {} pairs)", found.environments)
+            },
+        );
+        table.push([
+            format!("{} on {}", found.network, found.data),
+            found.settings.to_string(),
+            found.seeds.map_or_else(String::new, |seeds| seeds.to_string()),
+            round(found.kendall_tau),
+            interval,
+            found.granulated_psi.map_or_else(String::new, round),
+            along.join(", "),
+            errors,
+        ]);
+    }
+    let meaning = "τ and Ψ: 1 if a smaller λ_max always goes with a smaller test error, 0 for a coin (Jiang et al. 2020); \
+                   sign-error: 0 and 0.5 (Dziugaite et al. 2020). With seeds: the mean of τ within each.";
+    format!("\n{}\n{meaning}\n", table.render())
+}
