@@ -1,4 +1,4 @@
-//! `cargo xtask slow`: real training runs, too long for every change.
+//! `cargo xtask slow`: real trainings and simulations, too long for every change.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::faults;
 use crate::step::{Action, Invocation, Missing, Step, run_all};
 
-/// What is trained, and the command that does it.
+/// What is trained or simulated, and the command that does it.
 const RUNS: &[(&str, &str)] = &[
     (
         "MLP on Fashion-MNIST",
@@ -18,9 +18,13 @@ const RUNS: &[(&str, &str)] = &[
         "all figures at smoke scale",
         "cargo run --release --bin sharpness -- reproduce all --scale smoke --jobs 2 --store target/smoke/runs --out target/smoke/figures",
     ),
+    (
+        "simulated stores of every finding",
+        "cargo test --release -p sharpness-experiments --lib simulation -- --ignored --nocapture",
+    ),
 ];
 
-/// Runs all of [`RUNS`] in turn, each of which ends by itself at 99 % train accuracy; then injects faults.
+/// Runs all of [`RUNS`] in turn, whose trainings end by themselves at 99 % train accuracy; then injects faults.
 pub(crate) fn run(root: &Path) -> Result<()> {
     let step = |&(name, line)| Step::new(name, Action::Command(Invocation::new(line)));
     let faults = Step::new("faults in sweeps", Action::Check(faults::check, "cargo xtask faults"));
