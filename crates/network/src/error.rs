@@ -27,6 +27,9 @@ pub enum Error {
     /// An architecture cannot be built as asked.
     #[error("{0}")]
     Architecture(String),
+    /// Weights cannot be rescaled as asked.
+    #[error("{0}")]
+    Rescale(String),
     /// A weights file cannot be read.
     #[error("cannot read {path}: {source}")]
     Read {

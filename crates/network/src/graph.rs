@@ -27,7 +27,7 @@ pub(crate) struct Node<B: Backend> {
     value: usize,
     pub(crate) input_shapes: Vec<Shape>,
     pub(crate) output: Shape,
-    parameters: Vec<Range<usize>>,
+    pub(crate) parameters: Vec<Range<usize>>,
     state: Vec<Range<usize>>,
 }
 
@@ -164,6 +164,12 @@ impl<B: Backend> Graph<B> {
     /// The table of the running statistics.
     pub const fn state(&self) -> &Table {
         &self.state
+    }
+
+    /// The only node that uses the output of a node; none if there are several or none.
+    pub(crate) fn only_user(&self, node: &Node<B>) -> Option<&Node<B>> {
+        let mut users = self.nodes.iter().filter(|user| user.inputs.contains(&node.value));
+        users.next().filter(|_| users.next().is_none())
     }
 
     pub(crate) fn nodes(&self) -> &[Node<B>] {

@@ -12,6 +12,7 @@ pub mod op;
 pub mod operators;
 pub mod ops;
 mod parameters;
+mod rescale;
 mod weights;
 
 pub use cpu::Cpu;
@@ -20,6 +21,7 @@ pub use graph::{Graph, Tangents, Tape, Value};
 pub use linearization::{At, Linearization};
 pub use network::{Layer, Network, Sums};
 pub use parameters::{Table, Tensor};
+pub use rescale::RescaledLayers;
 pub use sharpness_kernels::Allocator;
 pub use sharpness_kernels::simd::detect as instruction_set;
 pub use weights::{Import, Imported, Match, Origin, Pair, Rename, Weights};

@@ -49,6 +49,18 @@ impl TensorSpec {
     }
 }
 
+/// What a factor `c > 0` does to an op, outside of training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Homogeneity {
+    /// It is not carried through.
+    None,
+    /// On the input it is one on the output: `f(c x) = c f(x)`. There are no parameters.
+    Input,
+    /// On weight and bias it is one on the output, and on the input it is the same as one on the weight: `f(x, c w, c b) = c f(x, w, b)`
+    /// and `f(c x, w, b) = f(x, c w, b)`. The weight is the first parameter.
+    Layer,
+}
+
 /// Which statistics batch norm normalises with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchNorm {
@@ -266,6 +278,11 @@ pub trait Op<B: Backend>: Debug + Send {
     fn flops(&self, inputs: &[Shape]) -> u64 {
         let _ = inputs;
         0
+    }
+
+    /// What a positive factor on the input or on the parameters does.
+    fn homogeneity(&self) -> Homogeneity {
+        Homogeneity::None
     }
 
     /// `y = f(x, w)`.

@@ -2,7 +2,7 @@
 
 use super::only;
 use crate::backend::{Backend, Pool2d, Shape};
-use crate::op::{Context, Direction, Gradients, Op, Point, Saved};
+use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved};
 
 /// The mean of each window of a channel's image.
 #[derive(Clone, Debug)]
@@ -35,6 +35,10 @@ impl<B: Backend> Op<B> for AveragePool {
             Self::Windows { .. } => "average_pool",
             Self::Global => "global_average_pool",
         }
+    }
+
+    fn homogeneity(&self) -> Homogeneity {
+        Homogeneity::Input
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -14,7 +14,8 @@ use smallvec::SmallVec;
 
 use crate::backend::{Addends, Backend, BilinearLayer, Choice, OperandSizes, Shape, View};
 use crate::op::{
-    Context, Direction, Gradients, Init, Op, Point, Saved, SavedSizes, Scratch, TapeKind, TensorSpec,
+    Context, Direction, Gradients, Homogeneity, Init, Op, Point, Saved, SavedSizes, Scratch, TapeKind,
+    TensorSpec,
 };
 
 /// An activation and weights, or an activation's gradient and weights.
@@ -128,6 +129,10 @@ impl<'a, B: Backend> Call<'a, B> {
 impl<B: Backend, L: Bilinear> Op<B> for L {
     fn kind(&self) -> &'static str {
         Bilinear::kind(self)
+    }
+
+    fn homogeneity(&self) -> Homogeneity {
+        Homogeneity::Layer
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {

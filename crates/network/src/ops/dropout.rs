@@ -2,7 +2,7 @@
 
 use super::only;
 use crate::backend::{Accumulate, Backend, MaskKey, Shape, View, ViewMut};
-use crate::op::{Context, Direction, Gradients, Op, Point, Saved, SavedSizes, TapeKind};
+use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved, SavedSizes, TapeKind};
 
 /// Dropout with a mask from the counter-based stream of the [`Pass`](crate::op::Pass); the identity where that has none.
 #[derive(Clone, Debug)]
@@ -36,6 +36,10 @@ impl DropoutOp {
 impl<B: Backend> Op<B> for DropoutOp {
     fn kind(&self) -> &'static str {
         "dropout"
+    }
+
+    fn homogeneity(&self) -> Homogeneity {
+        Homogeneity::Input
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -4,7 +4,7 @@
 
 use super::only;
 use crate::backend::{Accumulate, Activation, Backend, Shape};
-use crate::op::{Context, Direction, Gradients, Op, Point, Saved};
+use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved};
 
 /// A nonlinearity applied to every element.
 #[derive(Clone, Debug)]
@@ -17,6 +17,10 @@ impl<B: Backend> Op<B> for Elementwise {
             Activation::Gelu => "gelu",
             Activation::Tanh => "tanh",
         }
+    }
+
+    fn homogeneity(&self) -> Homogeneity {
+        if self.0 == Activation::Relu { Homogeneity::Input } else { Homogeneity::None }
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -2,7 +2,7 @@
 
 use super::only;
 use crate::backend::{Backend, Shape};
-use crate::op::{Context, Direction, Gradients, Op, Point, Saved};
+use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved};
 
 /// `[c, h, w]` to `[c h w, 1, 1]`.
 #[derive(Clone, Debug)]
@@ -11,6 +11,10 @@ pub struct Flatten;
 impl<B: Backend> Op<B> for Flatten {
     fn kind(&self) -> &'static str {
         "flatten"
+    }
+
+    fn homogeneity(&self) -> Homogeneity {
+        Homogeneity::Input
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {

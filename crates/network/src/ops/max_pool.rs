@@ -2,7 +2,7 @@
 
 use super::only;
 use crate::backend::{Backend, Pool2d, Shape};
-use crate::op::{Context, Direction, Gradients, Op, Point, Saved, SavedSizes, TapeKind};
+use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved, SavedSizes, TapeKind};
 
 /// The maximum of each `kernel x kernel` window.
 #[derive(Clone, Debug)]
@@ -40,6 +40,10 @@ impl MaxPool {
 impl<B: Backend> Op<B> for MaxPool {
     fn kind(&self) -> &'static str {
         "max_pool"
+    }
+
+    fn homogeneity(&self) -> Homogeneity {
+        Homogeneity::Input
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {

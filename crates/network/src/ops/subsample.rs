@@ -2,7 +2,7 @@
 
 use super::only;
 use crate::backend::{Backend, Shape};
-use crate::op::{Context, Direction, Gradients, Op, Point, Saved};
+use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved};
 
 /// Stride-2 subsampling that appends channels of zeros.
 #[derive(Clone, Debug)]
@@ -14,6 +14,10 @@ pub struct Subsample {
 impl<B: Backend> Op<B> for Subsample {
     fn kind(&self) -> &'static str {
         "subsample"
+    }
+
+    fn homogeneity(&self) -> Homogeneity {
+        Homogeneity::Input
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {

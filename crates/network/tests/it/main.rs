@@ -17,6 +17,7 @@ mod losses;
 mod models;
 mod operators;
 mod precision;
+mod rescale;
 mod small_network;
 mod tangent;
 mod tapes;
