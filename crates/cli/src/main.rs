@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod exit;
+mod given_weights;
 mod importing;
 mod interrupt;
 mod measuring;

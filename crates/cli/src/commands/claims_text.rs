@@ -42,33 +42,48 @@ fn table(claims: &Claims) -> String {
     let names: Vec<&str> =
         claims.findings.iter().flat_map(|finding| &finding.runs).map(|judged| judged.runs.as_str()).collect();
     let is_one = names.windows(2).all(|pair| pair[0] == pair[1]);
+    let mut rows = 0;
     for finding in &claims.findings {
         let paper = finding.published.as_ref().map_or("", |judgement| short(judgement.verdict)).to_owned();
         let judged: Vec<&Judgement> =
             if claims.has_runs { finding.runs.iter().collect() } else { finding.published.iter().collect() };
-        for judgement in judged {
+        for judgement in judged.into_iter().filter(|judgement| has_numbers(judgement)) {
             let (effect, seeds) =
                 judgement.deciding().map_or_else(Default::default, |(condition, effect)| {
                     (effect_text(condition, effect, true), effect.seeds.to_string())
                 });
             let sentence = &finding.sentence;
             let sentence = if is_one { sentence.clone() } else { format!("{sentence} ({})", judgement.runs) };
-            let verdict = verdict_words(judgement.verdict);
+            let verdict = verdict_words(judgement);
+            rows += 1;
             table.push([finding.section.clone(), verdict, effect, seeds, paper.clone(), sentence]);
         }
     }
-    let mut text = if names.is_empty() && claims.has_runs { String::new() } else { table.render() };
+    let mut text = if rows == 0 { String::new() } else { table.render() };
     if let Some(name) = names.first().filter(|_| is_one) {
         let _ = writeln!(text, "Runs: {}.", escaped(name));
     }
-    let without: Vec<&str> = claims
-        .findings
-        .iter()
-        .filter(|finding| finding.runs.is_empty())
-        .map(|finding| finding.section.as_str())
-        .collect();
-    if claims.has_runs && !without.is_empty() {
-        let _ = writeln!(text, "No run is about: {}.", without.join("; "));
+    text + &without_numbers(claims)
+}
+
+/// Whether anything could be compared.
+fn has_numbers(judgement: &Judgement) -> bool {
+    judgement.conditions.iter().any(|condition| !condition.effects.is_empty())
+}
+
+/// The findings that no row is about, on a line or two.
+fn without_numbers(claims: &Claims) -> String {
+    let sections = |is_meant: &dyn Fn(&Judged) -> bool| -> Vec<&str> {
+        let meant = claims.findings.iter().filter(|finding| is_meant(finding));
+        meant.map(|finding| finding.section.as_str()).collect()
+    };
+    let none = sections(&|finding| finding.runs.is_empty());
+    let some = sections(&|finding| !finding.runs.is_empty() && !finding.runs.iter().any(has_numbers));
+    let mut text = String::new();
+    for (what, sections) in [("No run is about", none), ("Not enough runs, nothing to compare", some)] {
+        if claims.has_runs && !sections.is_empty() {
+            let _ = writeln!(text, "{what}: {}.", escaped(&sections.join("; ")));
+        }
     }
     text
 }
@@ -123,7 +138,7 @@ fn judgement_text(text: &mut String, who: &str, judgement: &Judgement) {
         Verdict::DoesNotHold => Style::Red,
         Verdict::NotEnoughRuns { .. } => Style::Yellow,
     };
-    let _ = writeln!(text, "  {}: {}", escaped(who), styled(style, &verdict_words(judgement.verdict)));
+    let _ = writeln!(text, "  {}: {}", escaped(who), styled(style, &verdict_words(judgement)));
     for condition in &judgement.conditions {
         let _ = writeln!(text, "    {}", condition_text(condition));
         for effect in &condition.effects {
@@ -146,13 +161,17 @@ fn recipe_text(text: &mut String, recipe: Option<&str>) {
     }
 }
 
-/// A verdict in words.
-pub(crate) fn verdict_words(verdict: Verdict) -> String {
-    match verdict {
-        Verdict::NotEnoughRuns { more_seeds: Some(more) } => {
+/// A verdict in words, with what is missing.
+pub(crate) fn verdict_words(judgement: &Judgement) -> String {
+    let lacking = judgement.conditions.iter().find(|condition| condition.effects.is_empty());
+    match (judgement.verdict, lacking) {
+        (Verdict::NotEnoughRuns { .. }, Some(condition)) if !condition.runs.is_empty() => {
+            format!("not enough runs (nothing to compare with {})", condition.runs)
+        }
+        (Verdict::NotEnoughRuns { more_seeds: Some(more) }, _) => {
             format!("not enough runs ({} would do)", plural(more, "more seed"))
         }
-        other => short(other).to_owned(),
+        (other, _) => short(other).to_owned(),
     }
 }
 
@@ -169,6 +188,7 @@ pub(crate) const fn short(verdict: Verdict) -> &'static str {
 pub(crate) fn condition_text(condition: &Condition) -> String {
     let Condition {
         name,
+        runs,
         outcome,
         bounds: Bounds { lower, upper },
         unit,
@@ -191,12 +211,13 @@ pub(crate) fn condition_text(condition: &Condition) -> String {
         Need::Most => ", most of them",
         Need::Any => ", at least one",
     };
-    let none = if effects.is_empty() { ": no runs" } else { "" };
+    let none = if effects.is_empty() { ": nothing to compare" } else { "" };
     let left_out = match settings_left_out {
         0 => String::new(),
         count => format!(" ({} left out: fewer than three seeds, or no λ_max)", plural(*count, "setting")),
     };
-    format!("{} {name}{unit}, must be {wanted}{need}{none}{left_out}", mark(*verdict))
+    let runs = if runs.is_empty() { String::new() } else { format!("{runs}: ") };
+    format!("{} {runs}{name}{unit}, must be {wanted}{need}{none}{left_out}", mark(*verdict))
 }
 
 const fn mark(verdict: Verdict) -> &'static str {

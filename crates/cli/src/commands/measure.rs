@@ -3,42 +3,30 @@
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use sharpness_experiments::config::{ConfigFile, MeasureConfig, Precision, RunConfig};
-use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardization, Standardized};
+use sharpness_experiments::config::{Precision, RunConfig};
+use sharpness_experiments::data::{DatasetName, Standardization, Standardized};
 use sharpness_experiments::measures::{
     Budget, MeasureProgress, Measurement, SubsetSize, peak_bytes, subset_sizes,
 };
 use sharpness_experiments::network::backend::Backend;
 use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::network::{Cpu, Imported, Network, Origin, Weights};
-use sharpness_experiments::store::{RunLayout, run_config};
-use sharpness_experiments::{Error, Work, check_memory, last_step, network, trained_examples};
+use sharpness_experiments::{Error, last_step, network, trained_examples};
 
-use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, WeightsArgs};
 use crate::exit::{EXIT_CODES, Exit, Usage};
+use crate::given_weights::{GivenWeights, Prepared};
 use crate::interrupt::Interrupt;
 use crate::measuring::{TEMPLATE, measure_at, show};
 use crate::output::{
     Align, Progress, Table, bytes, count, line, measurement, note, print, print_json, significant,
 };
-use crate::settings::{check, check_settings, fit_examples};
 
-/// Weights, the network that they are of, and the examples.
+/// What is measured, and how.
 #[derive(Args, Debug)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct MeasureCommand {
     #[command(flatten)]
-    arch: ArchArg,
-    #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    source: WeightsArgs,
-    #[command(flatten)]
-    data: DataArgs,
-    #[command(flatten)]
-    measure: MeasureArgs,
-    #[command(flatten)]
-    engine: EngineArgs,
+    given: GivenWeights,
 
     /// Print one JSON document
     #[arg(long)]
@@ -85,22 +73,7 @@ struct Iterates {
 
 /// Measures and reports.
 pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
-    command.engine.start_threads()?;
-    let file = command.file()?;
-    let mut config = command.config(file.as_ref())?;
-    check_settings(&config, config.data.name.train_examples(), file.as_ref())?;
-    let budget = command.engine.memory.budget().less(config.data.name.bytes());
-    check_memory(&config, Work::Measurement { examples: command.measure.counts() }, budget)?;
-    let dataset = Dataset::load(config.data.name, &Locations::of_process(command.data.data_dir.clone()))?;
-    check(&config, &dataset, file.as_ref())?;
-    let available = config.data.train_examples.unwrap_or(dataset.train().len());
-    if let Some(text) =
-        fit_examples(&mut config.measure, available, command.measure.asked_examples().is_some(), None)?
-    {
-        note(&text);
-    }
-
-    let data = Standardized::new(dataset, config.data.standardize);
+    let Prepared { config, data, budget } = command.given.prepare()?;
     let method = config.convolution.method();
     let measured = match config.precision {
         Precision::F32 => command.measure_on(Cpu::<f32>::new(method), &config, &data, budget),
@@ -118,7 +91,7 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
         arch: config.model.arch,
         dataset: config.data.name,
         standardize: config.data.standardize,
-        weights: command.source.path().display().to_string(),
+        weights: command.given.source.path().display().to_string(),
         origin,
         warnings,
         seed: config.seed,
@@ -135,51 +108,6 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
 }
 
 impl MeasureCommand {
-    /// The configuration of the run to measure, if one is named.
-    fn file(&self) -> Result<Option<ConfigFile>> {
-        let Some(run) = &self.source.run else { return Ok(None) };
-        let layout = RunLayout::new(run);
-        let (action, path, source) = ("read", layout.config(), std::io::ErrorKind::NotFound.into());
-        Ok(Some(run_config(&layout)?.ok_or(Error::Io { action, path, source })?))
-    }
-
-    /// Defaults, the run's own settings and the flags in one.
-    fn config(&self, file: Option<&ConfigFile>) -> Result<RunConfig> {
-        if file.is_none() && self.arch.arch.is_none() {
-            let names = Architecture::ALL.map(Architecture::name).join(", ");
-            return Err(Usage::new(format!("name the network with --arch; there are {names}")).into());
-        }
-        if file.is_none() && self.data.dataset.is_none() {
-            let names = DatasetName::ALL.map(DatasetName::as_str).join(", ");
-            return Err(Usage::new(format!("name the data set with --dataset; there are {names}")).into());
-        }
-        let arch = self.arch.arch.unwrap_or(Architecture::Mlp);
-        let mut config = RunConfig::new(self.data.dataset.unwrap_or(DatasetName::Digits), arch);
-        // Nothing is trained, so that any number of examples will do.
-        (config.training.batch_size, config.training.micro_batch_size) = (1, 1);
-        match file {
-            Some(file) => {
-                config.data.seed = None;
-                config = file.over(&config)?;
-                config.measure.between_iterates = self.source.between_iterates;
-            }
-            // How such weights were trained is not known.
-            None => config.measure.chunk = Some(MeasureConfig::DEFAULT_CHUNK),
-        }
-        let of_run = config.model.clone();
-        config.model.arch = self.arch.arch.unwrap_or(config.model.arch);
-        config.training.loss = self.source.loss.unwrap_or(config.training.loss);
-        self.model.apply(&mut config.model);
-        if self.source.between_iterates && config.model != of_run {
-            let message = "--between-iterates makes the next step of the run; leave its network as it is";
-            return Err(Usage::new(message.to_owned()).into());
-        }
-        self.data.apply(&mut config.data);
-        self.measure.apply(&mut config.measure);
-        self.engine.apply(&mut config);
-        Ok(config)
-    }
-
     /// The weights to measure at, and the next iterate if the way to it is searched.
     fn iterates<B: Backend>(
         &self,
@@ -187,11 +115,11 @@ impl MeasureCommand {
         config: &RunConfig,
         data: &Standardized,
     ) -> Result<Iterates> {
-        if let Some(run) = self.source.run.as_ref().filter(|_| self.source.between_iterates) {
+        if let Some(run) = self.given.source.run.as_ref().filter(|_| self.given.source.between_iterates) {
             let (last, next) = last_step(run, data)?;
             return Ok(Iterates { weights: last, next: Some(next), origin: None });
         }
-        let Imported { weights, origin } = self.source.import(network, config)?;
+        let Imported { weights, origin } = self.given.source.import(network, config)?;
         Ok(Iterates { weights, next: None, origin: Some(origin) })
     }
 
@@ -212,13 +140,13 @@ impl MeasureCommand {
         let mut observer = |progress: &MeasureProgress| show(&mut bar, progress);
         let stop = || interrupt.is_raised();
         let sizes = subset_sizes(&network, place, &weights, &sizes, budget, &mut observer, &stop)?;
-        let doubt = self.source.doubt(&network, &weights, &measured, data.dataset().classes());
+        let doubt = self.given.source.doubt(&network, &weights, &measured, data.dataset().classes());
         Ok(Measured { measurement: measured, subset_sizes: sizes, warnings: Vec::from_iter(doubt), origin })
     }
 
     /// The numbers of examples to compare: none where one is asked for.
     fn sizes(&self, available: usize) -> Result<Vec<usize>> {
-        let counts = self.measure.counts();
+        let counts = self.given.measure.counts();
         if counts.len() < 2 {
             return Ok(Vec::new());
         }

@@ -11,6 +11,7 @@ mod measure;
 mod quickstart;
 mod report;
 mod reproduce;
+mod rescale;
 mod runs;
 mod sweep;
 mod train;
@@ -36,6 +37,8 @@ enum Command {
     Train(train::TrainCommand),
     /// Measure the sharpness at weights that exist, also PyTorch's
     Measure(measure::MeasureCommand),
+    /// Rescale two layers: the same function and accuracy, another λ_max
+    Rescale(rescale::RescaleCommand),
     /// Make all runs of a recipe, and go on with those that were interrupted
     Sweep(sweep::SweepCommand),
     /// Draw the figure of a recipe from the runs that are done
@@ -67,6 +70,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         None => quickstart::run(),
         Some(Command::Train(command)) => train::run(&command),
         Some(Command::Measure(command)) => measure::run(&command),
+        Some(Command::Rescale(command)) => rescale::run(&command),
         Some(Command::Sweep(command)) => sweep::run(&command),
         Some(Command::Figure(command)) => figure::run(&command),
         Some(Command::Reproduce(command)) => reproduce::run(&command),

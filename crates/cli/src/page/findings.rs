@@ -60,13 +60,13 @@ fn numbers(finding: &Judged) -> Markup {
     }
 }
 
-fn verdict(Judgement { verdict, .. }: &Judgement) -> Markup {
-    let class = match verdict {
+fn verdict(judgement: &Judgement) -> Markup {
+    let class = match judgement.verdict {
         Verdict::Holds => "verdict holds",
         Verdict::DoesNotHold => "verdict does-not-hold",
         Verdict::NotEnoughRuns { .. } => "verdict not-enough-runs",
     };
-    html! { span class=(class) { (verdict_words(*verdict)) } }
+    html! { span class=(class) { (verdict_words(judgement)) } }
 }
 
 fn table(predictions: &[Prediction]) -> Markup {

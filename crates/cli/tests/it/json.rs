@@ -32,7 +32,9 @@ fn every_command_prints_one_document() {
     let weights = Path::new(&store).join(ids[0]).join("weights.safetensors");
     let measure =
         ["measure", "--arch", "mlp", "--dataset", "digits", "--hidden", "16", "--weights", text(&weights)];
+    let rescale = [&["rescale", "--alpha", "2"], &measure[1..], &["--examples", "20"]].concat();
     for (arguments, code) in [
+        (rescale, 0),
         ([&["train", "--max-epochs", "1"][..], &small].concat(), 4),
         ([&measure[..], &["--examples", "20"]].concat(), 0),
         ([&["bench", "--random", "--repetitions", "1", "--only", "step"][..], &small].concat(), 0),

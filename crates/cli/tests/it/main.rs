@@ -17,6 +17,7 @@ mod program;
 mod racing;
 mod report;
 mod reproducing;
+mod rescale;
 mod resuming;
 #[path = "../../../experiments/tests/it/skip.rs"]
 mod skip;

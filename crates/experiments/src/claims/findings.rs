@@ -72,6 +72,8 @@ struct Findings {
 pub struct Judged {
     /// What the numbers are.
     pub name: String,
+    /// Which of the runs they are from, as `small batches, η ≥ 0.05`; empty for all.
+    pub runs: String,
     /// What is measured of each run.
     pub outcome: Outcome,
     /// What follows the numbers, as `per tenfold η`.
@@ -232,7 +234,12 @@ impl Finding {
         let is_used = |cell: &&Cell| open.iter().any(|condition| condition.uses(cell));
         let wanted: Vec<&Cell> = published.iter().filter(is_used).collect();
         let known: Vec<&Cell> = group.cells.iter().copied().filter(is_used).collect();
-        Ok(Missing { group, known: &known, varies: &self.varies, published: &wanted }.recipe())
+        let more_seeds = match all(&judged.iter().map(|judged| judged.verdict).collect::<Vec<_>>()) {
+            Verdict::NotEnoughRuns { more_seeds } => more_seeds,
+            _ => None,
+        };
+        let (varies, published) = (&self.varies[..], &wanted[..]);
+        Ok(Missing { group, known: &known, varies, published, more_seeds }.recipe())
     }
 
     /// The recipe of all settings that the paper has, for a store that has no run of the finding.
@@ -245,7 +252,8 @@ impl Finding {
         let settings = first.settings.without(|key| self.varies.iter().any(|varied| varied == key));
         let group = Group::empty(settings, first.train_examples);
         let about: Vec<&Cell> = published.iter().collect();
-        Ok(Missing { group: &group, known: &[], varies: &self.varies, published: &about }.recipe())
+        let (known, varies, published) = (&[][..], &self.varies[..], &about[..]);
+        Ok(Missing { group: &group, known, varies, published, more_seeds: None }.recipe())
     }
 
     /// The published settings that the finding is about.
@@ -299,6 +307,7 @@ impl Condition {
         }
         Judged {
             name: self.name(),
+            runs: self.runs.text(),
             outcome: self.y,
             unit: self.statistic.unit(),
             bounds,

@@ -7,7 +7,7 @@ use super::statistics::{Combination, Contrast, Estimate, FEWEST_SEEDS, Outcome, 
 /// The probability that an interval misses its number.
 const ALPHA: f64 = 0.05;
 /// More seeds than this are not asked for: an effect that small is none.
-const MOST_SEEDS: usize = 1000;
+const MOST_SEEDS: usize = 100;
 
 /// Whether something holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -19,7 +19,8 @@ pub enum Verdict {
     DoesNotHold,
     /// An interval lies across a bound, or runs are missing.
     NotEnoughRuns {
-        /// Seeds of each setting that would be enough if the numbers stay as they are; none if settings are missing.
+        /// Seeds of each setting that would be enough if the numbers stay as they are; none if settings are missing, or a hundred seeds
+        /// are too few.
         more_seeds: Option<usize>,
     },
 }
@@ -139,7 +140,7 @@ fn more_seeds(found: &Estimate, (lowest, highest): (f64, f64)) -> Option<usize> 
             low = middle + 1;
         }
     }
-    Some(low - found.seeds)
+    is_enough(low).then(|| low - found.seeds)
 }
 
 /// What several effects come to.
@@ -220,11 +221,11 @@ mod tests {
         };
         // The deviation is 3 √4 / 3.182 = 1.885; t(8) 1.885 / √9 = 1.449 < 1.5 is the first.
         assert_eq!(more, 5, "nine seeds in all");
-        let many = of(found(0.0, 1.0, 4), above);
+        let none = of(found(0.0, 1.0, 4), above);
         assert_eq!(
-            many,
-            Verdict::NotEnoughRuns { more_seeds: Some(996) },
-            "no effect asks for the most seeds"
+            none,
+            Verdict::NotEnoughRuns { more_seeds: None },
+            "no number of seeds shows an effect of 0"
         );
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Missing<'a> {
     pub(super) known: &'a [&'a Cell],
     pub(super) varies: &'a [String],
     pub(super) published: &'a [&'a Cell],
+    /// Seeds that the known settings lack, if these are enough.
+    pub(super) more_seeds: Option<usize>,
 }
 
 /// Values of the settings that vary.
@@ -77,10 +79,14 @@ impl Missing<'_> {
         for cell in self.known {
             let known: Vec<u64> = cell.runs.iter().filter_map(|run| run.seed).collect();
             let wanted = (0..).filter(|seed| !known.contains(seed));
-            let seeds: Vec<u64> = wanted.take(FEWEST_SEEDS.saturating_sub(known.len())).collect();
+            let lacking = self.more_seeds.unwrap_or(0).max(FEWEST_SEEDS.saturating_sub(known.len()));
+            let seeds: Vec<u64> = wanted.take(lacking).collect();
             if !seeds.is_empty() {
                 missing.push((self.point(&cell.settings, None), seeds));
             }
+        }
+        if self.more_seeds.is_some() {
+            return missing;
         }
         let seeds: Vec<u64> = (0..).take(FEWEST_SEEDS).collect();
         let known: Vec<Point> =

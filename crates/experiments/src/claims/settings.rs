@@ -256,6 +256,36 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    fn text(&self, key: &str) -> String {
+        let symbol = super::contrasts::symbol(key);
+        let values = |values: &[Scalar]| values.iter().map(Scalar::text).collect::<Vec<_>>().join(" or ");
+        match self {
+            Self::Value(value) if key == REGIME => format!("{} batches", value.text()),
+            Self::OneOf(several) if key == REGIME => format!("{} batches", values(several)),
+            Self::Value(value) => format!("{symbol} = {}", value.text()),
+            Self::OneOf(several) => format!("{symbol} = {}", values(several)),
+            Self::Range(Range { above, below, from, to }) => {
+                let bounds = [(">", *above), ("≥", *from), ("<", *below), ("≤", *to)];
+                let bounds = bounds.into_iter().filter_map(|(sign, bound)| Some((sign, bound?)));
+                let texts = bounds
+                    .map(|(sign, bound)| format!("{symbol} {sign} {}", super::judge::number_text(bound)));
+                texts.collect::<Vec<_>>().join(", ")
+            }
+        }
+    }
+}
+
+impl Scalar {
+    fn text(&self) -> String {
+        match self {
+            Self::Number(number) => super::judge::number_text(*number),
+            Self::Flag(flag) => flag.to_string(),
+            Self::Text(text) => text.clone(),
+        }
+    }
+}
+
 /// What settings must be, by their names.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(transparent)]
@@ -264,6 +294,11 @@ pub(super) struct Filter(BTreeMap<String, Wanted>);
 impl Filter {
     pub(super) fn allows(&self, cell: &Cell) -> bool {
         self.0.iter().all(|(key, wanted)| wanted.allows(cell, key))
+    }
+
+    /// As people read it: `small batches, η ≥ 0.05`; empty if anything will do.
+    pub(super) fn text(&self) -> String {
+        self.0.iter().map(|(key, wanted)| wanted.text(key)).collect::<Vec<_>>().join(", ")
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
@@ -317,5 +352,12 @@ mod tests {
         assert!(allows("'batch_size / learning_rate' = 2000"), "the ratio");
         assert!(!allows("'training.momentum' = 0.9"), "a setting that is not there");
         assert!(toml::from_str::<Filter>("'model.dropout' = { over = 1 }").is_err(), "no such bound");
+    }
+
+    #[test]
+    fn a_filter_is_told_in_words() {
+        let text = "regime = ['small', 'large']\n'model.arch' = 'mlp'\n'training.learning_rate' = { from = 0.05, below = 1 }";
+        let told = toml::from_str::<Filter>(text).unwrap().text();
+        assert_eq!(told, "arch = mlp, small or large batches, η ≥ 0.05, η < 1");
     }
 }

@@ -11,9 +11,11 @@ mod memory;
 mod trainer;
 
 use serde::{Deserialize, Serialize};
-use sharpness_network::Weights;
+use sharpness_network::backend::Backend;
 use sharpness_network::op::{BatchNorm, Dropout, Pass};
+use sharpness_network::{Network, Sums, Weights};
 
+use self::evaluation::Evaluation;
 pub use self::memory::training_bytes;
 pub(crate) use self::memory::{device_bytes, state_bytes};
 pub(crate) use self::trainer::Trainer;
@@ -152,6 +154,23 @@ pub(crate) fn training_pass(config: &RunConfig, step: u32) -> Pass {
     let seed = Purpose::Dropout.seed(config.seed);
     let dropout = (config.model.dropout > 0.0).then_some(Dropout { seed, step });
     Pass { batch_norm: BatchNorm::Batch, dropout }
+}
+
+/// The mean loss and the accuracy of weights over a part of the data, in evaluation mode.
+///
+/// # Panics
+/// If the weights or the data do not have the sizes of the network.
+pub fn evaluate<B: Backend>(
+    network: &Network<B>,
+    data: &Standardized,
+    part: Part,
+    weights: &Weights,
+) -> Sums {
+    let count = data.dataset().split(part).labels().len();
+    let numbers: Vec<u32> = (0_u32..).take(count).collect();
+    let [parameters, state] = [&weights.parameters, &weights.state].map(|flat| network.upload(flat));
+    let examples = PartExamples::new(data, part);
+    Evaluation::new(network, count).mean(network, (&parameters, &state), &examples, &numbers)
 }
 
 /// The examples of one part of a data set.

@@ -314,7 +314,7 @@ fn two_seeds_are_not_enough_and_the_third_is_named() {
         plan.runs.iter().any(|run| run.config.seed == seed && is_same(&run.config.training.learning_rate))
     };
     assert!(lacks(0.001, 2) && !lacks(0.001, 0), "the third seed of what is there:\n{recipe}");
-    assert!(lacks(0.05, 0), "and what the paper has beside it:\n{recipe}");
+    assert!(!lacks(0.05, 0), "and no more, since it would do:\n{recipe}");
 }
 
 #[test]

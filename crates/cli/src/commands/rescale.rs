@@ -1,0 +1,209 @@
+//! `sharpness rescale`: the same function at other weights, where its Hessian is another one.
+
+use std::str::FromStr;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use sharpness_experiments::config::Precision;
+use sharpness_experiments::data::{DatasetName, Part};
+use sharpness_experiments::measures::Measurement;
+use sharpness_experiments::network::backend::Backend;
+use sharpness_experiments::network::models::Architecture;
+use sharpness_experiments::network::{Cpu, Network, RescaledLayers, Weights};
+use sharpness_experiments::training::evaluate;
+use sharpness_experiments::{Error, network};
+
+use crate::exit::{EXIT_CODES, Exit, Usage};
+use crate::given_weights::{GivenWeights, Prepared};
+use crate::interrupt::Interrupt;
+use crate::measuring::measure_at;
+use crate::output::{line, note, percent, print, print_json, significant};
+
+/// What the table shows.
+const MEANING: &str = "\nThe same function, at other weights, has another λ_max: by itself λ_max does not decide how it generalizes (Dinh et al. 2017).\n";
+
+/// Weights, the layers, and the factors.
+#[derive(Args, Debug)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct RescaleCommand {
+    /// Multiply weight and bias of a layer by this, and divide the weight of the next one by it; several are measured in turn, as 0.1,10
+    #[arg(long, value_name = "ALPHA", required = true, value_delimiter = ',', allow_negative_numbers = true)]
+    alpha: Vec<f64>,
+
+    /// The layers, as fc1,fc2 [default: the first two that have nothing but ReLUs and poolings between them]
+    #[arg(long, value_name = "FIRST,SECOND")]
+    layers: Option<Layers>,
+
+    #[command(flatten)]
+    given: GivenWeights,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Two names.
+#[derive(Clone, Debug)]
+struct Layers(RescaledLayers);
+
+impl FromStr for Layers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = text.split_once(',').map(|(first, second)| (first.trim(), second.trim()));
+        let (first, second) = names.ok_or("write two layers, as fc1,fc2")?;
+        Ok(Self(RescaledLayers { multiplied: first.to_owned(), divided: second.to_owned() }))
+    }
+}
+
+/// One function at several weights.
+#[derive(Serialize)]
+struct Document {
+    arch: Architecture,
+    dataset: DatasetName,
+    weights: String,
+    layers: RescaledLayers,
+    /// At the weights as they are.
+    original: Point,
+    /// At each α.
+    rescaled: Vec<Point>,
+}
+
+/// The function at one of its weights.
+#[derive(Serialize)]
+struct Point {
+    alpha: f64,
+    test_loss: f64,
+    test_accuracy: f64,
+    #[serde(flatten)]
+    measurement: Measurement,
+}
+
+/// Measures at all weights and shows them beside each other.
+pub(super) fn run(command: &RescaleCommand) -> Result<Exit> {
+    command.check()?;
+    let place = command.given.prepare()?;
+    let method = place.config.convolution.method();
+    let made = match place.config.precision {
+        Precision::F32 => command.made(Cpu::<f32>::new(method), &place),
+        Precision::F64 => command.made(Cpu::<f64>::new(method), &place),
+    };
+    let document = match made {
+        Err(error) if matches!(error.downcast_ref(), Some(Error::MeasureStopped)) => {
+            note("stopped; there is no result");
+            return Ok(Exit::Interrupted);
+        }
+        made => made?,
+    };
+    if command.json {
+        print_json(&document)?;
+    } else {
+        print(&text(&document))?;
+    }
+    let is_found = document.points().all(|point| point.measurement.is_converged());
+    Ok(if is_found { Exit::Done } else { Exit::NotConverged })
+}
+
+impl RescaleCommand {
+    fn check(&self) -> Result<()> {
+        if self.given.source.between_iterates {
+            let message = "rescaled weights have no next iterate; leave --between-iterates out";
+            return Err(Usage::new(message.to_owned()).into());
+        }
+        if self.given.measure.counts().len() > 1 {
+            return Err(Usage::new("give one number of --examples".to_owned()).into());
+        }
+        match self.alpha.iter().find(|alpha| !(**alpha > 0.0 && alpha.is_finite())) {
+            Some(alpha) => {
+                Err(Usage::new(format!("--alpha must be positive and finite, got {alpha}")).into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn made<B: Backend>(&self, backend: B, place: &Prepared) -> Result<Document> {
+        let config = &place.config;
+        let network = network(config, backend)?;
+        let layers = self.layers(&network)?;
+        let weights = self.given.source.import(&network, config)?.weights;
+        // All are checked before the first is measured.
+        let rescaled = self.alpha.iter().map(|alpha| rescale(&network, &weights, &layers, *alpha));
+        let rescaled = rescaled.collect::<Result<Vec<Weights>>>()?;
+        let interrupt = Interrupt::listen()?;
+        let point = |alpha: f64, weights: &Weights| -> Result<Point> {
+            let Prepared { config, data, budget } = place;
+            let measurement = measure_at(&network, (config, data), (weights, None), *budget, &interrupt)?;
+            let tested = evaluate(&network, data, Part::Test, weights);
+            Ok(Point { alpha, test_loss: tested.loss, test_accuracy: tested.correct, measurement })
+        };
+        let original = point(1.0, &weights)?;
+        let points = self.alpha.iter().zip(&rescaled).map(|(alpha, weights)| point(*alpha, weights));
+        Ok(Document {
+            arch: config.model.arch,
+            dataset: config.data.name,
+            weights: self.given.source.path().display().to_string(),
+            original,
+            rescaled: points.collect::<Result<_>>()?,
+            layers,
+        })
+    }
+
+    fn layers<B: Backend>(&self, network: &Network<B>) -> Result<RescaledLayers> {
+        if let Some(Layers(layers)) = &self.layers {
+            return Ok(layers.clone());
+        }
+        let none = "no two layers of this network have nothing but ReLUs and poolings between them; an mlp or cnn with --activation \
+                    relu has such layers, as has vgg11";
+        network.rescalable().into_iter().next().ok_or_else(|| Usage::new(none.to_owned()).into())
+    }
+}
+
+fn rescale<B: Backend>(
+    network: &Network<B>,
+    weights: &Weights,
+    layers: &RescaledLayers,
+    alpha: f64,
+) -> Result<Weights> {
+    network.rescale(weights, layers, alpha).map_err(|error| Usage::new(error.to_string()).into())
+}
+
+impl Document {
+    fn points(&self) -> impl Iterator<Item = &Point> {
+        std::iter::once(&self.original).chain(&self.rescaled)
+    }
+}
+
+/// The points beside each other: a name and a column for each.
+fn text(document: &Document) -> String {
+    let mut text = String::new();
+    let RescaledLayers { multiplied, divided } = &document.layers;
+    line(&mut text, "network", &format!("{} on {}", document.arch.name(), document.dataset));
+    line(&mut text, "weights", &document.weights);
+    line(&mut text, "layers", &format!("{multiplied} times α, {divided} divided by α"));
+    text.push('\n');
+    let mut rows: Vec<(&str, Vec<String>)> = Vec::new();
+    let mut row =
+        |name, value: &dyn Fn(&Point) -> String| rows.push((name, document.points().map(value).collect()));
+    row("", &|point| {
+        if std::ptr::eq(point, &document.original) {
+            "original".to_owned()
+        } else {
+            format!("α = {}", point.alpha)
+        }
+    });
+    row("loss", &|point| significant(point.measurement.loss, 6));
+    row("accuracy", &|point| percent(point.measurement.accuracy));
+    row("test loss", &|point| significant(point.test_loss, 6));
+    row("test accuracy", &|point| percent(point.test_accuracy));
+    row("λ_max", &|point| significant(point.measurement.lambda_max.value, 5));
+    row("residual", &|point| significant(point.measurement.lambda_max.residual, 2));
+    row("converged", &|point| if point.measurement.is_converged() { "yes" } else { "no" }.to_owned());
+    let width = rows.iter().flat_map(|(_, cells)| cells).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    for (name, cells) in &rows {
+        let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:>width$}")).collect();
+        line(&mut text, name, &cells.join("  "));
+    }
+    text.push_str(MEANING);
+    text
+}
