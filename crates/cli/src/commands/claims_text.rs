@@ -166,7 +166,7 @@ pub(crate) fn verdict_words(judgement: &Judgement) -> String {
     let lacking = judgement.conditions.iter().find(|condition| condition.effects.is_empty());
     match (judgement.verdict, lacking) {
         (Verdict::NotEnoughRuns { .. }, Some(condition)) if !condition.runs.is_empty() => {
-            format!("not enough runs (nothing to compare with {})", condition.runs)
+            format!("not enough runs ({}: nothing to compare)", condition.runs)
         }
         (Verdict::NotEnoughRuns { more_seeds: Some(more) }, _) => {
             format!("not enough runs ({} would do)", plural(more, "more seed"))
