@@ -89,6 +89,28 @@ fn the_first_screen_is_a_table_of_verdicts() {
     assert!(shown.contains("standard deviations"), "what the paper's bars are is told:\n{shown}");
 }
 
+#[test]
+fn a_figure_never_averages_what_differs_in_more_than_the_seed() {
+    let dir = tempdir().unwrap();
+    let (recipe, store) = (dir.path().join("recipe.toml"), dir.path().join("store"));
+    let momenta = RECIPE.replace("batch_size = [12, 100]", "batch_size = [100]\nmomentum = [0.0, 0.5]");
+    fs::write(&recipe, momenta.replace("[fixed]", "figure = { kind = \"lines\", x = \"dropout\" }\n[fixed]"))
+        .unwrap();
+    run(&["sweep", text(&recipe), "--store", text(&store)]).out_with(0);
+    let out = dir.path().join("figures");
+    let drawn =
+        run(&["figure", text(&recipe), "--store", text(&store), "--out", text(&out), "--json"]).json_with(0);
+    let lines = drawn["lines"].as_array().unwrap();
+    let names: Vec<&str> = lines.iter().map(|line| line["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 2, "a curve for each momentum: {names:?}");
+    assert!(names[0].contains("momentum=0") && names[1].contains("momentum=0.5"), "named: {names:?}");
+    for line in lines {
+        let points = line["points"].as_array().unwrap();
+        assert_eq!(points.len(), 3, "one point for each dropout: {points:?}");
+        assert!(points.iter().all(|point| point["lambda_max"]["runs"] == 3), "of three seeds: {points:?}");
+    }
+}
+
 /// The example of the format.
 fn example() -> String {
     let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/findings.md");

@@ -23,6 +23,7 @@ mod prediction;
 mod published;
 mod settings;
 #[cfg(test)]
+#[cfg(feature = "simulation")]
 mod simulation;
 mod statistics;
 

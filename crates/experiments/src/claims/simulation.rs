@@ -234,7 +234,6 @@ fn simulate(finding: &Finding, seeds: usize, paired: bool) -> Shares {
 }
 
 #[test]
-#[ignore = "takes minutes: cargo xtask slow"]
 fn findings_hold_falsely_in_at_most_one_of_twenty_stores() {
     let mut table = String::new();
     let mut wrong = Vec::new();

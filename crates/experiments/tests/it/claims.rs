@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use sharpness_experiments::claims::{
-    Bars, Cell, Cells, Finding, Judgement, Prediction, Run, Settings, Verdict, published_cells,
+    Bars, Cell, Cells, Finding, Judgement, Prediction, Run, Settings, Verdict, equal_lambda_pairs,
+    published_cells,
 };
 use sharpness_experiments::config::{BnStats, RunConfig, SamConfig};
 use sharpness_experiments::data::DatasetName;
@@ -284,6 +285,20 @@ fn a_finding_about_both_regimes_needs_both() {
     assert!(plan.runs.iter().any(|run| run.config.model.dropout > 0.0), "with dropout: {recipe}");
     let seeds: Vec<u64> = plan.runs.iter().map(|run| run.config.seed).collect();
     assert!((0..3).all(|seed| seeds.contains(&seed)), "three seeds: {recipe}");
+}
+
+#[test]
+fn figure_2_marks_pairs_of_equal_lambda_max() {
+    let cells = |large: f64| {
+        let all = [runs(&config(0.1, 100), 0.85, 20.0), runs(&config(0.01, 5000), 0.8, large)].concat();
+        Cell::of_runs(&all, false).kept
+    };
+    let pairs = equal_lambda_pairs(&cells(22.0));
+    assert_eq!(pairs.len(), 1, "within a factor of 1.25: {pairs:?}");
+    let [(small, accuracy), (large, other)] = pairs[0];
+    assert!((small / 20.0).ln().abs() < 0.1 && (large / 22.0).ln().abs() < 0.1, "means of λ_max: {pairs:?}");
+    assert!(accuracy > other + 0.04, "small batches first: {pairs:?}");
+    assert!(equal_lambda_pairs(&cells(40.0)).is_empty(), "a factor of two is another λ_max");
 }
 
 #[test]
