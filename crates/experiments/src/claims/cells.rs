@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::settings::{Regime, Settings};
+use super::statistics::Outcome;
 use crate::optimizers::EdgeOfStability;
 use crate::store::RunTable;
 use crate::{Error, Report, Result};
@@ -268,24 +269,28 @@ impl Cell {
 
     /// The mean test accuracy.
     pub fn mean_accuracy(&self) -> Option<f64> {
-        mean(self.runs.iter().map(|run| run.test_accuracy).filter(|value| value.is_finite()))
-            .or_else(|| Some(self.published.test_accuracy?.mean))
+        Summary::of(self.runs.iter().map(|run| run.test_accuracy))
+            .or(self.published.test_accuracy)
+            .map(|summary| summary.mean)
     }
 
     /// The geometric mean of λ_max.
     pub fn mean_lambda_max(&self) -> Option<f64> {
-        let logs = self.runs.iter().filter_map(|run| run.lambda_max).filter(|value| *value > 0.0);
-        let single = mean(logs.map(f64::ln)).map(f64::exp);
-        single.or_else(|| Some(10_f64.powf(self.published.lambda_max?.log().mean)))
+        Outcome::LambdaMax.mean(self).map(|log| 10_f64.powf(log))
     }
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
-    (count > 0.0).then(|| sum / count)
-}
-
 impl Summary {
+    /// The mean and the standard deviation of those values that are finite; none without any.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let deviation = (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
+        (!values.is_empty()).then_some(Self { mean, deviation, runs: Some(values.len()) })
+    }
+
     /// The mean and the deviation of log₁₀ of what has these, if it is log-normal: μ = ln m - σ²/2 with σ² = ln (1 + s²/m²).
     pub fn log(self) -> Self {
         let decades = std::f64::consts::LN_10;

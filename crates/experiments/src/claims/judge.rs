@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::statistics::{Combination, Contrast, Estimate, FEWEST_SEEDS, Outcome, quantile};
 
 /// The probability that an interval misses its number.
-const ALPHA: f64 = 0.05;
+pub(super) const ALPHA: f64 = 0.05;
 /// More seeds than this are not asked for: an effect that small is none.
 const MOST_SEEDS: usize = 100;
 

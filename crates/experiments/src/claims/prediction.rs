@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::groups::groups;
-use super::statistics::{FEWEST_SEEDS, quantile as student};
+use super::judge::ALPHA;
+use super::statistics::{Estimate, FEWEST_SEEDS};
 use super::{Bars, Cell, Observation, published_cells};
 use crate::Result;
 
@@ -100,13 +101,15 @@ impl Prediction {
             })
             .collect();
         let pairs = neighbours(cells);
+        let kendall_tau = mean(&taus);
+        let interval = seeds.and_then(|_| Estimate::of_seeds(taus)?.interval(ALPHA));
         Some(Self {
             network: network.to_owned(),
             data: data.to_owned(),
             settings: cells.len(),
             seeds,
-            kendall_tau: mean(&taus),
-            interval: seeds.and_then(|_| interval(&taus)),
+            kendall_tau,
+            interval: interval.map(|(lower, upper)| (lower.max(-1.0), upper.min(1.0))),
             granulated_psi: (!along.is_empty()).then(|| along.values().sum::<f64>() / along.len() as f64),
             along,
             sign_error: SignError::new(&pairs),
@@ -123,14 +126,6 @@ fn network(cell: &Cell) -> String {
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// The interval of 95 % of a mean over seeds, within -1 and 1; none if the seeds do not differ.
-fn interval(taus: &[f64]) -> Option<(f64, f64)> {
-    let (center, count) = (mean(taus), taus.len() as f64);
-    let variance = taus.iter().map(|tau| (tau - center).powi(2)).sum::<f64>() / (count - 1.0);
-    let half = student(count - 1.0, 0.975)? * (variance / count).sqrt();
-    (variance > 0.0).then(|| ((center - half).max(-1.0), (center + half).min(1.0)))
 }
 
 /// The points of all cells within each seed that they share, and the number of these seeds; or those of the means of the cells.

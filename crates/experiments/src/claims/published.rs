@@ -1,5 +1,7 @@
 //! The paper's own numbers, read off its figures (Kaur, Cohen, Lipton 2022; the axes and bars of its vector drawings, to about 0.1 %).
 
+use std::sync::LazyLock;
+
 use serde::Serialize;
 use sharpness_network::models::{Architecture, Nonlinearity};
 
@@ -29,6 +31,20 @@ const SMALL_RATE: f64 = 0.05;
 /// A line of [`FIGURES`].
 type Line = (String, String, String, String, String, String, f64, f64, Option<f64>, Option<usize>);
 
+/// Every line of [`FIGURES`], or what is wrong with it. It is read once: each finding asks for it several times.
+static LINES: LazyLock<std::result::Result<Vec<Line>, String>> = LazyLock::new(|| {
+    let lines = csv::Reader::from_reader(FIGURES.as_bytes()).into_deserialize();
+    lines.collect::<csv::Result<_>>().map_err(|error| error.to_string())
+});
+
+fn lines() -> Result<&'static [Line]> {
+    LINES.as_deref().map_err(|problem| damaged(problem.clone()))
+}
+
+fn damaged(problem: String) -> Error {
+    Error::Config { key: "the published figures".to_owned(), problem }
+}
+
 /// What the bars of the paper's figures are, which it does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -45,19 +61,17 @@ pub enum Bars {
 /// # Errors
 /// [`Error::Config`] if the table is damaged.
 pub fn published_cells(figures: &[&str], bars: Bars) -> Result<Vec<Cell>> {
-    let damaged = |problem: String| Error::Config { key: "the published figures".to_owned(), problem };
     let mut cells: Vec<Cell> = Vec::new();
-    for line in csv::Reader::from_reader(FIGURES.as_bytes()).deserialize::<Line>() {
-        let line = line.map_err(|error| damaged(error.to_string()))?;
+    for line in lines()? {
         if !figures.contains(&line.0.as_str()) || line.4.contains("x=iteration") {
             continue;
         }
-        let cell = empty(&line)?.ok_or_else(|| damaged(format!("have no setting in {line:?}")))?;
+        let cell = empty(line)?.ok_or_else(|| damaged(format!("have no setting in {line:?}")))?;
         let at = cells.iter().position(|other| other.settings == cell.settings).unwrap_or_else(|| {
             cells.push(cell);
             cells.len() - 1
         });
-        add(&mut cells[at], &line, bars);
+        add(&mut cells[at], line, bars);
     }
     if figures.contains(&CURVES) {
         for batch_size in CURVE_BATCHES {
@@ -78,10 +92,8 @@ pub fn published_cells(figures: &[&str], bars: Bars) -> Result<Vec<Cell>> {
 /// # Errors
 /// As [`published_cells`].
 pub fn published_curves(figure: &str, batch_size: f64) -> Result<Vec<Vec<(f64, f64)>>> {
-    let damaged = |problem: String| Error::Config { key: "the published figures".to_owned(), problem };
     let mut curves: Vec<Vec<(f64, f64)>> = Vec::new();
-    for line in csv::Reader::from_reader(FIGURES.as_bytes()).deserialize::<Line>() {
-        let line = line.map_err(|error| damaged(error.to_string()))?;
+    for line in lines()? {
         let of_batch = line.5 == format!("bs={batch_size}") && line.4.contains("x=iteration");
         if line.0 != figure || !of_batch {
             continue;

@@ -71,21 +71,16 @@ impl Outcome {
     }
 
     pub(super) fn summary(self, cell: &Cell) -> Option<Summary> {
-        let values = self.values(cell);
-        if values.is_empty() {
-            let scaled = |s: Summary| Summary {
-                mean: 100.0 * s.mean,
-                deviation: s.deviation.map(|s| 100.0 * s),
-                runs: s.runs,
-            };
-            return match self {
-                Self::TestAccuracy => cell.published.test_accuracy.map(scaled),
-                Self::LambdaMax => cell.published.lambda_max.map(Summary::log),
-                _ => None,
-            };
-        }
-        let (mean, deviation) = moments(values.iter().map(|(_, value)| *value));
-        Some(Summary { mean, deviation, runs: Some(values.len()) })
+        let scaled = |s: Summary| Summary {
+            mean: 100.0 * s.mean,
+            deviation: s.deviation.map(|s| 100.0 * s),
+            runs: s.runs,
+        };
+        Summary::of(self.values(cell).into_iter().map(|(_, value)| value)).or_else(|| match self {
+            Self::TestAccuracy => cell.published.test_accuracy.map(scaled),
+            Self::LambdaMax => cell.published.lambda_max.map(Summary::log),
+            _ => None,
+        })
     }
 
     /// The mean of a cell.
@@ -97,14 +92,6 @@ impl Outcome {
     pub(super) fn seeds(self, cell: &Cell) -> usize {
         self.summary(cell).filter(|summary| summary.deviation.is_some()).and_then(|s| s.runs).unwrap_or(0)
     }
-}
-
-/// The mean and the standard deviation of a sample; no deviation of a single value.
-fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, Option<f64>) {
-    let count = values.clone().count() as f64;
-    let mean = values.clone().sum::<f64>() / count;
-    let squares: f64 = values.map(|value| (value - mean).powi(2)).sum();
-    (mean, (count > 1.0).then(|| (squares / (count - 1.0)).sqrt()))
 }
 
 /// A sum `Σ c_i y_i - offset` over cells.
@@ -142,21 +129,22 @@ impl Estimate {
     pub(super) fn new(contrast: &Contrast<'_>, outcome: Outcome) -> Option<Self> {
         let terms: Vec<(&Cell, f64)> = contrast.terms.iter().filter(|(_, c)| *c != 0.0).copied().collect();
         if let Some(within) = within_seeds(&terms, outcome).filter(|values| values.len() >= FEWEST_SEEDS) {
-            let (mean, deviation) = moments(within.iter().copied());
-            let (count, seeds) = (within.len() as f64, within.len());
-            let error = deviation.filter(|s| *s > 0.0).map(|s| (s / count.sqrt(), count - 1.0));
-            return Some(Self {
-                value: mean - contrast.offset,
-                error,
-                seeds,
-                combination: Combination::Paired,
-            });
+            let found = Self::of_seeds(within)?;
+            return Some(Self { value: found.value - contrast.offset, ..found });
         }
         let strata: Vec<(Summary, f64)> =
             terms.iter().map(|(cell, c)| Some((outcome.summary(cell)?, *c))).collect::<Option<_>>()?;
         let value = strata.iter().map(|(summary, c)| c * summary.mean).sum::<f64>() - contrast.offset;
         let seeds = strata.iter().map(|(summary, _)| summary.runs.unwrap_or(0)).min()?;
         Some(Self { value, error: welch(&strata), seeds, combination: Combination::Stratified })
+    }
+
+    /// The mean of one number for each seed; none without any.
+    pub(super) fn of_seeds(values: Vec<f64>) -> Option<Self> {
+        let Summary { mean, deviation, .. } = Summary::of(values.iter().copied())?;
+        let (count, seeds) = (values.len() as f64, values.len());
+        let error = deviation.filter(|s| *s > 0.0).map(|s| (s / count.sqrt(), count - 1.0));
+        Some(Self { value: mean, error, seeds, combination: Combination::Paired })
     }
 
     /// The interval that holds the number with probability `1 - alpha`.

@@ -86,30 +86,22 @@ impl Statistic {
 
     /// The mean and the standard deviation of the test accuracy of a cell.
     fn accuracy(cell: &Cell) -> Option<Self> {
-        let values = cell.runs.iter().map(|run| run.test_accuracy).filter(|value| value.is_finite());
-        Self::of(&values.collect::<Vec<_>>()).or_else(|| cell.published.test_accuracy.map(Self::published))
+        let own = Summary::of(cell.runs.iter().map(|run| run.test_accuracy));
+        own.or(cell.published.test_accuracy).map(Self::new)
     }
 
     /// The geometric mean of λ_max of a cell, and the standard deviation of its logarithm times this mean.
     fn lambda_max(cell: &Cell) -> Option<Self> {
         let values = cell.runs.iter().filter_map(|run| run.lambda_max);
-        let logs: Vec<f64> = values.filter(|value| *value > 0.0).map(f64::ln).collect();
-        let of_logs = |found: Self| {
-            let mean = found.mean.exp();
-            Self { mean, deviation: found.deviation.map(|deviation| deviation * mean), ..found }
+        let of_logs = |logs: Summary| {
+            let mean = logs.mean.exp();
+            Summary { mean, deviation: logs.deviation.map(|deviation| deviation * mean), ..logs }
         };
-        Self::of(&logs).map(of_logs).or_else(|| cell.published.lambda_max.map(Self::published))
+        let own = Summary::of(values.filter(|value| *value > 0.0).map(f64::ln)).map(of_logs);
+        own.or(cell.published.lambda_max).map(Self::new)
     }
 
-    fn of(values: &[f64]) -> Option<Self> {
-        let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        let deviation = (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
-        (!values.is_empty()).then_some(Self { mean, deviation, runs: values.len() })
-    }
-
-    fn published(Summary { mean, deviation, runs }: Summary) -> Self {
+    fn new(Summary { mean, deviation, runs }: Summary) -> Self {
         Self { mean, deviation, runs: runs.unwrap_or(1) }
     }
 }
