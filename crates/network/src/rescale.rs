@@ -41,7 +41,7 @@ impl<B: Backend> Network<B> {
     /// If `weights` are not those of this network.
     pub fn rescale(&self, weights: &Weights, layers: &RescaledLayers, alpha: f64) -> Result<Weights, Error> {
         if !(alpha > 0.0 && alpha.is_finite()) {
-            return Err(Error::Rescale(format!("alpha must be positive and finite, got {alpha}")));
+            return Err(Error::Rescale(format!("alpha must be positive and finite, got {alpha:?}")));
         }
         let (first, second) = self.pair(layers)?;
         let mut rescaled = weights.clone();
@@ -54,7 +54,7 @@ impl<B: Backend> Network<B> {
             let (new, old) = (&rescaled.parameters[range.clone()], &weights.parameters[range.clone()]);
             if new.iter().zip(old).any(|(new, old)| !self.is_kept(*new, *old)) {
                 return Err(Error::Rescale(format!(
-                    "alpha {alpha} takes weights of {} out of the range of {} numbers; take one nearer to 1",
+                    "alpha {alpha:?} takes weights of {} out of the range of {} numbers; take one nearer to 1",
                     if *range == weight { &second.name } else { &first.name },
                     self.backend().precision()
                 )));

@@ -116,7 +116,7 @@ impl RescaleCommand {
         }
         match self.alpha.iter().find(|alpha| !(**alpha > 0.0 && alpha.is_finite())) {
             Some(alpha) => {
-                Err(Usage::new(format!("--alpha must be positive and finite, got {alpha}")).into())
+                Err(Usage::new(format!("--alpha must be positive and finite, got {alpha:?}")).into())
             }
             None => Ok(()),
         }
@@ -165,7 +165,9 @@ fn rescale<B: Backend>(
     layers: &RescaledLayers,
     alpha: f64,
 ) -> Result<Weights> {
-    network.rescale(weights, layers, alpha).map_err(|error| Usage::new(error.to_string()).into())
+    let RescaledLayers { multiplied, divided } = layers;
+    let flags = format!("--alpha {alpha:?} --layers {multiplied},{divided}");
+    network.rescale(weights, layers, alpha).map_err(|error| Usage::new(format!("{flags}: {error}")).into())
 }
 
 impl Document {

@@ -35,8 +35,14 @@ fn rescaled_weights_have_the_same_loss_and_another_lambda_max() {
     };
     refused(&["--alpha", "-1"], &["--alpha must be positive and finite, got -1"]);
     refused(&["--alpha", "inf"], &["positive and finite"]);
-    refused(&["--alpha", "1e40"], &["out of the range of f32"]);
-    refused(&["--alpha", "2", "--layers", "fc1,fc3"], &["is `fc2`, not `fc3`", "fc1,fc2; fc2,fc3"]);
+    refused(
+        &["--alpha", "1e40"],
+        &["--alpha 1e40 --layers fc1,fc2: alpha 1e40 takes", "out of the range of f32"],
+    );
+    refused(
+        &["--alpha", "2", "--layers", "fc1,fc3"],
+        &["--layers fc1,fc3: ", "is `fc2`, not `fc3`", "fc1,fc2; fc2,fc3"],
+    );
     refused(&["--alpha", "2", "--layers", "fc1"], &["as fc1,fc2"]);
     refused(&["--alpha", "2", "--activation", "gelu"], &["no two layers", "--activation relu"]);
     refused(&["--alpha", "2", "--between-iterates"], &["leave --between-iterates out"]);

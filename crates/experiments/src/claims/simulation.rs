@@ -252,8 +252,9 @@ fn findings_hold_falsely_in_at_most_one_of_twenty_stores() {
                 text(|s| s.power)
             );
             for (seeds, found) in (FEWEST_SEEDS..).zip(shares) {
-                let is_covered =
-                    if paired { (0.93..=0.97).contains(&found.coverage) } else { found.coverage >= 0.93 };
+                // The intervals of Welch and Satterthwaite are somewhat wide for three seeds.
+                let highest = if paired { 0.97 } else { 0.98 };
+                let is_covered = (0.93..=highest).contains(&found.coverage);
                 if found.false_holds > 0.05 || !is_covered {
                     wrong.push(format!("{} with {seeds} seeds, paired {paired}: {found:?}", finding.section));
                 }
