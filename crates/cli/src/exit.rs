@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use sharpness_experiments::measures::Measurement;
-use sharpness_experiments::training::Outcome;
-use sharpness_experiments::{Error, Report};
+use sharpness_runs::Report;
+use sharpness_training::Outcome;
+use sharpness_training::measures::Measurement;
 
 /// What a command came to; its number is the program's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +77,19 @@ pub(crate) fn of_report(report: &Report) -> Exit {
 
 /// The exit code of an error.
 pub(crate) fn of_error(error: &anyhow::Error) -> Exit {
-    let is_usage = error.is::<Usage>() || error.downcast_ref().is_some_and(Error::is_usage);
+    let is_usage = error.is::<Usage>()
+        || error.downcast_ref().is_some_and(sharpness_data::Error::is_usage)
+        || error.downcast_ref().is_some_and(sharpness_training::Error::is_usage)
+        || error.downcast_ref().is_some_and(sharpness_runs::Error::is_usage)
+        || error.downcast_ref().is_some_and(sharpness_study::Error::is_usage);
     if is_usage { Exit::Usage } else { Exit::Failed }
+}
+
+/// Whether an error says that a measurement was stopped on request.
+pub(crate) fn is_stopped(error: &anyhow::Error) -> bool {
+    use sharpness_training::Error::MeasureStopped;
+    matches!(error.downcast_ref(), Some(MeasureStopped))
+        || matches!(error.downcast_ref(), Some(sharpness_runs::Error::Training(MeasureStopped)))
 }
 
 /// An error and its causes on one line, without what an outer message says already.

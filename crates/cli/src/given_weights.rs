@@ -2,33 +2,43 @@
 
 use anyhow::Result;
 use clap::Args;
-use sharpness_experiments::config::{ConfigFile, MeasureConfig, RunConfig};
-use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
-use sharpness_experiments::measures::Budget;
-use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::store::{RunLayout, run_config};
-use sharpness_experiments::{Error, Work, check_memory};
+use sharpness_data::{Dataset, DatasetName, Locations, Standardized};
+use sharpness_network::models::Architecture;
+use sharpness_runs::{ConfigFile, Error, RunLayout, run_config};
+use sharpness_training::measures::{BetweenIterates, Measure as _};
+use sharpness_training::settings::{MeasureConfig, RunConfig};
+use sharpness_training::{Budget, Work, check_memory};
 
-use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, WeightsArgs};
+use crate::args::{ExampleCounts, MachineArgs, SettingFlags, WeightsArgs, WeightsScope, start_threads};
 use crate::exit::Usage;
 use crate::output::note;
-use crate::settings::{check, check_settings, fit_examples};
+use crate::settings::{asked_examples, check, check_settings, configuration, fit_examples};
 
 /// Weights, the network that they are of, and the examples.
 #[derive(Args, Debug)]
 pub(crate) struct GivenWeights {
     #[command(flatten)]
-    arch: ArchArg,
-    #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
     pub(crate) source: WeightsArgs,
     #[command(flatten)]
-    data: DataArgs,
+    settings: SettingFlags<WeightsScope>,
     #[command(flatten)]
-    pub(crate) measure: MeasureArgs,
+    examples: ExamplesArg,
     #[command(flatten)]
-    engine: EngineArgs,
+    machine: MachineArgs,
+
+    /// Look for data sets in this directory first
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    data_dir: Option<std::path::PathBuf>,
+}
+
+/// Numbers of examples.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Measurement")]
+struct ExamplesArg {
+    /// Training examples that the measured loss is the mean over, or `all`; several are compared, as 1000,5000,all [default:
+    /// 5000, or all where there are fewer]
+    #[arg(long, value_name = "N")]
+    examples: Option<ExampleCounts>,
 }
 
 /// What a measurement needs beside the weights.
@@ -39,21 +49,26 @@ pub(crate) struct Prepared {
 }
 
 impl GivenWeights {
+    /// The numbers of examples that are asked for.
+    pub(crate) fn counts(&self) -> &[usize] {
+        self.examples.examples.as_ref().map_or(&[], |counts| &counts.0)
+    }
+
     /// Starts the threads, checks all settings, and loads the data.
     ///
     /// # Errors
     /// Settings that cannot be, data or a run that cannot be read, or too little memory.
     pub(crate) fn prepare(&self) -> Result<Prepared> {
-        self.engine.start_threads()?;
+        start_threads(self.machine.threads)?;
         let file = self.file()?;
         let mut config = self.config(file.as_ref())?;
         check_settings(&config, config.data.name.train_examples(), file.as_ref())?;
-        let budget = self.engine.memory.budget().less(config.data.name.bytes());
-        check_memory(&config, Work::Measurement { examples: self.measure.counts() }, budget)?;
-        let dataset = Dataset::load(config.data.name, &Locations::of_process(self.data.data_dir.clone()))?;
+        let budget = self.machine.memory.budget().less(config.data.name.bytes());
+        check_memory(&config, Work::Measurement { examples: self.counts() }, budget)?;
+        let dataset = Dataset::load(config.data.name, &Locations::of_process(self.data_dir.clone()))?;
         check(&config, &dataset, file.as_ref())?;
         let available = config.data.train_examples.unwrap_or(dataset.train().len());
-        let is_asked = self.measure.asked_examples().is_some();
+        let is_asked = asked_examples(self.examples.examples.as_ref()).is_some();
         if let Some(text) = fit_examples(&mut config.measure, available, is_asked, None)? {
             note(&text);
         }
@@ -71,38 +86,27 @@ impl GivenWeights {
 
     /// Defaults, the run's own settings and the flags in one.
     fn config(&self, file: Option<&ConfigFile>) -> Result<RunConfig> {
-        if file.is_none() && self.arch.arch.is_none() {
-            let names = Architecture::ALL.map(Architecture::name).join(", ");
-            return Err(Usage::new(format!("name the network with --arch; there are {names}")).into());
-        }
-        if file.is_none() && self.data.dataset.is_none() {
-            let names = DatasetName::ALL.map(DatasetName::as_str).join(", ");
-            return Err(Usage::new(format!("name the data set with --dataset; there are {names}")).into());
-        }
-        let arch = self.arch.arch.unwrap_or(Architecture::Mlp);
-        let mut config = RunConfig::new(self.data.dataset.unwrap_or(DatasetName::Digits), arch);
+        let mut base = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
         // Nothing is trained, so that any number of examples will do.
-        (config.training.batch_size, config.training.micro_batch_size) = (1, 1);
-        match file {
-            Some(file) => {
-                config.data.seed = None;
-                config = file.over(&config)?;
-                config.measure.between_iterates = self.source.between_iterates;
-            }
+        (base.training.batch_size, base.training.micro_batch_size) = (1, 1);
+        if file.is_none() {
             // How such weights were trained is not known.
-            None => config.measure.chunk = Some(MeasureConfig::DEFAULT_CHUNK),
+            base.measure.chunk = Some(MeasureConfig::DEFAULT_CHUNK);
         }
-        let of_run = config.model.clone();
-        config.model.arch = self.arch.arch.unwrap_or(config.model.arch);
-        config.training.loss = self.source.loss.unwrap_or(config.training.loss);
-        self.model.apply(&mut config.model);
-        if self.source.between_iterates && config.model != of_run {
-            let message = "--between-iterates makes the next step of the run; leave its network as it is";
-            return Err(Usage::new(message.to_owned()).into());
+        let mut config = configuration(&base, file, &self.settings.table)?;
+        if let Some(examples) = self.counts().first() {
+            config.measure.examples = (*examples).min(sharpness_training::settings::ALL_EXAMPLES);
         }
-        self.data.apply(&mut config.data);
-        self.measure.apply(&mut config.measure);
-        self.engine.apply(&mut config);
+        let asked = &mut config.measure.asked;
+        asked.remove(BetweenIterates::NAME);
+        if self.source.between_iterates {
+            asked.insert(BetweenIterates::NAME.to_owned(), true.into());
+            let of_run = file.map(|file| file.over(&base)).transpose()?;
+            if of_run.is_some_and(|of_run| of_run.model != config.model) {
+                let message = "--between-iterates makes the next step of the run; leave its network as it is";
+                return Err(Usage::new(message.to_owned()).into());
+            }
+        }
         Ok(config)
     }
 }

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use sharpness_experiments::config::{BnMode, RunConfig};
-use sharpness_experiments::measures::Measurement;
-use sharpness_experiments::network::backend::Backend;
-use sharpness_experiments::network::files;
-use sharpness_experiments::network::{Import, Imported, Match, Network, Origin, Pair, Rename, Weights};
-use sharpness_experiments::store::RunLayout;
+use sharpness_network::backend::Backend;
+use sharpness_network::op::BatchNorm;
+use sharpness_network::{Import, Imported, Match, Network, Origin, Pair, Rename, Weights, files};
+use sharpness_runs::RunLayout;
+use sharpness_training::measures::Measurement;
+use sharpness_training::settings::RunConfig;
 
 use crate::args::WeightsArgs;
 use crate::output::{note, percent};
@@ -35,7 +35,7 @@ impl WeightsArgs {
         let mut renames = self.rename.clone();
         renames.extend(self.renames_of_file()?);
         let matching = self.r#match.unwrap_or_default();
-        let import = Import { matching, renames, statistics_optional: config.measure.bn == BnMode::Batch };
+        let import = Import { matching, renames, statistics_optional: config.measure.bn == BatchNorm::Batch };
         let imported = Weights::import(&self.path(), network, &import, config.model.arch.name())?;
         if let Some(text) = pairs_text(&imported.origin) {
             note(&text);

@@ -1,5 +1,5 @@
 //! The program `sharpness`: it reads the command line, runs one command and ends with its exit code. The work is done in
-//! `sharpness-experiments`.
+//! the libraries.
 
 mod args;
 mod commands;
@@ -9,7 +9,6 @@ mod importing;
 mod interrupt;
 mod measuring;
 mod output;
-mod page;
 mod program;
 mod settings;
 mod sweep_watch;
@@ -21,7 +20,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use sharpness_experiments::network::Allocator;
+use sharpness_network::Allocator;
 
 use commands::Cli;
 use exit::Exit;

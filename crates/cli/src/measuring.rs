@@ -1,12 +1,8 @@
 //! Measures a network at given weights, with progress and Ctrl-C.
 
-use anyhow::Result;
-use sharpness_experiments::config::RunConfig;
-use sharpness_experiments::data::Standardized;
-use sharpness_experiments::measure_run;
-use sharpness_experiments::measures::{Budget, MeasureProgress, Measurement, Phase};
-use sharpness_experiments::network::backend::Backend;
-use sharpness_experiments::network::{Network, Weights};
+use std::cell::RefCell;
+
+use sharpness_training::{MeasureProgress, Phase, Watcher};
 
 use crate::interrupt::Interrupt;
 use crate::output::{Progress, bytes, plural, significant};
@@ -14,24 +10,35 @@ use crate::output::{Progress, bytes, plural, significant};
 /// What the bar shows.
 pub(crate) const TEMPLATE: &str = "{spinner} {msg} {elapsed}";
 
-/// Measures `network` at the first of two weights, and on the way to the second where there are both.
-///
-/// # Errors
-/// Those of [`measure_run`].
-pub(crate) fn measure_at<B: Backend>(
-    network: &Network<B>,
-    place: (&RunConfig, &Standardized),
-    weights: (&Weights, Option<&Weights>),
-    budget: Budget,
-    interrupt: &Interrupt,
-) -> Result<Measurement> {
-    let mut bar = Progress::new(TEMPLATE);
-    let mut observer = |progress: &MeasureProgress| show(&mut bar, progress);
-    let stop = || interrupt.is_raised();
-    Ok(measure_run(network, place, weights, budget, &mut observer, &stop)?)
+/// A bar for a measurement, which Ctrl-C stops.
+pub(crate) struct Bar<'a> {
+    bar: RefCell<Progress>,
+    interrupt: &'a Interrupt,
 }
 
-/// Shows how far a measurement has come.
+impl<'a> Bar<'a> {
+    /// A bar that is not shown yet.
+    pub(crate) fn new(interrupt: &'a Interrupt) -> Self {
+        Self { bar: RefCell::new(Progress::new(TEMPLATE)), interrupt }
+    }
+
+    /// The bar itself, for other work in between.
+    pub(crate) const fn bar(&self) -> &RefCell<Progress> {
+        &self.bar
+    }
+}
+
+impl Watcher for Bar<'_> {
+    fn report(&self, progress: &MeasureProgress) {
+        show(&mut self.bar.borrow_mut(), progress);
+    }
+
+    fn should_stop(&self) -> bool {
+        self.interrupt.is_raised()
+    }
+}
+
+/// Shows how far a measurement is.
 pub(crate) fn show(bar: &mut Progress, progress: &MeasureProgress) {
     // The number of products that it takes is not known.
     bar.update(0, 0, || message(progress));
@@ -47,18 +54,14 @@ pub(crate) fn message(progress: &MeasureProgress) -> String {
             return format!("measuring the loss and its gradient{place}, with about {memory} of memory");
         }
         Phase::LambdaMax => "λ_max",
-        Phase::LambdaMin => "λ_min",
-        Phase::Trace => "the trace",
-        Phase::SamBound => return format!("seeking the largest loss near the weights{place}"),
+        Phase::Measure(name) if progress.value.is_nan() => return format!("measuring {name}{place}"),
+        Phase::Measure(name) => name,
     };
     let products = plural(progress.products, "product");
     // Both to their own digits: first estimates may be far smaller than their residuals.
     let (value, residual) = (significant(progress.value, 5), significant(progress.residual, 2));
     // A Rayleigh quotient never passes the end of the spectrum that it approaches.
-    let (relation, error) = match progress.phase {
-        Phase::LambdaMax => (" ≥", "residual"),
-        Phase::LambdaMin => (" ≤", "residual"),
-        _ => (":", "standard error"),
-    };
+    let (relation, error) =
+        if progress.phase == Phase::LambdaMax { (" ≥", "residual") } else { (":", "error") };
     format!("measuring {name}{place}{relation} {value}, {error} {residual}, after {products}")
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use sharpness_experiments::is_unprintable;
+use sharpness_runs::is_unprintable;
 
 /// A command line to suggest.
 pub(crate) struct Suggestion(String);

@@ -1,4 +1,4 @@
-//! Shows a sweep while it goes on: a line for each active run and one for all of them.
+//! Shows a sweep while it runs: a line for each active run and one for all of them.
 
 use std::fmt;
 use std::io::{IsTerminal, stderr};
@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 
 use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use sharpness_experiments::Report;
-use sharpness_experiments::measures::{MeasureProgress, Phase};
-use sharpness_experiments::store::Damage;
-use sharpness_experiments::sweep::{Plan, PlannedRun, RunEnd, Spent, SweepObserver, TimeLeft};
-use sharpness_experiments::training::{EpochMetrics, Observer, Outcome, StepReport};
+use sharpness_runs::{
+    Damage, Identity, Plan, PlannedRun, Report, RunEnd, RunObserver, Spent, SweepObserver, TimeLeft,
+};
+use sharpness_training::{EpochMetrics, MeasureProgress, Observer, Outcome, Phase, StepReport};
 
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
@@ -175,9 +174,14 @@ impl<'a> SweepWatch<'a> {
     }
 
     /// Shows how far a run is: in its line on a terminal, elsewhere in a line now and then.
-    fn progress(&self, watch: &RunWatch<'_>, numbers: &str, tell: impl FnOnce(&mut TimeLeft, &str, f64)) {
+    fn progress(
+        &self,
+        watch: &RunWatch<'_>,
+        numbers: &str,
+        tell: impl FnOnce(&mut TimeLeft, &Identity, f64),
+    ) {
         let mut state = self.state();
-        tell(&mut state.left, &watch.run.id, self.now());
+        tell(&mut state.left, &watch.run.identity, self.now());
         self.refresh(&mut state);
         if let Some(bar) = &watch.bar {
             let width = Term::stderr().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns));
@@ -205,14 +209,14 @@ fn run_line(name: &str, numbers: &str, width: usize) -> String {
 }
 
 impl SweepObserver for SweepWatch<'_> {
-    fn begin<'o>(&'o self, run: &'o PlannedRun) -> Box<dyn Observer + 'o> {
+    fn begin<'o>(&'o self, run: &'o PlannedRun) -> Box<dyn RunObserver + 'o> {
         let name = format!("{} {}", run.block, run.label());
         let bar = self
             .lines
             .as_ref()
             .map(|(all, last)| all.insert_before(last, ProgressBar::new_spinner().with_style(style(RUN))));
-        self.state().left.begin(&run.id, self.now());
-        let in_epoch = run.config.measure.through_training.is_some();
+        self.state().left.begin(&run.identity, self.now());
+        let in_epoch = run.config.training.through_training.is_some();
         Box::new(RunWatch { sweep: self, run, name, bar, shown: None, accuracy: String::new(), in_epoch })
     }
 
@@ -224,28 +228,28 @@ impl SweepObserver for SweepWatch<'_> {
         let (mut state, now) = (self.state(), self.now());
         let text = match end {
             RunEnd::Known(report) => {
-                state.left.end(&run.id, &Spent::of(report), now);
+                state.left.end(&run.identity, &Spent::of(report), now);
                 state.counts.known += 1;
                 None
             }
             RunEnd::Done(report) => {
-                state.left.end(&run.id, &Spent::of(report), now);
+                state.left.end(&run.identity, &Spent::of(report), now);
                 state.counts.done += 1;
                 state.counts.diverged += usize::from(report.training.outcome == Outcome::Diverged);
                 Some(result(report))
             }
             RunEnd::Elsewhere(report) => {
-                state.left.end(&run.id, &Spent::of(report), now);
+                state.left.end(&run.identity, &Spent::of(report), now);
                 state.counts.elsewhere += 1;
                 Some(format!("{}, by another process", result(report)))
             }
             RunEnd::Failed(problem) => {
-                state.left.forget(&run.id);
+                state.left.forget(&run.identity);
                 state.counts.failed += 1;
                 Some(format!("FAILED: {problem}"))
             }
             RunEnd::Prevented(problem) => {
-                state.left.forget(&run.id);
+                state.left.forget(&run.identity);
                 state.counts.prevented += 1;
                 Some(format!("not made: {problem}"))
             }
@@ -299,11 +303,10 @@ fn measure_numbers(progress: &MeasureProgress) -> String {
     let point = point.map_or_else(String::new, |(point, points)| format!(", point {point} of {points}"));
     let (name, error) = match phase {
         Phase::Gradient => return format!("measuring the gradient{point}"),
-        Phase::SamBound => return format!("seeking the largest loss{point}"),
+        Phase::Measure(name) if value.is_nan() => return format!("measuring {name}{point}"),
         // A Rayleigh quotient lies within the spectrum.
         Phase::LambdaMax => ("λ_max ≥", "residual"),
-        Phase::LambdaMin => ("λ_min ≤", "residual"),
-        Phase::Trace => ("trace", "error"),
+        Phase::Measure(name) => (name, "error"),
     };
     let (value, residual) = (significant(value, 4), significant(residual, 2));
     format!("{name} {value}, {error} {residual}, {}{point}", plural(products, "product"))
@@ -360,12 +363,14 @@ impl Observer for RunWatch<'_> {
         }
     }
 
-    fn on_damage(&mut self, damage: &Damage) {
-        self.sweep.say(&format!("{}: {damage}", self.name));
-    }
-
     fn should_stop(&mut self) -> bool {
         self.sweep.should_stop()
+    }
+}
+
+impl RunObserver for RunWatch<'_> {
+    fn on_damage(&mut self, damage: &Damage) {
+        self.sweep.say(&format!("{}: {damage}", self.name));
     }
 }
 
@@ -382,7 +387,7 @@ mod tests {
     use std::path::Path;
 
     use console::measure_text_width;
-    use sharpness_experiments::measures::Memory;
+    use sharpness_training::Memory;
 
     use super::*;
 

@@ -3,10 +3,9 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use sharpness_experiments::config::RunConfig;
-use sharpness_experiments::measures::MeasureProgress;
-use sharpness_experiments::store::Damage;
-use sharpness_experiments::training::{EpochMetrics, Observer, StepReport};
+use sharpness_runs::{Damage, RunObserver};
+use sharpness_training::settings::RunConfig;
+use sharpness_training::{EpochMetrics, MeasureProgress, Observer, StepReport};
 
 use crate::interrupt::Interrupt;
 use crate::measuring;
@@ -105,10 +104,6 @@ impl Observer for Watch<'_> {
         measuring::show(&mut self.progress, progress);
     }
 
-    fn on_damage(&mut self, damage: &Damage) {
-        note(&damage.to_string());
-    }
-
     fn should_stop(&mut self) -> bool {
         self.interrupt.is_raised()
     }
@@ -118,8 +113,8 @@ impl Observer for Watch<'_> {
 mod tests {
     use std::time::Duration;
 
-    use sharpness_experiments::data::DatasetName;
-    use sharpness_experiments::network::models::Architecture;
+    use sharpness_data::DatasetName;
+    use sharpness_network::models::Architecture;
 
     use super::*;
 
@@ -147,5 +142,11 @@ mod tests {
         watch.errors = vec![0.9; 8];
         let secs = watch.time_left(8).unwrap();
         assert!((secs.end - 10.0).abs() < 0.5, "also where no trend is seen: {secs:?}");
+    }
+}
+
+impl RunObserver for Watch<'_> {
+    fn on_damage(&mut self, damage: &Damage) {
+        note(&damage.to_string());
     }
 }

@@ -210,7 +210,7 @@ pub enum Choice<'a, T> {
 }
 
 /// The kernels of one device. See the [module](self) for what all of them promise.
-pub trait Backend: Debug + Send + Sized {
+pub trait Backend: Debug + Send + Sized + 'static {
     /// Numbers of the backend's precision: parameters or activations.
     type Buffer: Debug + Send;
     /// `f64` numbers: sums, per-channel vectors, accumulated gradients.

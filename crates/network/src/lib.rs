@@ -3,6 +3,7 @@
 pub mod backend;
 mod cpu;
 mod error;
+mod examples;
 pub mod files;
 mod graph;
 mod linearization;
@@ -17,6 +18,7 @@ mod weights;
 
 pub use cpu::Cpu;
 pub use error::Error;
+pub use examples::{Examples, HostBatch, Images};
 pub use graph::{Graph, Tangents, Tape, Value};
 pub use linearization::{At, Linearization};
 pub use network::{Layer, Network, Sums};

@@ -16,6 +16,7 @@ use std::cell::RefCell;
 use std::fmt::Debug;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::backend::{Accumulate, Backend, OperandSizes, Shape, View, ViewMut};
@@ -62,9 +63,11 @@ pub enum Homogeneity {
 }
 
 /// Which statistics batch norm normalises with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum BatchNorm {
     /// Those of the batch, as in training; derivatives pass through them.
+    #[default]
     Batch,
     /// The running ones, as constants.
     Running,

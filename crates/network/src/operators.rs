@@ -6,19 +6,12 @@ use sharpness_curvature::{ApplyError, SymmetricOperator};
 
 use crate::Error;
 use crate::backend::{Accumulate, Backend, View};
+use crate::examples::{Examples, HostBatch};
 use crate::graph::{Tangents, Tape};
 use crate::linearization::{At, Linearization};
 use crate::network::{Network, Sums};
 use crate::op::{Pass, TapeKind};
 use crate::weights::Weights;
-
-/// A data set in a fixed order.
-pub trait Examples {
-    /// The number of examples.
-    fn count(&self) -> usize;
-    /// Overwrites `images: [n, c, h, w]` and `labels` with the examples of `range`.
-    fn read(&self, range: Range<usize>, images: &mut Vec<f64>, labels: &mut Vec<u32>);
-}
 
 /// Which matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +36,8 @@ pub struct Chunks {
 struct Fixed<'a, B: Backend> {
     network: &'a Network<B>,
     examples: &'a dyn Examples,
+    /// The examples that the loss is the mean over.
+    numbers: &'a [u32],
     pass: Pass,
     parameters: B::Buffer,
     state: B::Buffer,
@@ -50,7 +45,7 @@ struct Fixed<'a, B: Backend> {
 
 impl<B: Backend> Fixed<'_, B> {
     fn count(&self) -> f64 {
-        u32::try_from(self.examples.count()).map_or(f64::INFINITY, f64::from)
+        u32::try_from(self.numbers.len()).map_or(f64::INFINITY, f64::from)
     }
 
     fn at(&self) -> At<'_, B> {
@@ -63,13 +58,10 @@ impl<B: Backend> Fixed<'_, B> {
         &self,
         mut tape: Tape<B>,
         range: Range<usize>,
-        (images, labels): &mut (Vec<f64>, Vec<u32>),
+        host: &mut HostBatch,
         workspace: &mut Workspace<B>,
     ) -> Linearization<B> {
-        self.examples.read(range, images, labels);
-        // Dropout is off, so that the examples' numbers do not matter.
-        let numbers = vec![0; labels.len()];
-        self.network.load(&mut tape, images, labels, &numbers);
+        host.load(self.network, &mut tape, self.examples, &self.numbers[range]);
         let Workspace { tangents, product, .. } = workspace;
         Linearization::new(self.at(), tape, tangents, Accumulate::Set, product)
     }
@@ -130,31 +122,32 @@ pub struct Curvature<'a, B: Backend> {
     cached: Vec<Linearization<B>>,
     spare: Option<Tape<B>>,
     workspace: Workspace<B>,
-    host: (Vec<f64>, Vec<u32>),
+    host: HostBatch,
     sums: Sums,
     gradient: Vec<f64>,
 }
 
 impl<'a, B: Backend> Curvature<'a, B> {
-    /// Linearizes the mean loss at `weights` over all of `examples`. Costs one gradient over them. `stop` is asked between
+    /// Linearizes the mean loss at `weights` over the `examples` with the given numbers. Costs one gradient over them. `stop` is asked between
     /// chunks, here and in products.
     ///
     /// # Errors
     /// [`Error::Stopped`] if `stop` said so.
     ///
     /// # Panics
-    /// If the data set is empty or a chunk has no examples.
+    /// If there are no numbers or a chunk has no examples.
     pub fn new(
         network: &'a Network<B>,
         matrix: Matrix,
         weights: &Weights,
         pass: Pass,
-        examples: &'a dyn Examples,
+        (examples, numbers): (&'a dyn Examples, &'a [u32]),
         chunks: Chunks,
         stop: &'a dyn Fn() -> bool,
     ) -> Result<Self, Error> {
-        let keep = Self::cached_chunks(network, examples.count(), chunks);
-        let mut operator = Self::streaming(network, matrix, weights, pass, examples, chunks.examples, stop);
+        let keep = Self::cached_chunks(network, numbers.len(), chunks);
+        let mut operator =
+            Self::streaming(network, matrix, weights, pass, (examples, numbers), chunks.examples, stop);
         operator.linearize(keep)?;
         Ok(operator)
     }
@@ -170,23 +163,23 @@ impl<'a, B: Backend> Curvature<'a, B> {
         matrix: Matrix,
         weights: &Weights,
         pass: Pass,
-        examples: &'a dyn Examples,
+        (examples, numbers): (&'a dyn Examples, &'a [u32]),
         chunk: usize,
         stop: &'a dyn Fn() -> bool,
     ) -> Self {
-        let count = examples.count();
+        let count = numbers.len();
         assert!(count > 0 && chunk > 0, "curvature needs at least one example and one in a chunk");
         let chunk = chunk.min(count);
         let (parameters, state) = (network.upload(&weights.parameters), network.upload(&weights.state));
         Self {
-            fixed: Fixed { network, examples, pass, parameters, state },
+            fixed: Fixed { network, examples, numbers, pass, parameters, state },
             matrix,
             chunk,
             stop,
             cached: Vec::new(),
             spare: None,
             workspace: Workspace::new(network, chunk),
-            host: (Vec::new(), Vec::new()),
+            host: HostBatch::default(),
             sums: Sums::default(),
             gradient: vec![0.0; network.parameters().len()],
         }
@@ -239,11 +232,11 @@ impl<'a, B: Backend> Curvature<'a, B> {
 
     /// How many chunks the data set has, and how many of them stay linearized between products.
     pub fn chunks(&self) -> (usize, usize) {
-        (self.fixed.examples.count().div_ceil(self.chunk), self.cached.len())
+        (self.fixed.numbers.len().div_ceil(self.chunk), self.cached.len())
     }
 
     fn ranges(&self) -> impl Iterator<Item = Range<usize>> + use<B> {
-        let (count, chunk) = (self.fixed.examples.count(), self.chunk);
+        let (count, chunk) = (self.fixed.numbers.len(), self.chunk);
         (0..count).step_by(chunk).map(move |start| start..(start + chunk).min(count))
     }
 

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use sharpness_experiments::config::LossName;
-use sharpness_experiments::network::{Match, Rename};
+use sharpness_network::{Match, Rename};
 
-use super::{loss_parser, one_of};
+use super::names::one_of;
 
 /// Where the weights come from, and how their file is read.
 #[derive(Args, Debug)]
@@ -22,7 +21,7 @@ pub(crate) struct WeightsArgs {
 
     /// Also search λ_max at eight points between the last iterate of the run and the next one, which is computed as its training
     /// would; the run may be finished or stopped
-    #[arg(long, requires = "run", conflicts_with = "weights")]
+    #[arg(id = "at_iterates", long = "between-iterates", requires = "run", conflicts_with = "weights")]
     pub(crate) between_iterates: bool,
 
     /// Pair tensors with layers by name, or, if names differ, by shape and the numbers in their names [default: name]
@@ -37,8 +36,4 @@ pub(crate) struct WeightsArgs {
     /// A text file with one such pair per line; lines that start with # are comments
     #[arg(long, value_name = "FILE")]
     pub(crate) rename_file: Option<PathBuf>,
-
-    /// The loss of an example [default: cross-entropy]
-    #[arg(long, value_name = "NAME", value_parser = loss_parser())]
-    pub(crate) loss: Option<LossName>,
 }

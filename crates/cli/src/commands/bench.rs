@@ -7,25 +7,20 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::Serialize;
-use sharpness_experiments::bench::{Again, Outcome, Repetition, Subject, Task};
-use sharpness_experiments::config::{Precision, RunConfig};
-use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
-use sharpness_experiments::measures::MeasureProgress;
-use sharpness_experiments::network::backend::Backend;
-use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::network::{Cpu, Weights};
-use sharpness_experiments::training::training_bytes;
-use sharpness_experiments::{Error, network};
+use sharpness_data::{Dataset, DatasetName, Locations, Standardized};
+use sharpness_network::Weights;
+use sharpness_network::backend::Backend;
+use sharpness_network::models::Architecture;
+use sharpness_training::bench::{Again, Bench, Computed, Repetition, Task};
+use sharpness_training::settings::{ALL_EXAMPLES, RunConfig};
+use sharpness_training::{Engine, Error, Visitor, training_bytes, with_engine};
 
-use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, TrainingArgs, task_parser};
-use crate::exit::{EXIT_CODES, Exit, Usage};
+use crate::args::{MachineArgs, RunScope, SettingFlags, one_of, start_threads};
+use crate::exit::{EXIT_CODES, Exit, Usage, is_stopped};
 use crate::interrupt::Interrupt;
-use crate::measuring::message;
+use crate::measuring::Bar;
 use crate::output::{Align, Progress, Table, count, line, note, print, print_json, significant, with_error};
-use crate::settings::{check, check_one_size, fit_examples, fit_micro_batch};
-
-/// What the bar shows.
-const TEMPLATE: &str = "{spinner} {msg} {elapsed}";
+use crate::settings::{check, configuration, fit_examples, fit_micro_batch};
 
 /// What is timed, with the flags of `train` and `measure`.
 #[derive(Args, Debug)]
@@ -34,17 +29,13 @@ pub(super) struct BenchCommand {
     #[command(flatten)]
     bench: BenchArgs,
     #[command(flatten)]
-    arch: ArchArg,
+    settings: SettingFlags<RunScope>,
     #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    data: DataArgs,
-    #[command(flatten)]
-    training: TrainingArgs,
-    #[command(flatten)]
-    measure: MeasureArgs,
-    #[command(flatten)]
-    engine: EngineArgs,
+    machine: MachineArgs,
+
+    /// Look for data sets in this directory first
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    data_dir: Option<PathBuf>,
 
     /// Print one JSON document
     #[arg(long, conflicts_with = "interactive")]
@@ -56,7 +47,7 @@ pub(super) struct BenchCommand {
 #[command(next_help_heading = "Bench")]
 struct BenchArgs {
     /// What to time [default: step,hvp,lambda-max-residual,lambda-max]
-    #[arg(long, value_name = "TASK,TASK,...", value_delimiter = ',', value_parser = task_parser())]
+    #[arg(long, value_name = "TASK,TASK,...", value_delimiter = ',', value_parser = one_of(Task::ALL.map(|task| (task.as_str(), task))))]
     only: Vec<Task>,
 
     /// Repetitions of each task, after one that does not count
@@ -99,36 +90,74 @@ struct Timed {
     highest_seconds: f64,
     /// Of the last repetition.
     #[serde(flatten)]
-    outcome: Outcome,
+    computed: Computed,
 }
 
 /// Times and reports.
 pub(super) fn run(command: &BenchCommand) -> Result<Exit> {
     let interrupt = Interrupt::listen()?;
-    command.engine.start_threads()?;
-    check_one_size(&command.measure)?;
+    start_threads(command.machine.threads)?;
     let tasks = command.tasks()?;
     let mut config = command.config()?;
     let dataset = command.dataset(&config)?;
     check(&config, &dataset, None)?;
     let available = config.data.train_examples.unwrap_or(dataset.train().len());
-    if let Some(text) =
-        fit_examples(&mut config.measure, available, command.measure.asked_examples().is_some(), None)?
-    {
+    let is_asked = command.settings.has("measure.examples") && config.measure.examples != ALL_EXAMPLES;
+    if let Some(text) = fit_examples(&mut config.measure, available, is_asked, None)? {
         note(&text);
     }
     let data = Standardized::new(dataset, config.data.standardize);
-    let method = config.convolution.method();
-    let done = match config.precision {
-        Precision::F32 => command.run_on(Cpu::<f32>::new(method), (&config, &data), &tasks, &interrupt),
-        Precision::F64 => command.run_on(Cpu::<f64>::new(method), (&config, &data), &tasks, &interrupt),
-    };
-    match done {
-        Err(error) if matches!(error.downcast_ref(), Some(Error::MeasureStopped)) => {
+    let work = Run { command, config: &config, data: &data, tasks: &tasks, interrupt: &interrupt };
+    match with_engine(&config, work)? {
+        Err(error) if is_stopped(&error) => {
             note("stopped; there is no result");
             Ok(Exit::Interrupted)
         }
         done => done.map(|()| Exit::Done),
+    }
+}
+
+/// Times the tasks on an engine.
+struct Run<'a> {
+    command: &'a BenchCommand,
+    config: &'a RunConfig,
+    data: &'a Standardized,
+    tasks: &'a [Task],
+    interrupt: &'a Interrupt,
+}
+
+impl Visitor for Run<'_> {
+    type Output = Result<()>;
+
+    fn visit<B: Backend>(self, engine: &Engine<B>) -> Result<()> {
+        let Self { command, config, data, tasks, interrupt } = self;
+        let network = &engine.network;
+        let budget = command.machine.memory.budget().less(config.data.name.bytes());
+        budget.left(training_bytes(network, config, false))?;
+        let weights = match &command.bench.weights {
+            Some(path) => Weights::read(path, network, config.model.arch.name())?,
+            None => Weights::initial(network, config.seed),
+        };
+        let watcher = Bar::new(interrupt);
+        let bench = Bench { engine, data, weights: &weights, config, budget, watcher: &watcher };
+        if let (true, &[task]) = (command.bench.interactive, tasks) {
+            return bench.prepare(task, |again| converse(task, again));
+        }
+        let timed = |&task: &Task| {
+            bench.prepare(task, |again| command.repeat(task, again, watcher.bar(), interrupt))
+        };
+        let document = Document {
+            arch: config.model.arch,
+            dataset: config.data.name,
+            random: command.bench.random,
+            parameters: network.parameters().len(),
+            precision: network.backend().precision().to_owned(),
+            threads: rayon::current_num_threads(),
+            batch_size: config.training.batch_size,
+            tasks: tasks.iter().map(timed).collect::<Result<_>>()?,
+        };
+        drop(watcher);
+        if command.json { print_json(&document) } else { print(&text(&document)) }
     }
 }
 
@@ -151,78 +180,28 @@ impl BenchCommand {
 
     /// Defaults and flags in one.
     fn config(&self) -> Result<RunConfig> {
-        let Some(arch) = self.arch.arch else {
-            let names = Architecture::ALL.map(Architecture::name).join(", ");
-            return Err(Usage::new(format!("name the network with --arch; there are {names}")).into());
-        };
-        let Some(dataset) = self.data.dataset else {
+        if !self.settings.has("data.name") && self.settings.has("model.arch") {
             let names = DatasetName::ALL.map(DatasetName::as_str).join(", ");
             let message = format!(
                 "name the data set with --dataset; there are {names}; with --random only its size counts"
             );
             return Err(Usage::new(message).into());
-        };
-        let mut config = RunConfig::new(dataset, arch);
-        self.model.apply(&mut config.model);
-        self.data.apply(&mut config.data);
-        self.training.apply(&mut config.training)?;
-        fit_micro_batch(&mut config.training, self.training.micro_batch_size)?;
-        self.measure.apply(&mut config.measure);
-        self.engine.apply(&mut config);
+        }
+        let base = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
+        let mut config = configuration(&base, None, &self.settings.table)?;
+        fit_micro_batch(&mut config.training, self.settings.has("training.micro_batch_size"))?;
         Ok(config)
     }
 
     /// The examples: random ones as many as the tasks need.
     fn dataset(&self, config: &RunConfig) -> Result<Dataset> {
         if self.bench.random {
-            let needed = config.training.batch_size.max(config.measure.examples);
+            let measured = config.measure.examples.min(config.data.name.train_examples());
+            let needed = config.training.batch_size.max(measured);
             let examples = config.data.train_examples.unwrap_or(needed);
             return Ok(Dataset::random(config.data.name, examples, config.seed));
         }
-        Ok(Dataset::load(config.data.name, &Locations::of_process(self.data.data_dir.clone()))?)
-    }
-
-    fn run_on<B: Backend>(
-        &self,
-        backend: B,
-        (config, data): (&RunConfig, &Standardized),
-        tasks: &[Task],
-        interrupt: &Interrupt,
-    ) -> Result<()> {
-        let network = network(config, backend)?;
-        let budget = self.engine.memory.budget().less(config.data.name.bytes());
-        budget.left(training_bytes(&network, config, false))?;
-        let weights = match &self.bench.weights {
-            Some(path) => Weights::read(path, &network, config.model.arch.name())?,
-            None => Weights::initial(&network, config.seed),
-        };
-        let bar = RefCell::new(Progress::new(TEMPLATE));
-        let observer = |progress: &MeasureProgress| bar.borrow_mut().update(0, 0, || message(progress));
-        let subject = Subject {
-            network: &network,
-            data,
-            weights: &weights,
-            config,
-            budget,
-            observer: &observer,
-            stop: &|| interrupt.is_raised(),
-        };
-        if let (true, &[task]) = (self.bench.interactive, tasks) {
-            return subject.prepare(task, |again| converse(task, again));
-        }
-        let timed = |&task: &Task| subject.prepare(task, |again| self.repeat(task, again, &bar, interrupt));
-        let document = Document {
-            arch: config.model.arch,
-            dataset: config.data.name,
-            random: self.bench.random,
-            parameters: network.parameters().len(),
-            precision: network.backend().precision().to_owned(),
-            threads: rayon::current_num_threads(),
-            batch_size: config.training.batch_size,
-            tasks: tasks.iter().map(timed).collect::<Result<_>>()?,
-        };
-        drop(bar);
-        if self.json { print_json(&document) } else { print(&text(&document)) }
+        Ok(Dataset::load(config.data.name, &Locations::of_process(self.data_dir.clone()))?)
     }
 
     /// All repetitions of a task, after one that fills caches and buffers.
@@ -235,7 +214,7 @@ impl BenchCommand {
     ) -> Result<Timed> {
         let total = self.bench.repetitions;
         let mut seconds = Vec::new();
-        let mut last = again()?.outcome;
+        let mut last = again()?.computed;
         for repetition in 1..=total {
             if interrupt.is_raised() {
                 return Err(Error::MeasureStopped.into());
@@ -243,9 +222,9 @@ impl BenchCommand {
             bar.borrow_mut().update(u64::from(repetition), u64::from(total), || {
                 format!("timing {}: repetition {repetition} of {total}", task.as_str())
             });
-            let Repetition { seconds: time, outcome } = again()?;
+            let Repetition { seconds: time, computed } = again()?;
             seconds.push(time);
-            last = outcome;
+            last = computed;
         }
         seconds.sort_unstable_by(f64::total_cmp);
         Ok(Timed {
@@ -254,7 +233,7 @@ impl BenchCommand {
             median_seconds: f64::midpoint(seconds[(seconds.len() - 1) / 2], seconds[seconds.len() / 2]),
             lowest_seconds: seconds[0],
             highest_seconds: seconds[seconds.len() - 1],
-            outcome: last,
+            computed: last,
         })
     }
 }
@@ -296,7 +275,7 @@ fn text(document: &Document) -> String {
     let mut table = Table::new(columns);
     for timed in &document.tasks {
         let ms = |seconds: f64| significant(1e3 * seconds, 4);
-        let (examples, result) = result(&timed.outcome);
+        let (examples, result) = result(&timed.computed);
         let times = [timed.median_seconds, timed.lowest_seconds, timed.highest_seconds].map(ms);
         let [median, lowest, highest] = times;
         table.push([timed.task.as_str().to_owned(), count(examples), median, lowest, highest, result]);
@@ -306,18 +285,18 @@ fn text(document: &Document) -> String {
 }
 
 /// How many examples a task saw, and what it found.
-fn result(outcome: &Outcome) -> (usize, String) {
+fn result(computed: &Computed) -> (usize, String) {
     let linearized = |chunks: usize, cached: usize| format!("{cached} of {chunks} chunks linearized");
-    match *outcome {
-        Outcome::Training { examples, loss } => (examples, format!("loss {}", significant(loss, 4))),
-        Outcome::Product { examples, curvature, chunks, cached_chunks, .. } => {
+    match *computed {
+        Computed::Training { examples, loss } => (examples, format!("loss {}", significant(loss, 4))),
+        Computed::Product { examples, curvature, chunks, cached_chunks, .. } => {
             let curvature = significant(curvature, 4);
             (
                 examples,
                 format!("curvature along the gradient {curvature}, {}", linearized(chunks, cached_chunks)),
             )
         }
-        Outcome::LambdaMax {
+        Computed::LambdaMax {
             examples, value, residual, products, certified, chunks, cached_chunks, ..
         } => {
             let value = if certified {

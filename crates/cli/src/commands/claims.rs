@@ -4,11 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use serde::Serialize;
-use sharpness_experiments::claims::{
-    Bars, Cell, Cells, Finding, Judgement, LeftOut, Prediction, Run, Verdict,
-};
-use sharpness_experiments::store::RunTable;
+use sharpness_runs::RunTable;
+use sharpness_study::claims::{Cell, Cells, Claims, Finding, Run};
 
 use super::claims_text;
 use super::runs::Choice;
@@ -47,34 +44,6 @@ pub(super) struct ClaimsCommand {
     json: bool,
 }
 
-/// A finding by runs and by the paper's numbers.
-#[derive(Serialize)]
-pub(crate) struct Judged {
-    pub(crate) section: String,
-    pub(crate) sentence: String,
-    /// By each group of runs that differ in nothing but what the finding compares.
-    pub(crate) runs: Vec<Judgement>,
-    /// By the published numbers, their bars taken as standard deviations; absent if the paper has none.
-    pub(crate) published: Option<Judgement>,
-    /// The verdict if the published bars are standard errors.
-    pub(crate) published_if_standard_errors: Option<Verdict>,
-    /// The runs of the paper as a recipe, if no run is about the finding.
-    pub(crate) missing: Option<String>,
-}
-
-/// All that is said.
-#[derive(Serialize)]
-pub(crate) struct Claims {
-    pub(crate) findings: Vec<Judged>,
-    /// λ_max as a predictor of the test error, by the runs that are judged.
-    pub(crate) predictions: Vec<Prediction>,
-    /// Runs that count nowhere.
-    pub(crate) left_out: LeftOut,
-    /// Whether runs were judged, or the published numbers alone.
-    #[serde(skip)]
-    pub(crate) has_runs: bool,
-}
-
 /// Judges all findings.
 pub(super) fn run(command: &ClaimsCommand) -> Result<Exit> {
     let findings = command.findings.as_ref().map_or_else(Finding::paper, |path| Finding::read(path))?;
@@ -101,34 +70,5 @@ impl ClaimsCommand {
             runs.extend(Run::of_table(&RunTable::read(path)?)?);
         }
         Ok(Some(Cell::of_runs(&runs, self.with_unconverged)))
-    }
-}
-
-impl Claims {
-    /// Every finding by runs, if there are any, and by the published numbers.
-    pub(crate) fn new(findings: &[Finding], cells: Option<&Cells>) -> Result<Self> {
-        let judge = |finding: &Finding| -> Result<Judged> {
-            let runs = cells.map_or_else(|| Ok(Vec::new()), |cells| finding.judge(cells))?;
-            let missing = if runs.is_empty() && cells.is_some() { finding.recipe()? } else { None };
-            let errors = finding.judge_published(Bars::StandardErrors)?;
-            Ok(Judged {
-                section: finding.section.clone(),
-                sentence: finding.sentence.clone(),
-                runs,
-                published: finding.judge_published(Bars::Deviations)?,
-                published_if_standard_errors: errors.map(|judgement| judgement.verdict),
-                missing,
-            })
-        };
-        let predictions = match cells {
-            Some(cells) => Prediction::of_cells(&cells.kept),
-            None => Prediction::published()?,
-        };
-        Ok(Self {
-            findings: findings.iter().map(judge).collect::<Result<_>>()?,
-            predictions,
-            left_out: cells.map_or_else(LeftOut::default, Cells::left_out),
-            has_runs: cells.is_some(),
-        })
     }
 }

@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 
-use sharpness_experiments::claims::{
-    Bounds, Combination, Effect, Judged as Condition, Judgement, LeftOut, Need, Outcome, Prediction,
-    SignError, Verdict,
+use sharpness_study::claims::{
+    Claims, JudgedFinding, Judgement, LeftOut, Prediction, SignError, Verdict, condition_text, effect_text,
+    numbers_text, short, verdict_words,
 };
 
-use super::claims::{Claims, Judged};
-use crate::output::{Align, Style, Table, escaped, plural, significant, styled};
+use crate::output::{Align, Style, Table, escaped, plural, styled};
 
 /// What is said of the numbers, on every screen.
 const MEANING: &str = "Effects with intervals of 95 % by Student's t over seeds: the one that decides, in points of accuracy or as a factor of λ_max.";
@@ -73,7 +72,7 @@ fn has_numbers(judgement: &Judgement) -> bool {
 
 /// The findings that no row is about, on a line or two.
 fn without_numbers(claims: &Claims) -> String {
-    let sections = |is_meant: &dyn Fn(&Judged) -> bool| -> Vec<&str> {
+    let sections = |is_meant: &dyn Fn(&JudgedFinding) -> bool| -> Vec<&str> {
         let meant = claims.findings.iter().filter(|finding| is_meant(finding));
         meant.map(|finding| finding.section.as_str()).collect()
     };
@@ -89,8 +88,8 @@ fn without_numbers(claims: &Claims) -> String {
 }
 
 /// The published verdicts that are others if the bars are standard errors.
-fn if_standard_errors(findings: &[Judged]) -> String {
-    let change = |finding: &Judged| {
+fn if_standard_errors(findings: &[JudgedFinding]) -> String {
+    let change = |finding: &JudgedFinding| {
         let (verdict, other) = (finding.published.as_ref()?.verdict, finding.published_if_standard_errors?);
         let is_same = short(verdict) == short(other);
         (!is_same).then(|| format!("{} ({} instead of {})", finding.section, short(other), short(verdict)))
@@ -158,111 +157,6 @@ fn recipe_text(text: &mut String, recipe: Option<&str>) {
     let _ = writeln!(text, "    missing, as a recipe for `sharpness sweep`:");
     for line in recipe.lines() {
         let _ = writeln!(text, "      {}", escaped(line));
-    }
-}
-
-/// A verdict in words, with what is missing.
-pub(crate) fn verdict_words(judgement: &Judgement) -> String {
-    let lacking = judgement.conditions.iter().find(|condition| condition.effects.is_empty());
-    match (judgement.verdict, lacking) {
-        (Verdict::NotEnoughRuns { .. }, Some(condition)) if !condition.runs.is_empty() => {
-            format!("not enough runs ({}: nothing to compare)", condition.runs)
-        }
-        (Verdict::NotEnoughRuns { more_seeds: Some(more) }, _) => {
-            format!("not enough runs ({} would do)", plural(more, "more seed"))
-        }
-        (other, _) => short(other).to_owned(),
-    }
-}
-
-/// A verdict in two or three words.
-pub(crate) const fn short(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Holds => "holds",
-        Verdict::DoesNotHold => "does not hold",
-        Verdict::NotEnoughRuns { .. } => "not enough runs",
-    }
-}
-
-/// A condition: what it is about, and where its numbers must lie.
-pub(crate) fn condition_text(condition: &Condition) -> String {
-    let Condition {
-        name,
-        runs,
-        outcome,
-        bounds: Bounds { lower, upper },
-        unit,
-        need,
-        effects,
-        settings_left_out,
-        verdict,
-    } = condition;
-    let bound = |bound: f64| {
-        if outcome.is_log() { format!("×{}", significant(bound, 3)) } else { signed(bound) }
-    };
-    let lowest = if outcome.is_log() { 0.0 } else { f64::NEG_INFINITY };
-    let wanted = match (*lower > lowest, upper.is_finite()) {
-        (true, true) => format!("between {} and {}", bound(*lower), bound(*upper)),
-        (true, false) => format!("above {}", bound(*lower)),
-        _ => format!("below {}", bound(*upper)),
-    };
-    let need = match need {
-        Need::All => "",
-        Need::Most => ", most of them",
-        Need::Any => ", at least one",
-    };
-    let none = if effects.is_empty() { ": nothing to compare" } else { "" };
-    let left_out = match settings_left_out {
-        0 => String::new(),
-        count => format!(" ({} left out: fewer than three seeds, or no λ_max)", plural(*count, "setting")),
-    };
-    let runs = if runs.is_empty() { String::new() } else { format!("{runs}: ") };
-    format!("{} {runs}{name}{unit}, must be {wanted}{need}{none}{left_out}", mark(*verdict))
-}
-
-const fn mark(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Holds => "✓",
-        Verdict::DoesNotHold => "✗",
-        Verdict::NotEnoughRuns { .. } => "?",
-    }
-}
-
-/// A number with all that is known of it.
-pub(crate) fn numbers_text(condition: &Condition, effect: &Effect) -> String {
-    let place = if effect.place.is_empty() { String::new() } else { format!("  {}", effect.place) };
-    let how = match effect.combination {
-        Combination::Paired => "paired",
-        Combination::Stratified => "not paired",
-    };
-    let number = effect_text(condition, effect, false);
-    let count = format!("{}, {} {how}", plural(effect.settings, "setting"), plural(effect.seeds, "seed"));
-    format!("{} {number}  ({count}){place}", mark(effect.verdict))
-}
-
-/// `+1.9 [1.2, 2.6] points per tenfold η`.
-fn effect_text(Condition { outcome, unit, .. }: &Condition, effect: &Effect, with_unit: bool) -> String {
-    let (is_log, value) = (outcome.is_log(), effect.value);
-    let number = |x: f64| significant(x, 3);
-    let value = if is_log { format!("×{}", number(value)) } else { signed(value) };
-    let interval = effect
-        .interval
-        .map_or_else(String::new, |(lower, upper)| format!(" [{}, {}]", number(lower), number(upper)));
-    let what = match (with_unit, *outcome) {
-        (false, _) => String::new(),
-        (true, Outcome::TestAccuracy) => format!(" points{unit}"),
-        (true, _) => unit.clone(),
-    };
-    format!("{value}{interval}{what}")
-}
-
-fn signed(value: f64) -> String {
-    if value > 0.0 {
-        format!("+{}", significant(value, 3))
-    } else if value < 0.0 {
-        significant(value, 3)
-    } else {
-        "0".to_owned()
     }
 }
 

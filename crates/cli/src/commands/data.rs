@@ -6,10 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use sharpness_experiments::data::fetch::{self, FetchedFile, Progress as Download};
-use sharpness_experiments::data::{
-    Dataset, DatasetName, Established, Found, Locations, Verification, default_cache_dir,
-};
+use sharpness_data::fetch::{self, FetchedFile, Progress as Download};
+use sharpness_data::{Dataset, DatasetName, Established, Found, Locations, Verification, default_cache_dir};
 
 use crate::args::dataset_parser;
 use crate::exit::Exit;
@@ -163,7 +161,7 @@ fn look_up(name: DatasetName, locations: &Locations) -> Entry {
         Ok(Found::Cifar10Folder(place, _) | Found::Cifar10Archive(place, _)) => {
             (Some(place.display().to_string()), Vec::new())
         }
-        Err(sharpness_experiments::Error::DatasetNotFound { searched, .. }) => {
+        Err(sharpness_data::Error::DatasetNotFound { searched, .. }) => {
             (None, searched.iter().map(ToString::to_string).collect())
         }
         Err(error) => (None, vec![error.to_string()]),

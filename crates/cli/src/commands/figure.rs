@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::Serialize;
-use sharpness_experiments::Error;
-use sharpness_experiments::data::{Dataset, Locations};
-use sharpness_experiments::figures::{Figure, Line};
-use sharpness_experiments::measures::{Budget, MeasureProgress, SubsetSize};
-use sharpness_experiments::store::RunStore;
-use sharpness_experiments::sweep::{CompareExamples, Plan};
+use sharpness_data::{Dataset, Locations};
+use sharpness_runs::{CompareExamples, Plan, RunStore};
+use sharpness_study::figures::{Figure, Line};
+use sharpness_training::measures::SubsetSize;
+use sharpness_training::{Budget, MeasureProgress};
 
-use crate::args::{EngineArgs, ExampleCounts, MemoryArg};
+use crate::args::{ExampleCounts, MemoryArg, start_threads};
 use crate::exit::{EXIT_CODES, Exit};
 use crate::interrupt::Interrupt;
 use crate::measuring::{TEMPLATE, message};
@@ -120,7 +119,7 @@ impl ExamplesArg {
             bar.update(0, 0, || format!("run {run} of {runs}: {}", message(progress)));
         };
         match compare.run(&mut observer, &|| interrupt.is_raised()) {
-            Err(Error::MeasureStopped) => Ok(()),
+            Err(sharpness_runs::Error::Training(sharpness_training::Error::MeasureStopped)) => Ok(()),
             done => Ok(done?),
         }
     }
@@ -132,7 +131,7 @@ pub(super) const DRAWING_BYTES: usize = 8 << 20;
 /// Draws the figure.
 pub(super) fn run(command: &FigureCommand) -> Result<Exit> {
     let interrupt = Interrupt::listen()?;
-    EngineArgs::default().start_threads()?;
+    start_threads(None)?;
     let budget = command.memory.budget();
     let plan = Plan::read(&command.recipe)?;
     let store = RunStore::existing(&command.store)?;

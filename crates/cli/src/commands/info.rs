@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use sharpness_experiments::config::RunConfig;
-use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::network::backend::{Loss, Method, Shape};
-use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::network::op::TapeKind;
-use sharpness_experiments::network::{Cpu, Network};
+use sharpness_data::DatasetName;
+use sharpness_network::backend::{Backend, Shape};
+use sharpness_network::models::Architecture;
+use sharpness_network::op::TapeKind;
+use sharpness_training::settings::RunConfig;
+use sharpness_training::{Engine, Visitor, with_engine};
 
-use crate::args::{EngineArgs, ModelArgs, architecture_parser};
-use crate::exit::Exit;
+use crate::args::{ModelScope, SettingFlags, architecture_parser, dataset_parser, start_threads};
+use crate::exit::{Exit, Usage};
 use crate::output::{Align, Table, bytes, count, print, print_json, significant};
 use crate::settings::check_model;
 
@@ -28,11 +28,11 @@ pub(super) struct InfoCommand {
     arch: Architecture,
 
     /// The data set that gives the size of the images [default: cifar10]
-    #[arg(long, value_name = "NAME", value_parser = crate::args::dataset_parser())]
+    #[arg(long, value_name = "NAME", value_parser = dataset_parser())]
     dataset: Option<DatasetName>,
 
     #[command(flatten)]
-    model: ModelArgs,
+    model: SettingFlags<ModelScope>,
 
     /// Print one JSON document
     #[arg(long)]
@@ -67,7 +67,7 @@ struct LayerFacts {
 /// Prints the facts.
 pub(super) fn run(command: &InfoCommand) -> Result<Exit> {
     // Scratch depends on their number.
-    EngineArgs::default().start_threads()?;
+    start_threads(None)?;
     let facts = facts(command)?;
     if command.json {
         print_json(&facts)?
@@ -79,36 +79,45 @@ pub(super) fn run(command: &InfoCommand) -> Result<Exit> {
 
 fn facts(command: &InfoCommand) -> Result<Facts> {
     let dataset = command.dataset.unwrap_or(DatasetName::Cifar10);
-    let mut config = RunConfig::new(dataset, command.arch);
-    command.model.apply(&mut config.model);
+    let config = RunConfig::new(dataset, command.arch).overlaid(&command.model.table);
+    let config = config.map_err(|(key, problem)| Usage::new(format!("{key} {problem}")))?;
     check_model(&config)?;
-    let image = dataset.shape();
-    let input = Shape::new(image.channels, image.height, image.width);
-    let graph = config.model.graph(input, dataset.classes())?;
-    let network = Network::new(Cpu::<f32>::new(Method::Auto), graph, Loss::SoftmaxCrossEntropy);
-    let dimensions = |shape: Shape| [shape.channels, shape.height, shape.width];
-    let layers = network.layers().into_iter().map(|layer| LayerFacts {
-        name: layer.name,
-        kind: layer.kind,
-        output: dimensions(layer.output),
-        parameters: layer.parameters,
-        flops: layer.flops,
-    });
-    let layers: Vec<LayerFacts> = layers.collect();
-    Ok(Facts {
-        arch: command.arch.name(),
-        dataset,
-        input: dimensions(input),
-        classes: network.classes(),
-        parameters: network.parameters().len(),
-        state: network.state().len(),
-        flops_per_example: layers.iter().map(|layer| layer.flops).sum(),
-        training_bytes_per_example: network.tape_bytes(BATCH, TapeKind::Gradient) / BATCH,
-        product_bytes_per_example: (network.tape_bytes(BATCH, TapeKind::Products)
-            + network.tangent_bytes(BATCH))
-            / BATCH,
-        layers,
-    })
+    Ok(with_engine(&config, Describe(&config))?)
+}
+
+/// Collects the facts of a network.
+struct Describe<'a>(&'a RunConfig);
+
+impl Visitor for Describe<'_> {
+    type Output = Facts;
+
+    fn visit<B: Backend>(self, engine: &Engine<B>) -> Facts {
+        let Self(config) = self;
+        let network = &engine.network;
+        let dimensions = |shape: Shape| [shape.channels, shape.height, shape.width];
+        let layers = network.layers().into_iter().map(|layer| LayerFacts {
+            name: layer.name,
+            kind: layer.kind,
+            output: dimensions(layer.output),
+            parameters: layer.parameters,
+            flops: layer.flops,
+        });
+        let layers: Vec<LayerFacts> = layers.collect();
+        Facts {
+            arch: config.model.arch.name(),
+            dataset: config.data.name,
+            input: dimensions(network.input()),
+            classes: network.classes(),
+            parameters: network.parameters().len(),
+            state: network.state().len(),
+            flops_per_example: layers.iter().map(|layer| layer.flops).sum(),
+            training_bytes_per_example: network.tape_bytes(BATCH, TapeKind::Gradient) / BATCH,
+            product_bytes_per_example: (network.tape_bytes(BATCH, TapeKind::Products)
+                + network.tangent_bytes(BATCH))
+                / BATCH,
+            layers,
+        }
+    }
 }
 
 fn text(facts: &Facts) -> String {

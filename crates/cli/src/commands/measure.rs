@@ -3,23 +3,19 @@
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use sharpness_experiments::config::{Precision, RunConfig};
-use sharpness_experiments::data::{DatasetName, Standardization, Standardized};
-use sharpness_experiments::measures::{
-    Budget, MeasureProgress, Measurement, SubsetSize, peak_bytes, subset_sizes,
-};
-use sharpness_experiments::network::backend::Backend;
-use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::network::{Cpu, Imported, Network, Origin, Weights};
-use sharpness_experiments::{Error, last_step, network, trained_examples};
+use sharpness_data::{DatasetName, Standardization};
+use sharpness_network::backend::Backend;
+use sharpness_network::models::Architecture;
+use sharpness_network::{Imported, Network, Origin, Weights};
+use sharpness_runs::last_step;
+use sharpness_training::measures::{Iterates, Measurement, Subject, SubsetSize, measure, subset_sizes};
+use sharpness_training::{Engine, Visitor, peak_bytes, trained_examples, with_engine};
 
-use crate::exit::{EXIT_CODES, Exit, Usage};
+use crate::exit::{EXIT_CODES, Exit, Usage, is_stopped};
 use crate::given_weights::{GivenWeights, Prepared};
 use crate::interrupt::Interrupt;
-use crate::measuring::{TEMPLATE, measure_at, show};
-use crate::output::{
-    Align, Progress, Table, bytes, count, line, measurement, note, print, print_json, significant,
-};
+use crate::measuring::Bar;
+use crate::output::{Align, Table, bytes, count, line, measurement, note, print, print_json, significant};
 
 /// What is measured, and how.
 #[derive(Args, Debug)]
@@ -65,7 +61,7 @@ struct Measured {
 }
 
 /// Weights, and the next ones that their training would make.
-struct Iterates {
+struct Given {
     weights: Weights,
     next: Option<Weights>,
     origin: Option<Origin>,
@@ -73,19 +69,16 @@ struct Iterates {
 
 /// Measures and reports.
 pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
-    let Prepared { config, data, budget } = command.given.prepare()?;
-    let method = config.convolution.method();
-    let measured = match config.precision {
-        Precision::F32 => command.measure_on(Cpu::<f32>::new(method), &config, &data, budget),
-        Precision::F64 => command.measure_on(Cpu::<f64>::new(method), &config, &data, budget),
-    };
+    let prepared = command.given.prepare()?;
+    let measured = with_engine(&prepared.config, Measure { command, prepared: &prepared })?;
     let Measured { measurement, subset_sizes, origin, warnings } = match measured {
-        Err(error) if matches!(error.downcast_ref(), Some(Error::MeasureStopped)) => {
+        Err(error) if is_stopped(&error) => {
             note("stopped; there is no result");
             return Ok(Exit::Interrupted);
         }
         measured => measured?,
     };
+    let config = prepared.config;
     let exit = if measurement.is_converged() { Exit::Done } else { Exit::NotConverged };
     let document = Document {
         arch: config.model.arch,
@@ -107,46 +100,47 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
     Ok(exit)
 }
 
+/// Measures on an engine.
+struct Measure<'a> {
+    command: &'a MeasureCommand,
+    prepared: &'a Prepared,
+}
+
+impl Visitor for Measure<'_> {
+    type Output = Result<Measured>;
+
+    fn visit<B: Backend>(self, engine: &Engine<B>) -> Result<Measured> {
+        let Self { command, prepared: Prepared { config, data, budget } } = self;
+        let Given { weights, next, origin } = command.given_weights(&engine.network, self.prepared)?;
+        let interrupt = Interrupt::listen()?;
+        let trained = trained_examples(config, data.dataset())?;
+        let (settings, seed, budget) = (config.measurement(), config.seed, *budget);
+        let subject = Subject { engine, data, trained: &trained, settings: &settings, seed, budget };
+        let at = Iterates { weights: &weights, next: next.as_ref() };
+        let measurement = measure(subject, at, &Bar::new(&interrupt))?;
+        let sizes = command.sizes(trained.len())?;
+        let subset_sizes = subset_sizes(subject, &weights, &sizes, &Bar::new(&interrupt))?;
+        let source = &command.given.source;
+        let doubt = source.doubt(&engine.network, &weights, &measurement, data.dataset().classes());
+        Ok(Measured { measurement, subset_sizes, warnings: Vec::from_iter(doubt), origin })
+    }
+}
+
 impl MeasureCommand {
     /// The weights to measure at, and the next iterate if the way to it is searched.
-    fn iterates<B: Backend>(
-        &self,
-        network: &Network<B>,
-        config: &RunConfig,
-        data: &Standardized,
-    ) -> Result<Iterates> {
-        if let Some(run) = self.given.source.run.as_ref().filter(|_| self.given.source.between_iterates) {
-            let (last, next) = last_step(run, data)?;
-            return Ok(Iterates { weights: last, next: Some(next), origin: None });
+    fn given_weights<B: Backend>(&self, network: &Network<B>, prepared: &Prepared) -> Result<Given> {
+        let source = &self.given.source;
+        if let Some(run) = source.run.as_ref().filter(|_| source.between_iterates) {
+            let (last, next) = last_step(run, &prepared.data)?;
+            return Ok(Given { weights: last, next: Some(next), origin: None });
         }
-        let Imported { weights, origin } = self.given.source.import(network, config)?;
-        Ok(Iterates { weights, next: None, origin: Some(origin) })
-    }
-
-    fn measure_on<B: Backend>(
-        &self,
-        backend: B,
-        config: &RunConfig,
-        data: &Standardized,
-        budget: Budget,
-    ) -> Result<Measured> {
-        let network = network(config, backend)?;
-        let Iterates { weights, next, origin } = self.iterates(&network, config, data)?;
-        let interrupt = Interrupt::listen()?;
-        let place = (config, data);
-        let measured = measure_at(&network, place, (&weights, next.as_ref()), budget, &interrupt)?;
-        let sizes = self.sizes(trained_examples(config, data.dataset())?.len())?;
-        let mut bar = Progress::new(TEMPLATE);
-        let mut observer = |progress: &MeasureProgress| show(&mut bar, progress);
-        let stop = || interrupt.is_raised();
-        let sizes = subset_sizes(&network, place, &weights, &sizes, budget, &mut observer, &stop)?;
-        let doubt = self.given.source.doubt(&network, &weights, &measured, data.dataset().classes());
-        Ok(Measured { measurement: measured, subset_sizes: sizes, warnings: Vec::from_iter(doubt), origin })
+        let Imported { weights, origin } = source.import(network, &prepared.config)?;
+        Ok(Given { weights, next: None, origin: Some(origin) })
     }
 
     /// The numbers of examples to compare: none where one is asked for.
     fn sizes(&self, available: usize) -> Result<Vec<usize>> {
-        let counts = self.given.measure.counts();
+        let counts = self.given.counts();
         if counts.len() < 2 {
             return Ok(Vec::new());
         }

@@ -1,8 +1,8 @@
 //! The subcommands, one file each: flags in, exit code out.
 
 mod bench;
-pub(crate) mod claims;
-pub(crate) mod claims_text;
+mod claims;
+mod claims_text;
 mod completions;
 mod data;
 mod figure;
@@ -10,9 +10,11 @@ mod info;
 mod measure;
 mod quickstart;
 mod report;
+mod report_text;
 mod reproduce;
 mod rescale;
 mod runs;
+mod status;
 mod sweep;
 mod train;
 
@@ -39,7 +41,7 @@ enum Command {
     Measure(measure::MeasureCommand),
     /// Rescale two layers: the same function and accuracy, another λ_max
     Rescale(rescale::RescaleCommand),
-    /// Make all runs of a recipe, and go on with those that were interrupted
+    /// Make all runs of a recipe, and resume those that were interrupted
     Sweep(sweep::SweepCommand),
     /// Draw the figure of a recipe from the runs that are done
     Figure(figure::FigureCommand),

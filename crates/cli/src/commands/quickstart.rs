@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use sharpness_experiments::config::RunConfig;
-use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
-use sharpness_experiments::measures::Budget;
-use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::{RunOptions, complete_run};
+use sharpness_data::{Dataset, DatasetName, Locations, Standardized};
+use sharpness_network::models::Architecture;
+use sharpness_runs::{RunOptions, complete_run};
+use sharpness_training::Budget;
+use sharpness_training::settings::RunConfig;
 
-use super::train::report_text;
-use crate::args::EngineArgs;
+use super::report_text::report_text;
+use crate::args::start_threads;
 use crate::exit::{self, Exit};
 use crate::interrupt::Interrupt;
 use crate::output::{note, print};
@@ -23,13 +23,13 @@ pub(super) fn run() -> Result<Exit> {
     note(
         "training a small network on the embedded digits until it fits 99 % of them, then measuring its sharpness",
     );
-    EngineArgs::default().start_threads()?;
+    start_threads(None)?;
     let dataset = Dataset::load(DatasetName::Digits, &Locations::default())?;
     let mut config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
     // Of the settings tried on the digits, these fit in the shortest time; the tight tolerance costs a few products.
     config.training.learning_rate = 0.1;
     config.training.batch_size = 32;
-    fit_micro_batch(&mut config.training, None)?;
+    fit_micro_batch(&mut config.training, false)?;
     config.measure.rtol = 1e-6;
     fit_examples(&mut config.measure, dataset.train().len(), false, None)?;
     let interrupt = Interrupt::listen()?;

@@ -5,18 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
-use sharpness_experiments::claims::{Cell, Finding, Run};
-use sharpness_experiments::figures::Figure;
-use sharpness_experiments::reproduce::{PaperFigure, Scale};
-use sharpness_experiments::store::RunStore;
-use sharpness_experiments::sweep::Plan;
+use sharpness_runs::{PaperFigure, Plan, RunStore, Scale, write_file};
+use sharpness_study::claims::{Cell, Claims, Finding, Run};
+use sharpness_study::figures::Figure;
+use sharpness_study::page::{Page, PageFigure};
 
-use super::claims::Claims;
 use super::figure::Drawn;
 use super::runs::Choice;
 use crate::exit::{EXIT_CODES, Exit};
 use crate::output::{line, plural, print, print_json};
-use crate::page::{Page, PageFigure};
 use crate::program::Suggestion;
 
 /// Which runs are shown, and how they are drawn.
@@ -66,7 +63,7 @@ pub(super) fn run(command: &ReportCommand) -> Result<Exit> {
         machine: &machine(),
         command: &command.again(),
     };
-    sharpness_experiments::store::write_file(&command.out, page.html().as_bytes())?;
+    write_file(&command.out, page.html().as_bytes())?;
     if command.json {
         let drawn = figures.iter().map(|PageFigure { id, figure, .. }| Drawn::new(id, figure, &[]));
         print_json(&Written {
@@ -129,13 +126,13 @@ fn commands(recipe: &Path, store: &Path) -> String {
     format!("{sweep}\n{figure}")
 }
 
-/// What rendered the page. Runs do not record their machine.
+/// What rendered the page.
 fn machine() -> Vec<(&'static str, String)> {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     let model = model.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let set = sharpness_experiments::network::instruction_set().map_or("", |set| set.name());
+    let set = sharpness_network::instruction_set().map_or("", |set| set.name());
     vec![
         ("rendered by", format!("sharpness {}", env!("CARGO_PKG_VERSION"))),
         ("rendered on", format!("{model}, {}, {set}", plural(cores, "core"))),

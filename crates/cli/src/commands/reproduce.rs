@@ -6,9 +6,8 @@ use std::str::FromStr;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use sharpness_experiments::figures::Figure;
-use sharpness_experiments::reproduce::{FIGURES, PaperFigure, Scale};
-use sharpness_experiments::sweep::Plan;
+use sharpness_runs::{FIGURES, PaperFigure, Plan, Scale};
+use sharpness_study::figures::Figure;
 
 use super::figure::{DRAWING_BYTES, Drawn, ExamplesArg};
 use super::sweep::SweepArgs;
@@ -147,7 +146,7 @@ pub(super) fn run(command: &ReproduceCommand) -> Result<Exit> {
         print(&text(&drawn))?;
     }
     if counts.is_incomplete() {
-        note("runs are missing; the same command goes on with them");
+        note("runs are missing; the same command resumes with them");
     }
     Ok(counts.exit(interrupt.is_raised()))
 }

@@ -5,19 +5,17 @@ use std::str::FromStr;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use sharpness_experiments::config::Precision;
-use sharpness_experiments::data::{DatasetName, Part};
-use sharpness_experiments::measures::Measurement;
-use sharpness_experiments::network::backend::Backend;
-use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::network::{Cpu, Network, RescaledLayers, Weights};
-use sharpness_experiments::training::evaluate;
-use sharpness_experiments::{Error, network};
+use sharpness_data::{DatasetName, Part};
+use sharpness_network::backend::Backend;
+use sharpness_network::models::Architecture;
+use sharpness_network::{Network, RescaledLayers, Weights};
+use sharpness_training::measures::{Iterates, Measurement, Subject, measure};
+use sharpness_training::{Engine, Visitor, evaluate, trained_examples, with_engine};
 
-use crate::exit::{EXIT_CODES, Exit, Usage};
+use crate::exit::{EXIT_CODES, Exit, Usage, is_stopped};
 use crate::given_weights::{GivenWeights, Prepared};
 use crate::interrupt::Interrupt;
-use crate::measuring::measure_at;
+use crate::measuring::Bar;
 use crate::output::{line, note, percent, print, print_json, significant};
 
 /// What the table shows.
@@ -84,13 +82,9 @@ struct Point {
 pub(super) fn run(command: &RescaleCommand) -> Result<Exit> {
     command.check()?;
     let place = command.given.prepare()?;
-    let method = place.config.convolution.method();
-    let made = match place.config.precision {
-        Precision::F32 => command.made(Cpu::<f32>::new(method), &place),
-        Precision::F64 => command.made(Cpu::<f64>::new(method), &place),
-    };
+    let made = with_engine(&place.config, Rescale { command, place: &place })?;
     let document = match made {
-        Err(error) if matches!(error.downcast_ref(), Some(Error::MeasureStopped)) => {
+        Err(error) if is_stopped(&error) => {
             note("stopped; there is no result");
             return Ok(Exit::Interrupted);
         }
@@ -105,13 +99,52 @@ pub(super) fn run(command: &RescaleCommand) -> Result<Exit> {
     Ok(if is_found { Exit::Done } else { Exit::NotConverged })
 }
 
+/// Measures at all weights on an engine.
+struct Rescale<'a> {
+    command: &'a RescaleCommand,
+    place: &'a Prepared,
+}
+
+impl Visitor for Rescale<'_> {
+    type Output = Result<Document>;
+
+    fn visit<B: Backend>(self, engine: &Engine<B>) -> Result<Document> {
+        let Self { command, place: Prepared { config, data, budget } } = self;
+        let network = &engine.network;
+        let layers = command.layers(network)?;
+        let weights = command.given.source.import(network, config)?.weights;
+        // All are checked before the first is measured.
+        let rescaled = command.alpha.iter().map(|alpha| rescale(network, &weights, &layers, *alpha));
+        let rescaled = rescaled.collect::<Result<Vec<Weights>>>()?;
+        let interrupt = Interrupt::listen()?;
+        let (trained, settings) = (trained_examples(config, data.dataset())?, config.measurement());
+        let (seed, budget) = (config.seed, *budget);
+        let subject = Subject { engine, data, trained: &trained, settings: &settings, seed, budget };
+        let point = |alpha: f64, weights: &Weights| -> Result<Point> {
+            let measurement = measure(subject, Iterates::only(weights), &Bar::new(&interrupt))?;
+            let tested = evaluate(network, data, Part::Test, weights);
+            Ok(Point { alpha, test_loss: tested.loss, test_accuracy: tested.correct, measurement })
+        };
+        let original = point(1.0, &weights)?;
+        let points = command.alpha.iter().zip(&rescaled).map(|(alpha, weights)| point(*alpha, weights));
+        Ok(Document {
+            arch: config.model.arch,
+            dataset: config.data.name,
+            weights: command.given.source.path().display().to_string(),
+            original,
+            rescaled: points.collect::<Result<_>>()?,
+            layers,
+        })
+    }
+}
+
 impl RescaleCommand {
     fn check(&self) -> Result<()> {
         if self.given.source.between_iterates {
             let message = "rescaled weights have no next iterate; leave --between-iterates out";
             return Err(Usage::new(message.to_owned()).into());
         }
-        if self.given.measure.counts().len() > 1 {
+        if self.given.counts().len() > 1 {
             return Err(Usage::new("give one number of --examples".to_owned()).into());
         }
         match self.alpha.iter().find(|alpha| !(**alpha > 0.0 && alpha.is_finite())) {
@@ -120,33 +153,6 @@ impl RescaleCommand {
             }
             None => Ok(()),
         }
-    }
-
-    fn made<B: Backend>(&self, backend: B, place: &Prepared) -> Result<Document> {
-        let config = &place.config;
-        let network = network(config, backend)?;
-        let layers = self.layers(&network)?;
-        let weights = self.given.source.import(&network, config)?.weights;
-        // All are checked before the first is measured.
-        let rescaled = self.alpha.iter().map(|alpha| rescale(&network, &weights, &layers, *alpha));
-        let rescaled = rescaled.collect::<Result<Vec<Weights>>>()?;
-        let interrupt = Interrupt::listen()?;
-        let point = |alpha: f64, weights: &Weights| -> Result<Point> {
-            let Prepared { config, data, budget } = place;
-            let measurement = measure_at(&network, (config, data), (weights, None), *budget, &interrupt)?;
-            let tested = evaluate(&network, data, Part::Test, weights);
-            Ok(Point { alpha, test_loss: tested.loss, test_accuracy: tested.correct, measurement })
-        };
-        let original = point(1.0, &weights)?;
-        let points = self.alpha.iter().zip(&rescaled).map(|(alpha, weights)| point(*alpha, weights));
-        Ok(Document {
-            arch: config.model.arch,
-            dataset: config.data.name,
-            weights: self.given.source.path().display().to_string(),
-            original,
-            rescaled: points.collect::<Result<_>>()?,
-            layers,
-        })
     }
 
     fn layers<B: Backend>(&self, network: &Network<B>) -> Result<RescaledLayers> {

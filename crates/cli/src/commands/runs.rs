@@ -7,12 +7,10 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
-use sharpness_experiments::Report;
-use sharpness_experiments::store::{RunStatus, RunStore, RunTable};
-use sharpness_experiments::sweep::Filter;
+use sharpness_runs::{Filter, Provenance, Report, RunStatus, RunStore, RunTable, Start, differences};
 
-use super::sweep::status_word;
-use super::train::report_text;
+use super::report_text::report_text;
+use super::status::status_word;
 use crate::exit::{EXIT_CODES, Exit, Usage};
 use crate::output::{
     Align, Table, duration_secs, line, note, percent, plural, print, print_bytes, print_json, significant,
@@ -84,6 +82,14 @@ pub(super) struct Choice {
     filters: Vec<String>,
 }
 
+/// A run, and what made it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    provenance: &'a Provenance,
+}
+
 /// Two runs, and the settings in which they differ, each with both values.
 #[derive(Serialize)]
 struct Compared<'a> {
@@ -110,14 +116,20 @@ pub(super) fn run(command: RunsCommand) -> Result<Exit> {
     match command.action {
         Action::List { choice, json } => list(&choice, json)?,
         Action::Show { run, store, json } => {
-            let report = done(&RunStore::existing(store)?, &run)?;
-            if json { print_json(&report)? } else { print(&report_text(&report))? }
+            let store = RunStore::existing(store)?;
+            let report = done(&store, &run)?;
+            let provenance = Provenance::read(&store.training(&report.training_id).provenance())?;
+            if json {
+                print_json(&Shown { report: &report, provenance: &provenance })?;
+            } else {
+                print(&format!("{}{}", report_text(&report), provenance_text(&provenance)))?;
+            }
         }
         Action::Compare { runs, store, json } => {
             let store = RunStore::existing(store)?;
             let reports: Vec<Report> = runs.iter().map(|run| done(&store, run)).collect::<Result<_>>()?;
             if let [a, b] = &reports[..] {
-                let compared = Compared { settings: a.config.differences(&b.config)?, runs: [a, b] };
+                let compared = Compared { settings: differences(&a.config, &b.config)?, runs: [a, b] };
                 if json { print_json(&compared)? } else { print(&comparison(&compared))? }
             }
         }
@@ -152,24 +164,42 @@ impl Choice {
             filters.collect::<Result<_, _>>().map_err(|error| Usage::new(error.to_string()))?;
         let store = RunStore::existing(&self.store)?;
         let (mut reports, mut others) = (Vec::new(), Vec::new());
-        for id in store.ids()? {
-            match store.status(&id) {
-                RunStatus::Done(report) => {
-                    let mut matches = true;
-                    for filter in &filters {
-                        matches &= filter.matches(&report.config)?;
-                    }
-                    if matches {
-                        reports.push(*report);
-                    }
+        for id in store.trainings()? {
+            let found = match store.reports(&id) {
+                Ok(found) => found,
+                Err(error) => {
+                    others.push((id, RunStatus::Damaged(damage(&error))));
+                    continue;
                 }
-                status => others.push((id, status)),
+            };
+            if found.is_empty() {
+                let status = store.training_status(&id);
+                others.push((id, status));
+            }
+            for report in found {
+                let mut matches = true;
+                for filter in &filters {
+                    matches &= filter.matches(&report.config)?;
+                }
+                if matches {
+                    reports.push(report);
+                }
             }
         }
         if reports.is_empty() && others.is_empty() {
             note(&format!("{} holds no runs", self.store.display()));
         }
         Ok((reports, others))
+    }
+}
+
+/// Why a run cannot be read.
+fn damage(error: &sharpness_runs::Error) -> String {
+    match error {
+        sharpness_runs::Error::DamagedRun { file, problem, .. } => {
+            format!("{} is damaged: {problem}; a sweep makes it again", file.display())
+        }
+        error => error.to_string(),
     }
 }
 
@@ -190,7 +220,7 @@ fn list(choice: &Choice, json: bool) -> Result<()> {
         ("λ_max", Align::Right),
         ("time", Align::Right),
     ]);
-    for Report { id, config, training, measurement } in &reports {
+    for Report { id, config, training, measurement, .. } in &reports {
         let lambda = measurement.as_ref().map(|measured| significant(measured.lambda_max.value, 4));
         table.push([
             id.clone(),
@@ -218,26 +248,46 @@ fn list(choice: &Choice, json: bool) -> Result<()> {
     print(&text)
 }
 
-/// The report of the one run whose name begins with `start`.
+/// The report of the one run whose name, or that of its training, begins with `start`.
 fn done(store: &RunStore, start: &str) -> Result<Report> {
-    // Runs of old stores, whose names have no letter, may be given with the letter that tables put before them.
-    let is_meant = |id: &String| id.starts_with(start) || format!("r{id}").starts_with(start);
-    let ids: Vec<String> = store.ids()?.into_iter().filter(is_meant).collect();
     let place = store.dir().display();
-    match &ids[..] {
-        [id] => {
-            let missing = || Usage::new(format!("the run {id} in {place} is not done yet"));
-            Ok(store.report(id)?.ok_or_else(missing)?)
+    let (mut meant, mut unfinished) = (Vec::new(), Vec::new());
+    for id in store.trainings()? {
+        let found = store.reports(&id)?;
+        let is_of_directory = id.starts_with(start);
+        if found.is_empty() && is_of_directory {
+            unfinished.push(id);
         }
-        [] => Err(Usage::new(format!(
+        meant.extend(found.into_iter().filter(|report| is_of_directory || report.id.starts_with(start)));
+    }
+    match (&meant[..], &unfinished[..]) {
+        ([report], []) => Ok(report.clone()),
+        ([], [id]) => Err(Usage::new(format!("the run {id} in {place} is not done yet")).into()),
+        ([], []) => Err(Usage::new(format!(
             "no run in {place} begins with '{start}'; `sharpness runs list` shows all"
         ))
         .into()),
-        several => {
-            Err(Usage::new(format!("several runs in {place} begin with '{start}': {}", several.join(", ")))
-                .into())
+        (several, unfinished) => {
+            let names: Vec<&str> =
+                several.iter().map(|report| &report.id).chain(unfinished).map(String::as_str).collect();
+            let names = names.join(", ");
+            Err(Usage::new(format!("several runs in {place} begin with '{start}': {names}")).into())
         }
     }
+}
+
+/// What made a run: two lines for each start.
+fn provenance_text(provenance: &Provenance) -> String {
+    let mut text = String::new();
+    for start in &provenance.starts {
+        let Start { version, commit, command, host, processor, instruction_set, threads, backend, .. } = start;
+        let commit = commit.as_ref().map_or_else(String::new, |commit| format!(" ({commit:.12})"));
+        let place = [host, processor].into_iter().flatten().cloned().collect::<Vec<_>>().join(", ");
+        let threads = plural(*threads, "thread");
+        line(&mut text, "made by", &format!("sharpness {version}{commit} on {place}"));
+        line(&mut text, "", &format!("{backend}, {instruction_set}, {threads}: {}", command.join(" ")));
+    }
+    text
 }
 
 fn comparison(Compared { settings, runs: [a, b] }: &Compared<'_>) -> String {
@@ -278,16 +328,17 @@ fn export(choice: &Choice, format: Format) -> Result<()> {
     }
     match format {
         Format::Json => {
+            let columns = RunTable::columns();
             let object = |row: &Vec<Value>| -> Value {
-                let cells = RunTable::COLUMNS.iter().zip(row);
-                cells.map(|((name, _), cell)| ((*name).to_owned(), cell.clone())).collect()
+                let cells = columns.iter().zip(row);
+                cells.map(|((name, _), cell)| (name.clone(), cell.clone())).collect()
             };
             print_json(&table.rows.iter().map(object).collect::<Vec<_>>())
         }
         Format::Parquet => print_bytes(&table.parquet()?),
         Format::Csv => {
             let mut writer = csv::Writer::from_writer(Vec::new());
-            writer.write_record(RunTable::COLUMNS.iter().map(|(name, _)| name))?;
+            writer.write_record(RunTable::columns().iter().map(|(name, _)| name))?;
             for row in &table.rows {
                 writer.write_record(row.iter().map(cell))?;
             }

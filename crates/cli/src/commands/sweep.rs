@@ -7,17 +7,16 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use sharpness_experiments::config::RunConfig;
-use sharpness_experiments::data::{Dataset, Locations};
-use sharpness_experiments::store::{CheckpointEvery, RunStatus, RunStore};
-use sharpness_experiments::sweep::{Cost, Costs, Plan, PlannedRun, Sweep};
+use sharpness_data::{Dataset, Locations};
+use sharpness_runs::{CheckpointEvery, Cost, Costs, Plan, PlannedRun, RunStatus, RunStore, Sweep};
+use sharpness_training::settings::RunConfig;
 
-use crate::args::{EngineArgs, MemoryArg};
+use super::status::status_word;
+use crate::args::{MOST_THREADS, MemoryArg, start_threads};
 use crate::exit::{Exit, SIGNALS, Usage};
 use crate::interrupt::Interrupt;
 use crate::output::{Align, Table, duration, line, note, plural, print, print_json};
 use crate::program::Suggestion;
-use crate::settings::MOST_THREADS;
 use crate::sweep_watch::{Counts, SweepWatch};
 
 /// More about recipes, for the help text.
@@ -95,6 +94,7 @@ pub(super) struct SweepArgs {
 #[derive(Serialize)]
 struct Listed<'a> {
     id: &'a str,
+    training_id: &'a str,
     block: &'a str,
     settings: serde_json::Map<String, serde_json::Value>,
     status: &'static str,
@@ -132,7 +132,7 @@ impl SweepArgs {
             let message = format!("--jobs must be from 1 to {MOST_THREADS}, got {}", self.jobs);
             return Err(Usage::new(message).into());
         }
-        EngineArgs { threads: self.threads, ..EngineArgs::default() }.start_threads()
+        start_threads(self.threads)
     }
 
     /// The store.
@@ -147,6 +147,10 @@ impl SweepArgs {
 
     /// Makes all runs that are not done.
     pub(super) fn make(&self, plan: &Plan, interrupt: &Interrupt) -> Result<Counts> {
+        let old = self.store().old().len();
+        if old > 0 {
+            note(&format!("{} of this store: an older version made them; they are read as they are", plural(old, "run")));
+        }
         let watch = SweepWatch::new(plan, self.jobs, interrupt);
         let locations = self.locations();
         let load = |name| Dataset::load(name, &locations);
@@ -167,7 +171,7 @@ impl SweepArgs {
     /// Prints the runs with their status as JSON.
     fn print_runs(&self, plan: &Plan) -> Result<()> {
         let store = self.store();
-        let listed = plan.distinct().map(|run| listed(run, &store.status(&run.id), None));
+        let listed = plan.distinct().map(|run| listed(run, &store.status(&run.config), None));
         print_json(&listed.collect::<Vec<_>>())
     }
 
@@ -175,7 +179,7 @@ impl SweepArgs {
     pub(super) fn show(&self, plan: &Plan, json: bool) -> Result<Exit> {
         let store = self.store();
         let runs: Vec<&PlannedRun> = plan.distinct().collect();
-        let statuses: Vec<RunStatus> = runs.iter().map(|run| store.status(&run.id)).collect();
+        let statuses: Vec<RunStatus> = runs.iter().map(|run| store.status(&run.config)).collect();
         let done = statuses.iter().filter_map(|status| match status {
             RunStatus::Done(report) => Some((**report).clone()),
             _ => None,
@@ -219,18 +223,6 @@ impl SweepCommand {
     }
 }
 
-/// How far a run is, in one word.
-pub(super) const fn status_word(status: &RunStatus) -> &'static str {
-    match status {
-        RunStatus::Missing => "to do",
-        RunStatus::Started(_) => "started",
-        RunStatus::Running => "running",
-        RunStatus::Failed(_) => "failed",
-        RunStatus::Damaged(_) => "damaged",
-        RunStatus::Done(_) => "done",
-    }
-}
-
 fn listed<'a>(run: &'a PlannedRun, status: &RunStatus, cost: Option<Cost>) -> Listed<'a> {
     let setting = |(key, value): &(String, String)| {
         let value = serde_json::from_str(value).unwrap_or_else(|_| value.as_str().into());
@@ -241,7 +233,8 @@ fn listed<'a>(run: &'a PlannedRun, status: &RunStatus, cost: Option<Cost>) -> Li
         _ => None,
     };
     Listed {
-        id: &run.id,
+        id: &run.identity.run,
+        training_id: &run.identity.training,
         block: &run.block,
         settings: run.settings.iter().map(setting).collect(),
         status: status_word(status),
@@ -275,7 +268,7 @@ fn table(plan: &Plan, rows: &[(&PlannedRun, &RunStatus, Option<Cost>)]) -> Strin
         table.push([
             run.block.clone(),
             run.label(),
-            run.id.clone(),
+            run.identity.run.clone(),
             status_word(status).to_owned(),
             time(cost.map(|cost| cost.step)),
             time(cost.map(|cost| cost.epoch)),

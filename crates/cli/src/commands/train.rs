@@ -1,25 +1,25 @@
 //! `sharpness train`: trains a network until it fits, and measures it.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use sharpness_experiments::config::{ConfigFile, RunConfig};
-use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
-use sharpness_experiments::measures::{Budget, peak_bytes};
-use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::store::{CheckpointEvery, Existing, RunLayout, run_config};
-use sharpness_experiments::training::Outcome;
-use sharpness_experiments::{Report, RunOptions, Work, check_memory, complete_run};
+use sharpness_data::{Dataset, DatasetName, Locations, Standardized};
+use sharpness_network::models::Architecture;
+use sharpness_runs::{
+    CheckpointEvery, ConfigFile, Existing, Report, RunLayout, RunOptions, complete_run, run_config,
+};
+use sharpness_training::settings::{ALL_EXAMPLES, RunConfig};
+use sharpness_training::{Budget, Work, check_memory, peak_bytes};
 
-use crate::args::{ArchArg, DataArgs, EngineArgs, MeasureArgs, ModelArgs, TrainingArgs};
-use crate::exit::{self, EXIT_CODES, Exit, SIGNALS, Usage};
+use super::report_text::report_text;
+use crate::args::{MachineArgs, RunScope, SettingFlags, start_threads};
+use crate::exit::{self, EXIT_CODES, Exit, SIGNALS};
 use crate::interrupt::Interrupt;
-use crate::output::{count, duration_secs, line, measurement, note, percent, print, print_json, significant};
+use crate::output::{note, print, print_json};
 use crate::program::Suggestion;
-use crate::settings::{check, check_one_size, check_settings, fit_examples, fit_micro_batch};
+use crate::settings::{check, check_settings, configuration, fit_examples, fit_micro_batch};
 use crate::watch::Watch;
 
 /// A run, and where it is kept.
@@ -27,17 +27,9 @@ use crate::watch::Watch;
 #[command(after_help = format!("{EXIT_CODES}\n\n{SIGNALS}"))]
 pub(super) struct TrainCommand {
     #[command(flatten)]
-    arch: ArchArg,
+    settings: SettingFlags<RunScope>,
     #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    data: DataArgs,
-    #[command(flatten)]
-    training: TrainingArgs,
-    #[command(flatten)]
-    measure: MeasureArgs,
-    #[command(flatten)]
-    engine: EngineArgs,
+    machine: MachineArgs,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -46,7 +38,7 @@ pub(super) struct TrainCommand {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Run")]
 struct RunArgs {
-    /// Read settings from a TOML file such as a run's config.toml; flags go before it
+    /// Read settings from a TOML file such as a run's config.toml; flags take precedence
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -66,13 +58,9 @@ struct RunArgs {
     #[arg(long, value_name = "S", requires = "out")]
     checkpoint_seconds: Option<u64>,
 
-    /// Also search λ_max at eight points on the way to the next iterate
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    between_iterates: Option<bool>,
-
-    /// Also measure λ_max before the first step and at the end of each epoch, to this relative residual
-    #[arg(long, value_name = "TOL", allow_negative_numbers = true)]
-    through_training: Option<f64>,
+    /// Look for data sets in this directory first
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
 
     /// Train only
     #[arg(long)]
@@ -95,19 +83,19 @@ struct Document<'a> {
 /// Trains, measures and reports.
 pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
     let interrupt = Interrupt::listen()?;
-    command.engine.start_threads()?;
-    check_one_size(&command.measure)?;
+    start_threads(command.machine.threads)?;
     let file = command.file()?;
     let mut config = command.config(file.as_ref())?;
     check_settings(&config, config.data.name.train_examples(), file.as_ref())?;
-    let budget = command.engine.memory.budget().less(config.data.name.bytes());
+    let budget = command.machine.memory.budget().less(config.data.name.bytes());
     let (is_kept, is_measured) = (command.run.out.is_some(), !command.run.no_measure);
     check_memory(&config, Work::Run { is_kept, is_measured }, budget)?;
-    let dataset = Dataset::load(config.data.name, &Locations::of_process(command.data.data_dir.clone()))?;
+    let dataset = Dataset::load(config.data.name, &Locations::of_process(command.run.data_dir.clone()))?;
     check(&config, &dataset, file.as_ref())?;
     let available = config.data.train_examples.unwrap_or(dataset.train().len());
-    let is_asked_for = command.measure.asked_examples().is_some()
-        || file.as_ref().is_some_and(|file| file.has("measure.examples"));
+    let is_asked_for = config.measure.examples != ALL_EXAMPLES
+        && (command.settings.has("measure.examples")
+            || file.as_ref().is_some_and(|file| file.has("measure.examples")));
     let fitted = fit_examples(&mut config.measure, available, is_asked_for, file.as_ref())?;
     if let Some(text) = fitted.filter(|_| is_measured) {
         note(&text);
@@ -138,41 +126,18 @@ impl TrainCommand {
             return Ok(Some(ConfigFile::read(path)?));
         }
         match &self.run.out {
-            Some(out) if self.run.resume && self.arch.arch.is_none() => Ok(run_config(&RunLayout::new(out))?),
+            Some(out) if self.run.resume && !self.settings.has("model.arch") => {
+                Ok(run_config(&RunLayout::new(out))?)
+            }
             _ => Ok(None),
         }
     }
 
     /// Defaults, the file and the flags in one.
     fn config(&self, file: Option<&ConfigFile>) -> Result<RunConfig> {
-        let has = |key: &str| file.is_some_and(|file| file.has(key));
-        if self.arch.arch.is_none() && !has("model.arch") {
-            let names = Architecture::ALL.map(Architecture::name).join(", ");
-            return Err(Usage::new(format!("name the network with --arch; there are {names}")).into());
-        }
-        if self.data.dataset.is_none() && !has("data.name") {
-            let names = DatasetName::ALL.map(DatasetName::as_str).join(", ");
-            return Err(Usage::new(format!("name the data set with --dataset; there are {names}")).into());
-        }
-        let arch = self.arch.arch.unwrap_or(Architecture::Mlp);
-        let mut config = RunConfig::new(self.data.dataset.unwrap_or(DatasetName::Digits), arch);
-        if let Some(file) = file {
-            if self.run.config.is_none() {
-                // The file is that of a run, which may be older than this key.
-                config.data.seed = None;
-            }
-            config = file.over(&config)?;
-        }
-        config.model.arch = self.arch.arch.unwrap_or(config.model.arch);
-        self.model.apply(&mut config.model);
-        self.data.apply(&mut config.data);
-        self.training.apply(&mut config.training)?;
-        fit_micro_batch(&mut config.training, self.training.micro_batch_size)?;
-        self.measure.apply(&mut config.measure);
-        config.measure.between_iterates =
-            self.run.between_iterates.unwrap_or(config.measure.between_iterates);
-        config.measure.through_training = self.run.through_training.or(config.measure.through_training);
-        self.engine.apply(&mut config);
+        let base = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
+        let mut config = configuration(&base, file, &self.settings.table)?;
+        fit_micro_batch(&mut config.training, self.settings.has("training.micro_batch_size"))?;
         Ok(config)
     }
 
@@ -193,10 +158,10 @@ impl TrainCommand {
             return "stopped; nothing is kept, because the run has no directory (--out DIR)".to_owned();
         };
         let mut again = Suggestion::new("train").with_path("--out", out).with("--resume");
-        if let Some(folder) = &self.data.data_dir {
+        if let Some(folder) = &self.run.data_dir {
             again = again.with_path("--data-dir", folder);
         }
-        if let Some(threads) = self.engine.threads {
+        if let Some(threads) = self.machine.threads {
             again = again.with(&format!("--threads {threads}"));
         }
         if self.run.no_measure {
@@ -219,55 +184,4 @@ impl TrainCommand {
 
 fn display(path: &Path) -> String {
     path.display().to_string()
-}
-
-/// A run as people read it.
-pub(super) fn report_text(report: &Report) -> String {
-    let (config, training) = (&report.config, &report.training);
-    let mut text = String::new();
-    let network = format!(
-        "{} on {}, {} parameters, seed {}",
-        config.model.arch.name(),
-        config.data.name,
-        count(training.parameters),
-        config.seed
-    );
-    line(&mut text, "run", &network);
-    let target = percent(config.training.target_accuracy);
-    let end = match training.outcome {
-        Outcome::Converged => format!("reached the target ({target})"),
-        Outcome::MaxEpochs => format!("ended below the target ({target})"),
-        Outcome::Diverged => "DIVERGED (the loss is not finite; try a smaller --lr)".to_owned(),
-        Outcome::Interrupted => "was stopped".to_owned(),
-    };
-    let time = duration_secs(training.seconds);
-    let work = format!("{end} after {} epochs, {} steps, {time}", training.epochs, training.steps);
-    line(&mut text, "training", &work);
-    for (name, accuracy, loss, examples) in [
-        ("train accuracy", training.train_accuracy, training.train_loss, training.train_examples),
-        ("test accuracy", training.test_accuracy, training.test_loss, training.test_examples),
-    ] {
-        if let (Some(accuracy), Some(loss)) = (accuracy, loss) {
-            let value = percent(accuracy);
-            line(
-                &mut text,
-                name,
-                &format!("{value}   loss {} on {} examples", significant(loss, 4), count(examples)),
-            );
-        }
-    }
-    if let (Some(last), Some(products)) = (training.lambda_max.last(), training.median_products()) {
-        let (value, count) = (significant(last.value, 4), training.lambda_max.len());
-        let each = format!("last {value} of {count} through training, {products} products each (median)");
-        line(&mut text, "λ_max", &each);
-    }
-    if let Some(loss) = training.last_batch_loss.filter(|_| training.outcome == Outcome::Diverged) {
-        line(&mut text, "last loss", &significant(loss, 4));
-    }
-    if let Some(measured) = &report.measurement {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text);
-        measurement(&mut text, measured);
-    }
-    text
 }

@@ -1,6 +1,5 @@
 //! What the program prints: results on standard output, progress and notes on standard error.
 
-mod number;
 mod progress;
 mod report;
 mod style;
@@ -10,15 +9,21 @@ use std::io::{self, IsTerminal as _, Write};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use sharpness_experiments::is_unprintable;
+use sharpness_runs::is_unprintable;
 
-pub(crate) use number::{
-    bytes, count, duration, duration_secs, interval, percent, plural, significant, time_left, with_error,
+pub(crate) use sharpness_training::number::{
+    count, duration, duration_secs, percent, plural, significant, time_left, with_error,
 };
+
 pub(crate) use progress::{Progress, fitted};
 pub(crate) use report::{line, measurement};
 pub(crate) use style::{Style, escaped, styled};
 pub(crate) use table::{Align, Table};
+
+/// A size in bytes with a unit of powers of 1024.
+pub(crate) fn bytes(number: usize) -> String {
+    indicatif::BinaryBytes(number as u64).to_string()
+}
 
 /// Writes a text to standard output, without colors where it is no terminal. Of the text, only line ends, tabs and
 /// [styles](styled) act on a terminal.
@@ -47,7 +52,7 @@ fn write(mut out: impl Write, bytes: &[u8]) -> Result<()> {
 pub(crate) fn print_bytes(bytes: &[u8]) -> Result<()> {
     let out = io::stdout().lock();
     if out.is_terminal() {
-        anyhow::bail!("this is no text; write it into a file, as in `… > runs.parquet`");
+        anyhow::bail!("this is not text; write it to a file, as in `… > runs.parquet`");
     }
     write(out, bytes)
 }

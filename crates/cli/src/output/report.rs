@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use sharpness_experiments::data::Subset;
-use sharpness_experiments::measures::{Eigenvalue, Measurement, SamBound};
+use sharpness_data::Subset;
+use sharpness_training::measures::Measurement;
+use sharpness_training::number::{count, percent, significant};
 
-use super::{Style, count, escaped, interval, percent, plural, significant, styled, with_error};
+use super::style::{Style, escaped, styled};
 
 /// Width of the names in front of values.
 const NAME_WIDTH: usize = 15;
@@ -21,38 +22,13 @@ pub(crate) fn line(text: &mut String, name: &str, value: &str) {
 /// Appends everything that was measured.
 pub(crate) fn measurement(text: &mut String, measured: &Measurement) {
     let largest = &measured.lambda_max;
-    line(text, "λ_max", &eigenvalue(largest));
-    line(text, "", &bounds(largest));
+    line(text, "λ_max", &largest.value_text());
+    line(text, "", &largest.bounds_text());
     for (place, further) in measured.top.iter().enumerate().skip(1) {
-        line(text, &format!("λ_{}", place + 1), &eigenvalue(further));
+        line(text, &format!("λ_{}", place + 1), &further.value_text());
     }
-    if let Some(smallest) = &measured.lambda_min {
-        line(text, "λ_min", &eigenvalue(smallest));
-        line(text, "", &bounds(smallest));
-    }
-    if let Some(trace) = &measured.trace {
-        let value = with_error(trace.value, trace.standard_error);
-        line(text, "trace", &format!("{value} (standard error)  ({})", plural(trace.probes, "probe")));
-    }
-    if let Some(between) = &measured.between_iterates {
-        let points = between.points.len();
-        let value = significant(between.maximum, 5);
-        let at = significant(between.at, 2);
-        line(
-            text,
-            "between",
-            &format!(
-                "{value}, the largest λ_max of {points} points up to the next iterate (at {at} of the way)"
-            ),
-        );
-    }
-    if let Some(SamBound { rho, maximum, bound, refuted, tightness, gradients }) = &measured.sam_bound {
-        let [found, bound] = [maximum, bound].map(|loss| significant(*loss, 4));
-        let relation = if *refuted { "REFUTED" } else { "not refuted" };
-        let work = plural(*gradients, "gradient");
-        let found = format!("{found} found within ρ = {rho} by {work}, bound {bound}");
-        let share = tightness.map(|share| format!(" (the rise is {} of the bound's)", percent(share)));
-        line(text, "SAM bound", &format!("{relation}: {found}{}", share.unwrap_or_default()));
+    for (name, text_of_outcome) in measured.summaries() {
+        line(text, name, &text_of_outcome);
     }
     line(
         text,
@@ -65,29 +41,6 @@ pub(crate) fn measurement(text: &mut String, measured: &Measurement) {
     );
     line(text, "accuracy", &format!("{} of the measured examples", percent(measured.accuracy)));
     line(text, "measured on", &conditions(measured));
-}
-
-/// The value with the bound of its error, and what it took.
-fn eigenvalue(eigenvalue: &Eigenvalue) -> String {
-    let work = plural(eigenvalue.products, "Hessian-vector product");
-    let doubt = match (eigenvalue.converged, eigenvalue.certified) {
-        (true, true) => "",
-        (true, false) => "  an eigenvalue, not shown to be the extreme one (--bound-rtol is off)",
-        (false, _) => {
-            "  NOT CONVERGED: the residual or the bound misses its tolerance; raise --max-products or --memory, relax --rtol or \
-             --bound-rtol, or try --precision f64"
-        }
-    };
-    format!("{}  ({work}){doubt}", with_error(eigenvalue.value, eigenvalue.residual))
-}
-
-/// Where the true value lies: certainly on the inner side, and with a stated probability on the outer side.
-fn bounds(eigenvalue: &Eigenvalue) -> String {
-    let interval = interval(eigenvalue.lower, eigenvalue.upper);
-    let risks = [eigenvalue.lower_failure_probability, eigenvalue.upper_failure_probability];
-    let risk = risks.into_iter().flatten().fold(0.0, f64::max);
-    let certainty = if risk > 0.0 { format!(" with probability {}", 1.0 - risk) } else { String::new() };
-    format!("in {interval}{certainty}")
 }
 
 /// The examples, the batch norm and the precision.

@@ -1,7 +1,7 @@
 //! Styles, and what is done to the rest of a text before a terminal shows it.
 
 use anstyle::AnsiColor;
-use sharpness_experiments::is_unprintable;
+use sharpness_runs::is_unprintable;
 
 /// A style of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ mod report;
 mod reproducing;
 mod rescale;
 mod resuming;
-#[path = "../../../experiments/tests/it/skip.rs"]
+#[path = "../../../data/tests/it/skip.rs"]
 mod skip;
 mod sweeping;
 mod terminal;

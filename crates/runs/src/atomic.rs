@@ -1,0 +1,104 @@
+//! Files that are replaced whole or not at all, and locks.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use sharpness_network::files;
+
+use crate::layout::RunLayout;
+use crate::{Error, Result};
+
+/// How often a file may be replaced while it is being locked: more often than any number of processes would.
+const REPLACEMENTS: usize = 10_000;
+
+/// Replaces `path` with `content`. At any instant, also after a power loss, the file has its old or its new content. Processes that
+/// replace the same file take turns.
+///
+/// # Errors
+/// [`Error::Io`] if the directory cannot be written or the disk is full; the old content is kept then.
+pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    // To rename over a link such as `/dev/stdout` would destroy it.
+    files::check_to_write(path).map_err(Error::io("replace", path))?;
+    let partial = RunLayout::partial(path);
+    let mut file = open_locked(&partial, |file| {
+        // A file system without locks is no reason not to write: mostly nobody else writes this file.
+        let _ = file.lock();
+        Ok(())
+    })?;
+    let replaced = write_synced(&mut file, &partial, content)
+        .and_then(|()| fs::rename(&partial, path).map_err(Error::io("replace", path)));
+    if replaced.is_err() {
+        // The error at hand says more than one of this clean-up could.
+        let _ = fs::remove_file(&partial);
+    }
+    replaced?;
+    sync_directory_of(path)
+}
+
+fn write_synced(file: &mut File, path: &Path, content: &[u8]) -> Result<()> {
+    // What a killed process left.
+    file.set_len(0).map_err(Error::io("write", path))?;
+    file.write_all(content).map_err(Error::io("write", path))?;
+    file.sync_all().map_err(Error::io("write", path))
+}
+
+/// Opens the file at `path` for appending, creates it if it does not exist, and locks it with `lock`. Another process may replace or
+/// delete the file before it is locked; then the next one at `path` is opened.
+pub(crate) fn open_locked(path: &Path, lock: impl Fn(&File) -> Result<()>) -> Result<File> {
+    for _ in 0..REPLACEMENTS {
+        let file = files::open_to_write(File::options().create(true).append(true), path)
+            .map_err(Error::io("create", path))?;
+        lock(&file)?;
+        if is_at(&file, path)? {
+            return Ok(file);
+        }
+    }
+    Err(Error::io("lock", path)(io::Error::other("it is replaced again and again")))
+}
+
+/// Whether the open `file` is still the one at `path`.
+#[cfg(unix)]
+pub(crate) fn is_at(file: &File, path: &Path) -> Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let there = match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        metadata => metadata.map_err(Error::io("read", path))?,
+    };
+    let here = file.metadata().map_err(Error::io("read", path))?;
+    Ok((here.dev(), here.ino()) == (there.dev(), there.ino()))
+}
+
+/// Whether the open `file` is still the one at `path`.
+#[cfg(not(unix))]
+pub(crate) fn is_at(_: &File, path: &Path) -> Result<bool> {
+    Ok(path.exists())
+}
+
+/// The directory in which `path` is.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        None => path,
+        // A bare file name is in the working directory.
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+    }
+}
+
+/// Makes the names in the directory of `path` durable.
+pub(crate) fn sync_directory_of(path: &Path) -> Result<()> {
+    let dir = parent(path);
+    // Windows cannot open a directory and makes renames durable by itself.
+    if cfg!(unix) {
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io("write", dir))?;
+    }
+    Ok(())
+}
+
+/// Replaces `path` with `value` as JSON for people.
+pub(crate) fn replace_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
+    let mut content =
+        serde_json::to_vec_pretty(value).map_err(|e| Error::io("write", path)(io::Error::other(e)))?;
+    content.push(b'\n');
+    replace(path, &content)
+}

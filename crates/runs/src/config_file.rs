@@ -1,0 +1,130 @@
+//! A run's configuration in TOML: the file of `--config`, and `config.toml` in a run's directory.
+//!
+//! A file may leave out any key; what it leaves out keeps its default. Errors name the file, the line and the key.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use sharpness_network::files;
+use sharpness_training::settings::RunConfig;
+use toml::Table;
+use toml::de::{DeTable, DeValue};
+
+use crate::migrate;
+use crate::{Error, Result};
+
+/// The size of the largest configuration or recipe that is read, in bytes.
+const LIMIT: u64 = 4 << 20;
+
+/// A file that is well-formed TOML.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    path: PathBuf,
+    text: String,
+    table: Table,
+}
+
+impl ConfigFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read; [`Error::File`] if it is invalid TOML.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::parse(path, read_text(path)?)
+    }
+
+    /// The file at `path`, which holds `text`.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it is invalid TOML.
+    pub fn parse(path: &Path, text: String) -> Result<Self> {
+        let file = Self::parse_raw(path, text)?;
+        Ok(Self { table: migrate::renamed_keys(file.table), ..file })
+    }
+
+    /// As [`Self::parse`], with the keys as they are written.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn parse_raw(path: &Path, text: String) -> Result<Self> {
+        match text.parse() {
+            Ok(table) => Ok(Self { path: path.to_owned(), text, table }),
+            Err(error) => {
+                let line = error.span().map_or(1, |span| line_of(&text, &span));
+                let problem = format!("invalid TOML: {}", error.message());
+                Err(Error::File { file: path.to_owned(), line, problem })
+            }
+        }
+    }
+
+    /// The `config.toml` of a run, which an older version may have written.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub(crate) fn stored(path: &Path, text: String) -> Result<Self> {
+        let file = Self::parse(path, text)?;
+        let (table, _) = migrate::stored_settings(file.table);
+        Ok(Self { table, ..file })
+    }
+
+    /// What the file holds.
+    pub(crate) fn into_table(self) -> Table {
+        self.table
+    }
+
+    /// Whether the file has a key such as `training.batch_size`.
+    pub fn has(&self, key: &str) -> bool {
+        let (tables, last) = key.rsplit_once('.').map_or((None, key), |(tables, last)| (Some(tables), last));
+        let mut tables = tables.into_iter().flat_map(|tables| tables.split('.'));
+        let table = tables.try_fold(&self.table, |table, key| table.get(key)?.as_table());
+        table.is_some_and(|table| table.contains_key(last))
+    }
+
+    /// The configuration `base` with the file's choices in place of its own.
+    ///
+    /// # Errors
+    /// [`Error::File`] for a key that no configuration has, or a value of the wrong type.
+    pub fn over(&self, base: &RunConfig) -> Result<RunConfig> {
+        base.overlaid(&self.table).map_err(|(key, problem)| {
+            let keys: Vec<&str> = key.split('.').collect();
+            let line = self.span(&keys).map_or(1, |span| line_of(&self.text, &span));
+            Error::File { file: self.path.clone(), line, problem: format!("key {key}: {problem}") }
+        })
+    }
+
+    /// The file and the line in which a key such as `training.batch_size` stands, if it does.
+    pub fn place(&self, key: &str) -> Option<String> {
+        let keys: Vec<&str> = key.split('.').collect();
+        let span = self.has(key).then(|| self.span(&keys))??;
+        Some(format!("{}, line {}", self.path.display(), line_of(&self.text, &span)))
+    }
+
+    /// Where a key stands in the text; its innermost table that the text has, where it is not there itself.
+    fn span(&self, keys: &[&str]) -> Option<Range<usize>> {
+        let document = DeTable::parse(&self.text).ok()?;
+        let mut table = document.get_ref();
+        let mut span = None;
+        for key in keys {
+            let Some((name, value)) = table.get_key_value(*key) else { break };
+            span = Some(name.span());
+            match value.get_ref() {
+                DeValue::Table(inner) => table = inner,
+                _ => break,
+            }
+        }
+        span
+    }
+}
+
+/// The text of a configuration or a recipe.
+///
+/// # Errors
+/// [`Error::Io`] if it is not a regular file of at most [`LIMIT`] bytes of UTF-8, or cannot be read.
+pub fn read_text(path: &Path) -> Result<String> {
+    files::read_text(path, LIMIT).map_err(Error::io("read", path))
+}
+
+/// The number of the line, from 1, in which a part of a text begins.
+pub fn line_of(text: &str, span: &Range<usize>) -> usize {
+    text.bytes().take(span.start).filter(|&byte| byte == b'\n').count() + 1
+}

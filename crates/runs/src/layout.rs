@@ -1,0 +1,121 @@
+//! Where the files of a run are: the only place that spells their names.
+
+use std::path::{Path, PathBuf};
+
+/// Ends the name of a file that is being written.
+const PARTIAL: &str = ".partial";
+/// Ends the name of a file that was damaged and set aside.
+const DAMAGED: &str = ".damaged";
+
+/// The paths of one run.
+#[derive(Clone, Debug)]
+pub struct RunLayout {
+    dir: PathBuf,
+}
+
+impl RunLayout {
+    /// The run in `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The configuration; the first file of a run.
+    pub fn config(&self) -> PathBuf {
+        self.dir.join("config.toml")
+    }
+
+    /// One line of JSON for each epoch.
+    pub fn metrics(&self) -> PathBuf {
+        self.dir.join("metrics.jsonl")
+    }
+
+    /// All that is needed to resume the run, in one file.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.dir.join("checkpoint.safetensors")
+    }
+
+    /// The progress in the checkpoint, for people; nothing reads it.
+    pub fn state(&self) -> PathBuf {
+        self.dir.join("state.json")
+    }
+
+    /// The final weights, with PyTorch's names.
+    pub fn weights(&self) -> PathBuf {
+        self.dir.join("weights.safetensors")
+    }
+
+    /// The result of the training; written last, so that its presence means that the training is done.
+    pub fn result(&self) -> PathBuf {
+        self.dir.join("result.json")
+    }
+
+    /// What made the run: one entry for each start.
+    pub fn provenance(&self) -> PathBuf {
+        self.dir.join("provenance.json")
+    }
+
+    /// The directory of the measurements.
+    pub fn measurements(&self) -> PathBuf {
+        self.dir.join("measurements")
+    }
+
+    /// A measurement at the final weights.
+    pub fn measurement(&self, id: &str) -> PathBuf {
+        self.measurements().join(format!("{id}.json"))
+    }
+
+    /// λ_max at the final weights on several numbers of examples, where that was asked for.
+    pub fn subset_sizes(&self) -> PathBuf {
+        self.dir.join("subset_sizes.json")
+    }
+
+    /// Why the run could not be made, where it could not.
+    pub fn failure(&self) -> PathBuf {
+        self.dir.join("failure.json")
+    }
+
+    /// Whether the directory holds a file of a run.
+    pub fn holds_run(&self) -> bool {
+        let files = [self.config(), self.metrics(), self.checkpoint(), self.result(), self.failure()];
+        files.iter().any(|file| file.exists())
+    }
+
+    /// Locked by the process that writes the run.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.dir.join(".lock")
+    }
+
+    /// Where the next content of `file` is written before it takes its place.
+    pub(crate) fn partial(file: &Path) -> PathBuf {
+        let mut name = file.as_os_str().to_owned();
+        name.push(PARTIAL);
+        name.into()
+    }
+
+    /// Where the damaged content of `file` is kept: the first name that is free.
+    pub(crate) fn set_aside(file: &Path) -> PathBuf {
+        let mut name = file.as_os_str().to_owned();
+        name.push(DAMAGED);
+        let mut path = PathBuf::from(name.clone());
+        for number in 2.. {
+            if !path.exists() {
+                break;
+            }
+            let mut next = name.clone();
+            next.push(format!("-{number}"));
+            path = next.into();
+        }
+        path
+    }
+
+    /// Whether a file of this name may be in a run that has no configuration yet.
+    pub(crate) fn may_precede_config(name: &str) -> bool {
+        let name = name.strip_suffix(PARTIAL).unwrap_or(name);
+        [".lock", "config.toml", "failure.json"].contains(&name)
+    }
+}

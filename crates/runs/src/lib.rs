@@ -1,0 +1,48 @@
+//! Training runs on disk: what a run's directory holds, stores of many runs, recipes, and making their runs.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | `layout.rs`, `atomic.rs` | all paths; files that are replaced whole, and locks |
+//! | `identity/` | the names of trainings and measurements |
+//! | `config_file.rs`, `migrate.rs` | settings in TOML, those of older versions too |
+//! | `report.rs`, `provenance.rs` | what came out of a run, and what made it |
+//! | `store/` | the directory of a run, and many of them side by side |
+//! | `run.rs` | a run from its settings to its report |
+//! | `table/` | runs as a table |
+//! | `recipes/` | files that say which runs to make |
+//! | `sweep/` | making them |
+
+mod atomic;
+mod characters;
+mod config_file;
+mod error;
+mod filter;
+mod identity;
+mod json;
+mod layout;
+mod migrate;
+mod provenance;
+mod recipes;
+mod report;
+mod run;
+mod store;
+mod sweep;
+mod table;
+
+pub use atomic::replace as write_file;
+pub use characters::is_unprintable;
+pub use config_file::{ConfigFile, line_of, read_text};
+pub use error::{Error, Result};
+pub use filter::Filter;
+pub use identity::{Identity, differences, flatten, leaves};
+pub use layout::RunLayout;
+pub use provenance::{Provenance, Start};
+pub use recipes::{
+    FIGURES, FigureAxis, FigureKind, FigureSpec, PaperFigure, Plan, PlannedBlock, PlannedRun, PublishedLine,
+    Scale,
+};
+pub use report::{Report, TrainReport};
+pub use run::{Completion, RunObserver, RunOptions, complete_run, last_step};
+pub use store::{CheckpointEvery, Damage, Existing, Opened, RunDir, RunStatus, RunStore, run_config};
+pub use sweep::{CompareExamples, Cost, Costs, RunEnd, Spent, Sweep, SweepObserver, TimeLeft};
+pub use table::RunTable;

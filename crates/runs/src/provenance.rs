@@ -1,0 +1,96 @@
+//! What made a run: a line for each start. No name depends on it.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::atomic::replace_json;
+use crate::json::read_json;
+use crate::{Error, Result};
+
+/// The starts of a run, the first one first; the content of `provenance.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Provenance {
+    /// One entry for each start.
+    pub starts: Vec<Start>,
+}
+
+/// A start of a process that worked on a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The version of the program.
+    pub version: String,
+    /// The commit that it was built from; none outside of a Git checkout. A `+` says that files had changed since.
+    pub commit: Option<String>,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The name of the machine.
+    pub host: Option<String>,
+    /// Its processor.
+    pub processor: Option<String>,
+    /// The vector instructions that were used.
+    pub instruction_set: String,
+    /// The threads that worked.
+    pub threads: usize,
+    /// The backend that computed.
+    pub backend: String,
+    /// Seconds since 1970.
+    pub time: u64,
+}
+
+impl Start {
+    /// This process.
+    pub fn now() -> Self {
+        let instruction_set = sharpness_network::instruction_set();
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: option_env!("SHARPNESS_COMMIT").map(str::to_owned),
+            command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+            host: host(),
+            processor: processor(),
+            instruction_set: instruction_set
+                .map_or_else(|_| "unknown".to_owned(), |set| set.name().to_owned()),
+            threads: rayon::current_num_threads(),
+            backend: "cpu".to_owned(),
+            time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+        }
+    }
+}
+
+impl Provenance {
+    /// Reads the file at `path`; empty if there is none.
+    ///
+    /// # Errors
+    /// [`Error::DamagedRun`] or [`Error::Io`] if it cannot be read.
+    pub fn read(path: &Path) -> Result<Self> {
+        Ok(read_json(path)?.unwrap_or_default())
+    }
+
+    /// Appends this process to the file at `path`. A file that cannot be read is replaced: a run must not fail for it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written.
+    pub(crate) fn append(path: &Path) -> Result<()> {
+        let mut provenance = match Self::read(path) {
+            Err(Error::DamagedRun { .. }) => Self::default(),
+            read => read?,
+        };
+        provenance.starts.push(Start::now());
+        replace_json(path, &provenance)
+    }
+}
+
+/// The name of this machine.
+fn host() -> Option<String> {
+    let of_system = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    of_system.or_else(|| std::env::var("HOSTNAME").ok()).map(|name| name.trim().to_owned())
+}
+
+/// The name of this machine's processor.
+fn processor() -> Option<String> {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let name = cpuinfo.lines().find_map(|line| line.strip_prefix("model name"))?;
+    Some(name.trim_start_matches([' ', '\t', ':']).trim().to_owned())
+}

@@ -1,0 +1,62 @@
+//! The keys of a configuration, as recipes name them.
+
+use std::collections::BTreeMap;
+
+use sharpness_training::{ColumnType, flags};
+
+use crate::migrate::renamed_key;
+
+/// Names at least as near to another as this (Jaro-Winkler) are offered in its place.
+const NEAR: f64 = 0.75;
+
+/// Every key that a configuration may have, such as `training.learning_rate`, with the type of its values.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys(BTreeMap<String, ColumnType>);
+
+impl Keys {
+    pub(crate) fn new() -> Self {
+        Self(flags::keys())
+    }
+
+    /// The whole key that `given` names: itself, or the only one that ends with it.
+    ///
+    /// # Errors
+    /// What to say if there is none, or several.
+    pub(crate) fn resolve(&self, given: &str) -> Result<String, String> {
+        let given = renamed_key(given);
+        if self.0.contains_key(&given) {
+            return Ok(given);
+        }
+        // A kind is named by its table: `optimizer = "sgd"`.
+        let ends = [format!(".{given}"), format!(".{given}.name")];
+        let is_meant = |key: &&String| ends.iter().any(|end| key.ends_with(end)) && is_short_for(&given, key);
+        match self.0.keys().filter(is_meant).collect::<Vec<_>>()[..] {
+            [key] => Ok(key.clone()),
+            [] => Err(format!("there is no setting '{given}'; {}", self.nearest(&given))),
+            ref several => {
+                let keys: Vec<&str> = several.iter().map(|key| key.as_str()).collect();
+                Err(format!("'{given}' is ambiguous; write one of {}", keys.join(", ")))
+            }
+        }
+    }
+
+    /// Whether the values of a key are whole numbers.
+    pub(crate) fn is_whole(&self, key: &str) -> bool {
+        self.0.get(key) == Some(&ColumnType::Integer)
+    }
+
+    fn nearest(&self, given: &str) -> String {
+        let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
+        let near = |key: &&String| strsim::jaro_winkler(&last(given), &last(key));
+        let best = self.0.keys().max_by(|a, b| near(a).total_cmp(&near(b)));
+        match best.filter(|best| near(best) >= NEAR) {
+            Some(best) => format!("did you mean '{}' ({best})?", last(best)),
+            None => format!("there are {}", self.0.keys().cloned().collect::<Vec<_>>().join(", ")),
+        }
+    }
+}
+
+/// Whether a name may stand for a whole key: a setting of a measure is named with its measure.
+fn is_short_for(given: &str, key: &str) -> bool {
+    given.contains('.') || !key.starts_with("measure.") || key.matches('.').count() < 2
+}

@@ -1,0 +1,262 @@
+//! A run from its settings to its report: train, measure, write the results down.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use sharpness_data::Standardized;
+use sharpness_network::backend::Backend;
+use sharpness_network::{Network, Weights};
+use sharpness_training::measures::{BetweenIterates, Iterates, Measure as _, Measurement, Subject, measure};
+use sharpness_training::settings::RunConfig;
+use sharpness_training::{
+    Budget, Engine, Job, Observer, Outcome, TrainState, Visitor, Watch, Work, beside_weights, check_data,
+    predicted_bytes, trained_examples, with_engine,
+};
+
+use crate::identity::Identity;
+use crate::layout::RunLayout;
+use crate::report::{Counts, Report, TrainReport};
+use crate::store::{
+    CheckpointEvery, Damage, Existing, Journal, Opened, RunDir, needs_no_measurement, stored_config,
+    stored_state,
+};
+use crate::{Error, Result};
+
+/// Where a run is written, and how often.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// The directory of the run; if unset, nothing is written.
+    pub out: Option<PathBuf>,
+    /// What to do with a run that is in that directory already.
+    pub existing: Existing,
+    /// When checkpoints are written.
+    pub checkpoint_every: CheckpointEvery,
+    /// The memory that the run may take.
+    pub budget: Budget,
+}
+
+/// Who watches a run that is kept.
+pub trait RunObserver: Observer {
+    /// A damaged file of the run was set aside, and its content is computed again.
+    fn on_damage(&mut self, damage: &Damage) {
+        let _ = damage;
+    }
+}
+
+impl RunObserver for () {}
+
+/// How a run ended that was to be trained and measured.
+#[derive(Clone, Debug)]
+pub enum Completion {
+    /// It is done now.
+    Made(Box<Report>),
+    /// It had been done before.
+    Known(Box<Report>),
+    /// The observer stopped it. If it has a directory, it is saved and can be resumed.
+    Stopped,
+}
+
+impl Completion {
+    /// The report, unless it was stopped.
+    pub fn report(self) -> Option<Report> {
+        match self {
+            Self::Made(report) | Self::Known(report) => Some(*report),
+            Self::Stopped => None,
+        }
+    }
+}
+
+/// Trains the network of `config` on `data`, on the threads of the current rayon pool, and measures it if `is_measured`. What is done
+/// already is not repeated: neither the training nor the measurement.
+///
+/// The result depends on `config` alone: not on threads, on `options`, or on interruptions. A training that diverges, or is
+/// interrupted by the observer, is no error.
+///
+/// # Errors
+/// [`Config`](sharpness_training::Error::Config) if a setting is out of range or `data` is another data set than the
+/// configuration's; [`Memory`](sharpness_training::Error::Memory) if the run does not fit its budget; the errors of
+/// [`RunDir::open`]; [`Error::DamagedRun`] if a checkpoint or the metrics cannot be read; [`Error::Io`] if a file cannot be written;
+/// those of [`measure`].
+pub fn complete_run(
+    config: &RunConfig,
+    data: &Standardized,
+    options: &RunOptions,
+    is_measured: bool,
+    observer: &mut dyn RunObserver,
+) -> Result<Completion> {
+    check_data(config, data)?;
+    config.validate(data.dataset().train().len())?;
+    with_engine(config, Run { config, data, options, is_measured, observer })?
+}
+
+/// What [`complete_run`] is given.
+struct Run<'a> {
+    config: &'a RunConfig,
+    data: &'a Standardized,
+    options: &'a RunOptions,
+    is_measured: bool,
+    observer: &'a mut dyn RunObserver,
+}
+
+impl Visitor for Run<'_> {
+    type Output = Result<Completion>;
+
+    fn visit<B: Backend>(self, engine: &Engine<B>) -> Result<Completion> {
+        let Self { config, data, options, is_measured, observer } = self;
+        let budget = options.budget;
+        budget.left(Work::Run { is_kept: options.out.is_some(), is_measured }.least_bytes(engine, config))?;
+        let trained = trained_examples(config, data.dataset())?;
+        let dir = match &options.out {
+            None => None,
+            Some(out) => match RunDir::open(out, config, options.existing, is_measured)? {
+                Opened::Finished(report) => return Ok(Completion::Known(report)),
+                Opened::Open(dir) => Some(*dir),
+            },
+        };
+        let job = Job { config, engine, data, trained: &trained, budget };
+        let Some((training, state)) = train(job, dir.as_ref(), options, observer)? else {
+            return Ok(Completion::Stopped);
+        };
+        let measurement = if is_measured && !needs_no_measurement(training.outcome) {
+            match measure_end(job, &state, options.out.is_some(), observer) {
+                Err(Error::Training(sharpness_training::Error::MeasureStopped)) => {
+                    return Ok(Completion::Stopped);
+                }
+                measured => Some(measured?),
+            }
+        } else {
+            None
+        };
+        if let (Some(dir), Some(measurement)) = (&dir, &measurement) {
+            dir.write_measurement(measurement)?;
+        }
+        let Identity { training: training_id, run: id } = Identity::of(config)?;
+        let report = Report { id, training_id, config: config.clone(), training, measurement };
+        Ok(Completion::Made(Box::new(report)))
+    }
+}
+
+/// Trains, or reads what was trained; `None` if the observer stopped it.
+fn train<B: Backend>(
+    job: Job<'_, B>,
+    dir: Option<&RunDir>,
+    options: &RunOptions,
+    observer: &mut dyn RunObserver,
+) -> Result<Option<(TrainReport, TrainState)>> {
+    let Job { config, engine, data, trained, .. } = job;
+    let network = &engine.network;
+    dir.into_iter().flat_map(RunDir::damage).for_each(|damage| observer.on_damage(damage));
+    let (start, mut journal) = match (start(&job, dir, options), dir) {
+        (Err(Error::DamagedRun { file, problem, .. }), Some(dir)) if options.existing == Existing::Repair => {
+            observer.on_damage(&dir.set_training_aside(file, problem)?);
+            start(&job, Some(dir), options)?
+        }
+        (started, _) => started?,
+    };
+    if let Some(training) = dir.map_or(Ok(None), RunDir::training)? {
+        return Ok(Some((training, start)));
+    }
+    let (outcome, state) = job.train(start, &mut journal, observer)?;
+    drop(journal);
+    if outcome == Outcome::Interrupted {
+        return Ok(None);
+    }
+    let counts = Counts {
+        parameters: network.parameters().len(),
+        train_examples: trained.len(),
+        test_examples: data.dataset().test().len(),
+    };
+    let training = TrainReport::new(outcome, &state.progress, counts);
+    if let Some(dir) = dir {
+        write_weights(config, network, dir, &state.weights)?;
+        dir.write_training(&training)?;
+    }
+    Ok(Some((training, state)))
+}
+
+/// The state in the run's checkpoint, or the beginning; and where the training is written, if it has a directory.
+fn start<'d, B: Backend>(
+    job: &Job<'_, B>,
+    dir: Option<&'d RunDir>,
+    options: &RunOptions,
+) -> Result<(TrainState, Option<Journal<'d>>)> {
+    let network = &job.engine.network;
+    let dims = (network.parameters().len(), network.state().len());
+    let checkpoint = dir.map_or(Ok(None), |dir| dir.checkpoint(dims))?;
+    let state = checkpoint.unwrap_or_else(|| job.initial_state());
+    let journal = dir.map(|dir| Journal::open(dir, options.checkpoint_every, state.progress.epoch));
+    Ok((state, journal.transpose()?))
+}
+
+/// Writes the final weights, unless they are not finite: a file of such weights could not be read.
+fn write_weights<B: Backend>(
+    config: &RunConfig,
+    network: &Network<B>,
+    dir: &RunDir,
+    weights: &Weights,
+) -> Result<()> {
+    if weights.parameters.iter().chain(&weights.state).all(|x| x.is_finite()) {
+        // One key only: several would have no fixed order in the file.
+        let settings = serde_json::to_string(&crate::identity::leaves(config)?).unwrap_or_default();
+        let metadata = BTreeMap::from([("config".to_owned(), settings)]);
+        dir.write_weights(&weights.to_bytes(network, metadata)?)?;
+    }
+    Ok(())
+}
+
+/// Measures the end of a training.
+fn measure_end<B: Backend>(
+    job: Job<'_, B>,
+    state: &TrainState,
+    is_kept: bool,
+    observer: &mut dyn RunObserver,
+) -> Result<Measurement> {
+    let Job { config, engine, data, trained, budget } = job;
+    let settings = config.measurement();
+    let next = settings.asked.contains_key(BetweenIterates::NAME).then(|| job.next_weights(state));
+    let left = budget.less(beside_weights(engine, config));
+    let subject = Subject { engine, data, trained, settings: &settings, seed: config.seed, budget: left };
+    let at = Iterates { weights: &state.weights, next: next.as_ref() };
+    let mut measured = measure(subject, at, &Watch::new(observer))?;
+    // The training before may have taken more.
+    let before = predicted_bytes(engine, (config, data), is_kept, budget)?;
+    let predicted = &mut measured.memory.predicted_bytes;
+    *predicted = (*predicted).max(before);
+    Ok(measured)
+}
+
+/// The last iterate of the run in `dir`, finished or stopped, and the one that its training would make next. `data` are those of
+/// the run.
+///
+/// # Errors
+/// [`Error::DamagedRun`] if the run has no configuration or no checkpoint, or they cannot be read;
+/// [`Config`](sharpness_training::Error::Config) if `data` are not those of the run.
+pub fn last_step(dir: &Path, data: &Standardized) -> Result<(Weights, Weights)> {
+    struct LastStep<'a> {
+        config: &'a RunConfig,
+        layout: &'a RunLayout,
+        data: &'a Standardized,
+    }
+    impl Visitor for LastStep<'_> {
+        type Output = Result<(Weights, Weights)>;
+
+        fn visit<B: Backend>(self, engine: &Engine<B>) -> Self::Output {
+            let Self { config, layout, data } = self;
+            let dims = (engine.network.parameters().len(), engine.network.state().len());
+            let state = stored_state(layout, config, dims)?;
+            let trained = trained_examples(config, data.dataset())?;
+            let job = Job { config, engine, data, trained: &trained, budget: Budget::default() };
+            let next = job.next_weights(&state);
+            Ok((state.weights, next))
+        }
+    }
+    let layout = RunLayout::new(dir);
+    let stored = stored_config(&layout)?;
+    if stored.is_old {
+        return Err(Error::OldRun { dir: dir.to_owned() });
+    }
+    let config = stored.config;
+    check_data(&config, data)?;
+    config.validate(data.dataset().train().len())?;
+    with_engine(&config, LastStep { config: &config, layout: &layout, data })?
+}

@@ -1,0 +1,74 @@
+//! What a training writes down on its way.
+
+use std::time::{Duration, Instant};
+
+use sharpness_training::{EpochMetrics, TrainState};
+
+use super::checkpoint;
+use super::metrics::MetricsFile;
+use super::run_dir::RunDir;
+use crate::atomic;
+use crate::{Error, Result};
+
+/// When checkpoints are written. One is always written when a training ends or is interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointEvery {
+    /// After every epoch whose number is a multiple of this.
+    pub epochs: Option<u32>,
+    /// After the first step that ends this many seconds after the last checkpoint.
+    pub seconds: Option<u64>,
+}
+
+impl Default for CheckpointEvery {
+    /// Every minute: a kill loses at most that much work, and writing takes a small part of it.
+    fn default() -> Self {
+        Self { epochs: None, seconds: Some(60) }
+    }
+}
+
+/// The metrics and checkpoints of a training under way.
+#[derive(Debug)]
+pub(crate) struct Journal<'r> {
+    dir: &'r RunDir,
+    metrics: MetricsFile,
+    every: CheckpointEvery,
+    saved: Instant,
+}
+
+impl<'r> Journal<'r> {
+    /// A journal that continues after `epochs` epochs. What was written beyond them is cut.
+    ///
+    /// # Errors
+    /// If the metrics of these epochs are not all there, or a file cannot be written.
+    pub(crate) fn open(dir: &'r RunDir, every: CheckpointEvery, epochs: u32) -> Result<Self> {
+        let metrics = MetricsFile::open(&dir.layout().metrics(), epochs)?;
+        Ok(Self { dir, metrics, every, saved: Instant::now() })
+    }
+}
+
+impl sharpness_training::Journal for Journal<'_> {
+    type Error = Error;
+
+    fn append(&mut self, metrics: &EpochMetrics) -> Result<()> {
+        self.dir.check_lock()?;
+        self.metrics.append(metrics)
+    }
+
+    fn is_due(&self) -> bool {
+        self.every.seconds.is_some_and(|seconds| self.saved.elapsed() >= Duration::from_secs(seconds))
+    }
+
+    fn is_due_after(&self, epoch: u32) -> bool {
+        self.is_due() || self.every.epochs.is_some_and(|every| epoch.is_multiple_of(every.max(1)))
+    }
+
+    /// Replaces the checkpoint, and then its copy for people.
+    fn save(&mut self, state: &TrainState) -> Result<()> {
+        self.dir.check_lock()?;
+        let layout = self.dir.layout();
+        checkpoint::write(&layout.checkpoint(), &self.dir.checkpoint_key(), state)?;
+        atomic::replace_json(&layout.state(), &state.progress)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+}

@@ -1,0 +1,28 @@
+//! What the directory of a run holds, and many of them side by side.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `run_dir.rs` | the directory of a run while a process works on it |
+//! | `config.rs`, `records.rs` | its settings and its results |
+//! | `checkpoint.rs`, `journal.rs`, `metrics.rs` | what a training writes on its way |
+//! | `lock.rs`, `damage.rs` | its lock, and damaged files |
+//! | `runs.rs` | many runs |
+
+mod checkpoint;
+mod config;
+mod damage;
+mod journal;
+mod lock;
+mod metrics;
+mod records;
+mod run_dir;
+mod runs;
+
+pub use config::run_config;
+pub(crate) use config::stored_config;
+pub use damage::Damage;
+pub use journal::CheckpointEvery;
+pub(crate) use journal::Journal;
+pub use run_dir::{Existing, Opened, RunDir};
+pub(crate) use run_dir::{needs_no_measurement, stored_state};
+pub use runs::{RunStatus, RunStore};

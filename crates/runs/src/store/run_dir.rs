@@ -1,0 +1,258 @@
+//! The directory of a run. A process that is killed at any instant loses at most the work since its last checkpoint.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use sharpness_training::measures::Measurement;
+use sharpness_training::settings::RunConfig;
+use sharpness_training::{Outcome, TrainState};
+
+use super::checkpoint::{self, Key};
+use super::config::{config_text, same_training};
+use super::damage::{Damage, set_aside};
+use super::lock::lock;
+use super::records::{MeasurementRecord, TrainingRecord, report, training_record};
+use crate::atomic;
+use crate::identity::Identity;
+use crate::layout::RunLayout;
+use crate::migrate::SCHEMA;
+use crate::provenance::Provenance;
+use crate::report::{Report, TrainReport};
+use crate::{Error, Result};
+
+/// The directory of a run that this process alone may write, until the value is dropped.
+#[derive(Debug)]
+pub struct RunDir {
+    layout: RunLayout,
+    config: RunConfig,
+    identity: Identity,
+    lock: File,
+    damage: Vec<Damage>,
+}
+
+/// A directory that was opened for a run.
+#[derive(Debug)]
+pub enum Opened {
+    /// The run may be trained, from its start or from its checkpoint, or measured.
+    Open(Box<RunDir>),
+    /// The run is done.
+    Finished(Box<Report>),
+}
+
+/// What to do with a run that is in the directory already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Refuse it.
+    #[default]
+    Refuse,
+    /// Resume it. A damaged result is measured again; other damage is an error.
+    Resume,
+    /// Resume it, set damaged files aside and make again what they held. For a directory whose name says which run it holds.
+    Repair,
+}
+
+impl RunDir {
+    /// Makes `dir` the directory of the run `config`, or opens the run in it as `existing` says. A run that is to be measured is
+    /// done when it was; another one when its training has ended.
+    ///
+    /// The directory is locked before anything in it is judged or written, so that of several processes one makes the run.
+    ///
+    /// # Errors
+    /// - [`Error::RunLocked`] if another process is making a run there;
+    /// - [`Error::RunExists`] if a run is there and `existing` is [`Existing::Refuse`];
+    /// - [`Error::OtherConfig`] if the training there is another one, [`Error::OldRun`] if an older version began it;
+    /// - [`Error::NotARun`] if other files are there;
+    /// - [`Error::DamagedRun`] if the configuration there cannot be read, unless it is to be repaired;
+    /// - [`Error::Io`] if the directory cannot be written.
+    pub fn open(dir: &Path, config: &RunConfig, existing: Existing, is_measured: bool) -> Result<Opened> {
+        let layout = RunLayout::new(dir);
+        if existing != Existing::Repair {
+            check_content(&layout)?;
+        }
+        let finished = |layout: &RunLayout| match same_training(layout, config)? {
+            true => report(layout, config, is_measured),
+            false => Ok(None),
+        };
+        // A run that is done does not change any more, so it can be read without a lock: also where nothing can be written.
+        if existing != Existing::Refuse
+            && let Ok(Some(report)) = finished(&layout)
+        {
+            return Ok(Opened::Finished(Box::new(report)));
+        }
+        fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+        let (lock, identity) = (lock(&layout)?, Identity::of(config)?);
+        let mut run = Self { layout, config: config.clone(), identity, lock, damage: Vec::new() };
+        run.settle_config(existing)?;
+        for file in [run.layout.result(), run.layout.measurement(&run.identity.run)] {
+            match finished(&run.layout) {
+                Ok(Some(report)) => return Ok(Opened::Finished(Box::new(report))),
+                Ok(None) => break,
+                Err(Error::DamagedRun { file: damaged, problem, .. }) if damaged == file => {
+                    run.damage.push(set_aside(damaged, problem)?);
+                }
+                Err(Error::DamagedRun { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Provenance::append(&run.layout.provenance())?;
+        Ok(Opened::Open(Box::new(run)))
+    }
+
+    /// Writes the configuration of a run that has none; otherwise checks that it may be resumed.
+    fn settle_config(&mut self, existing: Existing) -> Result<()> {
+        let path = self.layout.config();
+        if existing == Existing::Refuse && path.exists() {
+            return Err(Error::RunExists { dir: self.layout.dir().to_owned() });
+        }
+        let is_there = match same_training(&self.layout, &self.config) {
+            Err(Error::DamagedRun { file, problem, .. }) if existing == Existing::Repair => {
+                self.damage.push(set_aside(file, problem)?);
+                false
+            }
+            // Its name says that this is the run, and a file that was cut can be a configuration still.
+            Err(error @ Error::OtherConfig { .. }) if existing == Existing::Repair => {
+                self.damage.push(set_aside(path.clone(), error.to_string())?);
+                false
+            }
+            is_there => is_there?,
+        };
+        if is_there {
+            return Ok(());
+        }
+        atomic::replace(&path, config_text(&self.config)?.as_bytes())
+    }
+
+    /// What was damaged when the directory was opened.
+    pub fn damage(&self) -> &[Damage] {
+        &self.damage
+    }
+
+    /// Moves the checkpoint, the metrics and the result out of the way, of which `file` is damaged, so that the training starts over.
+    pub(crate) fn set_training_aside(&self, file: PathBuf, problem: String) -> Result<Damage> {
+        let (metrics, checkpoint) = (self.layout.metrics(), self.layout.checkpoint());
+        set_aside(self.layout.result(), String::new())?;
+        // The checkpoint last: while it is there, metrics that are missing are damage too.
+        if file == checkpoint {
+            set_aside(metrics, String::new())?;
+            set_aside(file, problem)
+        } else {
+            let damage = set_aside(file, problem)?;
+            set_aside(checkpoint, String::new())?;
+            Ok(damage)
+        }
+    }
+
+    /// Refuses to write where the lock is not held any more.
+    ///
+    /// # Errors
+    /// [`Error::RunReplaced`] if the directory was deleted, and perhaps made again by another process.
+    pub(crate) fn check_lock(&self) -> Result<()> {
+        if atomic::is_at(&self.lock, &self.layout.lock())? {
+            return Ok(());
+        }
+        Err(Error::RunReplaced { dir: self.layout.dir().to_owned() })
+    }
+
+    /// Where the files are.
+    pub const fn layout(&self) -> &RunLayout {
+        &self.layout
+    }
+
+    /// The names of the run.
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What the checkpoint must be of.
+    pub(crate) fn checkpoint_key(&self) -> Key<'_> {
+        checkpoint_key(&self.config, &self.identity)
+    }
+
+    /// The state in the last checkpoint, for a network with `dims` = (parameters, running statistics); `None` if there is none.
+    pub(crate) fn checkpoint(&self, dims: (usize, usize)) -> Result<Option<TrainState>> {
+        checkpoint::read(&self.layout.checkpoint(), &self.checkpoint_key(), dims)
+    }
+
+    /// The training, if it has ended.
+    pub(crate) fn training(&self) -> Result<Option<TrainReport>> {
+        Ok(training_record(&self.layout)?.map(|record| record.training))
+    }
+
+    /// Replaces the final weights with the bytes of a safetensors file.
+    pub(crate) fn write_weights(&self, content: &[u8]) -> Result<()> {
+        self.check_lock()?;
+        atomic::replace(&self.layout.weights(), content)
+    }
+
+    /// Writes the result of the training, after which that is done.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the disk is full or the directory cannot be written; [`Error::RunReplaced`].
+    pub(crate) fn write_training(&self, training: &TrainReport) -> Result<()> {
+        self.check_lock()?;
+        let (id, config) = (self.identity.training.clone(), self.config.clone());
+        let record = TrainingRecord { schema: SCHEMA, id, config, training: training.clone() };
+        atomic::replace_json(&self.layout.result(), &record)
+    }
+
+    /// Writes a measurement, after which the run is done.
+    ///
+    /// # Errors
+    /// As [`Self::write_training`].
+    pub(crate) fn write_measurement(&self, measurement: &Measurement) -> Result<()> {
+        self.check_lock()?;
+        let folder = self.layout.measurements();
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        let Identity { training: training_id, run: id } = self.identity.clone();
+        let (config, measurement) = (self.config.clone(), measurement.clone());
+        let record = MeasurementRecord { schema: SCHEMA, training_id, config, measurement, id: id.clone() };
+        atomic::replace_json(&self.layout.measurement(&id), &record)
+    }
+}
+
+/// What the checkpoint of a run must be of.
+pub(crate) fn checkpoint_key<'i>(config: &RunConfig, identity: &'i Identity) -> Key<'i> {
+    let optimizer = config.training.optimizer.settings().state_vectors();
+    Key { training: &identity.training, precision: config.precision, optimizer }
+}
+
+/// The state in the last checkpoint of the run `config` in a directory, for a network with `dims` = (parameters, running
+/// statistics). Another process may be writing the run.
+///
+/// # Errors
+/// [`Error::DamagedRun`] if there is no checkpoint or it cannot be read.
+pub(crate) fn stored_state(
+    layout: &RunLayout,
+    config: &RunConfig,
+    dims: (usize, usize),
+) -> Result<TrainState> {
+    let (path, identity) = (layout.checkpoint(), Identity::of(config)?);
+    let state = checkpoint::read(&path, &checkpoint_key(config, &identity), dims)?;
+    state.ok_or_else(|| Error::DamagedRun {
+        file: path,
+        problem: "it is missing".to_owned(),
+        way_out: "restore it, or train the run again",
+    })
+}
+
+/// Whether a training needs no measurement.
+pub(crate) fn needs_no_measurement(outcome: Outcome) -> bool {
+    outcome == Outcome::Diverged
+}
+
+/// Refuses a directory that has no configuration but other files. Needs no lock: of a run that another process is making, the
+/// configuration is there before any other file.
+fn check_content(layout: &RunLayout) -> Result<()> {
+    let dir = layout.dir();
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(Error::io("read", dir))?,
+    };
+    for entry in entries {
+        let name = entry.map_err(Error::io("read", dir))?.file_name().to_string_lossy().into_owned();
+        if !RunLayout::may_precede_config(&name) && !layout.config().exists() {
+            return Err(Error::NotARun { dir: dir.to_owned(), found: name });
+        }
+    }
+    Ok(())
+}

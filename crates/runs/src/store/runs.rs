@@ -1,0 +1,216 @@
+//! Many runs side by side, each training in the directory that has its name. Nothing in it depends on the machine: a store may be
+//! copied.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize};
+use sharpness_training::Progress;
+use sharpness_training::measures::SubsetSize;
+use sharpness_training::settings::RunConfig;
+
+use super::config::{read_config, run_config};
+use super::damage::set_aside;
+use super::lock::is_locked;
+use super::records::{old_report, report, reports};
+use crate::identity::Identity;
+use crate::json::read_json;
+use crate::layout::RunLayout;
+use crate::report::Report;
+use crate::{Error, Result, atomic};
+
+/// Runs in one directory.
+#[derive(Clone, Debug)]
+pub struct RunStore {
+    dir: PathBuf,
+    /// The runs that an older version finished, by the names that they have today.
+    old: OnceLock<BTreeMap<String, Report>>,
+}
+
+/// The state of a run of a store.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunStatus {
+    /// It has not begun.
+    Missing,
+    /// It was interrupted after this many epochs, and can be resumed.
+    Started(u32),
+    /// A process is working on it.
+    Running,
+    /// Its configuration cannot be trained or measured, for this reason.
+    Failed(String),
+    /// A file of it cannot be read, for this reason. A sweep makes it again.
+    Damaged(String),
+    /// It is done.
+    Done(Box<Report>),
+}
+
+/// The content of `failure.json`.
+#[derive(Serialize, Deserialize)]
+struct Failure {
+    problem: String,
+}
+
+impl RunStore {
+    /// The store in `dir`, which need not exist yet.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), old: OnceLock::new() }
+    }
+
+    /// The store in `dir`, for reading.
+    ///
+    /// # Errors
+    /// [`Error::NoStore`] if `dir` is not a directory: its path may be mistyped.
+    pub fn existing(dir: impl Into<PathBuf>) -> Result<Self> {
+        let store = Self::new(dir);
+        if store.dir.is_dir() { Ok(store) } else { Err(Error::NoStore { dir: store.dir }) }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the files of a training are.
+    pub fn training(&self, training_id: &str) -> RunLayout {
+        RunLayout::new(self.dir.join(training_id))
+    }
+
+    /// The names of all directories that hold a run, sorted.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the directory cannot be read.
+    pub fn trainings(&self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.dir).map_err(Error::io("read", &self.dir))? {
+            let name =
+                entry.map_err(Error::io("read", &self.dir))?.file_name().to_string_lossy().into_owned();
+            if self.training(&name).holds_run() {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// The runs that an older version finished, by the names that they have today. They are read as they are and never changed.
+    pub fn old(&self) -> &BTreeMap<String, Report> {
+        self.old.get_or_init(|| {
+            let names = self.trainings().unwrap_or_default();
+            let read = |name: &String| {
+                let layout = self.training(name);
+                // What an older version began or what is damaged is told where the run itself is asked for.
+                let is_old = read_config(&layout).ok()??.is_old;
+                let report = if is_old { old_report(&layout).ok()? } else { None };
+                report.map(|report| (report.id.clone(), report))
+            };
+            names.iter().filter_map(read).collect()
+        })
+    }
+
+    /// The reports of a training that is done, one for each measurement, and what is known of it otherwise.
+    ///
+    /// # Errors
+    /// [`Error::DamagedRun`] or [`Error::Io`] if a file cannot be read.
+    pub fn reports(&self, training_id: &str) -> Result<Vec<Report>> {
+        let layout = self.training(training_id);
+        match read_config(&layout)? {
+            Some(stored) if stored.is_old => Ok(Vec::from_iter(old_report(&layout)?)),
+            _ => reports(&layout),
+        }
+    }
+
+    /// The state of the run with these settings.
+    pub fn status(&self, config: &RunConfig) -> RunStatus {
+        self.read_status(config).unwrap_or_else(|error| damaged(&error))
+    }
+
+    fn read_status(&self, config: &RunConfig) -> Result<RunStatus> {
+        let identity = Identity::of(config)?;
+        let layout = self.training(&identity.training);
+        let report = report(&layout, config, true);
+        if let Ok(Some(report)) = report {
+            return Ok(RunStatus::Done(Box::new(report)));
+        }
+        if let Some(report) = self.old().get(&identity.run) {
+            return Ok(RunStatus::Done(Box::new(report.clone())));
+        }
+        if is_locked(&layout) {
+            return Ok(RunStatus::Running);
+        }
+        report?;
+        unfinished(&layout)
+    }
+
+    /// The state of a training that has no report.
+    pub fn training_status(&self, training_id: &str) -> RunStatus {
+        let layout = self.training(training_id);
+        if is_locked(&layout) {
+            return RunStatus::Running;
+        }
+        unfinished(&layout).unwrap_or_else(|error| damaged(&error))
+    }
+
+    /// λ_max of a training on several numbers of examples, if it was measured.
+    ///
+    /// # Errors
+    /// As [`Self::reports`].
+    pub fn subset_sizes(&self, training_id: &str) -> Result<Option<Vec<SubsetSize>>> {
+        read_json(&self.training(training_id).subset_sizes())
+    }
+
+    /// Writes λ_max of a training on several numbers of examples.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the store cannot be written.
+    pub(crate) fn write_subset_sizes(&self, training_id: &str, sizes: &[SubsetSize]) -> Result<()> {
+        if let Err(Error::DamagedRun { file, problem, .. }) = self.subset_sizes(training_id) {
+            set_aside(file, problem)?;
+        }
+        atomic::replace_json(&self.training(training_id).subset_sizes(), &sizes)
+    }
+
+    /// Writes why the settings of a run cannot be trained or measured.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the store cannot be written.
+    pub(crate) fn write_failure(&self, training_id: &str, problem: &str) -> Result<()> {
+        let layout = self.training(training_id);
+        fs::create_dir_all(layout.dir()).map_err(Error::io("create", layout.dir()))?;
+        atomic::replace_json(&layout.failure(), &Failure { problem: problem.to_owned() })
+    }
+
+    /// Forgets that a run failed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the store cannot be written.
+    pub(crate) fn forget_failure(&self, training_id: &str) -> Result<()> {
+        let path = self.training(training_id).failure();
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &path)(e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The state of a run that nobody works on and that has no report.
+fn unfinished(layout: &RunLayout) -> Result<RunStatus> {
+    if let Some(Failure { problem }) = read_json(&layout.failure())? {
+        return Ok(RunStatus::Failed(problem));
+    }
+    if run_config(layout)?.is_none() {
+        return Ok(RunStatus::Missing);
+    }
+    let progress: Option<Progress> = read_json(&layout.state())?;
+    Ok(RunStatus::Started(progress.map_or(0, |progress| progress.epoch)))
+}
+
+fn damaged(error: &Error) -> RunStatus {
+    RunStatus::Damaged(match error {
+        Error::DamagedRun { file, problem, .. } => {
+            format!("{} is damaged: {problem}; a sweep makes it again", file.display())
+        }
+        error => error.to_string(),
+    })
+}

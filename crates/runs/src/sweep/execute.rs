@@ -1,0 +1,234 @@
+//! Makes the runs of a plan, several at once.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fs;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sharpness_data::{Dataset, DatasetName, Standardization, Standardized};
+use sharpness_training::{Budget, Work, check_memory};
+
+use crate::recipes::{Plan, PlannedRun};
+use crate::report::Report;
+use crate::run::{Completion, RunObserver, RunOptions, complete_run};
+use crate::store::{CheckpointEvery, Existing, RunStatus, RunStore};
+use crate::{Error, Result};
+
+/// How long to wait before looking again at a run that another process is making.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Loads a data set.
+pub(super) type Load<'a> = dyn Fn(DatasetName) -> sharpness_data::Result<Dataset> + Sync + 'a;
+
+/// Runs are kept and measured.
+const RUN: Work<'_> = Work::Run { is_kept: true, is_measured: true };
+
+/// The runs to make, and how.
+pub struct Sweep<'a> {
+    /// The runs.
+    pub plan: &'a Plan,
+    /// Where they are kept.
+    pub store: &'a RunStore,
+    /// How many runs are made at once.
+    pub jobs: usize,
+    /// The threads that they share. With one job, it works on the current rayon pool instead.
+    pub threads: usize,
+    /// The memory of the process, which they share.
+    pub budget: Budget,
+    /// Whether to try again what could not be made before.
+    pub retry_failed: bool,
+    /// When checkpoints are written.
+    pub checkpoint_every: CheckpointEvery,
+    /// Where data sets come from.
+    pub load: &'a Load<'a>,
+}
+
+/// What became of a run.
+#[derive(Clone, Debug)]
+pub enum RunEnd {
+    /// It is done now.
+    Done(Box<Report>),
+    /// It had been done before.
+    Known(Box<Report>),
+    /// Another process has made it in the meantime.
+    Elsewhere(Box<Report>),
+    /// Its configuration cannot be trained or measured, for this reason; it is not tried again unless asked for.
+    Failed(String),
+    /// Something else prevented it, such as the disk or missing data; the next sweep tries it again.
+    Prevented(String),
+    /// It was interrupted and saved.
+    Interrupted,
+}
+
+/// Who watches a sweep. Runs that are made at once call it from several threads.
+pub trait SweepObserver: Sync {
+    /// A run begins or is resumed; the answer watches it.
+    fn begin<'o>(&'o self, run: &'o PlannedRun) -> Box<dyn RunObserver + 'o>;
+    /// Another process is making a run. It is waited for, and made here if that process ends without a result.
+    fn wait(&self, run: &PlannedRun);
+    /// A run ended. Each is told once, also where several blocks share it.
+    fn end(&self, run: &PlannedRun, end: &RunEnd);
+    /// Whether to save all runs and stop.
+    fn should_stop(&self) -> bool;
+}
+
+impl Sweep<'_> {
+    /// Makes every run that is not done, and waits for those that other processes are making. A run that fails does not stop the
+    /// others.
+    ///
+    /// # Errors
+    /// [`Error::Threads`] if the threads cannot be started; [`Error::Io`] if there can be no store; [`Memory`](sharpness_training::Error::Memory) if a user has set a bound on the memory and a run
+    /// that is not done does not fit.
+    pub fn run(&self, observer: &dyn SweepObserver) -> Result<()> {
+        if self.budget.is_asked() {
+            self.check_memory()?;
+        }
+        // One error here, in place of one for each run.
+        fs::create_dir_all(self.store.dir()).map_err(Error::io("create", self.store.dir()))?;
+        let queue: Queue<'_> = Mutex::new(self.plan.distinct().map(|run| (run, false)).collect());
+        let data = DataCache::new(self.load);
+        let work = || {
+            while let Some((run, was_busy)) = next(&queue).filter(|_| !observer.should_stop()) {
+                match self.make(run, was_busy, &data, observer) {
+                    Ok(Some(end)) => observer.end(run, &end),
+                    Ok(None) | Err(Error::RunLocked { .. }) => {
+                        if was_busy {
+                            std::thread::sleep(PAUSE);
+                        } else {
+                            observer.wait(run);
+                        }
+                        lock(&queue).push_back((run, true));
+                    }
+                    Err(error) => observer.end(run, &self.failed(run, &error)),
+                }
+            }
+        };
+        if self.jobs <= 1 {
+            work();
+            return Ok(());
+        }
+        let threads = (self.threads / self.jobs).max(1);
+        let pools = (0..self.jobs).map(|_| rayon::ThreadPoolBuilder::new().num_threads(threads).build());
+        let pools: Vec<rayon::ThreadPool> = pools
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| Error::Threads(error.to_string()))?;
+        on_each(&pools, &work);
+        Ok(())
+    }
+
+    /// The share of a run in the memory.
+    fn share(&self) -> Budget {
+        self.budget.less(data_bytes(self.plan)).shared_by(self.jobs)
+    }
+
+    /// Refuses a plan with a run that does not fit.
+    fn check_memory(&self) -> Result<()> {
+        let is_done = |run: &&PlannedRun| matches!(self.store.status(&run.config), RunStatus::Done(_));
+        let runs = self.plan.distinct().filter(|run| !is_done(run));
+        all_fit(runs.map(|run| check_memory(&run.config, RUN, self.share())))
+    }
+
+    /// Makes a run if it is not done, or gives `None` if another process is making it; `was_busy` says whether one was before.
+    fn make(
+        &self,
+        run: &PlannedRun,
+        was_busy: bool,
+        data: &DataCache<'_>,
+        observer: &dyn SweepObserver,
+    ) -> Result<Option<RunEnd>> {
+        let elsewhere = |report| Some(RunEnd::Elsewhere(report));
+        match self.store.status(&run.config) {
+            RunStatus::Done(report) if was_busy => return Ok(elsewhere(report)),
+            RunStatus::Done(report) => return Ok(Some(RunEnd::Known(report))),
+            RunStatus::Running => return Ok(None),
+            RunStatus::Failed(problem) if !self.retry_failed => return Ok(Some(RunEnd::Failed(problem))),
+            RunStatus::Failed(_) => self.store.forget_failure(&run.identity.training)?,
+            RunStatus::Missing | RunStatus::Started(_) | RunStatus::Damaged(_) => {}
+        }
+        let data = data.of(run)?;
+        let out = Some(self.store.training(&run.identity.training).dir().to_owned());
+        let (existing, checkpoint_every) = (Existing::Repair, self.checkpoint_every);
+        let options = RunOptions { out, existing, checkpoint_every, budget: self.share() };
+        let mut watch = observer.begin(run);
+        Ok(match complete_run(&run.config, &data, &options, true, &mut *watch)? {
+            Completion::Made(report) => Some(RunEnd::Done(report)),
+            Completion::Known(report) => elsewhere(report),
+            Completion::Stopped => Some(RunEnd::Interrupted),
+        })
+    }
+
+    fn failed(&self, run: &PlannedRun, error: &Error) -> RunEnd {
+        let problem = error.to_string();
+        if !error.is_of_configuration() {
+            return RunEnd::Prevented(problem);
+        }
+        match self.store.write_failure(&run.identity.training, &problem) {
+            Ok(()) => RunEnd::Failed(problem),
+            Err(second) => RunEnd::Prevented(format!("{problem}; and {second}")),
+        }
+    }
+}
+
+/// Calls `work` on a thread of each pool at once. This takes no further threads, so that it cannot fail.
+fn on_each(pools: &[rayon::ThreadPool], work: &(impl Fn() + Sync)) {
+    if let Some((pool, others)) = pools.split_first() {
+        pool.in_place_scope(|scope| {
+            scope.spawn(|_| work());
+            on_each(others, work);
+        });
+    }
+}
+
+/// Bytes of all data sets of a plan.
+pub(super) fn data_bytes(plan: &Plan) -> usize {
+    let data = plan.runs.iter().map(|run| (run.config.data.name, run.config.data.standardize.as_str()));
+    data.collect::<BTreeSet<_>>().into_iter().map(|(name, _)| name.bytes()).sum()
+}
+
+/// Whether everything that was checked fits the memory; if not, the error that names the bound under which all of it does. What else is
+/// wrong is told when its turn comes.
+pub(super) fn all_fit(checked: impl Iterator<Item = sharpness_training::Result<()>>) -> Result<()> {
+    let checked = checked.map(|checked| checked.map_err(Error::from));
+    let needed = |error: &Error| match error {
+        Error::Training(sharpness_training::Error::Memory { needed_bytes, .. }) => Some(*needed_bytes),
+        _ => None,
+    };
+    let misfits = checked.filter_map(Result::err).filter(|error| needed(error).is_some());
+    misfits.max_by_key(|error| needed(error)).map_or(Ok(()), Err)
+}
+
+/// The runs that are left, and whether another process was making them.
+type Queue<'q> = Mutex<VecDeque<(&'q PlannedRun, bool)>>;
+
+fn lock<'l, 'q>(queue: &'l Queue<'q>) -> MutexGuard<'l, VecDeque<(&'q PlannedRun, bool)>> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn next<'q>(queue: &Queue<'q>) -> Option<(&'q PlannedRun, bool)> {
+    lock(queue).pop_front()
+}
+
+/// Data sets that some run has needed.
+pub(super) struct DataCache<'a> {
+    load: &'a Load<'a>,
+    loaded: Mutex<Vec<(DatasetName, Standardization, Arc<Standardized>)>>,
+}
+
+impl<'a> DataCache<'a> {
+    pub(super) fn new(load: &'a Load<'a>) -> Self {
+        Self { load, loaded: Mutex::default() }
+    }
+
+    pub(super) fn of(&self, run: &PlannedRun) -> Result<Arc<Standardized>> {
+        let (name, standardize) = (run.config.data.name, run.config.data.standardize);
+        // Others wait meanwhile, since they may need the same.
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = loaded.iter().find(|(n, s, _)| (*n, *s) == (name, standardize));
+        if let Some((_, _, data)) = found {
+            return Ok(Arc::clone(data));
+        }
+        let data = Arc::new(Standardized::new((self.load)(name)?, standardize));
+        loaded.push((name, standardize, Arc::clone(&data)));
+        Ok(data)
+    }
+}

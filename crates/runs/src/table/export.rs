@@ -1,0 +1,108 @@
+//! Runs as a table: one row for each, one column for each setting and number.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use sharpness_training::ColumnType::{self, Boolean, Double, Integer, Text};
+use sharpness_training::flags;
+use sharpness_training::measures::Measurement;
+
+use crate::identity::{flatten, leaves};
+use crate::report::Report;
+use crate::{Error, Result};
+
+/// Reports as rows of cells, under [`Self::columns`] whatever the reports hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunTable {
+    /// For each run a cell for each column; null if the run has no such value. Lists are lists.
+    pub rows: Vec<Vec<Value>>,
+}
+
+impl RunTable {
+    /// The names of all columns, each the key of a value in a report, and their types.
+    pub fn columns() -> Vec<(String, ColumnType)> {
+        let plain = |list: &[(&str, ColumnType)]| -> Vec<(String, ColumnType)> {
+            list.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect()
+        };
+        let mut columns = plain(&[("id", Text), ("training_id", Text)]);
+        columns.extend(flags::keys().into_iter().map(|(key, kind)| (format!("config.{key}"), kind)));
+        columns.extend(plain(TRAINING));
+        let of_measurement = |(name, kind)| (format!("measurement.{name}"), kind);
+        columns.extend(Measurement::columns().into_iter().map(of_measurement));
+        columns
+    }
+
+    /// The table of some reports.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn new(reports: &[Report]) -> Result<Self> {
+        let mut table = Self::default();
+        reports.iter().try_for_each(|report| table.push(report))?;
+        Ok(table)
+    }
+
+    /// Appends the row of a report.
+    ///
+    /// # Errors
+    /// [`Error::Table`] if the report has a value that no column can hold; the table is as it was then.
+    pub fn push(&mut self, report: &Report) -> Result<()> {
+        self.rows.push(row(report)?);
+        Ok(())
+    }
+}
+
+/// The columns of a training.
+const TRAINING: &[(&str, ColumnType)] = &[
+    ("training.outcome", Text),
+    ("training.epochs", Integer),
+    ("training.steps", Integer),
+    ("training.train_accuracy", Double),
+    ("training.train_loss", Double),
+    ("training.test_accuracy", Double),
+    ("training.test_loss", Double),
+    ("training.last_batch_loss", Double),
+    ("training.seconds", Double),
+    ("training.parameters", Integer),
+    ("training.train_examples", Integer),
+    ("training.test_examples", Integer),
+    ("training.lambda_max", Text),
+];
+
+fn row(report: &Report) -> Result<Vec<Value>> {
+    let value = serde_json::to_value(report).map_err(|error| Error::Table(error.to_string()))?;
+    let mut cells = BTreeMap::new();
+    flatten("", &value, &mut cells);
+    // Settings as they take effect.
+    cells.retain(|key, _| !key.starts_with("config."));
+    cells.extend(leaves(&report.config)?.into_iter().map(|(key, cell)| (format!("config.{key}"), cell)));
+    // A null stands for one value or for a whole table of them: in both cases the cells are null.
+    cells.retain(|_, cell| !cell.is_null());
+    let mut row = Vec::new();
+    for (name, kind) in RunTable::columns() {
+        let cell = cells.remove(&name).unwrap_or_default();
+        if !holds(kind, &cell) {
+            return Err(Error::Table(format!(
+                "cannot write the table: {name} is {cell}, which its column cannot hold"
+            )));
+        }
+        row.push(cell);
+    }
+    match cells.first_key_value() {
+        None => Ok(row),
+        Some((name, _)) => Err(Error::Table(format!("cannot write the table: it has no column for {name}"))),
+    }
+}
+
+/// Whether a column may hold a cell.
+pub(super) fn holds(kind: ColumnType, cell: &Value) -> bool {
+    cell.is_null()
+        || match kind {
+            Integer => cell.is_i64(),
+            Double => cell.is_number(),
+            Boolean => cell.is_boolean(),
+            // A setting that may be a number or a word.
+            Text => cell.is_string() || cell.is_array() || cell.is_number(),
+        }
+}

@@ -1,0 +1,129 @@
+//! Tables of runs that were exported, read again.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::record::Field;
+use serde_json::Value;
+
+use sharpness_network::files;
+use sharpness_training::ColumnType;
+
+use super::export::{RunTable, holds};
+use crate::migrate::renamed_key;
+use crate::{Error, Result};
+
+/// Without these a table is not one of runs.
+const NEEDED: [&str; 6] = [
+    "config.seed",
+    "config.data.name",
+    "config.model.arch",
+    "config.training.learning_rate",
+    "config.training.batch_size",
+    "training.outcome",
+];
+/// How a Parquet file begins.
+const PARQUET: &[u8] = b"PAR1";
+/// Larger files are no tables of runs.
+const MOST_BYTES: u64 = 1 << 30;
+
+impl RunTable {
+    /// The table in a file that `sharpness runs export` wrote as CSV or Parquet. Columns that it lacks are null, and those that have
+    /// no place here are left out: older versions wrote other ones.
+    ///
+    /// # Errors
+    /// [`Error::Table`] if it is no such table, with the row and the column; [`Error::Io`] if it cannot be read.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = files::read(path, MOST_BYTES).map_err(Error::io("read", path))?;
+        let rows = if bytes.starts_with(PARQUET) {
+            parquet_rows(bytes).map_err(|error| error.to_string())
+        } else {
+            String::from_utf8(bytes).map_err(|error| error.to_string()).and_then(|text| csv_rows(&text))
+        };
+        let wrong =
+            |problem: String| Error::Table(format!("{} is not a table of runs: {problem}", path.display()));
+        let (names, rows) = rows.map_err(wrong)?;
+        if let Some(missing) = NEEDED.iter().find(|needed| !names.iter().any(|name| name == *needed)) {
+            return Err(wrong(format!("it has no column {missing}; `sharpness runs export` writes one")));
+        }
+        let names: Vec<String> = names.iter().map(|name| column_of_today(name)).collect();
+        let columns = Self::columns();
+        let places: Vec<Option<usize>> =
+            columns.iter().map(|(column, _)| names.iter().position(|name| name == column)).collect();
+        let mut table = Self::default();
+        for (number, row) in rows.into_iter().enumerate() {
+            let mut cells = Vec::new();
+            for ((name, kind), place) in columns.iter().zip(&places) {
+                let cell = place.and_then(|place| row.get(place).cloned()).unwrap_or_default();
+                let typed = typed(*kind, cell);
+                cells.push(typed.map_err(|cell| wrong(format!("row {}: {name} is {cell}", number + 1)))?);
+            }
+            table.rows.push(cells);
+        }
+        Ok(table)
+    }
+}
+
+type Rows = (Vec<String>, Vec<Vec<Value>>);
+
+fn csv_rows(text: &str) -> std::result::Result<Rows, String> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let names = reader.headers().map_err(|error| error.to_string())?.iter().map(str::to_owned).collect();
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| error.to_string())?;
+        let cell = |text: &str| if text.is_empty() { Value::Null } else { text.into() };
+        rows.push(record.iter().map(cell).collect());
+    }
+    Ok((names, rows))
+}
+
+fn parquet_rows(bytes: Vec<u8>) -> parquet::errors::Result<Rows> {
+    let file = SerializedFileReader::new(Bytes::from(bytes))?;
+    let schema = file.metadata().file_metadata().schema();
+    let names = schema.get_fields().iter().map(|field| field.name().to_owned()).collect();
+    let mut rows = Vec::new();
+    for row in file.get_row_iter(None)? {
+        rows.push(row?.get_column_iter().map(|(_, field)| cell(field)).collect());
+    }
+    Ok((names, rows))
+}
+
+fn cell(field: &Field) -> Value {
+    match field {
+        Field::Bool(value) => (*value).into(),
+        Field::Int(value) => (*value).into(),
+        Field::Long(value) => (*value).into(),
+        Field::Float(value) => (*value).into(),
+        Field::Double(value) => (*value).into(),
+        Field::Str(text) => text.as_str().into(),
+        Field::Null => Value::Null,
+        other => other.to_string().into(),
+    }
+}
+
+/// A cell as a value of this type; the cell if it is none. Text may hold any of them.
+fn typed(kind: ColumnType, cell: Value) -> std::result::Result<Value, Value> {
+    let Value::String(text) = &cell else {
+        return if holds(kind, &cell) { Ok(cell) } else { Err(cell) };
+    };
+    let parsed = match kind {
+        ColumnType::Text => return Ok(cell),
+        ColumnType::Integer => text.parse::<i64>().ok().map(Value::from),
+        // A number that is not finite has no place in JSON.
+        ColumnType::Double => text.parse::<f64>().ok().map(Value::from),
+        ColumnType::Boolean => text.to_ascii_lowercase().parse::<bool>().ok().map(Value::from),
+    };
+    parsed.ok_or(cell)
+}
+
+/// The name of today of a column that an older version wrote.
+fn column_of_today(name: &str) -> String {
+    const MEASURES: [(&str, &str); 2] =
+        [("measure.trace", "measure.trace.probes"), ("measure.sam_bound", "measure.sam_bound.rho")];
+    let Some(key) = name.strip_prefix("config.") else { return name.to_owned() };
+    let measure = MEASURES.iter().find(|(old, _)| *old == key);
+    let key = measure.map_or_else(|| renamed_key(key), |(_, today)| (*today).to_owned());
+    format!("config.{key}")
+}

@@ -1,0 +1,53 @@
+//! Training networks and measuring the curvature of their loss. Writes no files and prints nothing.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | `settings/` | every choice that a run depends on |
+//! | `flags.rs`, `overlay.rs`, `validation.rs` | flags and keys of all settings; settings over others; which go together |
+//! | `engine.rs` | the one place that picks a backend and a precision |
+//! | `optimizers/` | optimizers, schedules, SAM |
+//! | `measures/` | λ_max and the other measures |
+//! | `trainer.rs`, `step.rs` | the loop over epochs and steps |
+//! | `memory/`, `training_bytes.rs` | the bound on memory, and how much work takes |
+//! | `progress.rs`, `observer.rs` | how far work is, and who watches |
+//! | `bench.rs` | the time of a step, an epoch, a product and a measurement |
+
+pub mod bench;
+mod columns;
+mod engine;
+mod error;
+mod evaluation;
+mod examples;
+pub mod flags;
+pub mod measures;
+mod memory;
+pub mod number;
+mod observer;
+pub mod optimizers;
+mod overlay;
+mod progress;
+mod range;
+pub mod seeds;
+pub mod settings;
+mod step;
+mod tagged;
+mod trainer;
+mod training_bytes;
+mod validation;
+mod work;
+
+pub use columns::ColumnType;
+pub use engine::{Engine, Visitor, with_engine};
+pub use error::{Error, Result};
+pub use evaluation::evaluate;
+pub use examples::{check_data, trained_examples};
+pub use memory::{Budget, peak_bytes};
+pub use observer::{Observer, Watch, Watcher};
+pub use progress::{
+    EpochMetrics, MeasureProgress, Memory, Outcome, Phase, Progress, StepReport, TrackedLambdaMax, TrainState,
+};
+pub use step::{Moment, Optimizer};
+pub use tagged::{Kind, Tagged};
+pub use trainer::{Job, Journal};
+pub use training_bytes::training_bytes;
+pub use work::{Work, beside_weights, check_memory, predicted_bytes};

@@ -1,0 +1,128 @@
+//! An eigenvalue with everything that is known of its error.
+
+use serde::{Deserialize, Serialize};
+use sharpness_curvature::Eigenpair;
+
+use super::double::Checked;
+use crate::columns::ColumnType;
+use crate::number::{interval, plural, with_error};
+use crate::settings::MeasureConfig;
+
+/// An eigenvalue with everything that is known of its error.
+///
+/// Value, residual and bounds are those of the Hessian in exact arithmetic, up to the rounding of products in double precision, by
+/// which those of an engine in single precision are checked. Without the check `lower` and `interval` are null, since the rounding
+/// is not known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Eigenvalue {
+    /// The Rayleigh quotient `θ = uᵀ H u` of the unit vector `u` found. It never lies outside of the spectrum.
+    pub value: f64,
+    /// `‖H u - θ u‖`, computed from products and not estimated.
+    pub residual: f64,
+    /// The true value is at least this. For λ_max: `value` but for rounding; for the further ones of the largest eigenvalues:
+    /// `value` minus the norm of the residuals of those up to it. Both are certain. For λ_min: the solver's probabilistic bound,
+    /// or null if there is none.
+    pub lower: Option<f64>,
+    /// The probability, over the seed, that `lower` is wrong: 0 where it is certain.
+    pub lower_failure_probability: Option<f64>,
+    /// The true value is at most this. For the largest ones: the solver's probabilistic bound, or null if there is none. For
+    /// λ_min: `value` but for rounding, which is certain.
+    pub upper: Option<f64>,
+    /// The probability, over the seed, that `upper` is wrong: 0 where it is certain.
+    pub upper_failure_probability: Option<f64>,
+    /// `[value - residual, value + residual]`, widened by rounding: certain to hold an eigenvalue, though perhaps not the extreme
+    /// one.
+    pub interval: Option<[f64; 2]>,
+    /// Hessian-vector products of the solve that found it, together with the others of the same solve.
+    pub products: usize,
+    /// Whether the residual reached `rtol` and, unless `bound_rtol` is off, the bound came within `bound_rtol`.
+    pub converged: bool,
+    /// Whether the bound came within `bound_rtol`: the eigenvalue is shown to be the extreme one to this tolerance.
+    #[serde(default)]
+    pub certified: bool,
+}
+
+impl Eigenvalue {
+    /// The largest eigenvalues, the largest first.
+    pub(super) fn largest(found: &Checked, settings: &MeasureConfig) -> Vec<Self> {
+        let mut residuals = 0.0_f64;
+        let eigenvalue = |(place, pair): (usize, &Eigenpair)| {
+            let mut one = Self::of(pair, found, settings);
+            // u₁ to u_i span Rayleigh quotients that differ from the values by no more than the residuals mix in.
+            residuals = residuals.hypot(pair.residual);
+            let mixed = if place == 0 { 0.0 } else { residuals };
+            one.lower = found.rounding.map(|rounding| pair.value - mixed - rounding);
+            one.lower_failure_probability = one.lower.map(|_| 0.0);
+            one.upper = pair.limit;
+            one.upper_failure_probability = pair.limit.map(|_| found.solved.limit_failure_probability);
+            one
+        };
+        found.solved.pairs.iter().enumerate().map(eigenvalue).collect()
+    }
+
+    /// The smallest eigenvalue.
+    pub(super) fn smallest(found: &Checked, settings: &MeasureConfig) -> Self {
+        let pair = &found.solved.pairs[0];
+        let mut one = Self::of(pair, found, settings);
+        one.upper = found.rounding.map(|rounding| pair.value + rounding);
+        one.upper_failure_probability = one.upper.map(|_| 0.0);
+        one.lower = pair.limit;
+        one.lower_failure_probability = pair.limit.map(|_| found.solved.limit_failure_probability);
+        one
+    }
+
+    fn of(pair: &Eigenpair, Checked { solved, rounding }: &Checked, settings: &MeasureConfig) -> Self {
+        let (value, residual) = (pair.value, pair.residual);
+        let reached = residual <= (settings.rtol * value.abs()).max(solved.rounding);
+        let converged = solved.converged() && reached;
+        Self {
+            value,
+            residual,
+            lower: None,
+            lower_failure_probability: None,
+            upper: None,
+            upper_failure_probability: None,
+            interval: rounding.map(|rounding| [value - residual - rounding, value + residual + rounding]),
+            products: solved.products,
+            converged,
+            certified: converged && settings.bound_rtol.0.is_some(),
+        }
+    }
+
+    /// The value with the bound of its error, and the work that it took.
+    pub fn value_text(&self) -> String {
+        let work = plural(self.products, "Hessian-vector product");
+        let doubt = match (self.converged, self.certified) {
+            (true, true) => "",
+            (true, false) => "  an eigenvalue, not shown to be the extreme one (--bound-rtol is off)",
+            (false, _) => {
+                "  NOT CONVERGED: the residual or the bound misses its tolerance; raise --max-products or --memory, relax --rtol \
+                 or --bound-rtol, or try --precision f64"
+            }
+        };
+        format!("{}  ({work}){doubt}", with_error(self.value, self.residual))
+    }
+
+    /// Where the true value lies: certainly on the inner side, and with a stated probability on the outer side.
+    pub fn bounds_text(&self) -> String {
+        let interval = interval(self.lower, self.upper);
+        let risks = [self.lower_failure_probability, self.upper_failure_probability];
+        let risk = risks.into_iter().flatten().fold(0.0, f64::max);
+        let certainty = if risk > 0.0 { format!(" with probability {}", 1.0 - risk) } else { String::new() };
+        format!("in {interval}{certainty}")
+    }
+
+    /// The columns of an eigenvalue in a table of runs.
+    pub const COLUMNS: &[(&str, ColumnType)] = &[
+        ("value", ColumnType::Double),
+        ("residual", ColumnType::Double),
+        ("lower", ColumnType::Double),
+        ("lower_failure_probability", ColumnType::Double),
+        ("upper", ColumnType::Double),
+        ("upper_failure_probability", ColumnType::Double),
+        ("interval", ColumnType::Text),
+        ("products", ColumnType::Integer),
+        ("converged", ColumnType::Boolean),
+        ("certified", ColumnType::Boolean),
+    ];
+}

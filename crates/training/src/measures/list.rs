@@ -1,0 +1,142 @@
+//! The measures besides λ_max: one row each.
+
+use std::collections::BTreeMap;
+
+use clap::{Arg, Command};
+use toml::{Table, Value};
+
+use super::between_iterates::BetweenIterates;
+use super::lambda_min::LambdaMin;
+use super::measure::{Flag, Measure};
+use super::sam_bound::SamBound;
+use super::trace::Trace;
+
+/// Something to do with every measure.
+pub trait Visitor {
+    /// Does it with one.
+    fn visit<M: Measure>(&mut self);
+}
+
+/// Visits all measures, in the order of reports.
+pub fn each(visitor: &mut impl Visitor) {
+    visitor.visit::<LambdaMin>();
+    visitor.visit::<Trace>();
+    visitor.visit::<BetweenIterates>();
+    visitor.visit::<SamBound>();
+}
+
+/// The settings of a measure among those that are asked for; none if it is not.
+///
+/// # Errors
+/// The key, below `measure`, and what is wrong with its value.
+pub fn asked<M: Measure>(asked: &BTreeMap<String, Value>) -> Result<Option<M>, (String, String)> {
+    let table = match asked.get(M::NAME) {
+        None | Some(Value::Boolean(false)) => return Ok(None),
+        Some(Value::Boolean(true)) => Table::new(),
+        Some(Value::Table(table)) => table.clone(),
+        Some(value) => match M::MAIN {
+            Some(main) => Table::from_iter([(main.to_owned(), value.clone())]),
+            None => return Err((M::NAME.to_owned(), "must be true or false".to_owned())),
+        },
+    };
+    serde_path_to_error::deserialize(Value::Table(table)).map(Some).map_err(|error| {
+        let path = error.path().to_string();
+        let key = if path == "." { M::NAME.to_owned() } else { format!("{}.{path}", M::NAME) };
+        (key, error.inner().message().to_owned())
+    })
+}
+
+/// What is asked for with every setting filled in: `true` for a measure without settings.
+///
+/// # Errors
+/// As [`asked`]; a measure that does not exist.
+pub(crate) fn normalized(
+    asked: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, Value>, (String, String)> {
+    let mut normal = Normalized { asked, tables: BTreeMap::new(), names: Vec::new(), error: None };
+    each(&mut normal);
+    if let Some(error) = normal.error {
+        return Err(error);
+    }
+    match asked.keys().find(|name| !normal.names.contains(&name.as_str())) {
+        Some(unknown) => {
+            let names = normal.names.join("`, `");
+            Err((unknown.clone(), format!("unknown key; the measures besides λ_max are `{names}`")))
+        }
+        None => Ok(normal.tables),
+    }
+}
+
+struct Normalized<'a> {
+    asked: &'a BTreeMap<String, Value>,
+    tables: BTreeMap<String, Value>,
+    names: Vec<&'static str>,
+    error: Option<(String, String)>,
+}
+
+impl Visitor for Normalized<'_> {
+    fn visit<M: Measure>(&mut self) {
+        self.names.push(M::NAME);
+        match asked::<M>(self.asked) {
+            Ok(None) => {}
+            Ok(Some(settings)) => {
+                // Settings are always a table.
+                let table = Table::try_from(settings).unwrap_or_default();
+                let value = if table.is_empty() { Value::Boolean(true) } else { Value::Table(table) };
+                self.tables.insert(M::NAME.to_owned(), value);
+            }
+            Err(error) => self.error = self.error.take().or(Some(error)),
+        }
+    }
+}
+
+/// The keys of all measures with a value of their type, below `measure`.
+pub(crate) fn keys() -> Vec<(String, Value)> {
+    struct Keys(Vec<(String, Value)>);
+    impl Visitor for Keys {
+        fn visit<M: Measure>(&mut self) {
+            let table = Table::try_from(M::default()).unwrap_or_default();
+            if table.is_empty() {
+                self.0.push((M::NAME.to_owned(), Value::Boolean(true)));
+            }
+            self.0.extend(table.into_iter().map(|(key, value)| (format!("{}.{key}", M::NAME), value)));
+        }
+    }
+    let mut keys = Keys(Vec::new());
+    each(&mut keys);
+    keys.0
+}
+
+/// Adds the flags of all measures, whose ids are their keys.
+pub(crate) fn augment(command: Command) -> Command {
+    struct Flags(Option<Command>);
+    impl Visitor for Flags {
+        fn visit<M: Measure>(&mut self) {
+            let id = format!("measure.{}", M::NAME);
+            let flag =
+                Arg::new(id).long(M::NAME.replace('_', "-")).help(M::HELP).allow_negative_numbers(true);
+            let flag = match M::FLAG {
+                Flag::Required(name) => flag.value_name(name),
+                Flag::Switch | Flag::Optional(_) => {
+                    let name = if let Flag::Optional(name) = M::FLAG { name } else { "BOOL" };
+                    flag.value_name(name).num_args(0..=1).require_equals(true).default_missing_value("true")
+                }
+            };
+            let flag = flag.value_parser(|text: &str| parse_flag::<M>(text));
+            self.0 = self.0.take().map(|command| command.arg(flag.help_heading("Measurement")));
+        }
+    }
+    let mut flags = Flags(Some(command));
+    each(&mut flags);
+    flags.0.unwrap_or_default()
+}
+
+/// The value of a flag: of the main setting, or whether to measure at all.
+pub(crate) fn parse_flag<M: Measure>(text: &str) -> Result<Value, String> {
+    let value = text.parse::<Value>().unwrap_or_else(|_| Value::String(text.to_owned()));
+    let asks = BTreeMap::from([(M::NAME.to_owned(), value.clone())]);
+    match asked::<M>(&asks) {
+        Ok(_) => Ok(value),
+        Err((_, problem)) => Err(problem),
+    }
+}

@@ -1,0 +1,148 @@
+//! The report of a measurement. Its field names are those of the JSON that programs read.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sharpness_data::Subset;
+
+use super::eigenvalue::Eigenvalue;
+use super::list::{Visitor, each};
+use super::measure::Measure;
+use crate::columns::ColumnType;
+use crate::progress::Memory;
+
+/// What was measured at one point of the weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// The mean loss over the measured examples, dropout off, batch norm as `batch_norm` says.
+    pub loss: f64,
+    /// The fraction of the measured examples whose largest output is their label's, in the same pass.
+    pub accuracy: f64,
+    /// The Euclidean norm of the gradient of `loss`.
+    pub gradient_norm: f64,
+    /// The number of measured examples.
+    pub examples: usize,
+    /// How they were chosen from the training set.
+    pub subset: Subset,
+    /// The statistics that batch norm used: `none` (the network has no batch norm), `batch` or `running`.
+    pub batch_norm: String,
+    /// Examples that shared batch statistics; the last chunk may be smaller. Absent unless `batch_norm` is `batch`.
+    pub batch_norm_chunk: Option<usize>,
+    /// The precision of the engine: `f32` or `f64`.
+    pub precision: String,
+    /// The number of parameters: the dimension of the Hessian.
+    pub parameters: usize,
+    /// The largest eigenvalue of the Hessian of `loss`, counted with its sign.
+    pub lambda_max: Eigenvalue,
+    /// The largest eigenvalues, the largest first, where more than one was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub top: Vec<Eigenvalue>,
+    /// Chunks of the measured examples.
+    pub chunks: usize,
+    /// Chunks that stayed linearized between products; the others were recomputed in each.
+    pub cached_chunks: usize,
+    /// The memory that was predicted.
+    #[serde(default)]
+    pub memory: Memory,
+    /// Seconds that the measurement took.
+    pub seconds: f64,
+    /// The outcomes of the measures besides λ_max, by name.
+    #[serde(flatten)]
+    pub outcomes: BTreeMap<String, Value>,
+}
+
+impl Measurement {
+    /// What a measure found, if it was asked for.
+    pub fn outcome<M: Measure>(&self) -> Option<M::Outcome> {
+        M::Outcome::deserialize(self.outcomes.get(M::NAME)?).ok()
+    }
+
+    /// Whether everything was found to the tolerances that were asked for.
+    pub fn is_converged(&self) -> bool {
+        let mut converged = Converged { measurement: self, all: true };
+        each(&mut converged);
+        converged.all && [&self.lambda_max].into_iter().chain(&self.top).all(|one| one.converged)
+    }
+
+    /// What the measures besides λ_max found, for people: names and lines.
+    pub fn summaries(&self) -> Vec<(&'static str, String)> {
+        let mut summaries = Summaries { measurement: self, lines: Vec::new() };
+        each(&mut summaries);
+        summaries.lines
+    }
+
+    /// The columns of a measurement in a table of runs, as keys of its JSON.
+    pub fn columns() -> Vec<(String, ColumnType)> {
+        use ColumnType::{Double, Integer, Text};
+        let plain = |list: &[(&str, ColumnType)]| -> Vec<(String, ColumnType)> {
+            list.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect()
+        };
+        let mut columns = plain(&[
+            ("loss", Double),
+            ("accuracy", Double),
+            ("gradient_norm", Double),
+            ("examples", Integer),
+            ("subset", Text),
+            ("batch_norm", Text),
+            ("batch_norm_chunk", Integer),
+            ("precision", Text),
+            ("parameters", Integer),
+        ]);
+        let of_lambda_max = |(name, kind): &(&str, ColumnType)| (format!("lambda_max.{name}"), *kind);
+        columns.extend(Eigenvalue::COLUMNS.iter().map(of_lambda_max));
+        columns.extend(plain(&[("top", Text)]));
+        let mut further = Columns(Vec::new());
+        each(&mut further);
+        columns.extend(further.0);
+        columns.extend(plain(&[
+            ("chunks", Integer),
+            ("cached_chunks", Integer),
+            ("memory.predicted_bytes", Integer),
+            ("memory.operator_bytes", Integer),
+            ("memory.solver_bytes", Integer),
+            ("seconds", Double),
+        ]));
+        columns
+    }
+
+    /// Whether the accuracy is near that of guessing among `classes`, `1 / classes`: at most twice that, or at most three binomial
+    /// standard deviations above it.
+    pub fn is_near_chance(&self, classes: usize) -> bool {
+        let chance = 1.0 / classes as f64;
+        let deviation = (chance * (1.0 - chance) / self.examples as f64).sqrt();
+        self.accuracy <= (2.0 * chance).max(chance + 3.0 * deviation)
+    }
+}
+
+struct Converged<'a> {
+    measurement: &'a Measurement,
+    all: bool,
+}
+
+impl Visitor for Converged<'_> {
+    fn visit<M: Measure>(&mut self) {
+        self.all &= self.measurement.outcome::<M>().is_none_or(|outcome| M::is_converged(&outcome));
+    }
+}
+
+struct Summaries<'a> {
+    measurement: &'a Measurement,
+    lines: Vec<(&'static str, String)>,
+}
+
+impl Visitor for Summaries<'_> {
+    fn visit<M: Measure>(&mut self) {
+        if let Some(outcome) = self.measurement.outcome::<M>() {
+            self.lines.extend(M::summary(&outcome));
+        }
+    }
+}
+
+struct Columns(Vec<(String, ColumnType)>);
+
+impl Visitor for Columns {
+    fn visit<M: Measure>(&mut self) {
+        self.0.extend(M::COLUMNS.iter().map(|(name, kind)| (format!("{}.{name}", M::NAME), *kind)));
+    }
+}

@@ -1,0 +1,137 @@
+//! The bound of the paper's appendix A.1 on the objective of sharpness-aware minimization:
+//! `max_{‖ε‖ ≤ ρ} L(w + ε) ≤ L(w) + ρ ‖∇L(w)‖ + ρ² max(λ_max, 0) / 2`, which holds as far as the second-order expansion of `L` does.
+//!
+//! The maximum is not known: ascents find points in the ball, so that they can refute the bound but not prove it.
+
+use serde::{Deserialize, Serialize};
+use sharpness_network::Weights;
+use sharpness_network::backend::Backend;
+
+use super::measure::{AtWeights, Flag, Measure, Solution};
+use super::problem::norm;
+use crate::Result;
+use crate::columns::ColumnType;
+use crate::number::{percent, plural, significant};
+use crate::progress::Phase;
+use crate::range::{Positive, within};
+
+/// Steps of an ascent.
+const STEPS: usize = 20;
+/// An ascent ends when a step gains less than this fraction of what the ascent has gained.
+const GAIN: f64 = 1e-4;
+/// The rounding of a mean loss, in units of the precision.
+const LOSS_ROUNDING: f64 = 8.0;
+
+/// The bound at a radius.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SamBound {
+    /// The radius ρ.
+    #[serde(deserialize_with = "within::<_, Positive>")]
+    pub rho: f64,
+}
+
+impl Default for SamBound {
+    fn default() -> Self {
+        Self { rho: 0.05 }
+    }
+}
+
+/// The largest loss that was found near the weights, and the bound on it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SamBoundOutcome {
+    /// The radius ρ.
+    pub rho: f64,
+    /// The largest `L(w + ε)` with `‖ε‖ ≤ ρ` that was found, by projected gradient ascent on the measured examples. The maximum is at
+    /// least this.
+    pub maximum: f64,
+    /// `L(w) + ρ ‖∇L(w)‖ + ρ² max(λ_max, 0) / 2` with the value found of λ_max.
+    pub bound: f64,
+    /// Whether a point was found whose loss exceeds the bound, also if λ_max is as large as its upper bound and losses are wrong by
+    /// their rounding. If not, the bound may still fail at a point that was not tried.
+    pub refuted: bool,
+    /// `(maximum - L) / (bound - L)`: 1 is a bound that is reached. Absent where the bound does not lie above the loss.
+    pub tightness: Option<f64>,
+    /// Gradients that the ascents took.
+    pub gradients: usize,
+}
+
+impl Measure for SamBound {
+    const NAME: &'static str = "sam_bound";
+    const HELP: &'static str = "Test the bound of the paper's appendix A.1 on the objective of SAM, L + ρ‖∇L‖ + ρ²λ_max/2, \
+        against the largest loss within this radius";
+    const FLAG: Flag = Flag::Required("RHO");
+    const MAIN: Option<&'static str> = Some("rho");
+    const COLUMNS: &'static [(&'static str, ColumnType)] = &[
+        ("rho", ColumnType::Double),
+        ("maximum", ColumnType::Double),
+        ("bound", ColumnType::Double),
+        ("refuted", ColumnType::Boolean),
+        ("tightness", ColumnType::Double),
+        ("gradients", ColumnType::Integer),
+    ];
+
+    type Found = ();
+    type Outcome = SamBoundOutcome;
+
+    fn products<B: Backend>(&self, _: &mut AtWeights<'_, '_, B>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Searches the ball around the weights, from the direction of the gradient and both of the eigenvector.
+    fn conclude<B: Backend>(&self, (): (), at: &Solution<'_, '_, B>) -> Result<SamBoundOutcome> {
+        let Self { rho } = *self;
+        let (problem, weights, eigenvector) = (at.problem, at.weights, &at.largest.solved.pairs[0].vector);
+        problem.report(Phase::Measure(Self::NAME), (0, f64::NAN, f64::NAN));
+        let (mut maximum, mut gradients) = (at.loss, 0);
+        let opposite: Vec<f64> = eigenvector.iter().map(|x| -x).collect();
+        for start in [&at.gradient, eigenvector, &opposite] {
+            let mut direction = start.clone();
+            let mut reached = at.loss;
+            for _ in 0..STEPS {
+                // The step of projected ascent in the limit of large steps, which ends at the maximum of a quadratic loss.
+                if !scale_to(&mut direction, rho) {
+                    break;
+                }
+                let moved = weights.parameters.iter().zip(&direction).map(|(w, e)| w + e).collect();
+                let moved = Weights { parameters: moved, state: weights.state.clone() };
+                let here = problem.linearize(&moved, "a point near the weights")?;
+                gradients += 1;
+                let gain = here.loss() - reached;
+                reached = here.loss();
+                maximum = maximum.max(reached);
+                if gain <= GAIN * (reached - at.loss).abs() {
+                    break;
+                }
+                direction.copy_from_slice(here.gradient());
+            }
+        }
+        let bound =
+            |lambda_max: f64| at.loss + rho * norm(&at.gradient) + 0.5 * rho * rho * lambda_max.max(0.0);
+        let most = bound(at.lambda_max.upper.unwrap_or(at.lambda_max.value));
+        let rounding = if problem.is_double() { f64::EPSILON } else { f64::from(f32::EPSILON) };
+        let refuted = maximum > most + LOSS_ROUNDING * rounding * (maximum.abs() + most.abs());
+        let bound = bound(at.lambda_max.value);
+        let tightness = (bound > at.loss).then(|| (maximum - at.loss) / (bound - at.loss));
+        Ok(SamBoundOutcome { rho, maximum, bound, refuted, tightness, gradients })
+    }
+
+    fn summary(outcome: &SamBoundOutcome) -> Vec<(&'static str, String)> {
+        let SamBoundOutcome { rho, maximum, bound, refuted, tightness, gradients } = *outcome;
+        let [found, bound] = [maximum, bound].map(|loss| significant(loss, 4));
+        let relation = if refuted { "REFUTED" } else { "not refuted" };
+        let work = plural(gradients, "gradient");
+        let found = format!("{found} found within ρ = {rho} by {work}, bound {bound}");
+        let share = tightness.map(|share| format!(" (the rise is {} of the bound's)", percent(share)));
+        vec![("SAM bound", format!("{relation}: {found}{}", share.unwrap_or_default()))]
+    }
+}
+
+/// Gives a vector the length `rho`. Says whether it has a direction.
+fn scale_to(vector: &mut [f64], rho: f64) -> bool {
+    let length = norm(vector);
+    if length > 0.0 {
+        vector.iter_mut().for_each(|x| *x *= rho / length);
+    }
+    length > 0.0
+}

@@ -1,0 +1,78 @@
+//! The trace of the Hessian by Hutchinson's estimator: the mean of `vᵀ H v` over vectors `v` of random signs.
+
+use serde::{Deserialize, Serialize};
+use sharpness_curvature::{TraceEstimate, TraceParams, trace};
+use sharpness_network::backend::Backend;
+
+use super::measure::{AtWeights, Flag, Measure, Solution};
+use super::problem::solver_error;
+use crate::Result;
+use crate::columns::ColumnType;
+use crate::number::{plural, with_error};
+use crate::progress::Phase;
+use crate::range::{Probes, within};
+
+/// The standard error of a trace, as a fraction of it, at which no further probe is taken.
+const RTOL: f64 = 0.01;
+
+/// The trace of the Hessian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Trace {
+    /// The most probes; each takes one Hessian-vector product.
+    #[serde(deserialize_with = "within::<_, Probes>")]
+    pub probes: usize,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self { probes: 100 }
+    }
+}
+
+/// An estimate of the trace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TraceOutcome {
+    /// The mean.
+    pub value: f64,
+    /// Its standard error over the probes.
+    pub standard_error: f64,
+    /// The number of probes; each took one Hessian-vector product.
+    pub probes: usize,
+}
+
+impl Measure for Trace {
+    const NAME: &'static str = "trace";
+    const HELP: &'static str =
+        "Estimate the trace of the Hessian too, to 1 % or from this many probes [default of PROBES: 100]";
+    const FLAG: Flag = Flag::Optional("PROBES");
+    const MAIN: Option<&'static str> = Some("probes");
+    const COLUMNS: &'static [(&'static str, ColumnType)] = &[
+        ("value", ColumnType::Double),
+        ("standard_error", ColumnType::Double),
+        ("probes", ColumnType::Integer),
+    ];
+
+    type Found = TraceEstimate;
+    type Outcome = TraceOutcome;
+
+    fn products<B: Backend>(&self, at: &mut AtWeights<'_, '_, B>) -> Result<TraceEstimate> {
+        let block = at.problem.block(&at.operator);
+        let params =
+            TraceParams { rtol: RTOL, max_probes: self.probes, block, seed: at.problem.subject().seed };
+        trace(&mut at.operator, &params, &mut |p| {
+            at.problem.report(Phase::Measure(Self::NAME), (p.probes, p.value, p.standard_error));
+        })
+        .map_err(solver_error)
+    }
+
+    fn conclude<B: Backend>(&self, found: TraceEstimate, _: &Solution<'_, '_, B>) -> Result<TraceOutcome> {
+        let TraceEstimate { value, standard_error, probes, .. } = found;
+        Ok(TraceOutcome { value, standard_error, probes })
+    }
+
+    fn summary(outcome: &TraceOutcome) -> Vec<(&'static str, String)> {
+        let value = with_error(outcome.value, outcome.standard_error);
+        vec![("trace", format!("{value} (standard error)  ({})", plural(outcome.probes, "probe")))]
+    }
+}

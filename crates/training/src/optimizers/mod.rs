@@ -1,0 +1,25 @@
+//! Optimizers: all arithmetic on the device, host work only to load images.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `rule.rs` | what an optimizer is |
+//! | `config.rs` | the optimizers that a run can name |
+//! | `sgd.rs` | one optimizer each: its settings and its update |
+//! | `sam.rs` | the perturbed point at which SAM takes its gradient |
+//! | `schedule.rs` | the learning rate from epoch to epoch |
+//! | `edge_of_stability.rs` | the curvature above which gradient descent diverges |
+
+mod config;
+mod edge_of_stability;
+mod rule;
+mod sam;
+mod schedule;
+mod sgd;
+
+pub use config::OptimizerConfig;
+pub use edge_of_stability::EdgeOfStability;
+pub use rule::{Rule, Settings};
+pub(crate) use sam::Sam;
+pub use sam::{BnStats, SamConfig};
+pub use schedule::{Constant, Schedule, ScheduleConfig};
+pub use sgd::SgdConfig;

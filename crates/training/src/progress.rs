@@ -1,0 +1,165 @@
+//! How far a training or a measurement is, and what is known at the end of a step, an epoch and a training.
+
+use serde::{Deserialize, Serialize};
+use sharpness_curvature::Progress as SolverProgress;
+use sharpness_network::Weights;
+
+/// The memory that a measurement was predicted to take before it began, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Memory {
+    /// The peak of the whole process: the two below, the weights, the data set and the program. A solve of more than 12 products
+    /// takes a vector more for each, within the bound that was given.
+    pub predicted_bytes: usize,
+    /// Linearizations and what products need.
+    pub operator_bytes: usize,
+    /// The solver's vectors.
+    pub solver_bytes: usize,
+}
+
+/// What a measurement is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The loss and its gradient.
+    Gradient,
+    /// The largest eigenvalues.
+    LambdaMax,
+    /// A measure besides, by its name. An estimate's residual is its standard error.
+    Measure(&'static str),
+}
+
+/// Where a measurement is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MeasureProgress {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Hessian-vector products of this phase so far.
+    pub products: usize,
+    /// The current estimate of the eigenvalue; NaN before the first one.
+    pub value: f64,
+    /// The current residual, as estimated; NaN before the first one.
+    pub residual: f64,
+    /// Between iterates: which point this is, counted from 1, and how many there are.
+    pub point: Option<(usize, usize)>,
+    /// The memory that the measurement is predicted to take.
+    pub memory: Memory,
+}
+
+impl MeasureProgress {
+    /// Of a solve for λ_max at one point.
+    pub(crate) fn lambda_max(solver: &SolverProgress, memory: Memory) -> Self {
+        let &SolverProgress { products, value, residual, .. } = solver;
+        Self { phase: Phase::LambdaMax, products, value, residual, point: None, memory }
+    }
+}
+
+/// λ_max after a step of the training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrackedLambdaMax {
+    /// Steps since the start of the run.
+    pub step: u32,
+    /// The largest eigenvalue, as [`Eigenvalue::value`](crate::measures::Eigenvalue::value).
+    pub value: f64,
+    /// Its residual.
+    pub residual: f64,
+    /// Hessian-vector products that it took.
+    pub products: usize,
+    /// Whether the residual reached the tolerance that was asked for, and the bound `bound_rtol` or 0.1, whichever is
+    /// less.
+    pub converged: bool,
+}
+
+/// How a training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The target accuracy was reached.
+    Converged,
+    /// The last allowed epoch ended below the target accuracy.
+    MaxEpochs,
+    /// A loss was not finite.
+    Diverged,
+    /// The observer asked to stop; the run can be resumed.
+    Interrupted,
+}
+
+/// What is known at the end of an epoch; one line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochMetrics {
+    /// The number of the epoch, from 1.
+    pub epoch: u32,
+    /// Steps since the start of the run.
+    pub steps: u32,
+    /// The mean loss of the epoch's batches, each before its step, in training mode.
+    pub batch_loss: f64,
+    /// The accuracy on them.
+    pub batch_accuracy: f64,
+    /// The mean loss over the training set at the epoch's end, in evaluation mode.
+    pub train_loss: f64,
+    /// The accuracy on the training set, from 0 to 1.
+    pub train_accuracy: f64,
+    /// The mean loss over the test set; in the last epoch, and in every one if the test set is no larger than the training set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_loss: Option<f64>,
+    /// The accuracy on the test set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_accuracy: Option<f64>,
+    /// λ_max at the epoch's end, where it is measured through training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lambda_max: Option<TrackedLambdaMax>,
+}
+
+/// How far a run is. With the configuration it determines all that follows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Epochs that have ended.
+    pub epoch: u32,
+    /// Steps made in the epoch that has begun.
+    pub step_in_epoch: u32,
+    /// Steps since the start of the run.
+    pub step: u32,
+    /// The sum of the losses of the examples that this epoch's steps saw.
+    pub loss_sum: f64,
+    /// How many of them were classified correctly.
+    pub correct: f64,
+    /// How many they are.
+    pub seen: u64,
+    /// The loss of the last batch whose loss was finite.
+    pub last_batch_loss: Option<f64>,
+    /// The metrics of the last epoch that ended with finite numbers.
+    pub last_epoch: Option<EpochMetrics>,
+    /// λ_max so far, where it is measured through training.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lambda_max: Vec<TrackedLambdaMax>,
+    /// The time that training has taken, in seconds.
+    pub seconds: f64,
+    /// How the training ended, once it has.
+    pub outcome: Option<Outcome>,
+}
+
+/// All that is needed to resume a run, on the host. Single-precision numbers are held exactly.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainState {
+    /// Parameters and running statistics.
+    pub weights: Weights,
+    /// The optimizer's state vectors, in the order in which it names them; none before the first step.
+    pub optimizer: Vec<Vec<f64>>,
+    /// The eigenvector of the last λ_max, where that is measured through training.
+    pub eigenvector: Option<Vec<f64>>,
+    /// How far the run is.
+    pub progress: Progress,
+}
+
+/// What an observer hears of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// The number of the epoch, from 1.
+    pub epoch: u32,
+    /// The number of the step in it, from 1.
+    pub step_in_epoch: u32,
+    /// Steps of an epoch.
+    pub steps_per_epoch: u32,
+    /// Steps since the start of the run.
+    pub step: u32,
+    /// The mean loss of the step's batch before the step.
+    pub loss: f64,
+}

@@ -1,0 +1,116 @@
+//! Every choice that a run depends on. Two runs with the same choices are the same run.
+//!
+//! Where data lie, how many threads work, where and how often to save: none of these changes a result, so none is here.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use sharpness_data::DatasetName;
+use sharpness_network::backend::Method;
+use sharpness_network::models::Architecture;
+use sharpness_network::op::BatchNorm;
+
+use super::data::DataConfig;
+use super::defaults::defaults;
+use super::measure::MeasureConfig;
+use super::model::ModelConfig;
+use super::train::TrainingConfig;
+use crate::range::{Range as _, Seed, one_of, within};
+
+/// A training run and the measurement at its end.
+#[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[command(next_help_heading = "Engine")]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// The seed of the weights, the order of examples, dropout, the solver and --subset random
+    #[arg(id = "seed", long, value_name = "S", default_value_t = 0, value_parser = Seed::parse)]
+    #[serde(default, deserialize_with = "within::<_, Seed>")]
+    pub seed: u64,
+
+    /// Precision of parameters and activations
+    #[arg(id = "precision", long, value_name = "P", default_value = "f32",
+        value_parser = one_of([("f32", Precision::F32), ("f64", Precision::F64)]))]
+    #[serde(default)]
+    pub precision: Precision,
+
+    /// How convolutions are computed: by definition, by Winograd's algorithm wherever it applies, or the fastest for each layer;
+    /// results differ by rounding
+    #[arg(id = "convolution", long, value_name = "METHOD", default_value = "auto", value_parser = one_of([
+        ("direct", Convolution::Direct),
+        ("winograd", Convolution::Winograd),
+        ("auto", Convolution::Auto),
+    ]))]
+    #[serde(default)]
+    pub convolution: Convolution,
+
+    /// The examples.
+    #[command(flatten)]
+    pub data: DataConfig,
+
+    /// The network.
+    #[command(flatten)]
+    pub model: ModelConfig,
+
+    /// How it is trained.
+    #[command(flatten)]
+    #[serde(default)]
+    pub training: TrainingConfig,
+
+    /// What is measured at its end.
+    #[command(flatten)]
+    #[serde(default)]
+    pub measure: MeasureConfig,
+}
+
+/// The precision of activations and parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Precision {
+    #[default]
+    F32,
+    F64,
+}
+
+/// Which algorithms compute convolutions. Their results differ by rounding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Convolution {
+    /// The fastest for each layer.
+    #[default]
+    Auto,
+    /// Sums of products, by definition.
+    Direct,
+    /// Winograd's minimal filtering wherever it applies.
+    Winograd,
+}
+
+impl Convolution {
+    /// The engine's name for it.
+    pub const fn method(self) -> Method {
+        match self {
+            Self::Auto => Method::Auto,
+            Self::Direct => Method::Direct,
+            Self::Winograd => Method::Winograd,
+        }
+    }
+}
+
+impl RunConfig {
+    /// The paper's protocol for an architecture on a data set: plain SGD at η = 0.05 with batches of 100, until 99 % train
+    /// accuracy.
+    pub fn new(name: DatasetName, arch: Architecture) -> Self {
+        let mut config: Self = defaults();
+        (config.data.name, config.model.arch) = (name, arch);
+        config
+    }
+
+    /// What is measured, with the chunk filled in. With batch statistics an unset chunk is the micro-batch of the training, so that
+    /// batch norm sees batches of the size that it was trained with, at most [`MeasureConfig::DEFAULT_CHUNK`]. Otherwise chunks
+    /// change nothing but rounding.
+    pub fn measurement(&self) -> MeasureConfig {
+        let has_batches = self.model.arch.has_batch_norm() && self.measure.bn == BatchNorm::Batch;
+        let trained_with = if has_batches { self.training.micro_batch() } else { usize::MAX };
+        let chunk = self.measure.chunk.unwrap_or(trained_with.min(MeasureConfig::DEFAULT_CHUNK));
+        MeasureConfig { chunk: Some(chunk), ..self.measure.clone() }
+    }
+}

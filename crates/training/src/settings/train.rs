@@ -1,0 +1,103 @@
+//! How a network is trained.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::defaults::defaults;
+use crate::optimizers::{EdgeOfStability, OptimizerConfig, SamConfig, ScheduleConfig};
+use crate::range::{Count, Epochs, Fraction, Positive, Range as _, Tolerance, one_of, optional, within};
+
+/// The loss of an example.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossName {
+    /// Softmax cross-entropy.
+    #[default]
+    CrossEntropy,
+    /// Half the squared distance of the outputs to the one-hot target.
+    SquaredError,
+}
+
+/// An optimizer, until a training accuracy.
+#[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[command(next_help_heading = "Training")]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// The loss of an example
+    #[arg(id = "training.loss", long, value_name = "NAME", default_value = "cross-entropy", value_parser = one_of([
+        ("cross-entropy", LossName::CrossEntropy), ("squared-error", LossName::SquaredError)]))]
+    pub loss: LossName,
+
+    /// Step size
+    #[arg(id = "training.learning_rate", long = "lr", value_name = "ETA", allow_negative_numbers = true,
+        default_value_t = 0.05, value_parser = Positive::parse)]
+    #[serde(deserialize_with = "within::<_, Positive>")]
+    pub learning_rate: f64,
+
+    /// Examples of one step; the last batch of an epoch may be smaller
+    #[arg(id = "training.batch_size", long, value_name = "B", default_value_t = 100, value_parser = Count::parse)]
+    #[serde(deserialize_with = "within::<_, Count>")]
+    pub batch_size: usize,
+
+    /// Examples whose gradient is computed at once, at most the batch; also the batch of batch norm
+    #[arg(id = "training.micro_batch_size", long, value_name = "B", default_value_t = 1000, value_parser = Count::parse)]
+    #[serde(deserialize_with = "within::<_, Count>")]
+    pub micro_batch_size: usize,
+
+    /// The update from a gradient.
+    #[command(flatten)]
+    pub optimizer: OptimizerConfig,
+
+    /// How the learning rate changes through training.
+    #[command(flatten)]
+    pub schedule: ScheduleConfig,
+
+    /// Sharpness-aware minimization; the gradient at the weights themselves if unset.
+    #[command(flatten)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sam: Option<SamConfig>,
+
+    /// Stop at the first epoch end with this train accuracy, dropout off
+    #[arg(id = "training.target_accuracy", long, value_name = "A", allow_negative_numbers = true,
+        default_value_t = 0.99, value_parser = Fraction::parse)]
+    #[serde(deserialize_with = "within::<_, Fraction>")]
+    pub target_accuracy: f64,
+
+    /// Stop after this many epochs in any case
+    #[arg(id = "training.max_epochs", long, value_name = "N", default_value_t = 1000, value_parser = Epochs::parse)]
+    #[serde(deserialize_with = "within::<_, Epochs>")]
+    pub max_epochs: u32,
+
+    /// Also measure λ_max before the first step and at the end of each epoch, to this relative residual
+    #[arg(id = "training.through_training", long, value_name = "TOL", allow_negative_numbers = true,
+        value_parser = Tolerance::parse)]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "optional::<_, Tolerance>")]
+    pub through_training: Option<f64>,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        defaults()
+    }
+}
+
+impl TrainingConfig {
+    /// Examples of a full micro-batch, whose statistics batch norm uses in training: micro-batches never cross batches, nor the
+    /// groups of SAM.
+    pub fn micro_batch(&self) -> usize {
+        let group = self.sam.as_ref().and_then(|sam| sam.m).unwrap_or(self.batch_size);
+        self.micro_batch_size.min(group)
+    }
+
+    /// The edge of stability; none of SAM, whose edge also depends on the gradient (Long and Bartlett 2024), and of learning rates
+    /// that change.
+    pub fn edge_of_stability(&self) -> Option<EdgeOfStability> {
+        let is_plain = self.sam.is_none() && self.schedule.is_constant();
+        is_plain.then(|| self.optimizer.settings().edge_of_stability()).flatten()
+    }
+
+    /// The number of steps of an epoch over `examples` examples.
+    pub fn steps_per_epoch(&self, examples: usize) -> u32 {
+        u32::try_from(examples.div_ceil(self.batch_size.max(1))).unwrap_or(u32::MAX)
+    }
+}

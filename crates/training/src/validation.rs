@@ -1,0 +1,85 @@
+//! Which settings go together. The range of each is declared at its field.
+
+use sharpness_network::backend::Shape;
+use sharpness_network::{Cpu, Error as NetworkError, Graph};
+use toml::Table;
+
+use crate::settings::{RunConfig, TrainingConfig};
+use crate::{Error, Result};
+
+/// The largest number of parameters; a step needs several vectors of this length.
+const MAX_PARAMETERS: usize = 1 << 30;
+
+impl RunConfig {
+    /// Checks every setting, for a training set that has `train_examples` examples before a subset is taken.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the first key with a value out of its range or that contradicts another.
+    pub fn validate(&self, train_examples: usize) -> Result<()> {
+        // A configuration that a program made has passed none of the ranges yet.
+        self.overlaid(&Table::new()).map_err(|(key, problem)| Error::Config { key, problem })?;
+        let trained = match self.data.train_examples {
+            None => train_examples,
+            Some(count) => {
+                require(count <= train_examples, "data.train_examples", || {
+                    format!("must be at most the {train_examples} examples of the training set, got {count}")
+                })?;
+                count
+            }
+        };
+        let parameters = self.validate_model()?;
+        self.training.validate(trained)?;
+        require(self.measure.top_k as u128 <= parameters, "measure.top_k", || {
+            format!("must be at most {parameters}, the number of parameters, got {}", self.measure.top_k)
+        })
+    }
+
+    /// Checks the network and whether it takes the images of the data set, and counts its parameters.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    pub fn validate_model(&self) -> Result<u128> {
+        let (data, image) = (self.data.name, self.data.name.shape());
+        let shape = Shape::new(image.channels, image.height, image.width);
+        let graph: std::result::Result<Graph<Cpu<f32>>, _> = self.model.model().graph(shape, data.classes());
+        let graph = graph.map_err(|error| match error {
+            NetworkError::Option { option, problem } => {
+                Error::Config { key: format!("model.{option}"), problem }
+            }
+            error => Error::Config {
+                key: "data.name".to_owned(),
+                problem: format!("is {data}, whose images {} cannot take: {error}", self.model.arch.name()),
+            },
+        })?;
+        let parameters = graph.parameters().tensors().iter().map(|tensor| tensor.len() as u128).sum::<u128>();
+        require(parameters <= MAX_PARAMETERS as u128, "model.hidden", || {
+            format!("gives {parameters} parameters, and {MAX_PARAMETERS} is the most; choose smaller widths")
+        })?;
+        Ok(parameters)
+    }
+}
+
+impl TrainingConfig {
+    fn validate(&self, examples: usize) -> Result<()> {
+        require(self.batch_size <= examples, "training.batch_size", || {
+            format!("must be at most the {examples} examples that are trained on, got {}", self.batch_size)
+        })?;
+        self.optimizer.settings().validate().map_err(|(key, problem)| {
+            let key = format!("training.optimizer.{key}");
+            Error::Config { key, problem }
+        })?;
+        if let Some(m) = self.sam.as_ref().and_then(|sam| sam.m) {
+            require(m <= self.batch_size, "training.sam.m", || {
+                format!("must be at most the batch size {}, got {m}", self.batch_size)
+            })?;
+        }
+        let most = u32::MAX / self.steps_per_epoch(examples).max(1);
+        require(self.max_epochs <= most, "training.max_epochs", || {
+            format!("must be at most {most} (steps are counted in 32 bits), got {}", self.max_epochs)
+        })
+    }
+}
+
+fn require(holds: bool, key: &str, problem: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Config { key: key.to_owned(), problem: problem() }) }
+}
