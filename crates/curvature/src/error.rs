@@ -1,5 +1,7 @@
 //! What can go wrong, and what to do about it.
 
+use crate::which::Which;
+
 /// The reason for which an operator could not make a product: whatever its implementation says.
 pub type ApplyError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -133,7 +135,7 @@ pub enum Error {
         /// The number of pairs asked for.
         k: usize,
         /// The end of the spectrum asked for.
-        which: crate::Which,
+        which: Which,
     },
 
     /// The eigenvalue decomposition of a small dense matrix did not converge.

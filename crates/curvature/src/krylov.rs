@@ -12,9 +12,10 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::error::Error;
 use crate::operator::Products;
-use crate::params::{Which, rounding};
+use crate::params::rounding;
 use crate::symmetric_eigen::symmetric_eigen;
 use crate::vectors::{self, Entry};
+use crate::which::Which;
 
 /// The Gram-Schmidt passes of a step: two suffice unless the second cancels as well (Giraud, Langou and Rozložník 2005).
 const MIN_PASSES: usize = 2;

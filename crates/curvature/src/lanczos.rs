@@ -9,7 +9,7 @@ use crate::operator::{Products, SymmetricOperator};
 use crate::params::{EigenParams, Eigenpair, Eigenpairs, Progress, Stop, rounding};
 use crate::spectrum_bounds::{self, KrylovRecord, SpectrumBounds};
 use crate::start::start;
-use crate::vectors::{self, Entry};
+use crate::vectors::Entry;
 
 /// How much smaller than the tolerance the estimated residual must be before a second failed check means that the
 /// products are too inexact.
@@ -354,14 +354,5 @@ impl<T: Entry> Lanczos<'_, T> {
             rounding: self.floor(),
             norm: self.space.norm(),
         }
-    }
-}
-
-impl Eigenpair {
-    /// The pair of a unit `vector` and its product `A u`, which is overwritten by the residual vector.
-    pub(crate) fn from_product(vector: Vec<f64>, product: &mut [f64]) -> Self {
-        let value = vectors::dot(&vector, product);
-        vectors::add_scaled(product, -value, &vector);
-        Self { value, residual: vectors::norm(product), vector, limit: None }
     }
 }

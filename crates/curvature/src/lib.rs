@@ -47,13 +47,15 @@ mod start;
 mod symmetric_eigen;
 mod trace;
 mod vectors;
+mod which;
 
 pub use dense::{DENSE_LIMIT, dense};
 pub use eigenpairs::eigenpairs;
 pub use error::{ApplyError, Error};
 pub use lanczos::{lanczos, lanczos_bytes, smallest_lanczos_bytes};
 pub use operator::{DenseOperator, SymmetricOperator};
-pub use params::{EigenParams, Eigenpair, Eigenpairs, Method, Progress, Stop, Which, rounding};
+pub use params::{EigenParams, Eigenpair, Eigenpairs, Method, Progress, Stop, rounding};
 pub use power_iteration::power_iteration;
 pub use spectrum_bounds::SpectrumBounds;
 pub use trace::{TraceEstimate, TraceParams, trace};
+pub use which::Which;

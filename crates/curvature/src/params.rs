@@ -3,37 +3,7 @@
 use crate::error::Error;
 use crate::spectrum_bounds::SpectrumBounds;
 use crate::vectors;
-
-/// Which end of the spectrum is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Which {
-    /// The largest eigenvalues, counted with their sign. For a Hessian this is the sharpness.
-    #[default]
-    LargestAlgebraic,
-    /// The smallest (most negative) eigenvalues.
-    SmallestAlgebraic,
-    /// The eigenvalues farthest from zero.
-    LargestMagnitude,
-}
-
-impl Which {
-    /// A key that is larger the more a value is wanted.
-    pub(crate) fn rank(self, value: f64) -> f64 {
-        match self {
-            Self::LargestAlgebraic => value,
-            Self::SmallestAlgebraic => -value,
-            Self::LargestMagnitude => value.abs(),
-        }
-    }
-
-    /// The value, or with [`Self::LargestMagnitude`] the magnitude, of a rank.
-    pub(crate) fn unrank(self, rank: f64) -> f64 {
-        match self {
-            Self::LargestAlgebraic | Self::LargestMagnitude => rank,
-            Self::SmallestAlgebraic => -rank,
-        }
-    }
-}
+use crate::which::Which;
 
 /// The algorithm that computes the pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -195,6 +165,15 @@ pub struct Eigenpair {
     /// [`limit_failure_probability`](Eigenpairs::limit_failure_probability): the `i`-th largest is at most, the `i`-th smallest
     /// at least this; with [`Which::LargestMagnitude`] its magnitude is at most this. `None` if nothing is known.
     pub limit: Option<f64>,
+}
+
+impl Eigenpair {
+    /// The pair of a unit `vector` and its product `A u`, which is overwritten by the residual vector.
+    pub(crate) fn from_product(vector: Vec<f64>, product: &mut [f64]) -> Self {
+        let value = vectors::dot(&vector, product);
+        vectors::add_scaled(product, -value, &vector);
+        Self { value, residual: vectors::norm(product), vector, limit: None }
+    }
 }
 
 /// What a solver answers.

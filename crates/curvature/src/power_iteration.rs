@@ -5,9 +5,10 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::error::Error;
 use crate::operator::{Products, SymmetricOperator};
-use crate::params::{EigenParams, Eigenpair, Eigenpairs, Progress, Stop, Which};
+use crate::params::{EigenParams, Eigenpair, Eigenpairs, Progress, Stop};
 use crate::start::start;
 use crate::vectors;
+use crate::which::Which;
 
 /// The eigenpair of largest magnitude, by `v <- A v / ‖A v‖`.
 ///

@@ -13,7 +13,7 @@
 //! indefinite without a shift; and the bound was narrower than the rate of the worst case in every comparison that the
 //! tests make. `docs/derivations/lanczos.md` derives both from one event.
 
-use crate::params::Which;
+use crate::which::Which;
 
 /// An interval that holds every eigenvalue, unless the random start was an unlucky draw.
 ///
