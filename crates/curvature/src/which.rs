@@ -1,9 +1,9 @@
-//! The ends of a spectrum.
+//! The end of the spectrum to compute.
 
-/// Which end of the spectrum is wanted.
+/// The end of the spectrum to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Which {
-    /// The largest eigenvalues, counted with their sign. For a Hessian this is the sharpness.
+    /// The largest eigenvalues, with their sign. For a Hessian, the first is the sharpness.
     #[default]
     LargestAlgebraic,
     /// The smallest (most negative) eigenvalues.
@@ -13,7 +13,7 @@ pub enum Which {
 }
 
 impl Which {
-    /// A key that is larger the more a value is wanted.
+    /// A sort key: the larger, the closer to the wanted end.
     pub(crate) fn rank(self, value: f64) -> f64 {
         match self {
             Self::LargestAlgebraic => value,
@@ -22,7 +22,7 @@ impl Which {
         }
     }
 
-    /// The value, or with [`Self::LargestMagnitude`] the magnitude, of a rank.
+    /// The value with this rank, or its magnitude for [`Self::LargestMagnitude`].
     pub(crate) fn unrank(self, rank: f64) -> f64 {
         match self {
             Self::LargestAlgebraic | Self::LargestMagnitude => rank,
