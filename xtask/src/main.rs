@@ -1,10 +1,6 @@
-//! The project's own checks: `cargo xtask test` is what a change must pass.
+//! The project's own checks. A change must pass `cargo xtask test`.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the output of this program is for a terminal"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program writes to the terminal")]
 
 mod dependencies;
 mod faults;
@@ -66,7 +62,7 @@ fn run(arguments: &[String]) -> Result<()> {
     }
 }
 
-/// The folder above this crate's.
+/// The folder that contains this crate.
 fn repository_root() -> Result<PathBuf> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().map(Path::to_path_buf).context("the folder of xtask has no parent")

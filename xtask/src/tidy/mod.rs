@@ -1,4 +1,5 @@
-//! `cargo xtask tidy`: the rules that neither the compiler nor Clippy knows. All violations are printed, not only the first.
+//! `cargo xtask tidy`: rules that neither the compiler nor Clippy checks. Prints all violations, not only
+//! the first.
 
 mod architecture;
 mod links;
@@ -50,7 +51,8 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Prints the order of modules that today's arrows give the named crates, or all, in the form of `architecture.toml`.
+/// Prints the order of modules that today's arrows give the named crates, or all, in the form of
+/// `architecture.toml`.
 ///
 /// # Errors
 /// Git is missing, or a file cannot be read or parsed.
@@ -69,14 +71,15 @@ fn read_files(root: &Path) -> Result<BTreeMap<String, String>> {
     Ok(files)
 }
 
-/// Tracked files, and untracked ones that git does not ignore, relative to `root`, except those deleted on disk.
+/// Tracked files, and untracked ones that git does not ignore, relative to `root`, except those deleted on
+/// disk.
 fn paths(root: &Path) -> Result<Vec<String>> {
     let list = Invocation::new("git ls-files -z --cached --others --exclude-standard --deduplicate");
     let output = list.command(root).output().context("cannot start git")?;
     if !output.status.success() {
         bail!("`{list}`: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    let names = String::from_utf8(output.stdout).context("a file name that is not UTF-8")?;
+    let names = String::from_utf8(output.stdout).context("a file name is not UTF-8")?;
     let present = names.split('\0').filter(|name| !name.is_empty() && root.join(name).is_file());
     Ok(present.map(str::to_owned).collect())
 }

@@ -3,37 +3,37 @@
 /// The most lines of a source file, tests included.
 const MAX_LINES: usize = 500;
 
-/// The only place for `unsafe`.
+/// The only folder that may use `unsafe`.
 const UNSAFE_HOME: &str = "crates/kernels/src/";
 
-/// Words in comments that put work off to nobody.
+/// Words that mark unfinished work in comments.
 const MARKERS: [&str; 3] = ["FIXME", "TODO", "XXX"];
 
-/// A source file has at most [`MAX_LINES`] lines.
+/// A source file must not exceed [`MAX_LINES`] lines.
 pub(super) fn size(path: &str, content: &str) -> Vec<(usize, String)> {
     let lines = content.lines().count();
     let message = || format!("{path} has {lines} lines, more than {MAX_LINES}: split it by subject");
     if lines > MAX_LINES { vec![(MAX_LINES + 1, message())] } else { Vec::new() }
 }
 
-/// No comment promises work. A comment starts with `start`.
+/// Comments must not mark unfinished work. `start` is what starts a comment.
 pub(super) fn markers(content: &str, start: &str) -> Vec<(usize, String)> {
     let comments = content.lines().map(|line| line.split_once(start).map_or("", |(_, comment)| comment));
     let numbered = comments.zip(1..);
     let found = numbered.flat_map(|(comment, line)| {
         let named = MARKERS.iter().filter(move |marker| has_word(comment, marker));
-        named.map(move |marker| (line, format!("{marker} in a comment: do it now, or file an issue")))
+        named.map(move |marker| (line, format!("{marker} in a comment: finish the work or file an issue")))
     });
     found.collect()
 }
 
-/// No test is switched off, and the lint that keeps `unsafe` out is excused in kernels only. Clippy checks the rest.
+/// No test may be ignored, and only kernels may allow `unsafe_code`. Clippy requires the safety comments.
 pub(super) fn attributes(path: &str, content: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (text, line) in content.lines().map(str::trim_start).zip(1..) {
         let is_attribute = text.starts_with("#[") || text.starts_with("#![");
         if is_attribute && has_word(text, "ignore") {
-            found.push((line, "an ignored test: delete it, or make it fast and run it".to_owned()));
+            found.push((line, "ignored test: make it fast, or delete it".to_owned()));
         }
         let excuses_unsafe = text.starts_with("unsafe_code") || is_attribute && has_word(text, "unsafe_code");
         if excuses_unsafe && !path.starts_with(UNSAFE_HOME) {
@@ -43,7 +43,7 @@ pub(super) fn attributes(path: &str, content: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// No absolute path of somebody's own machine.
+/// No absolute path of one machine.
 pub(super) fn machine_paths(content: &str) -> Vec<(usize, String)> {
     let folders = ["/home", "/root", "/work", "/Users"].map(|folder| format!("{folder}/"));
     let mut found = Vec::new();
@@ -54,14 +54,14 @@ pub(super) fn machine_paths(content: &str) -> Vec<(usize, String)> {
                     .ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '}' | '~'))
             };
             if line.match_indices(folder).any(is_absolute) {
-                found.push((index + 1, format!("`{folder}…` is a path of one machine")));
+                found.push((index + 1, format!("`{folder}…` is a path on one machine")));
             }
         }
     }
     found
 }
 
-/// Whether `word` occurs in `text` with no letter, digit or `_` beside it.
+/// Whether `text` contains `word` as a whole word.
 fn has_word(text: &str, word: &str) -> bool {
     let is_part = |character: char| character.is_alphanumeric() || character == '_';
     text.match_indices(word).any(|(position, _)| {
@@ -84,14 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn promises_are_found_in_comments_only() {
+    fn unfinished_work_is_found_only_in_comments() {
         let source = "let s = \"XXX\";\n# XXXL\nf();  # FIXME: later\n# do it now\n";
         assert_eq!(line_numbers(&markers(source, "#")), [3], "whole words");
         assert_eq!(line_numbers(&markers(&source.replace('#', "//"), "//")), [3], "in any language");
     }
 
     #[test]
-    fn ignored_tests_and_unsafe_outside_of_kernels_are_found() {
+    fn ignored_tests_and_unsafe_outside_kernels_are_found() {
         let source =
             "#[ignore = \"slow\"]\n#![expect(\n    unsafe_code,\n    reason = \"fast\"\n)]\nfn ignore() {}\n";
         assert_eq!(
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_of_one_machine_are_found_and_relative_ones_are_not() {
+    fn absolute_paths_are_found_and_relative_ones_are_not() {
         let content = ["/home", "/me/x\n../work/x\nhttps://a.b/work/x\n\"/root", "/y\"\n"].join("");
         let content = content.replace("/home", "see /home");
         assert_eq!(line_numbers(&machine_paths(&content)), [1, 4], "{content}");

@@ -1,13 +1,13 @@
-//! What a check has found.
+//! A violation of a rule.
 
 use std::fmt;
 
 /// One broken rule at one place.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Violation {
-    /// Relative to the repository's root, with `/`.
+    /// Relative to the root of the repository.
     pub(super) path: String,
-    /// From 1.
+    /// Starts at 1.
     pub(super) line: usize,
     pub(super) message: String,
 }

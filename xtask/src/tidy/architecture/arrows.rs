@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::source::{Crate, Mention};
 
-/// For each pair (user, used) of files, the names that the first takes from the second, with the line of the first use.
+/// For each pair (user, used) of files, the names that the first takes from the second, with the line of the
+/// first use.
 pub(super) type Arrows = BTreeMap<(String, String), BTreeMap<String, usize>>;
 
 /// What a name stands for.
@@ -21,8 +22,8 @@ enum Target {
 type Trail = Vec<(usize, usize)>;
 
 impl Crate {
-    /// The arrows between the files of this crate. A name is followed through re-exports to the file that defines it.
-    /// A module that re-exports what a module below it defines does not use it by that.
+    /// The arrows between the files of this crate. A name is followed through re-exports to the file that
+    /// defines it. A module that re-exports what a module below it defines does not use it by that.
     pub(super) fn arrows(&self) -> Arrows {
         let mut arrows = Arrows::new();
         for (index, module) in self.modules.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! The arrows between crates, and between the modules of each crate, as `xtask/architecture.toml` allows them.
+//! The arrows between crates, and between the modules of each crate, as `xtask/architecture.toml` allows
+//! them.
 
 mod arrows;
 mod manifests;

@@ -31,7 +31,8 @@ pub(super) fn check(read: &Crate, entry: &Entry) -> Vec<Violation> {
     found
 }
 
-/// The top-level modules of a crate from the ground up, one floor a line, as the table wants them. A floor with a circle is marked.
+/// The top-level modules of a crate from the ground up, one floor a line, as the table wants them. A floor
+/// with a circle is marked.
 pub(super) fn propose(read: &Crate) -> String {
     let arrows = read.arrows();
     let root = name_of_root(read);

@@ -50,7 +50,8 @@ pub(super) struct Mention {
 }
 
 impl Crate {
-    /// Reads the crate whose manifest is in `folder`. Returns `None` if it has neither `src/lib.rs` nor `src/main.rs`.
+    /// Reads the crate whose manifest is in `folder`. Returns `None` if it has neither `src/lib.rs` nor
+    /// `src/main.rs`.
     ///
     /// # Errors
     /// A file is missing or is not valid Rust.
@@ -196,7 +197,8 @@ impl Reader<'_> {
         self.module.imports.push(Import { alias, mention, is_public });
     }
 
-    /// Mentions in the arguments of a macro, which have no syntax tree: words joined by `::`, unless they follow a dot.
+    /// Mentions in the arguments of a macro, which have no syntax tree: words joined by `::`, unless they
+    /// follow a dot.
     fn tokens(&mut self, tokens: &TokenStream, shortest: usize) {
         let mut path: Vec<String> = Vec::new();
         let (mut line, mut colons, mut is_field) = (0, 0, false);

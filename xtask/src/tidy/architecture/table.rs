@@ -24,8 +24,8 @@ pub(super) struct Entry {
     pub(super) name: String,
     /// Folders of the crates that it may depend on.
     pub(super) uses: Vec<String>,
-    /// Its top-level modules from the ground up: each may use those before it. The root file is above them all, unless it is
-    /// listed as `lib` or `main`.
+    /// Its top-level modules from the ground up: each may use those before it. The root file is above them
+    /// all, unless it is listed as `lib` or `main`.
     #[serde(default)]
     pub(super) modules: Vec<String>,
     /// Whether the crate does not exist yet.
@@ -35,7 +35,8 @@ pub(super) struct Entry {
 
 impl Table {
     /// # Errors
-    /// The text is not TOML or not such a table, names a crate or a module twice, or lets a crate use one that is not listed before it.
+    /// The text is not TOML or not such a table, names a crate or a module twice, or lets a crate use one
+    /// that is not listed before it.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let table: Self = toml::from_str(text).with_context(|| format!("cannot read {PATH}"))?;
         let mut listed = BTreeSet::new();
