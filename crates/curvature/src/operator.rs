@@ -17,7 +17,7 @@ pub trait SymmetricOperator {
     /// Any failure; the solver stops and returns it as [`Error::Operator`].
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), ApplyError>;
 
-    /// Overwrites each `outs[i]` with `A vs[i]`, with the same bits as [`Self::apply`]. Override the
+    /// Overwrites each `outs[i]` with `A vs[i]`, the same vectors as [`Self::apply`] gives. Override the
     /// default, which applies the operator to one vector after the other, if several products at once are
     /// cheaper.
     ///
