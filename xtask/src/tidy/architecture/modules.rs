@@ -12,53 +12,60 @@ use crate::tidy::violation::Violation;
 /// Circles between files, circles between modules, and arrows against the table's order.
 pub(super) fn check(read: &Crate, entry: &Entry) -> Vec<Violation> {
     let arrows = read.arrows();
-    let mut found = stale_entries(read, entry);
-    let circles =
-        order::circles(&order::graph(arrows.keys().map(|(user, used)| (user.as_str(), used.as_str()))));
-    found.extend(
-        circles.iter().map(|circle| describe(circle, &arrows, "these files use each other in a circle")),
-    );
-    let is_inside = |(user, used): &(String, String)| {
+    let circles = order::circles(&graph(&arrows));
+    let in_circle = |(user, used): &(String, String)| {
         circles.iter().any(|circle| circle.contains(user) && circle.contains(used))
     };
-    let straight: Arrows = arrows
-        .iter()
-        .filter(|(pair, _)| !is_inside(pair))
-        .map(|(pair, names)| (pair.clone(), names.clone()))
-        .collect();
-    found.extend(circles_of_modules(read, &straight));
+    let mut others = arrows.clone();
+    others.retain(|pair, _| !in_circle(pair));
+
+    let mut found = stale_entries(read, entry);
+    found.extend(circles.iter().map(|circle| describe(circle, &arrows, "files")));
+    found.extend(circles_of_modules(read, &others));
     found.extend(against_order(read, entry, &arrows));
     found
 }
 
-/// The top-level modules of a crate from the ground up, one floor a line, as the table wants them. A floor
-/// with a circle is marked.
+/// The top-level modules of a crate from the ground up, one floor per line, for the table. Marks circles.
 pub(super) fn propose(read: &Crate) -> String {
-    let arrows = read.arrows();
     let root = name_of_root(read);
-    let between: BTreeSet<(String, String)> =
-        arrows.keys().map(|(user, used)| (top_level(read, user), top_level(read, used))).collect();
-    let is_root_used = between.iter().any(|(user, used)| *used == root && *user != root);
-    let mut graph: Graph =
-        read.modules[0].children.keys().map(|name| (name.clone(), BTreeSet::new())).collect();
-    for (user, used) in between {
-        if user != used && (user != root || is_root_used) {
-            graph.entry(user).or_default().insert(used.clone());
-            graph.entry(used).or_default();
-        }
+    let arrows = merged(&read.arrows(), |file| Some(top_level(read, file)));
+    let mut graph = graph(&arrows);
+    // An unused root is above all other modules, and the table does not list it.
+    if !arrows.keys().any(|(_, used)| *used == root) {
+        graph.remove(&root);
+    }
+    for name in read.modules[0].children.keys() {
+        graph.entry(name.clone()).or_default();
     }
     let circles = order::circles(&graph);
     let mut text = "modules = [\n".to_owned();
     for floor in order::floors(&graph) {
         let names: Vec<String> = floor.iter().map(|name| format!("{name:?}")).collect();
-        let tied: Vec<&BTreeSet<String>> = circles.iter().filter(|circle| circle.is_subset(&floor)).collect();
         let _ = write!(text, "    {},", names.join(", "));
-        for circle in tied {
+        for circle in circles.iter().filter(|circle| circle.is_subset(&floor)) {
             let _ = write!(text, " # circle: {}", circle.iter().cloned().collect::<Vec<_>>().join(", "));
         }
         text.push('\n');
     }
     text + "]"
+}
+
+fn graph(arrows: &Arrows) -> Graph {
+    order::graph(arrows.keys().map(|(user, used)| (user.as_str(), used.as_str())))
+}
+
+/// The arrows between groups of files. Leaves out files without a group and arrows inside a group.
+fn merged(arrows: &Arrows, group: impl Fn(&str) -> Option<String>) -> Arrows {
+    let mut merged = Arrows::new();
+    for ((user, used), names) in arrows {
+        if let (Some(user), Some(used)) = (group(user), group(used))
+            && user != used
+        {
+            merged.entry((user, used)).or_default().extend(names.clone());
+        }
+    }
+    merged
 }
 
 /// Modules that the table lacks, and those that it lists though they do not exist.
@@ -99,45 +106,31 @@ fn against_order(read: &Crate, entry: &Entry, arrows: &Arrows) -> Vec<Violation>
     found
 }
 
-/// Circles between the modules of one module, though no files tie them one to one.
+/// Circles between modules with the same parent, though no files form one.
 fn circles_of_modules(read: &Crate, arrows: &Arrows) -> Vec<Violation> {
     let mut found = Vec::new();
-    for parent in read.modules.iter().filter(|parent| parent.children.len() > 1) {
+    for parent in &read.modules {
         let child_of = |file: &str| {
             let module = read.modules.iter().find(|module| module.file == file)?;
-            let below = module.path.strip_prefix(parent.path.as_slice())?;
-            below.first().cloned()
+            module.path.strip_prefix(parent.path.as_slice())?.first().cloned()
         };
-        let between: Arrows = arrows
-            .iter()
-            .filter_map(|((user, used), names)| {
-                let pair = (child_of(user)?, child_of(used)?);
-                (pair.0 != pair.1).then(|| (pair, names.clone()))
-            })
-            .fold(Arrows::new(), |mut all, (pair, names)| {
-                all.entry(pair).or_default().extend(names);
-                all
-            });
-        let circles =
-            order::circles(&order::graph(between.keys().map(|(user, used)| (user.as_str(), used.as_str()))));
-        found.extend(circles.iter().map(|circle| {
-            let violation = describe(circle, &between, "these modules use each other in a circle");
-            Violation { path: parent.file.clone(), line: 1, ..violation }
-        }));
+        let between = merged(arrows, child_of);
+        for circle in order::circles(&graph(&between)) {
+            found.push(Violation { path: parent.file.clone(), ..describe(&circle, &between, "modules") });
+        }
     }
     found
 }
 
 /// A circle, with the names that tie it.
 fn describe(circle: &BTreeSet<String>, arrows: &Arrows, what: &str) -> Violation {
-    let inside = arrows.iter().filter(|((user, used), _)| circle.contains(user) && circle.contains(used));
-    let mut message = format!("{what}:");
-    let mut line = 1;
-    for (index, ((user, used), names)) in inside.enumerate() {
-        let _ = write!(message, "\n    {user} -> {used}: {}", list(names));
-        line = if index == 0 { first_line(names) } else { line };
+    let mut message = format!("these {what} use each other in a circle:");
+    for ((user, used), names) in arrows {
+        if circle.contains(user) && circle.contains(used) {
+            let _ = write!(message, "\n    {user} -> {used}: {}", list(names));
+        }
     }
-    Violation { path: circle.first().cloned().unwrap_or_default(), line, message }
+    Violation { path: circle.first().cloned().unwrap_or_default(), line: 1, message }
 }
 
 fn list(names: &BTreeMap<String, usize>) -> String {

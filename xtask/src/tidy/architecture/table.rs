@@ -38,7 +38,7 @@ impl Table {
     /// The text is not TOML or not such a table, names a crate or a module twice, or lets a crate use one
     /// that is not listed before it.
     pub(super) fn parse(text: &str) -> Result<Self> {
-        let table: Self = toml::from_str(text).with_context(|| format!("cannot read {PATH}"))?;
+        let table: Self = toml::from_str(text).with_context(|| format!("invalid {PATH}"))?;
         let mut listed = BTreeSet::new();
         for Entry { name, uses, modules, .. } in &table.crates {
             for used in uses {
