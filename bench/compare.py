@@ -1,11 +1,11 @@
-"""Times `sharpness` and its peers alternately, on the same weights, data and threads, and prints the ratios.
+"""Time `sharpness` and its peers alternately, on the same weights, data and threads, and print the ratios.
 
     python -m venv target/peers && target/peers/bin/pip install -r bench/requirements.txt
     target/peers/bin/python bench/compare.py [--quick] [--only KEY,...] [--pairs N] [--layouts NAME,...]
         [--peers NAME,...] [--json FILE] [--from FILE] [--write]
 
-Each side is a process that prepares its task once and then does it once for each line on its standard input, so that the two
-never run at the same time. A ratio is the median of the ratios of neighbouring repetitions: below 1, `sharpness` is faster.
+Each side is a process that prepares its task once and then runs it once per line on standard input, so the two sides never run at
+the same time. A ratio is the median over pairs of consecutive repetitions; below 1, `sharpness` is faster.
 """
 
 import argparse
@@ -27,7 +27,7 @@ MALLOC = {
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
     "MALLOC_TOP_PAD_": "1073741824",
 }
-"""glibc keeps the buffers that PyTorch frees, instead of giving their pages back and faulting them in again."""
+"""Let glibc keep the buffers that PyTorch frees, instead of returning their pages and faulting them in again."""
 
 HVP = ["--examples", "500", "--bn-chunk", "500"]
 LAMBDA = ["--examples", "1000", "--bn-chunk", "1000", "--rtol", "1e-3"]
@@ -48,20 +48,20 @@ CASES = {
     "lambda_max_best": ("vgg11", "lambda-max-residual", LAMBDA, SOLVERS, ["--examples", "1000"], 0.3),
     "lambda_max_certified": ("vgg11", "lambda-max", LAMBDA, SOLVERS, ["--examples", "1000"], 0.5),
 }
-"""Key: architecture, our task and its options, the peers' tasks and their options, and the ratio that is aimed at.
+"""By key: architecture, our task and its options, the peers' tasks and their options, and the target ratio.
 
-Peers stop by the residual alone, and so do we in `lambda_max_arpack` and `lambda_max_best`. In `lambda_max_certified` we also show
-that nothing larger was missed and check the value in double precision, as `measure` does, against the same peers.
+Peers check only the residual, and so do we in `lambda_max_arpack` and `lambda_max_best`. In `lambda_max_certified`, we also prove that
+no larger eigenvalue was missed and check the value in double precision, as `measure` does, against the same peers.
 """
 SUBSETS = [100, 500, 2000, 10000]
-"""Numbers of images of the tables of scaling."""
+"""The numbers of images in the scaling table."""
 QUICK = ["vgg11_step_100", "vgg11_hvp_500"]
 PAIRS = {"lambda_max_arpack": 1, "lambda_max_best": 3, "lambda_max_certified": 3}
-"""Repetitions of each side where it takes minutes; 5 of all others."""
+"""Repetitions per side for cases that take minutes. All others have 5."""
 
 
 class Side:
-    """A process that does one task again and again."""
+    """A process that repeats one task."""
 
     def __init__(self, name, command, environment):
         self.name = name
@@ -74,16 +74,16 @@ class Side:
         self.answer()
 
     def answer(self):
-        """The next line of the process as JSON."""
+        """Read the next line of the process as JSON."""
         line = self.process.stdout.readline()
         if not line:
             status = self.process.wait()
             self.errors.seek(0)
-            raise SystemExit(f"{self.name} stopped with exit status {status}:\n{self.errors.read()}")
+            raise SystemExit(f"{self.name} exited with status {status}:\n{self.errors.read()}")
         return json.loads(line)
 
     def once(self, counts=True):
-        """Does the task once."""
+        """Run the task once."""
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
         outcome = self.answer()
@@ -91,11 +91,11 @@ class Side:
             self.runs.append(outcome)
 
     def seconds(self):
-        """Of every repetition that counts."""
+        """The seconds of every counted repetition."""
         return [run["seconds"] for run in self.runs]
 
     def close(self):
-        """Ends the process; gives its peak memory in MiB."""
+        """End the process and return its peak memory in MiB."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         self.process.stdin.close()
         self.process.wait()
@@ -103,7 +103,7 @@ class Side:
 
 
 def ours(binary, arch, task, options, threads):
-    """Our side."""
+    """Start `sharpness`."""
     dataset = "fashion-mnist" if arch == "mlp" else "cifar10"
     command = [binary, "bench", "--interactive", "--only", task, "--arch", arch, "--dataset", dataset,
                "--weights", CACHE / f"{arch}.safetensors", "--standardize", "channel", "--subset", "first",
@@ -112,7 +112,7 @@ def ours(binary, arch, task, options, threads):
 
 
 def peer(arch, task, layout, options, threads):
-    """A peer's side."""
+    """Start a peer."""
     dataset = "fashion-mnist" if arch == "mlp" else "cifar10"
     command = [sys.executable, ROOT / "bench" / "peer.py", task, "--arch", arch, "--layout", layout,
                "--weights", CACHE / f"{arch}.safetensors", "--images", CACHE / f"{dataset}-images.npy",
@@ -121,17 +121,17 @@ def peer(arch, task, layout, options, threads):
 
 
 def prepare(binary, arch):
-    """Writes weights and data where they are missing."""
+    """Write the weights and data that do not exist yet."""
     dataset = "fashion-mnist" if arch == "mlp" else "cifar10"
     listed = json.loads(subprocess.check_output([binary, "data", "list", "--json"], text=True))
     place = next(entry["place"] for entry in listed if entry["name"] == dataset)
     if place is None:
-        raise SystemExit(f"{dataset} is not found: `sharpness data list` says where it is looked for")
+        raise SystemExit(f"{dataset} not found; `sharpness data list` prints where it is searched")
     subprocess.check_call([sys.executable, ROOT / "bench" / "prepare.py", CACHE, arch, place])
 
 
 def alternate(us, them, pairs, warm=True):
-    """One repetition of each that does not count, then pairs."""
+    """Run one uncounted repetition of each side, then pairs; return the median ratio."""
     if warm:
         us.once(counts=False)
         them.once(counts=False)
@@ -142,13 +142,13 @@ def alternate(us, them, pairs, warm=True):
 
 
 def agreement(us, them):
-    """The largest relative difference of the numbers that both sides give at the first repetition."""
+    """The relative differences between the values that both sides report."""
     shared = [key for key in ("loss", "gradient_norm", "product_norm", "value") if key in us and key in them]
     return {key: abs(us[key] - them[key]) / abs(them[key]) for key in shared}
 
 
 def compare(binary, key, pairs, layouts, peers):
-    """The case against each of its peers; the one that was fastest counts."""
+    """Compare a case with each of its peers; return the row of the fastest, and all rows."""
     arch, task, our_options, tasks, their_options, target = CASES[key]
     prepare(binary, arch)
     layouts = ["contiguous"] if arch == "mlp" else layouts
@@ -158,7 +158,7 @@ def compare(binary, key, pairs, layouts, peers):
         for layout, count in [(layout, count) for layout in layouts for count in threads]:
             us = ours(binary, arch, task, our_options, 2)
             them = peer(arch, name, layout, their_options, count)
-            # A measurement of λ_max takes long enough to hide how it begins.
+            # A measurement of λ_max takes so long that it needs no warm-up.
             ratio = alternate(us, them, pairs, warm=not task.startswith("lambda-max"))
             row = {
                 "ratio": ratio, "target": target, "unit": "s", "peer": them.name, "layout": layout, "pairs": pairs,
@@ -176,7 +176,7 @@ def compare(binary, key, pairs, layouts, peers):
 
 
 def threads_step(binary, pairs):
-    """Our training step with 2 threads against 1: how many times as fast."""
+    """The speedup of our training step with 2 threads over 1."""
     prepare(binary, "vgg11")
     two, one = (ours(binary, "vgg11", "step", ["--batch-size", "100"], n) for n in (2, 1))
     ratio = 1 / alternate(two, one, pairs)
@@ -188,7 +188,7 @@ def threads_step(binary, pairs):
 
 
 def scaling(binary):
-    """Time of our Hessian-vector product and peak memory for subsets of several sizes, with 1 and 2 threads."""
+    """The time of our Hessian-vector product and the peak memory for several subset sizes, with 1 and 2 threads."""
     prepare(binary, "vgg11")
     rows = []
     for examples in SUBSETS:
@@ -206,7 +206,7 @@ def scaling(binary):
 
 
 def print_row(key, row):
-    """One line of the table as it is measured."""
+    """Print a row as soon as it is measured."""
     more = [f"memory {row['memory_mib'][0]:.0f} / {row['memory_mib'][1]:.0f} MiB"]
     if any(row.get("products") or []):
         more.append("products {} / {}, λ_max {} / {}".format(*row["products"], *row["values"]))
@@ -217,7 +217,7 @@ def print_row(key, row):
 
 
 def markdown(results, command):
-    """BENCHMARKS.md."""
+    """The text of BENCHMARKS.md."""
     import torch
 
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
@@ -225,9 +225,9 @@ def markdown(results, command):
     isa = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "portable"
     lines = [
         "# Benchmarks", "",
-        f"Made by `{command}` on {datetime.date.today()}: {model}, {os.cpu_count()} cores, {isa}, "
-        f"Python {platform.python_version()}, PyTorch {torch.__version__}. Never edited by hand.", "",
-        "Medians; a ratio is the median over pairs of our time divided by the peer's, and the fastest peer counts. "
+        f"Generated by `{command}` on {datetime.date.today()}: {model}, {os.cpu_count()} cores, {isa}, "
+        f"Python {platform.python_version()}, PyTorch {torch.__version__}. Do not edit by hand.", "",
+        "Times are medians. A ratio is the median over pairs of our time divided by that of the fastest peer. "
         "Peak memory is that of the whole process.", "",
         "| what | ours | theirs | ratio | target | pairs | peer | products | peak memory, MiB |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -242,8 +242,8 @@ def markdown(results, command):
     if "scaling" in results:
         lines += [
             "", "## Scaling", "",
-            "One Hessian-vector product of VGG-11 over subsets of the training set. Chunks of 250 images that do not fit half of the "
-            "free memory are linearized again in every product.", "",
+            "One Hessian-vector product of VGG-11 over subsets of the training set. Chunks of 250 images that do not fit in half of the "
+            "free memory are linearized again for every product.", "",
             "| images | ms per image, 1 thread | 2 threads | ratio | chunks kept | peak memory, MiB |",
             "| --- | --- | --- | --- | --- | --- |",
         ]
@@ -255,7 +255,7 @@ def markdown(results, command):
 
 
 def formats(asked, key, results):
-    """The memory formats of a case. Where a peer takes minutes, the one in which PyTorch's product was faster is enough."""
+    """The memory formats of a case: if a peer takes minutes, only the one in which PyTorch's product was faster."""
     if asked:
         return asked.split(",")
     if CASES[key][1].startswith("lambda-max") and "vgg11_hvp_500" in results:
@@ -264,7 +264,7 @@ def formats(asked, key, results):
 
 
 def measure(args, key, results):
-    """Adds the numbers of one key."""
+    """Measure one key and add it to the results."""
     pairs = args.pairs or PAIRS.get(key, 5)
     if key == "threads_step":
         results[key] = threads_step(args.binary, pairs)
@@ -283,17 +283,17 @@ def measure(args, key, results):
 
 
 def main():
-    """Measures what is asked for."""
+    """Run the requested comparisons."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help=f"only {' and '.join(QUICK)}: minutes")
-    parser.add_argument("--only", help="these keys, with commas between them")
-    parser.add_argument("--pairs", type=int, help="repetitions of each side: 5 by default, fewer where one takes minutes")
-    parser.add_argument("--layouts", help="memory formats of PyTorch, with commas between them: both by default, and for λ_max the "
-                                          "one in which PyTorch's product was faster")
-    parser.add_argument("--peers", default=",".join(SOLVERS), help="peers of lambda_max_best and lambda_max_certified")
-    parser.add_argument("--json", metavar="FILE", help="write all numbers there; - is standard output")
+    parser.add_argument("--quick", action="store_true", help=f"run only {' and '.join(QUICK)}, which takes minutes")
+    parser.add_argument("--only", help="comma-separated keys to run")
+    parser.add_argument("--pairs", type=int, help="repetitions per side (default: 5, or fewer for cases that take minutes)")
+    parser.add_argument("--layouts", help="comma-separated memory formats of PyTorch (default: both, and for λ_max the one in "
+                                          "which PyTorch's product was faster)")
+    parser.add_argument("--peers", default=",".join(SOLVERS), help="comma-separated peers of lambda_max_best and lambda_max_certified")
+    parser.add_argument("--json", metavar="FILE", help="write all results to FILE, or to standard output if FILE is -")
     parser.add_argument("--from", metavar="FILE", dest="earlier", type=pathlib.Path,
-                        help="take the numbers of an earlier run on this machine along, as --json wrote them")
+                        help="include the results of an earlier run on this machine, as written by --json")
     parser.add_argument("--write", action="store_true", help="write BENCHMARKS.md")
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target" / "release" / "sharpness")
     args = parser.parse_args()
@@ -302,12 +302,12 @@ def main():
     unknown = [key for key in keys if key not in every]
     strangers = [peer for peer in args.peers.split(",") if peer not in SOLVERS]
     if strangers:
-        raise SystemExit(f"no such peer: {', '.join(strangers)}; there are {', '.join(SOLVERS)}")
+        raise SystemExit(f"unknown peer: {', '.join(strangers)}; expected {', '.join(SOLVERS)}")
     strange = [layout for layout in (args.layouts or "").split(",") if layout and layout not in LAYOUTS]
     if strange:
-        raise SystemExit(f"no such memory format: {', '.join(strange)}; there are {', '.join(LAYOUTS)}")
+        raise SystemExit(f"unknown memory format: {', '.join(strange)}; expected {', '.join(LAYOUTS)}")
     if unknown:
-        raise SystemExit(f"no such key: {', '.join(unknown)}; there are {', '.join(every)}")
+        raise SystemExit(f"unknown key: {', '.join(unknown)}; expected {', '.join(every)}")
     if not args.binary.exists():
         subprocess.check_call(["cargo", "build", "--release"], cwd=ROOT)
     results = json.loads(args.earlier.read_text()) if args.earlier else {}
@@ -318,7 +318,7 @@ def main():
     if args.json == "-":
         print(json.dumps(results, indent=2))
     if args.write:
-        # Where a file lies on this machine says nothing to others.
+        # Leave out the folders of this machine.
         arguments = [pathlib.Path(part).name if part.startswith("/") else part for part in sys.argv[1:]]
         command = " ".join(["bench/compare.py", *arguments])
         (ROOT / "BENCHMARKS.md").write_text(markdown(results, command))

@@ -1,7 +1,7 @@
-"""One peer of a comparison: prepares one task in PyTorch, then does it once for each line on standard input.
+"""One peer of a comparison: prepare one task in PyTorch, then run it once per line on standard input.
 
-It speaks as `sharpness bench --interactive` does: a line of JSON when all is prepared, and one for each repetition, with
-its seconds and its numbers. Time that the task does not need (building the network, reading files) is not counted.
+The protocol is that of `sharpness bench --interactive`: one line of JSON when the task is ready, and one per repetition with its
+seconds and values. Preparation (building the network, reading files) is not timed.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch.nn.utils import parameters_to_vector
 
 LEARNING_RATE = 0.05
-"""That of `sharpness` where no other is asked for."""
+"""The default of `sharpness`."""
 
 
 def criterion(logits, labels):
@@ -26,7 +26,7 @@ def criterion(logits, labels):
 
 
 class Subject:
-    """The network in training mode at given weights, and its examples."""
+    """The network in training mode with given weights, and its examples."""
 
     def __init__(self, args):
         data = [np.load(path, mmap_mode="r") for path in (args.images, args.labels)]
@@ -44,12 +44,12 @@ class Subject:
         self.products = 0
 
     def batches(self, size):
-        """Pairs of images and labels, in the order of the data; a smaller one at the end is left out."""
+        """Batches of images and labels in the order of the data, without a smaller one at the end."""
         count = len(self.labels) // size * size
         return [(self.images[i : i + size], self.labels[i : i + size]) for i in range(0, count, size)]
 
     def unflatten(self, vector):
-        """A flat vector as tensors of the parameters' shapes."""
+        """A flat vector as tensors with the shapes of the parameters."""
         parts = vector.split([p.numel() for p in self.parameters])
         return [part.view_as(p) for part, p in zip(parts, self.parameters)]
 
@@ -60,7 +60,7 @@ class Subject:
         return loss, torch.autograd.grad(loss, self.parameters, create_graph=True)
 
     def product(self, vector):
-        """The Hessian of the mean loss times tensors, by double backward over chunks of equal size, as one flat vector."""
+        """The Hessian of the mean loss times `vector`, by double backward over chunks of equal size, as one flat vector."""
         self.products += 1
         total = 0
         chunks = self.batches(self.chunk)
@@ -72,7 +72,7 @@ class Subject:
 
 
 def steps(subject, all_of_them):
-    """Steps of SGD: a function that makes one, or those of an epoch."""
+    """A function that takes one step of SGD, or all steps of an epoch."""
     optimizer = torch.optim.SGD(subject.parameters, lr=LEARNING_RATE, fused=True)
     batches = subject.batches(subject.batch_size)
     done = 0
@@ -97,7 +97,7 @@ def steps(subject, all_of_them):
 
 
 def hvp(subject, retained):
-    """The product with the unit vector along the gradient, on one batch; with the graph of the gradient retained or not."""
+    """The product with the normalized gradient on one batch, optionally retaining the graph of the gradient."""
     [batch] = subject.batches(subject.chunk)
     loss, gradients = subject.gradients(batch)
     flat = parameters_to_vector([g.contiguous() for g in gradients]).detach()
@@ -120,7 +120,7 @@ def hvp(subject, retained):
 
 
 def arpack(subject):
-    """As the paper's authors do: ARPACK, six eigenvalues of largest magnitude, to machine precision, by double backward."""
+    """The method of the paper's authors: ARPACK, six eigenvalues of largest magnitude, to machine precision, by double backward."""
     from scipy.sparse.linalg import LinearOperator, eigsh
 
     size = sum(p.numel() for p in subject.parameters)
@@ -139,7 +139,7 @@ def arpack(subject):
 
 
 def pyhessian(subject):
-    """PyHessian with its defaults: power iteration on one retained graph, until the value changes by less than 1e-3."""
+    """PyHessian with its defaults: power iteration on one retained graph until the value changes by less than 1e-3."""
     from pyhessian import hessian
 
     module = sys.modules["pyhessian.hessian"]
@@ -190,7 +190,7 @@ def curvlinops(subject):
 
 
 def eigenthings(subject):
-    """hessian-eigenthings: as few Lanczos steps as reach a residual of 1e-3; how many is found out before, uncounted."""
+    """hessian-eigenthings: the fewest Lanczos steps that reach a residual of 1e-3, determined in advance and not timed."""
     from hessian_eigenthings.algorithms.lanczos import lanczos
     from hessian_eigenthings.loss_fns.standard import supervised_loss
     from hessian_eigenthings.operators.hessian import HessianOperator
@@ -223,7 +223,7 @@ TASKS = {
 
 
 def arguments():
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--arch", required=True)
@@ -232,14 +232,14 @@ def arguments():
     parser.add_argument("--labels", required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--layout", choices=["contiguous", "channels_last"], default="contiguous")
-    parser.add_argument("--batch-size", type=int, default=100, help="examples of a step")
-    parser.add_argument("--examples", type=int, help="use the first N only")
-    parser.add_argument("--chunk", type=int, help="examples of a Hessian's batch (default: all)")
+    parser.add_argument("--batch-size", type=int, default=100, help="examples per step")
+    parser.add_argument("--examples", type=int, help="use only the first N")
+    parser.add_argument("--chunk", type=int, help="examples per batch of a Hessian (default: all)")
     return parser.parse_args()
 
 
 def main():
-    """Prepares, then answers."""
+    """Prepare the task, then run it on request."""
     args = arguments()
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)

@@ -1,10 +1,10 @@
-"""Writes what both sides of a comparison read: standardised images, labels, and weights under PyTorch's names.
+"""Write the input of both sides of a comparison: standardized images, labels, and weights with PyTorch's names.
 
     python bench/prepare.py FOLDER ARCH PLACE
 
-ARCH is an architecture of `sharpness`, PLACE is where `sharpness data list` finds its data set. Files that exist are
-kept. Images are float32 [n, c, h, w], standardised per channel over the whole training set, which is what `sharpness`
-computes with `--standardize channel`.
+ARCH is an architecture of `sharpness`, and PLACE is where `sharpness data list` finds its data set. Existing files are kept.
+Images are float32 [n, c, h, w], standardized per channel over the whole training set, as `sharpness` does with
+`--standardize channel`.
 """
 
 import gzip
@@ -19,7 +19,7 @@ sys.path.insert(0, str(GOLDEN))
 
 CIFAR_RECORD = 1 + 3 * 32 * 32
 CIFAR_EXAMPLES = 10_000
-"""Images that the peers get of CIFAR-10: no comparison uses more."""
+"""The number of CIFAR-10 images for the peers. No comparison uses more."""
 
 TRAINING = {
     "vgg11": (1_000, 180),
@@ -27,20 +27,20 @@ TRAINING = {
     "fixup-resnet32": (1_000, 20),
     "mlp": (10_000, 100),
 }
-"""Examples, the first of the training set, and steps of the training that makes the weights. The VGG-11 fits them, so
-that its largest eigenvalue is that of trained weights; for the time of a step any weights will do."""
+"""How the weights are trained: on how many of the first examples, and for how many steps. VGG-11 fits its examples, so that λ_max
+is that of a trained network; to time a step, any weights will do."""
 BATCH = 100
 LEARNING_RATE = 0.02
 MOMENTUM = 0.9
 
 
 def dataset_of(arch):
-    """The data set, by the name of `sharpness`."""
+    """The name of the data set in `sharpness`."""
     return "fashion-mnist" if arch == "mlp" else "cifar10"
 
 
 def read_cifar(place):
-    """Pixels u8 [50000, 3, 32, 32] and labels [50000] of the folder or the archive of binary batches."""
+    """Pixels u8 [50000, 3, 32, 32] and labels [50000] from a folder or an archive of binary batches."""
     names = [f"data_batch_{k}.bin" for k in range(1, 6)]
     if pathlib.Path(place).is_dir():
         batches = [(pathlib.Path(place) / name).read_bytes() for name in names]
@@ -52,7 +52,7 @@ def read_cifar(place):
 
 
 def read_idx(place):
-    """Pixels u8 [n, 1, 28, 28] and labels [n] of a folder of IDX files, plain or gzipped."""
+    """Pixels u8 [n, 1, 28, 28] and labels [n] from a folder of IDX files, plain or gzipped."""
 
     def content(name, header):
         path = pathlib.Path(place) / name
@@ -63,7 +63,7 @@ def read_idx(place):
 
 
 def write_random_idx(folder):
-    """IDX files of random images of Fashion-MNIST's size, for machines without it."""
+    """Write IDX files of random images with the size of Fashion-MNIST, for machines without it."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     for prefix, count in ("train", 60_000), ("t10k", 10_000):
@@ -76,7 +76,7 @@ def write_random_idx(folder):
 
 
 def standardized(pixels):
-    """Float32 images, by the mean and the population deviation of each channel of pixels / 255."""
+    """Float32 images, standardized by the mean and population deviation of each channel of pixels / 255."""
     images = np.empty(pixels.shape, dtype=np.float32)
     for channel in range(pixels.shape[1]):
         values = pixels[:, channel]
@@ -89,7 +89,7 @@ def standardized(pixels):
 
 
 def write_data(folder, dataset, place):
-    """The files `DATASET-images.npy` and `DATASET-labels.npy`."""
+    """Write `DATASET-images.npy` and `DATASET-labels.npy`."""
     images, labels = folder / f"{dataset}-images.npy", folder / f"{dataset}-labels.npy"
     if images.exists() and labels.exists():
         return
@@ -111,7 +111,7 @@ def build(arch):
 
 
 def initialize(network):
-    """Weights of He's scale, with which training begins at once; Fixup's blocks as Zhang, Dauphin and Ma (2019) scale them."""
+    """Initialize with He's scale, so that training starts quickly, and Fixup blocks as in Zhang, Dauphin and Ma (2019)."""
     import models
     from torch import nn
 
@@ -127,7 +127,7 @@ def initialize(network):
 
 
 def write_weights(folder, arch):
-    """The file `ARCH.safetensors`: a seeded start and a short training in PyTorch."""
+    """Write `ARCH.safetensors`, from a short seeded training in PyTorch."""
     import torch
     from safetensors.torch import save_file
     from torch.nn import functional
@@ -155,7 +155,7 @@ def write_weights(folder, arch):
 
 
 def main():
-    """Writes what is missing."""
+    """Write the files that do not exist yet."""
     folder, arch, place = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     folder.mkdir(parents=True, exist_ok=True)
     if place == "random":

@@ -1,4 +1,4 @@
-//! Licences, sources and advisories of all crates in `Cargo.lock`, through `cargo deny` and `deny.toml`.
+//! Licences, sources and advisories of all crates in `Cargo.lock`, checked by `cargo deny` with `deny.toml`.
 
 use std::path::Path;
 
@@ -18,11 +18,12 @@ pub(crate) fn step() -> Step {
     Step::new("dependencies", Action::Check(check, "cargo xtask dependencies")).with_tool(CARGO_DENY)
 }
 
-/// Licences, bans and sources need no network. Advisories need a database that only GitHub serves: where neither it
-/// nor an earlier copy can be had, the registry's index is asked for yanked versions instead, and the output says so.
+/// Checking licences, bans and sources needs no network. Advisories need a database that only GitHub serves.
+/// Without it and without an earlier copy, this checks the registry's index for yanked versions instead, and
+/// says so.
 ///
 /// # Errors
-/// A crate breaks a rule, or `cargo deny` cannot be run.
+/// A crate breaks a rule, or `cargo deny` cannot run.
 fn check(root: &Path) -> Result<()> {
     Invocation::new("cargo deny check --hide-inclusion-graph licenses bans sources").run(root)?;
 
@@ -30,17 +31,17 @@ fn check(root: &Path) -> Result<()> {
         return Invocation::new("cargo deny check advisories").run(root);
     }
     if has_database()? {
-        println!("The advisory database cannot be fetched now; the copy from an earlier run is used.");
+        println!("Cannot fetch the advisory database; using the copy from an earlier run.");
         return Invocation::new("cargo deny --offline check advisories").run(root);
     }
     println!(
-        "Advisories were NOT checked: the RustSec database is served by GitHub, which this machine cannot reach.\n\
-         Instead, the registry's index is asked whether a version in Cargo.lock has been yanked by its authors."
+        "Advisories were NOT checked: this machine cannot reach GitHub, which serves the RustSec database.\n\
+         Checking the registry's index for yanked versions instead."
     );
     yanked::check(root)
 }
 
-/// Whether an earlier run has left a copy of the advisory database where `cargo deny` looks for it.
+/// Whether `cargo deny` has a copy of the advisory database from an earlier run.
 fn has_database() -> Result<bool> {
     let Ok(databases) = std::fs::read_dir(yanked::cargo_home()?.join("advisory-dbs")) else {
         return Ok(false);

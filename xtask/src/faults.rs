@@ -1,5 +1,5 @@
-//! `cargo xtask faults`: a fault in every system call with which a sweep reads and writes, one at a time. The next sweep must make
-//! all runs, with the same bits.
+//! `cargo xtask faults`: fail every system call with which a sweep reads and writes, one at a time. The next
+//! sweep must complete all runs, with the same bits.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// The calls, and the errors that they may give.
+/// System calls, and the errors to inject into each.
 const FAULTS: &[(&str, &[&str])] = &[
     ("mkdir", &["ENOSPC", "EACCES"]),
     ("openat", &["EMFILE", "ENOSPC", "EIO"]),
@@ -21,20 +21,23 @@ const FAULTS: &[(&str, &[&str])] = &[
     ("rename", &["EIO", "ENOSPC"]),
 ];
 
-/// Fewer faults than this would mean that the sweep no longer does what is tested.
+/// The fewest faults to expect: with fewer, the sweep no longer does what this tests.
 const LEAST: usize = 300;
 
 const RECIPE: &str = "seeds = [0, 1]\nfixed = { arch = \"mlp\", data.name = \"digits\", hidden = [4], batch_size = 50, \
     max_epochs = 3, target_accuracy = 1.0, momentum = 0.9, examples = 50, rtol = 0.5 }\n";
 
-/// What a sweep needs, and what it must come to.
+/// A sweep and its expected result.
 struct Faults {
     program: PathBuf,
     folder: PathBuf,
     expected: BTreeMap<PathBuf, Vec<u8>>,
 }
 
-/// Injects all faults, and prints how many were forgotten.
+/// Injects all faults and reports those from which the next sweep does not recover.
+///
+/// # Errors
+/// `strace` is missing, a sweep cannot run, or a fault is permanent.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let strace = Command::new("strace").arg("-V").output();
     ensure!(strace.is_ok(), "strace is missing; install it, on Debian with `apt-get install strace`");
@@ -48,12 +51,12 @@ pub(crate) fn check(root: &Path) -> Result<()> {
         Faults { program: root.join("target/release/sharpness"), folder, expected: BTreeMap::new() };
     faults.sweep(&["env"])?;
     faults.expected = faults.take_weights()?;
-    ensure!(faults.expected.len() == 2, "a sweep without a fault makes both runs");
+    ensure!(faults.expected.len() == 2, "a sweep without faults must complete both runs");
     let (mut count, mut permanent) = (0, Vec::new());
     for (calls, errors) in FAULTS {
         for error in *errors {
             let before = count;
-            // The one call fails, or it and all after it, as on a full disk; until no call is left to fail.
+            // Fail one call, or that and all later ones as on a full disk, until there is no such call.
             for (number, rest) in (1..).flat_map(|number| [(number, ""), (number, "+")]) {
                 let fault = format!("{calls}:error={error}:when={number}{rest}");
                 match faults.inject(&fault)? {
@@ -66,17 +69,18 @@ pub(crate) fn check(root: &Path) -> Result<()> {
                     }
                 }
             }
-            println!("{:4} faults: {calls} gives {error}", count - before);
+            println!("{:4} faults: {calls} fails with {error}", count - before);
         }
     }
     println!("{count} faults, {} permanent", permanent.len());
     ensure!(permanent.is_empty(), "permanent: {}", permanent.join(", "));
-    ensure!(count >= LEAST, "{count} faults were injected, not {LEAST}");
+    ensure!(count >= LEAST, "only {count} faults were injected, fewer than {LEAST}");
     Ok(())
 }
 
 impl Faults {
-    /// Sweeps under a fault and then without. `None` if no call was left that could fail, otherwise what was not as it must be.
+    /// Sweeps with a fault and then without. Returns `None` if there was no call to fail, and otherwise what
+    /// went wrong, if anything.
     fn inject(&self, fault: &str) -> Result<Option<Result<(), String>>> {
         let trace = self.folder.join("trace");
         let (trace_file, inject) = (trace.display().to_string(), format!("inject={fault}"));
@@ -95,20 +99,20 @@ impl Faults {
         let second = self.sweep(&["env"])?;
         let has_same_bits = self.take_weights()? == self.expected;
         Ok(if first.status.code().is_none() || error.contains("panicked") {
-            Some(format!("the sweep ended with {}: {error}", first.status))
+            Some(format!("the sweep exited with {}: {error}", first.status))
         } else if !second.status.success() {
             let again = String::from_utf8_lossy(&second.stderr);
-            Some(format!("the next sweep ended with {}: {again}after: {error}", second.status))
+            Some(format!("the next sweep exited with {}: {again}after: {error}", second.status))
         } else if !has_same_bits {
-            Some("the next sweep came to other weights".to_owned())
+            Some("the next sweep produced different weights".to_owned())
         } else {
             None
         })
     }
 
-    /// Sweeps, started by the command `by`.
+    /// Runs a sweep, started by the command `by`.
     fn sweep(&self, by: &[&str]) -> Result<Output> {
-        let [program, arguments @ ..] = by else { bail!("nothing to start the sweep with") };
+        let [program, arguments @ ..] = by else { bail!("no command to start the sweep with") };
         let mut command = Command::new(program);
         command.args(arguments).arg(&self.program).arg("sweep").arg(self.folder.join("recipe.toml"));
         command.arg("--store").arg(self.store()).args(["--threads", "1"]);
@@ -119,7 +123,7 @@ impl Faults {
         self.folder.join("store")
     }
 
-    /// The final weights of all runs that are done; removes the store.
+    /// Returns the final weights of all finished runs and removes the store.
     fn take_weights(&self) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
         let mut weights = BTreeMap::new();
         for entry in fs::read_dir(self.store())? {

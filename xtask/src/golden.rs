@@ -1,4 +1,4 @@
-//! `cargo xtask golden`: the values from PyTorch that tests compare with.
+//! `cargo xtask golden`: regenerate the values from PyTorch that tests compare with.
 
 use std::path::Path;
 
@@ -6,13 +6,16 @@ use anyhow::{Context, Result};
 
 use crate::step::Invocation;
 
-/// Runs `golden/generate.py`, the only writer of golden files, with `arguments`.
+/// Runs `golden/generate.py`, the only program that writes golden files, with `arguments`.
+///
+/// # Errors
+/// Python or a package is missing, or the script fails.
 pub(crate) fn generate(root: &Path, arguments: &[&str]) -> Result<()> {
     println!(
-        "golden/generate.py needs python3 with the packages torch (a CPU build is enough), numpy, scipy, mpmath and safetensors."
+        "golden/generate.py needs python3 with torch (a CPU build is enough), numpy, scipy, mpmath and safetensors."
     );
     Invocation::new("python3 golden/generate.py").with_arguments(arguments).run(root).context(
-        "the golden files were not all written; if a package is missing, install it with \
+        "not all golden files were written; if a package is missing, install it with \
          `python3 -m pip install torch numpy scipy mpmath safetensors`",
     )
 }

@@ -1,10 +1,6 @@
-//! The project's own checks: `cargo xtask test` is what a change must pass.
+//! The project's own checks. A change must pass `cargo xtask test`.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the output of this program is for a terminal"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program writes to the terminal")]
 
 mod dependencies;
 mod faults;
@@ -23,15 +19,17 @@ use anyhow::{Context, Result, bail};
 use crate::step::{Missing, run_all};
 
 const USAGE: &str = "\
-usage: cargo xtask COMMAND
+Usage: cargo xtask COMMAND
 
-  test           everything that a change must pass, in turn; what needs a missing tool or data set is skipped
-  ci             the same, as the build machines run it: a missing tool or data set is a failure
-  dependencies   licences, sources and advisories of the crates that we use
-  tidy           the rules that no compiler knows: sizes, safety comments, links, dependencies between our crates
-  slow           the real training runs, and all faults (minutes)
-  faults         a fault in every system call of a sweep, one at a time; needs target/release/sharpness and strace
-  golden [ARG]…  writes the golden files anew with golden/generate.py, which gets the arguments";
+  test             run every check that a change must pass; skip those whose tool or data set is missing
+  ci               the same, but fail if a tool or a data set is missing
+  dependencies     check licences, sources and advisories of all dependencies
+  tidy             check what neither the compiler nor Clippy does: the architecture, file sizes, links
+  tidy --print-modules [CRATE]...
+                   print the order of modules for xtask/architecture.toml, from the arrows that the code has
+  slow             train real networks, simulate every finding and inject faults; takes minutes
+  faults           fail every system call of a sweep in turn; needs target/release/sharpness and strace
+  golden [ARG]...  regenerate the golden files with golden/generate.py, which receives the arguments";
 
 fn main() -> ExitCode {
     match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
@@ -51,6 +49,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["ci"] => test::run(&root, Missing::Fails),
         ["dependencies"] => run_all(&root, Missing::Fails, &[dependencies::step()]),
         ["tidy"] => tidy::check(&root),
+        ["tidy", "--print-modules", crates @ ..] => tidy::print_modules(&root, crates),
         ["slow"] => slow::run(&root),
         ["faults"] => faults::check(&root),
         ["golden", rest @ ..] => golden::generate(&root, rest),
@@ -58,12 +57,12 @@ fn run(arguments: &[String]) -> Result<()> {
             println!("{USAGE}");
             Ok(())
         }
-        [] => bail!("a command is missing\n\n{USAGE}"),
+        [] => bail!("no command given\n\n{USAGE}"),
         other => bail!("unknown command '{}'\n\n{USAGE}", other.join(" ")),
     }
 }
 
-/// The folder above this crate's.
+/// The folder that contains this crate.
 fn repository_root() -> Result<PathBuf> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().map(Path::to_path_buf).context("the folder of xtask has no parent")

@@ -1,4 +1,4 @@
-//! `cargo xtask slow`: real trainings and simulations, too long for every change.
+//! `cargo xtask slow`: trainings and simulations that take too long to run for every change.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::faults;
 use crate::step::{Action, Invocation, Missing, Step, run_all};
 
-/// What is trained or simulated, and the command that does it.
+/// Each step's name and command.
 const RUNS: &[(&str, &str)] = &[
     (
         "MLP on Fashion-MNIST",
@@ -24,7 +24,10 @@ const RUNS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Runs all of [`RUNS`] in turn, whose trainings end by themselves at 99 % train accuracy; then injects faults.
+/// Runs [`RUNS`], whose trainings stop at 99 % training accuracy, then injects faults.
+///
+/// # Errors
+/// A step fails.
 pub(crate) fn run(root: &Path) -> Result<()> {
     let step = |&(name, line)| Step::new(name, Action::Command(Invocation::new(line)));
     let faults = Step::new("faults in sweeps", Action::Check(faults::check, "cargo xtask faults"));

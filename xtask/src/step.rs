@@ -1,5 +1,5 @@
-//! Steps that are announced, timed, skipped where their tool is missing and, when they fail, say which command repeats
-//! them.
+//! Steps of a check. Each is announced and timed, skipped if its tool is missing, and on failure prints the
+//! command to repeat it.
 
 use std::fmt;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-/// A command line: what to run and how to show it.
+/// A command line.
 #[derive(Debug)]
 pub(crate) struct Invocation {
     program: String,
@@ -17,13 +17,13 @@ pub(crate) struct Invocation {
 }
 
 impl Invocation {
-    /// `line` is split at spaces; it holds no quotes.
+    /// Splits `line` at spaces; it must not contain quotes.
     pub(crate) fn new(line: &str) -> Self {
         let mut words = line.split_whitespace().map(str::to_owned);
         Self { program: words.next().unwrap_or_default(), arguments: words.collect(), variable: None }
     }
 
-    /// Adds words, as they are.
+    /// Appends arguments verbatim.
     pub(crate) fn with_arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
         self
@@ -35,24 +35,28 @@ impl Invocation {
         self
     }
 
-    /// The command to run in `root`, for callers that handle its output themselves.
+    /// The command, to run in `root`, for callers that handle its output themselves.
     pub(crate) fn command(&self, root: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).envs(self.variable).current_dir(root);
         command
     }
 
-    /// Runs it in `root` with this program's terminal; a status other than 0 is an error.
+    /// Runs the command in `root` on this terminal.
+    ///
+    /// # Errors
+    /// It cannot start, or exits with a status other than 0.
     pub(crate) fn run(&self, root: &Path) -> Result<()> {
         let status =
             self.command(root).status().with_context(|| format!("cannot start `{}`", self.program))?;
         if !status.success() {
-            bail!("`{self}` ended with {status}");
+            bail!("`{self}` failed: {status}");
         }
         Ok(())
     }
 
-    /// Whether it ends with status 0. Its output is dropped, and a transfer that stalls for 20 s is given up.
+    /// Whether the command exits with status 0. Discards its output, and gives up on a transfer that stalls
+    /// for 20 s.
     pub(crate) fn succeeds(&self, root: &Path) -> bool {
         let mut command = self.command(root);
         command.env("GIT_HTTP_LOW_SPEED_LIMIT", "1000").env("GIT_HTTP_LOW_SPEED_TIME", "20");
@@ -74,52 +78,52 @@ impl fmt::Display for Invocation {
 pub(crate) enum Action {
     /// Runs a command.
     Command(Invocation),
-    /// Runs a check of this program, which the given command line repeats.
+    /// Runs a check of this program. The command line repeats it.
     Check(fn(&Path) -> Result<()>, &'static str),
 }
 
-/// A program that a step needs and that does not come with every Rust toolchain.
+/// A program that a step needs and that may be missing from a Rust toolchain.
 #[derive(Clone, Copy)]
 pub(crate) struct Tool {
-    /// What it is called.
+    /// Its name.
     pub(crate) name: &'static str,
-    /// A command that succeeds if the tool is there.
+    /// A command that succeeds if the tool is installed.
     pub(crate) probe: &'static str,
-    /// The command that installs it, or a few words that say how.
+    /// How to install it, usually a command.
     pub(crate) install: &'static str,
 }
 
-/// Whether a step whose tool is missing is skipped or fails.
+/// What to do about a step whose tool is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// On a contributor's machine: skipped, with a line that says so.
+    /// Skip it and say so, as on a contributor's machine.
     Skips,
-    /// On the build machines.
+    /// Fail, as on the build machines.
     Fails,
 }
 
-/// One step of a list.
+/// One step of a check.
 pub(crate) struct Step {
-    /// What the step looks at, in a word or two.
+    /// A word or two for what it checks.
     pub(crate) name: &'static str,
-    /// What it needs besides a Rust toolchain.
+    /// The tool it needs besides a Rust toolchain.
     pub(crate) needs: Option<Tool>,
     /// What it does.
     pub(crate) action: Action,
 }
 
 impl Step {
-    /// A step that needs a Rust toolchain and nothing else.
+    /// A step that needs only a Rust toolchain.
     pub(crate) fn new(name: &'static str, action: Action) -> Self {
         Self { name, needs: None, action }
     }
 
-    /// The same step where it needs `tool`.
+    /// The same step, which also needs `tool`.
     pub(crate) fn with_tool(self, tool: Tool) -> Self {
         Self { needs: Some(tool), ..self }
     }
 
-    /// The command that repeats it.
+    /// The command that repeats this step.
     fn repeat(&self) -> String {
         match &self.action {
             Action::Command(invocation) => invocation.to_string(),
@@ -127,10 +131,10 @@ impl Step {
         }
     }
 
-    /// Whether to take the step: no if its tool is missing and may be.
+    /// Whether to run the step rather than skip it.
     ///
     /// # Errors
-    /// The tool is missing and must not be.
+    /// Its tool is missing, and missing tools are failures.
     fn is_due(&self, root: &Path, missing: Missing) -> Result<bool> {
         let Some(tool) = self.needs.filter(|tool| !Invocation::new(tool.probe).succeeds(root)) else {
             return Ok(true);
@@ -145,8 +149,8 @@ impl Step {
         }
     }
 
-    /// Takes the step with this program's terminal.
-    fn take(&self, root: &Path) -> Result<()> {
+    /// Runs the step on this terminal.
+    fn run(&self, root: &Path) -> Result<()> {
         match &self.action {
             Action::Command(invocation) => invocation.run(root),
             Action::Check(check, _) => check(root),
@@ -154,8 +158,10 @@ impl Step {
     }
 }
 
-/// Runs `steps` in turn and stops at the first that fails, with the command that repeats it. Ends with a table of times
-/// and the steps that were skipped.
+/// Runs `steps` in order, then prints their times and the skipped steps.
+///
+/// # Errors
+/// The first step that fails, with the command that repeats it.
 pub(crate) fn run_all(root: &Path, missing: Missing, steps: &[Step]) -> Result<()> {
     let mut times = Vec::new();
     let mut skipped = Vec::new();
@@ -167,8 +173,8 @@ pub(crate) fn run_all(root: &Path, missing: Missing, steps: &[Step]) -> Result<(
             continue;
         }
         let start = Instant::now();
-        if let Err(error) = step.take(root) {
-            bail!("{name} failed: {error:#}\nRepeat this step with\n\n    {repeat}\n");
+        if let Err(error) = step.run(root) {
+            bail!("{name} failed: {error:#}\n\nTo repeat this step, run\n\n    {repeat}\n");
         }
         let seconds = start.elapsed().as_secs_f64();
         println!("{place} {name}: passed in {seconds:.1} s");
@@ -177,7 +183,11 @@ pub(crate) fn run_all(root: &Path, missing: Missing, steps: &[Step]) -> Result<(
     match skipped.as_slice() {
         [] => println!("\nAll {} steps passed:", times.len()),
         skipped => {
-            println!("\n{} steps passed; skipped for want of a tool: {}", times.len(), skipped.join(", "))
+            println!(
+                "\n{} steps passed; skipped because a tool is missing: {}",
+                times.len(),
+                skipped.join(", ")
+            )
         }
     }
     for (name, seconds) in times {
@@ -191,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_invocation_is_shown_as_one_would_type_it() {
+    fn an_invocation_is_displayed_as_typed() {
         let invocation = Invocation::new("cargo doc --no-deps").with_variable("RUSTDOCFLAGS", "-D warnings");
         let invocation = invocation.with_arguments(&["--document-private-items"]);
         let typed = "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items";
@@ -199,11 +209,11 @@ mod tests {
     }
 
     fn unreachable_check(_: &Path) -> Result<()> {
-        bail!("ran after all")
+        bail!("this check ran")
     }
 
     #[test]
-    fn a_failing_step_names_its_command_and_ends_the_list() {
+    fn a_failing_step_prints_its_command_and_stops_the_list() {
         let steps = [
             Step::new("lookup", Action::Command(Invocation::new("cargo no-such-command"))),
             Step::new("later", Action::Check(unreachable_check, "later")),
@@ -213,11 +223,11 @@ mod tests {
             message.contains("lookup failed") && message.contains("    cargo no-such-command"),
             "{message}"
         );
-        assert!(!message.contains("ran after"), "{message}");
+        assert!(!message.contains("this check ran"), "{message}");
     }
 
     #[test]
-    fn a_step_whose_tool_is_missing_is_skipped_or_fails_as_asked() {
+    fn a_step_with_a_missing_tool_is_skipped_or_fails() {
         let tool = |probe| Tool { name: "the tool", probe, install: "`cargo install the-tool`" };
         let root = Path::new(".");
         let step = |probe| {
@@ -225,12 +235,12 @@ mod tests {
             [Step::new("check", check).with_tool(tool(probe))]
         };
         let absent = step("cargo no-such-command --version");
-        assert!(run_all(root, Missing::Skips, &absent).is_ok(), "a missing tool is no failure");
+        assert!(run_all(root, Missing::Skips, &absent).is_ok(), "a missing tool is not a failure");
         let message = format!("{:#}", run_all(root, Missing::Fails, &absent).unwrap_err());
         assert_eq!(message, "check needs the tool; install it with `cargo install the-tool`");
         for missing in [Missing::Skips, Missing::Fails] {
             let message = format!("{:#}", run_all(root, missing, &step("cargo --version")).unwrap_err());
-            assert!(message.contains("ran after all"), "a step whose tool is there is taken: {message}");
+            assert!(message.contains("this check ran"), "a step with an installed tool runs: {message}");
         }
     }
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::step::{Action, Invocation, Missing, Step, Tool, run_all};
 use crate::{dependencies, tidy};
 
-/// The variable that makes a test fail where it would skip for want of data or a program
+/// The environment variable that makes a test fail, rather than skip, if its data or program is missing
 /// (`crates/experiments/tests/it/skip.rs`).
 const REQUIRE_ALL: &str = "SHARPNESS_REQUIRE_ALL";
 
@@ -17,10 +17,10 @@ const CLIPPY: Tool =
     Tool { name: "Clippy", probe: "cargo clippy --version", install: "`rustup component add clippy`" };
 const GIT: Tool = Tool { name: "a Git checkout", probe: "git ls-files", install: "`git clone`" };
 
-/// Runs the steps, in an order that finds cheap mistakes first.
+/// Runs all steps, cheapest first.
 ///
 /// # Errors
-/// A step fails. Where nothing may be `missing`, also: a step's tool is missing, or a test would skip.
+/// A step fails. With [`Missing::Fails`], also if a tool is missing or a test would skip.
 pub(crate) fn run(root: &Path, missing: Missing) -> Result<()> {
     let command = |name, line| Step::new(name, Action::Command(Invocation::new(line)));
     let documentation = Invocation::new("cargo doc --workspace --no-deps --document-private-items")

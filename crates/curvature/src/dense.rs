@@ -1,4 +1,4 @@
-//! The dense method: the whole matrix, by one product per column.
+//! The dense method: build the whole matrix, one product per column.
 
 use nalgebra::DMatrix;
 
@@ -9,20 +9,20 @@ use crate::spectrum_bounds::SpectrumBounds;
 use crate::symmetric_eigen::symmetric_eigen;
 use crate::vectors;
 
-/// The largest dimension of the dense method. There it takes 2,000 products, 130 MB and some seconds.
+/// The largest dimension that the dense method accepts: 2,000 products, 130 MB and a few seconds.
 pub const DENSE_LIMIT: usize = 2000;
-/// Products that are asked for at once.
+/// Products requested at once.
 const BLOCK: usize = 16;
 
-/// The wanted eigenpairs from the decomposition of the whole matrix, which is symmetrized first.
+/// Computes eigenpairs by symmetrizing and decomposing the whole matrix.
 ///
-/// It finds every copy of a repeated eigenvalue, and its bounds on the spectrum hold with certainty. The cost is `dim`
-/// products and `O(dim³)` work; `start`, `seed` and `memory_bytes` have no effect. The residuals are those of the matrix as
-/// its products gave it, before it was symmetrized.
+/// Finds every copy of a repeated eigenvalue, and its bounds on the spectrum are certain. Takes `dim`
+/// products and `O(dim³)` work; ignores `start`, `seed` and `memory_bytes`. Residuals refer to the matrix
+/// before it was symmetrized.
 ///
 /// # Errors
-/// [`Error::DenseTooLarge`] above [`DENSE_LIMIT`], [`Error::TooFewProducts`] when `max_products < dim`; else as
-/// [`lanczos`](crate::lanczos()).
+/// [`Error::DenseTooLarge`] above [`DENSE_LIMIT`], [`Error::TooFewProducts`] if `max_products < dim`, and
+/// otherwise as [`lanczos`](crate::lanczos()).
 pub fn dense(
     op: &mut dyn SymmetricOperator,
     params: &EigenParams,
@@ -92,7 +92,7 @@ fn columns(operator: &mut Products) -> Result<Vec<Vec<f64>>, Error> {
     Ok(columns)
 }
 
-/// `(A + Aᵀ) / 2`, and the Frobenius norm of `(A - Aᵀ) / 2`, which bounds what was done to each eigenvalue.
+/// `(A + Aᵀ) / 2`, and the Frobenius norm of `(A - Aᵀ) / 2`, which bounds the change of each eigenvalue.
 fn symmetrize(columns: &[Vec<f64>]) -> (DMatrix<f64>, f64) {
     let dim = columns.len();
     let mut squares = 0.0;

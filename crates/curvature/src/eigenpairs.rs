@@ -1,4 +1,4 @@
-//! The front door: one function that runs the method asked for.
+//! The entry point: runs the method that the parameters name.
 
 use crate::dense::dense;
 use crate::error::Error;
@@ -7,14 +7,15 @@ use crate::operator::SymmetricOperator;
 use crate::params::{EigenParams, Eigenpairs, Method, Progress};
 use crate::power_iteration::power_iteration;
 
-/// Up to this dimension [`Method::Auto`] is the dense method: Lanczos needs 20 to 100 products for most spectra, so
-/// that above it the dense method would cost more of them.
+/// The largest dimension for which [`Method::Auto`] chooses the dense method. Lanczos needs 20 to 100
+/// products for most spectra, so it is cheaper above.
 const AUTO_DENSE: usize = 100;
 
-/// The wanted eigenpairs of `op` by `params.method`. `progress` is called after each look at the estimates.
+/// Computes the eigenpairs of `op` that `params` ask for, with `params.method`. Calls `progress` each time
+/// the estimates are updated.
 ///
 /// # Errors
-/// As the method that runs: [`lanczos()`], [`dense()`] or [`power_iteration()`].
+/// Those of the chosen method: [`lanczos()`], [`dense()`] or [`power_iteration()`].
 pub fn eigenpairs(
     op: &mut dyn SymmetricOperator,
     params: &EigenParams,

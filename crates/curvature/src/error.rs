@@ -1,93 +1,94 @@
-//! What can go wrong, and what to do about it.
+//! The errors of this crate.
 
-/// The reason for which an operator could not make a product: whatever its implementation says.
+use crate::which::Which;
+
+/// Why an operator failed to compute a product; any error of its implementation.
 pub type ApplyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Everything that keeps a solver from giving an answer. Running out of products is no error: the best pairs
-/// so far are returned and [`Stop`](crate::Stop) says why the solver stopped.
+/// Everything that prevents a solver from returning a result. Running out of products is not an error: the
+/// solver returns its best pairs, and [`Stop`](crate::Stop) says why it stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operator refused a product (for instance because it was cancelled).
-    #[error("the operator could not be applied: {0}")]
+    /// The operator failed, for example because it was cancelled.
+    #[error("the operator failed: {0}")]
     Operator(#[source] ApplyError),
 
-    /// A product holds a NaN or an infinity.
+    /// A product contains a NaN or an infinity.
     #[error(
-        "product {product} of the operator holds a value that is not finite: the function is not smooth or \
-         overflows at this point"
+        "product {product} of the operator is not finite: the function is not smooth here, or its values overflow"
     )]
     NonFinite {
-        /// Which product it was, counted from 1.
+        /// The number of the product, from 1.
         product: usize,
     },
 
-    /// The operator has no dimension.
-    #[error("the operator has dimension 0: there is no eigenvalue to compute")]
+    /// The operator has dimension 0.
+    #[error("the operator has dimension 0, so it has no eigenvalues")]
     NoDimension,
 
-    /// More pairs are asked for than exist, or none.
-    #[error("k = {k} eigenpairs of an operator of dimension {dim}: k must lie between 1 and the dimension")]
+    /// `k` is 0 or exceeds the dimension.
+    #[error("k = {k}: an operator of dimension {dim} has between 1 and {dim} eigenpairs")]
     PairCount {
-        /// The number of pairs asked for.
+        /// The requested number of pairs.
         k: usize,
         /// The dimension of the operator.
         dim: usize,
     },
 
-    /// A relative tolerance outside of `[0, 1)`.
-    #[error("{name} = {value}: a relative tolerance must be at least 0 and below 1")]
+    /// A relative tolerance outside `[0, 1)`.
+    #[error("{name} = {value}: a relative tolerance must be at least 0 and less than 1")]
     Tolerance {
-        /// The field of the parameters.
+        /// The name of the parameter.
         name: &'static str,
-        /// Its value.
+        /// The given value.
         value: f64,
     },
 
-    /// A probability lies outside (0, 1).
-    #[error("failure_probability = {value}: it must lie strictly between 0 and 1, for instance 1e-3")]
+    /// `failure_probability` is outside `(0, 1)`.
+    #[error("failure_probability = {value}: it must lie strictly between 0 and 1, for example 1e-3")]
     FailureProbability {
-        /// The value given.
+        /// The given value.
         value: f64,
     },
 
-    /// The product limit does not allow a single step.
-    #[error("max_products = {max_products}: this method needs at least {needed} products here")]
+    /// `max_products` is too small for a single step.
+    #[error("max_products = {max_products}: this method needs at least {needed} here")]
     TooFewProducts {
-        /// The limit given.
+        /// The given limit.
         max_products: usize,
         /// The smallest limit that works.
         needed: usize,
     },
 
-    /// A trace is asked for from too few probes, or from none at once.
+    /// Fewer than 2 probes for a trace, or blocks of none.
     #[error(
-        "max_probes = {max_probes}, block = {block}: a trace needs at least 2 probes, and at least 1 at once"
+        "max_probes = {max_probes}, block = {block}: a trace needs at least 2 probes, in blocks of at least 1"
     )]
     Probes {
-        /// The limit given.
+        /// The given limit.
         max_probes: usize,
-        /// The products asked for at once.
+        /// The given number of products at once.
         block: usize,
     },
 
-    /// The memory bound does not hold the smallest basis that can converge.
+    /// `memory_bytes` is too small for the smallest basis that can converge.
     #[error(
         "memory_bytes = {memory_bytes}: {k} eigenpairs in dimension {dim} need at least {needed_bytes} bytes; \
-         raise the bound or ask for fewer pairs"
+         raise the limit or compute fewer pairs"
     )]
     Memory {
-        /// The bound given, in bytes.
+        /// The given limit, in bytes.
         memory_bytes: usize,
-        /// The smallest bound that works, in bytes.
+        /// The smallest limit that works, in bytes.
         needed_bytes: usize,
-        /// The number of pairs asked for.
+        /// The requested number of pairs.
         k: usize,
         /// The dimension of the operator.
         dim: usize,
     },
 
-    /// A start vector does not fit the operator.
+    /// The length of a start vector is not the operator's dimension.
     #[error("start vector {index} has {length} entries, but the operator has dimension {dim}")]
     StartLength {
         /// Position in the list of start vectors.
@@ -99,7 +100,7 @@ pub enum Error {
     },
 
     /// A start vector is zero or not finite, so it has no direction.
-    #[error("start vector {index} has the norm {norm}: it must be a finite vector other than zero")]
+    #[error("start vector {index} has norm {norm}: it must be finite and nonzero")]
     StartNorm {
         /// Position in the list of start vectors.
         index: usize,
@@ -107,8 +108,8 @@ pub enum Error {
         norm: f64,
     },
 
-    /// The dense method was asked for an operator that is too large for it.
-    #[error("dimension {dim} is above the limit of {limit} of the dense method: use Lanczos")]
+    /// The operator is too large for the dense method.
+    #[error("dimension {dim} exceeds {limit}, the limit of the dense method: use Lanczos")]
     DenseTooLarge {
         /// The dimension of the operator.
         dim: usize,
@@ -116,30 +117,30 @@ pub enum Error {
         limit: usize,
     },
 
-    /// A matrix is not square: `entries` numbers were given for dimension `dim`.
-    #[error("a matrix of dimension {dim} needs {dim} x {dim} entries in row order, but {entries} were given")]
+    /// A matrix of dimension `dim` does not have `dim²` entries.
+    #[error("a matrix of dimension {dim} needs {dim} x {dim} entries, but {entries} were given")]
     NotSquare {
         /// The dimension of the operator.
         dim: usize,
-        /// The number of entries.
+        /// The given number of entries.
         entries: usize,
     },
 
-    /// Power iteration was asked for what it cannot find.
+    /// Power iteration cannot find the requested pairs.
     #[error(
-        "power iteration finds one eigenpair, that of largest magnitude (k = {k}, {which:?} was asked): use Lanczos"
+        "power iteration finds only the eigenpair of largest magnitude, not k = {k} with {which:?}: use Lanczos"
     )]
     PowerIteration {
-        /// The number of pairs asked for.
+        /// The requested number of pairs.
         k: usize,
-        /// The end of the spectrum asked for.
-        which: crate::Which,
+        /// The requested end of the spectrum.
+        which: Which,
     },
 
     /// The eigenvalue decomposition of a small dense matrix did not converge.
     #[error("the dense eigenvalue decomposition of a {size} x {size} matrix did not converge")]
     Decomposition {
-        /// Rows of the matrix.
+        /// The number of rows.
         size: usize,
     },
 }

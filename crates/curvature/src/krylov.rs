@@ -1,61 +1,64 @@
-//! The space that Lanczos builds: an orthonormal basis and the operator projected on it.
+//! The space that Lanczos builds: an orthonormal basis, and the operator projected on it.
 //!
 //! The basis has three parts, in this order:
 //! - *locked* vectors: eigenvectors found in earlier Krylov spaces;
-//! - *active* vectors `V: [dim, m]`, with `A V = V T + r c` up to rounding, where `T` is tridiagonal, or after a
-//!   thick restart (Wu and Simon 2000, Thick-restart Lanczos method for large symmetric eigenvalue problems, SIAM J. Matrix
-//!   Anal. Appl. 22(2), equation 2.4) an arrow followed by a tridiagonal matrix;
-//! - the *next* vector `r`, which the coming step multiplies.
+//! - *active* vectors `V: [dim, m]`, with `A V = V T + r c` up to rounding, where `T` is tridiagonal. After
+//!   a thick restart (Wu and Simon 2000, *Thick-restart Lanczos method for large symmetric eigenvalue
+//!   problems*, SIAM J. Matrix Anal. Appl. 22(2), equation 2.4), `T` starts with an arrow;
+//! - the *next* vector `r`, which the next step multiplies.
 
 use nalgebra::DMatrix;
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::Error;
 use crate::operator::Products;
-use crate::params::{Which, rounding};
+use crate::params::rounding;
 use crate::symmetric_eigen::symmetric_eigen;
 use crate::vectors::{self, Entry};
+use crate::which::Which;
 
-/// The Gram-Schmidt passes of a step: two suffice unless the second cancels as well (Giraud, Langou and Rozložník 2005).
+/// Gram-Schmidt passes per step: two suffice unless the second cancels too (Giraud, Langou and Rozložník
+/// 2005).
 const MIN_PASSES: usize = 2;
 const MAX_PASSES: usize = 5;
 
 pub(crate) struct KrylovSpace<T> {
     basis: Vec<Vec<T>>,
-    /// The pairs of the locked vectors, in the order of the basis.
+    /// The locked pairs, in the order of their vectors in the basis.
     locked: Vec<Locked>,
-    /// Active vectors at the head that a restart has kept: the arrow.
+    /// The number of leading active vectors kept by a restart: the arrow.
     kept: usize,
     /// The diagonal of `T`.
     diagonal: Vec<f64>,
-    /// What joins active vector `i` to the vector [`target`](Self::target)`(i)`.
+    /// The entry of `T` that couples active vector `i` to vector [`target`](Self::target)`(i)`.
     couplings: Vec<f64>,
-    /// The largest norm of a product so far: a lower bound of `‖A‖`, usually within a small factor.
+    /// The largest norm of a product so far: a lower bound on `‖A‖`, usually within a small factor.
     norm: f64,
-    /// For each active vector `j`, what `A v_j` has on the older active ones beyond what `T` says: zero but for rounding if `A`
-    /// is symmetric. Known until the space restarts.
+    /// For each active vector `j`, the components of `A v_j` along earlier active vectors that `T` lacks:
+    /// only rounding errors if `A` is symmetric. Empty after a restart.
     departures: Vec<Vec<f64>>,
-    /// For each active vector `j`, what `A v_j` has on the locked ones: no more than their residuals. Known as long.
+    /// For each active vector `j`, the components of `A v_j` along the locked vectors, at most their
+    /// residuals. Empty after a restart.
     leaks: Vec<Vec<f64>>,
     /// See [`crate::Eigenpairs::asymmetry`].
     asymmetry: f64,
 }
 
-/// The pair of a locked vector.
+/// A locked pair.
 #[derive(Clone, Copy)]
 struct Locked {
     value: f64,
-    /// The norm of `A u - θ u` when it was locked.
+    /// `‖A u - θ u‖` when it was locked.
     residual: f64,
-    /// Whether the residual comes from products and not from the recurrence alone.
+    /// Whether the residual is computed from products rather than estimated from the recurrence.
     is_true: bool,
 }
 
-/// A Ritz pair that could be an answer.
+/// A Ritz pair that may be part of the result.
 #[derive(Clone)]
 pub(crate) struct Candidate {
     pub(crate) value: f64,
-    /// The norm of `A u - θ u`, from the recurrence.
+    /// `‖A u - θ u‖`, estimated from the recurrence.
     pub(crate) residual: f64,
     source: Source,
 }
@@ -88,12 +91,12 @@ impl<T: Entry> KrylovSpace<T> {
         }
     }
 
-    /// Whether the space has grown from its start vector without a restart.
+    /// Whether the space has not restarted since its start vector.
     pub(crate) fn is_whole(&self) -> bool {
         self.kept == 0
     }
 
-    /// Whether the true residual of every candidate follows from the products already made.
+    /// Whether the true residual of every candidate follows from the products so far.
     pub(crate) fn knows_residuals(&self) -> bool {
         self.is_whole() && self.locked.iter().all(|locked| locked.is_true)
     }
@@ -102,7 +105,7 @@ impl<T: Entry> KrylovSpace<T> {
         self.diagonal.len()
     }
 
-    /// Vectors held, the next one included.
+    /// The number of stored vectors, including the next one.
     pub(crate) fn vectors(&self) -> usize {
         self.basis.len()
     }
@@ -116,7 +119,7 @@ impl<T: Entry> KrylovSpace<T> {
         self.locked.iter().map(|locked| locked.residual.powi(2)).sum::<f64>().sqrt()
     }
 
-    /// Whether the locked and the active vectors together are a basis of the whole space.
+    /// Whether the locked and active vectors together span the whole space.
     pub(crate) fn fills_everything(&self) -> bool {
         self.locked.len() + self.active() >= self.basis[0].len()
     }
@@ -137,7 +140,7 @@ impl<T: Entry> KrylovSpace<T> {
         if i < self.kept { self.kept } else { i + 1 }
     }
 
-    /// One Lanczos step. Returns false when the space has broken down: it is invariant up to rounding, and there is no
+    /// One Lanczos step. Returns false on breakdown: the space is invariant up to rounding, so there is no
     /// next vector.
     pub(crate) fn extend(&mut self, operator: &mut Products) -> Result<bool, Error> {
         let step = self.active();
@@ -161,7 +164,7 @@ impl<T: Entry> KrylovSpace<T> {
         Ok(coupling > 0.0)
     }
 
-    /// Symmetry says what the coefficients on the older vectors must be; keeps the departures from it.
+    /// Records how far the coefficients on earlier vectors depart from those that symmetry requires.
     fn note_asymmetry(&mut self, coefficients: &[f64]) {
         let step = self.active();
         let departure = |i: usize| {
@@ -175,7 +178,7 @@ impl<T: Entry> KrylovSpace<T> {
         }
     }
 
-    /// The Ritz pairs of the active part, the most wanted one first. The cost is `O(m³)`.
+    /// The Ritz pairs of the active part, most wanted first. Takes `O(m³)` work.
     pub(crate) fn ritz_pairs(&self, which: Which) -> Result<Vec<Candidate>, Error> {
         let size = self.active();
         let mut projected = DMatrix::zeros(size, size);
@@ -199,13 +202,13 @@ impl<T: Entry> KrylovSpace<T> {
         Ok(pairs)
     }
 
-    /// `c s`: the component along the next vector of `A V s - V T s`.
+    /// `c s`: the component of `A V s - V T s` along the next vector.
     fn residual_coefficient(&self, column: &[f64]) -> f64 {
         let size = self.active();
         (0..size).filter(|i| self.target(*i) == size).map(|i| self.couplings[i] * column[i]).sum()
     }
 
-    /// The locked pairs and the given active ones, the most wanted one first.
+    /// The locked pairs and the given active ones, most wanted first.
     pub(crate) fn with_locked(&self, active: &[Candidate], which: Which) -> Vec<Candidate> {
         let candidate = |(i, locked): (usize, &Locked)| Candidate {
             value: locked.value,
@@ -218,7 +221,7 @@ impl<T: Entry> KrylovSpace<T> {
         all
     }
 
-    /// The Ritz vector `[dim]` of a candidate, of length 1.
+    /// The Ritz vector `[dim]` of a candidate, normalized.
     pub(crate) fn vector(&self, candidate: &Candidate) -> Vec<f64> {
         let mut vector = match &candidate.source {
             Source::Locked(i) => T::widen(&self.basis[*i]).into_owned(),
@@ -229,8 +232,9 @@ impl<T: Entry> KrylovSpace<T> {
         vector
     }
 
-    /// The Rayleigh quotient `uᵀ A u` and the residual `‖A u - θ u‖` of a candidate's vector, if they follow from products
-    /// already made: `A V s = Q L s + V (T + E) s + r cᵀs`, with `Q` the locked vectors, `L` the leaks and `E` the departures.
+    /// The Rayleigh quotient `uᵀ A u` and the residual `‖A u - θ u‖` of a candidate, if they follow from the
+    /// products so far: `A V s = Q L s + V (T + E) s + r cᵀ s`, where `Q` are the locked vectors, `L` the
+    /// leaks and `E` the departures.
     pub(crate) fn quotient_and_residual(&self, candidate: &Candidate) -> Option<(f64, f64)> {
         let s = match &candidate.source {
             Source::Locked(i) => {
@@ -256,7 +260,7 @@ impl<T: Entry> KrylovSpace<T> {
         Some((value, vectors::norm(&product).hypot(outside)))
     }
 
-    /// Thick restart: keeps the Ritz vectors of these pairs (all of the active part) and the next vector.
+    /// Thick restart: keeps the Ritz vectors of these active pairs and the next vector.
     pub(crate) fn restart(&mut self, pairs: &[Candidate]) {
         let columns = columns(pairs);
         let couplings = columns.iter().map(|column| self.residual_coefficient(column)).collect();
@@ -272,11 +276,11 @@ impl<T: Entry> KrylovSpace<T> {
         self.leaks.clear();
     }
 
-    /// Locks the Ritz vectors of these pairs (some of the active part), keeps the `k` most wanted of all locked ones, and
-    /// draws the start of a new Krylov space orthogonal to them. Not to be called when the space
+    /// Locks the Ritz vectors of these active pairs, keeps the `k` most wanted of all locked ones, and
+    /// starts a new Krylov space at a random vector orthogonal to them. Must not be called if the space
     /// [fills everything](Self::fills_everything).
     pub(crate) fn lock(&mut self, pairs: &[Candidate], k: usize, which: Which, rng: &mut ChaCha8Rng) {
-        debug_assert!(!self.fills_everything(), "a new space needs a direction that is left");
+        debug_assert!(!self.fills_everything(), "no direction is left for a new space");
         let found = pairs.iter().map(|pair| match self.quotient_and_residual(pair) {
             Some((value, residual)) => Locked { value, residual, is_true: true },
             None => Locked { value: pair.value, residual: pair.residual, is_true: false },
@@ -326,9 +330,9 @@ fn sort_by_rank(pairs: &mut [Candidate], which: Which) {
     pairs.sort_by(|a, b| which.rank(b.value).total_cmp(&which.rank(a.value)));
 }
 
-/// Makes `w` orthogonal to the basis by classical Gram-Schmidt passes, each of which reads the basis once: it subtracts
-/// what the pass before has found, and finds what is left. Returns the coefficients of `w` on the basis and the norm of
-/// what is left, which is zero when no more than `noise` is left.
+/// Makes `w` orthogonal to the basis by classical Gram-Schmidt. Each pass reads the basis once: it subtracts
+/// the components found by the previous pass and computes the remaining ones. Returns the coefficients of
+/// `w` on the basis and the norm of the remainder, or zero if that is at most `noise`.
 fn orthogonalize<T: Entry>(w: &mut [f64], basis: &[Vec<T>], noise: f64) -> (Vec<f64>, f64) {
     let mut coefficients = vec![0.0; basis.len()];
     let mut before = vectors::project(w, basis, None);

@@ -1,4 +1,5 @@
-//! Lanczos with full reorthogonalization, thick restart, locking, verified residuals, and a proof that nothing larger exists.
+//! Lanczos with full reorthogonalization, thick restarts, locking, verified residuals and a bound on the
+//! rest of the spectrum.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -9,40 +10,44 @@ use crate::operator::{Products, SymmetricOperator};
 use crate::params::{EigenParams, Eigenpair, Eigenpairs, Progress, Stop, rounding};
 use crate::spectrum_bounds::{self, KrylovRecord, SpectrumBounds};
 use crate::start::start;
-use crate::vectors::{self, Entry};
+use crate::vectors::Entry;
 
-/// How much smaller than the tolerance the estimated residual must be before a second failed check means that the
-/// products are too inexact.
+/// If the true residual misses the tolerance, the solver continues until the estimated residual is this
+/// fraction of it. If the true residual still misses it, the products are too inexact.
 const SECOND_CHECK: f64 = 0.1;
-/// The bound of an eigenvalue smaller than this fraction of `‖A‖` need come only as near as that of one of this size: no bound comes
-/// within a tenth of zero.
+/// The bound on an eigenvalue smaller than this fraction of `‖A‖` need be only as tight as for an eigenvalue
+/// of this size. No bound can come within a tenth of zero.
 const NEGLIGIBLE: f64 = 0.01;
-/// Up to so many active vectors every product is followed by a look at the Ritz values; then each time that their
-/// number has grown by this part of itself, since a look costs the cube of it.
+/// Up to this many active vectors, the solver computes the Ritz values after every product; beyond, each time
+/// their number has grown by one part in this many, since the cost is cubic in it.
 const LOOK_PART: usize = 40;
 
-/// The `k` eigenpairs at the wanted end of the spectrum.
+/// Computes the `k` eigenpairs at the wanted end of the spectrum.
 ///
-/// Each step costs one product and `O(m dim)` work on the basis of `m` vectors, which is kept orthonormal to working
-/// precision by at least two Gram-Schmidt passes. The residuals must meet the tolerance first as estimated, then as computed:
-/// from the products already made, or after a restart with one more product per pair. If they miss it then, the solver
-/// continues to a tenth of it and checks once more; a second miss ends with [`Stop::Stagnated`].
+/// Each step takes one product and `O(m dim)` work on the basis of `m` vectors, which at least two
+/// Gram-Schmidt passes keep orthonormal to working precision. Residuals must meet the tolerance twice:
+/// estimated from the recurrence, then computed from the products so far, or after a restart from one more
+/// product per pair. If the computed residuals miss it, the solver continues until the estimated ones reach
+/// a tenth of the tolerance and checks again; a second miss ends with [`Stop::Stagnated`].
 ///
-/// A small residual says that *an* eigenvalue is near. That it is the wanted one takes more:
-/// - With `k = 1` the [bound](SpectrumBounds) of the same Krylov space must lie within
+/// A small residual shows only that *some* eigenvalue is near. To show that it is the wanted one:
+/// - With `k = 1`, the [bound](SpectrumBounds) of the same Krylov space must lie within
 ///   [`bound_rtol`](EigenParams::bound_rtol) of the value.
-/// - With `k > 1`, and after a restart or a breakdown, the pairs found are locked and a random vector orthogonal to them
-///   starts another Krylov space, since one space holds each eigenvalue only once. If it finds a pair that exceeds the `k`-th,
-///   it is locked too and a further space starts. The pairs are complete when the newest space has converged to nothing
-///   better than the `k`-th and its bound lies within `bound_rtol` of it.
+/// - With `k > 1`, and after a restart or a breakdown, the solver locks the pairs it has found and starts
+///   another Krylov space at a random vector orthogonal to them, since one space contains each eigenvalue
+///   only once. If that space finds a pair that exceeds the `k`-th, the solver locks it too and starts
+///   another. It is done when the newest space converges to nothing better than the `k`-th pair and its
+///   bound lies within `bound_rtol` of that.
 ///
-/// If the bound cannot reach `bound_rtol` because the basis outgrew the memory, the solver ends with
-/// [`Stop::Unproved`]. Without `bound_rtol` a single pair counts as found by its residual alone.
+/// If the bound cannot reach `bound_rtol` because the basis ran out of memory, the solver stops with
+/// [`Stop::Unproved`]. If `bound_rtol` is `None`, the residual of a single pair is enough.
 ///
-/// The basis is held in `f32` if the operator [is single](SymmetricOperator::is_single). Memory is as [`lanczos_bytes`] says.
+/// The basis is stored in `f32` if the operator [is single](SymmetricOperator::is_single). [`lanczos_bytes`]
+/// gives the memory.
 ///
 /// # Errors
-/// Parameters that do not fit the operator, a product that fails or is not finite. Reaching `max_products` is none.
+/// Invalid parameters, [`Error::Memory`], and [`Error::Operator`] or [`Error::NonFinite`] if a product fails
+/// or is not finite. Reaching `max_products` is not an error.
 pub fn lanczos(
     op: &mut dyn SymmetricOperator,
     params: &EigenParams,
@@ -77,22 +82,24 @@ fn solve<T: Entry>(
     solver.run(progress)
 }
 
-/// Bytes of the vectors that [`lanczos()`] holds for `k` pairs in dimension `dim` while its basis has `vectors` vectors:
-/// those in `f32` for an operator that is `single`, and in `f64` the operands of a product or the results.
+/// The memory in bytes that the vectors of [`lanczos()`] take for `k` pairs in dimension `dim` and a basis
+/// of `vectors` vectors. The basis is in `f32` if the operator is `single`; the operands of a product and
+/// the results are in `f64`.
 pub fn lanczos_bytes(k: usize, dim: usize, vectors: usize, single: bool) -> usize {
     let entry = if single { size_of::<f32>() } else { size_of::<f64>() };
     let wide = k.saturating_add(1).saturating_mul(size_of::<f64>());
     vectors.saturating_mul(entry).saturating_add(wide).saturating_mul(dim)
 }
 
-/// The smallest `memory_bytes` with which [`lanczos()`] finds `k` pairs in dimension `dim`.
+/// The smallest [`memory_bytes`](EigenParams::memory_bytes) with which [`lanczos()`] can compute `k` pairs
+/// in dimension `dim`.
 pub fn smallest_lanczos_bytes(k: usize, dim: usize, single: bool) -> usize {
-    // Locked vectors take up to k places; k + 3 active ones leave two new directions for each restart.
+    // Up to k locked vectors, and k + 3 active ones, so that each restart leaves room for two new directions.
     let vectors = k.saturating_mul(2).saturating_add(4).min(dim.saturating_add(1));
     lanczos_bytes(k, dim, vectors, single)
 }
 
-/// The vectors that the basis may hold, the next one included.
+/// The number of vectors that fit in memory, including the next one.
 fn capacity(params: &EigenParams, dim: usize, single: bool) -> Result<usize, Error> {
     let (k, memory_bytes) = (params.k, params.memory_bytes);
     let needed_bytes = smallest_lanczos_bytes(k, dim, single);
@@ -107,35 +114,35 @@ struct Lanczos<'a, T> {
     params: &'a EigenParams,
     dim: usize,
     capacity: usize,
-    /// The random share of the first start; the further ones are wholly random.
+    /// The random share of the first start. Later starts are random altogether.
     random_share: Option<f64>,
     rng: ChaCha8Rng,
     space: KrylovSpace<T>,
-    /// Krylov spaces so far, each from a start of its own.
+    /// The number of Krylov spaces so far.
     spaces: u32,
-    /// What the current space says of the spectrum orthogonal to the locked vectors.
+    /// The current space's bounds on the spectrum orthogonal to the locked vectors.
     bounds: Option<SpectrumBounds>,
-    /// What the first space said of the whole spectrum.
+    /// The first space's bounds on the whole spectrum.
     spectrum_bounds: Option<SpectrumBounds>,
     operator: Products<'a>,
 }
 
-/// A look at the Ritz values.
+/// The Ritz pairs at one point of the iteration.
 struct Look {
-    /// The Ritz pairs of the active part, best first.
+    /// Those of the active part, most wanted first.
     active: Vec<Candidate>,
-    /// The best `k` of them and the locked ones; fewer if there are not as many.
+    /// The `k` most wanted of these and the locked ones, or all if there are fewer.
     wanted: Vec<Candidate>,
 }
 
-/// What a look leads to.
+/// What to do next.
 #[derive(Clone, Copy, PartialEq)]
 enum Step {
-    /// The space has more to say.
+    /// Extend the space.
     Extend,
-    /// Lock what has converged and search for more in another space.
+    /// Lock the converged pairs and search another space.
     Lock,
-    /// The search is over, if the true residuals agree.
+    /// Stop, if the true residuals agree.
     End(Stop),
 }
 
@@ -180,7 +187,7 @@ impl<T: Entry> Lanczos<'_, T> {
         }
     }
 
-    /// Whether the product limit leaves a further step and the check of what it finds.
+    /// Whether the product limit allows another step and the check of its result.
     fn may_continue(&self) -> bool {
         let stays_known = self.space.knows_residuals() && self.space.vectors() < self.capacity;
         let check = if stays_known { 0 } else { self.params.k };
@@ -230,13 +237,13 @@ impl<T: Entry> Lanczos<'_, T> {
         self.params.tolerance(value, self.floor())
     }
 
-    /// The residual that the rounding of products explains.
+    /// The residual that rounding of the products explains.
     fn floor(&self) -> f64 {
         self.operator.rounding(self.space.norm())
     }
 
     fn step(&self, look: &Look, fraction: f64, broken: bool) -> Step {
-        // What is locked cannot improve further.
+        // Locked pairs cannot improve.
         let fraction = |pair: &Candidate| if pair.is_locked() { 1.0 } else { fraction };
         let converged = |pair: &Candidate| pair.residual <= fraction(pair) * self.tolerance(pair.value);
         let (Some(last), Some(newest)) = (look.wanted.last(), look.active.first()) else {
@@ -250,7 +257,7 @@ impl<T: Entry> Lanczos<'_, T> {
         }
         let is_bounded = broken || self.is_bounded(last);
         if self.space.locked() == 0 {
-            // One space holds each eigenvalue once, so that it can vouch for one pair only.
+            // One space contains each eigenvalue once, so it can prove only one pair.
             return match is_bounded {
                 true if self.params.k == 1 => Step::End(Stop::Converged),
                 false if self.space.is_whole() && self.params.k == 1 => Step::Extend,
@@ -271,7 +278,7 @@ impl<T: Entry> Lanczos<'_, T> {
         }
     }
 
-    /// Whether the bound on what the space can still hold is as close to the last wanted value as `bound_rtol` asks.
+    /// Whether the bound on the rest of the spectrum lies within `bound_rtol` of the last wanted value.
     fn is_bounded(&self, last: &Candidate) -> bool {
         let Some(rtol) = self.params.bound_rtol else { return true };
         let which = self.params.which;
@@ -280,14 +287,15 @@ impl<T: Entry> Lanczos<'_, T> {
         reach.is_some_and(|reach| reach - which.rank(last.value) <= rtol * scale)
     }
 
-    /// For each wanted pair, the value that the eigenvalue of its place does not exceed (see [`Eigenpair::limit`]).
+    /// For each wanted pair, a bound on the eigenvalue of its rank (see [`Eigenpair::limit`]).
     fn limits(&self, wanted: &[Candidate]) -> Vec<Option<f64>> {
         let which = self.params.which;
         let whole = self.spectrum_bounds.map(|bounds| bounds.reach(which));
         if self.space.locked() == 0 {
             return wanted.iter().map(|_| whole.map(|reach| which.unrank(reach))).collect();
         }
-        // Weyl: A is the direct sum of the locked values and of the rest, up to the residuals of the locked vectors.
+        // Weyl: A is the direct sum of the locked values and the rest, up to the residuals of the locked
+        // vectors.
         let rest = self.bounds.map(|bounds| bounds.reach(which) + self.space.locked_residual());
         let of_place = |pair: &Candidate| {
             let rest = rest.map(|rest| rest.max(which.rank(pair.value) + self.space.locked_residual()));
@@ -296,7 +304,7 @@ impl<T: Entry> Lanczos<'_, T> {
         wanted.iter().map(of_place).collect()
     }
 
-    /// Locks the wanted pairs that the current space has found, and starts another space.
+    /// Locks the wanted pairs that have converged and starts another space.
     fn lock(&mut self, look: &Look) {
         let found = |pair: &&Candidate| !pair.is_locked() && pair.residual <= self.tolerance(pair.value);
         let found: Vec<Candidate> = look.wanted.iter().filter(found).cloned().collect();
@@ -305,7 +313,8 @@ impl<T: Entry> Lanczos<'_, T> {
         self.bounds = None;
     }
 
-    /// The pairs with their true residuals, from products already made where those suffice, else by one product each.
+    /// The pairs with their true residuals, from the products so far if those suffice, otherwise from one
+    /// more product each.
     fn verify(&mut self, wanted: &[Candidate]) -> Result<Vec<Eigenpair>, Error> {
         let mut pairs = Vec::with_capacity(wanted.len());
         for (candidate, limit) in wanted.iter().zip(self.limits(wanted)) {
@@ -330,8 +339,8 @@ impl<T: Entry> Lanczos<'_, T> {
     fn restart(&mut self) -> Result<(), Error> {
         let Look { active, .. } = self.look()?;
         let k = self.params.k;
-        // The wanted pairs and the better half of the others: the usual compromise between what is kept of the old
-        // space and the room for the new one (Wu and Simon 2000, section 5).
+        // The wanted pairs and the better half of the others: the usual compromise between what to keep and
+        // room for the new space (Wu and Simon 2000, section 5).
         let keep = k + active.len().saturating_sub(k) / 2;
         self.space.restart(&active[..keep.min(active.len() - 1)]);
         Ok(())
@@ -354,14 +363,5 @@ impl<T: Entry> Lanczos<'_, T> {
             rounding: self.floor(),
             norm: self.space.norm(),
         }
-    }
-}
-
-impl Eigenpair {
-    /// The pair of a unit `vector` and its product `A u`, which is overwritten by the residual vector.
-    pub(crate) fn from_product(vector: Vec<f64>, product: &mut [f64]) -> Self {
-        let value = vectors::dot(&vector, product);
-        vectors::add_scaled(product, -value, &vector);
-        Self { value, residual: vectors::norm(product), vector, limit: None }
     }
 }

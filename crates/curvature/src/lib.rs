@@ -1,12 +1,18 @@
-//! Eigenvalues and trace of a symmetric operator that is known only by `v -> A v`. Knows nothing of networks.
+//! Eigenvalues and the trace of a symmetric operator `A`, given only products `v -> A v`.
 //!
-//! [`eigenpairs()`] is the front door. It answers with vectors, their residuals, and an
-//! interval that holds the whole spectrum with a stated probability:
+//! | to compute | call | with |
+//! | --- | --- | --- |
+//! | extreme eigenpairs | [`eigenpairs()`] | [`EigenParams`] |
+//! | the trace | [`trace()`] | [`TraceParams`] |
+//!
+//! Implement [`SymmetricOperator`] for your matrix, Hessian or covariance. The answer to [`eigenpairs()`]
+//! has the vectors, their residuals, and an interval that contains the whole spectrum with a stated
+//! probability, so a result can be trusted to be the *largest* eigenvalue and not just one of them:
 //!
 //! ```
 //! use sharpness_curvature::{ApplyError, EigenParams, SymmetricOperator, eigenpairs};
 //!
-//! /// The second difference on a line of `n` points. Its largest eigenvalue is `4 sin²(π n / (2 n + 2))`.
+//! /// The second difference on `n` points of a line. Its largest eigenvalue is `4 sin²(π n / (2 n + 2))`.
 //! struct SecondDifference {
 //!     n: usize,
 //! }
@@ -32,6 +38,10 @@
 //! assert!(bounds.upper < 4.1, "λ_max lies in [{}, {}]", top.value, bounds.upper);
 //! # Ok::<(), sharpness_curvature::Error>(())
 //! ```
+//!
+//! The same seed gives the same bits on any number of threads. Run [`lanczos()`], [`dense()`] or
+//! [`power_iteration()`] directly, or choose one with [`EigenParams::method`]. [`spectra`] builds operators
+//! with known eigenvalues for tests.
 
 mod dense;
 mod eigenpairs;
@@ -47,13 +57,15 @@ mod start;
 mod symmetric_eigen;
 mod trace;
 mod vectors;
+mod which;
 
 pub use dense::{DENSE_LIMIT, dense};
 pub use eigenpairs::eigenpairs;
 pub use error::{ApplyError, Error};
 pub use lanczos::{lanczos, lanczos_bytes, smallest_lanczos_bytes};
 pub use operator::{DenseOperator, SymmetricOperator};
-pub use params::{EigenParams, Eigenpair, Eigenpairs, Method, Progress, Stop, Which, rounding};
+pub use params::{EigenParams, Eigenpair, Eigenpairs, Method, Progress, Stop, rounding};
 pub use power_iteration::power_iteration;
 pub use spectrum_bounds::SpectrumBounds;
 pub use trace::{TraceEstimate, TraceParams, trace};
+pub use which::Which;

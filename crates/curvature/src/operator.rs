@@ -1,12 +1,12 @@
-//! The operator whose eigenvalues are computed: a dimension and a product.
+//! A symmetric operator: a dimension and a product with a vector.
 
 use crate::error::{ApplyError, Error};
 use crate::params::rounding;
 use crate::vectors;
 
-/// A real symmetric operator `A` that is known only by `v -> A v`.
+/// A real symmetric operator `A`, known only by its products `v -> A v`.
 ///
-/// `apply` takes `&mut self` so that an operator may own its scratch buffers.
+/// `apply` takes `&mut self` so that an operator can own its scratch buffers.
 pub trait SymmetricOperator {
     /// The number of rows of `A`.
     fn dim(&self) -> usize;
@@ -14,11 +14,12 @@ pub trait SymmetricOperator {
     /// Overwrites `out: [dim]` with `A v`, where `v: [dim]`.
     ///
     /// # Errors
-    /// When the product cannot be made; the solver then stops and carries the reason in [`Error::Operator`].
+    /// Any failure; the solver stops and returns it as [`Error::Operator`].
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), ApplyError>;
 
-    /// Overwrites each `outs[i]` with `A vs[i]`: the numbers of [`Self::apply`], for as many vectors as are given. An operator
-    /// for which several products at once are cheaper does better than the default, one after the other.
+    /// Overwrites each `outs[i]` with `A vs[i]`, the same vectors as [`Self::apply`] gives. Override the
+    /// default, which applies the operator to one vector after the other, if several products at once are
+    /// cheaper.
     ///
     /// # Errors
     /// As [`Self::apply`].
@@ -26,15 +27,15 @@ pub trait SymmetricOperator {
         vs.iter().zip(outs).try_for_each(|(v, out)| self.apply(v, out))
     }
 
-    /// Whether products are computed in single precision. Solvers then count residuals as converged that the rounding of such
-    /// products explains, and [`lanczos`](crate::lanczos()) holds its basis in `f32`, which halves its memory and changes a
-    /// vector by less than the rounding of its product.
+    /// Whether products are computed in single precision. If so, solvers accept residuals that the rounding
+    /// of such products explains, and [`lanczos`](crate::lanczos()) stores its basis in `f32`. That halves
+    /// its memory and changes a vector by less than the rounding of its product does.
     fn is_single(&self) -> bool {
         false
     }
 }
 
-/// A matrix held entry by entry. Only for small dimensions and tests: it takes `8 dim²` bytes.
+/// A matrix stored entry by entry, in `8 dim²` bytes: for tests and small dimensions.
 #[derive(Debug, Clone)]
 pub struct DenseOperator {
     dim: usize,
@@ -42,10 +43,10 @@ pub struct DenseOperator {
 }
 
 impl DenseOperator {
-    /// The operator of the matrix with these `entries: [dim, dim]` in row order. Symmetry is the caller's duty.
+    /// The matrix with `entries: [dim, dim]` in row-major order. The caller ensures that it is symmetric.
     ///
     /// # Errors
-    /// [`Error::NotSquare`] when there are not `dim * dim` entries.
+    /// [`Error::NotSquare`] if there are not `dim * dim` entries.
     pub fn new(dim: usize, entries: Vec<f64>) -> Result<Self, Error> {
         if dim.checked_mul(dim) == Some(entries.len()) {
             Ok(Self { dim, entries })
@@ -54,7 +55,7 @@ impl DenseOperator {
         }
     }
 
-    /// The matrix `[dim, dim]` in row order.
+    /// The entries `[dim, dim]` in row-major order.
     pub fn entries(&self) -> &[f64] {
         &self.entries
     }
@@ -73,11 +74,11 @@ impl SymmetricOperator for DenseOperator {
     }
 }
 
-/// What the rounding of a product in single precision is, in units of `‖A‖`: eight times the unit of `f32`, since sums within a
-/// network add up.
+/// The rounding error of a product in single precision, in units of `‖A‖`: eight times the machine epsilon,
+/// since errors of the sums inside a network accumulate.
 const SINGLE_ROUNDING: f64 = 8.0 * f32::EPSILON as f64;
 
-/// Counts the products of an operator and checks that they are finite.
+/// Counts the products of an operator and rejects those that are not finite.
 pub(crate) struct Products<'a> {
     operator: &'a mut dyn SymmetricOperator,
     count: usize,
@@ -96,7 +97,7 @@ impl<'a> Products<'a> {
         self.operator.dim()
     }
 
-    /// The residual that the rounding of products explains, where `norm` estimates `‖A‖`.
+    /// The residual that rounding of the products explains, given an estimate `norm` of `‖A‖`.
     pub(crate) fn rounding(&self, norm: f64) -> f64 {
         let single = if self.operator.is_single() { SINGLE_ROUNDING * norm } else { 0.0 };
         rounding(norm, self.dim()).max(single)

@@ -1,45 +1,15 @@
-//! What is asked of a solver, and what it answers.
+//! The parameters of a solver, its progress and its result.
 
 use crate::error::Error;
 use crate::spectrum_bounds::SpectrumBounds;
 use crate::vectors;
+use crate::which::Which;
 
-/// Which end of the spectrum is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Which {
-    /// The largest eigenvalues, counted with their sign. For a Hessian this is the sharpness.
-    #[default]
-    LargestAlgebraic,
-    /// The smallest (most negative) eigenvalues.
-    SmallestAlgebraic,
-    /// The eigenvalues farthest from zero.
-    LargestMagnitude,
-}
-
-impl Which {
-    /// A key that is larger the more a value is wanted.
-    pub(crate) fn rank(self, value: f64) -> f64 {
-        match self {
-            Self::LargestAlgebraic => value,
-            Self::SmallestAlgebraic => -value,
-            Self::LargestMagnitude => value.abs(),
-        }
-    }
-
-    /// The value, or with [`Self::LargestMagnitude`] the magnitude, of a rank.
-    pub(crate) fn unrank(self, rank: f64) -> f64 {
-        match self {
-            Self::LargestAlgebraic | Self::LargestMagnitude => rank,
-            Self::SmallestAlgebraic => -rank,
-        }
-    }
-}
-
-/// The algorithm that computes the pairs.
+/// The algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
-    /// [`Dense`](Self::Dense) up to dimension 100, where it costs hardly more products than Lanczos and misses
-    /// nothing (repeated eigenvalues included), and [`Lanczos`](Self::Lanczos) above.
+    /// [`Dense`](Self::Dense) up to dimension 100, where it takes hardly more products than Lanczos and
+    /// misses nothing, not even repeated eigenvalues; [`Lanczos`](Self::Lanczos) above.
     #[default]
     Auto,
     /// See [`lanczos`](crate::lanczos()).
@@ -50,38 +20,41 @@ pub enum Method {
     PowerIteration,
 }
 
-/// What is asked of a solver. `EigenParams::default()` asks for the largest eigenvalue to a residual of a thousandth of it,
-/// shown to be the largest to a tenth of it.
+/// The parameters of a solver. The default computes the largest eigenvalue to a relative residual of 1e-3,
+/// and shows to a tenth of its value that none is larger.
 #[derive(Debug, Clone)]
 pub struct EigenParams {
     /// The number of eigenpairs, at least 1.
     pub k: usize,
     /// The end of the spectrum.
     pub which: Which,
-    /// The algorithm that [`eigenpairs`](crate::eigenpairs()) uses.
+    /// The algorithm that [`eigenpairs`](crate::eigenpairs()) runs.
     pub method: Method,
-    /// Stop when `‖A u - θ u‖ <= rtol |θ|` for every wanted pair. The error of `θ` itself is then at most
-    /// `rtol |θ|`, and about `rtol² θ² / gap`, where the gap is the distance to the next eigenvalue. A residual
-    /// that rounding alone explains also counts as converged, so that an eigenvalue of zero can be found.
+    /// Stop when `‖A u - θ u‖ <= rtol |θ|` for every wanted pair. The error of `θ` is then at most
+    /// `rtol |θ|`, and about `rtol² θ² / gap`, where `gap` is the distance to the next eigenvalue. A
+    /// residual that rounding alone explains also counts as converged, so that eigenvalues of zero can be
+    /// found.
     pub rtol: f64,
-    /// With `Some(t)`, a result counts as converged only if the probabilistic bound ([`SpectrumBounds`]) shows that nothing
-    /// exceeds the last wanted value `θ` by more than `t max(|θ|, ‖A‖/100)`, so that the eigenvalues found are the extreme ones to
-    /// this tolerance, or if the Krylov space is invariant and so holds every eigenvalue that its random start sees. With `None` the
-    /// residuals alone decide, as in most solvers, and a larger eigenvalue may have been missed.
+    /// With `Some(t)`, a result counts as converged only once the probabilistic bound ([`SpectrumBounds`])
+    /// shows that no eigenvalue exceeds the last wanted value `θ` by more than `t max(|θ|, ‖A‖/100)`, or
+    /// once the Krylov space is invariant and so contains every eigenvalue that its random start sees. With
+    /// `None`, as in most solvers, only the residuals decide, and a larger eigenvalue may have been missed.
     pub bound_rtol: Option<f64>,
-    /// The largest number of products, any that check the result included.
+    /// The largest number of products, including those that check the result.
     pub max_products: usize,
-    /// The memory for Lanczos' vectors, in bytes (see [`lanczos_bytes`](crate::lanczos_bytes)). A basis that would outgrow
-    /// it is restarted. [`smallest_lanczos_bytes`](crate::smallest_lanczos_bytes) is the smallest bound that works.
+    /// The memory for the vectors of Lanczos, in bytes (see [`lanczos_bytes`](crate::lanczos_bytes)). When
+    /// the basis reaches this limit, it is restarted. The smallest limit that works is
+    /// [`smallest_lanczos_bytes`](crate::smallest_lanczos_bytes).
     pub memory_bytes: usize,
-    /// Vectors `[dim]` near the wanted eigenvectors, for instance those of an earlier solve. Lanczos and power iteration
-    /// start from the sum of their directions plus a random vector of the same length, which keeps the probabilistic bound
-    /// alive and finds an eigenvalue that the given vectors lack. Empty: a random start.
+    /// Vectors `[dim]` near the wanted eigenvectors, for example from an earlier solve. Lanczos and power
+    /// iteration start from the sum of their directions plus a random vector of the same length. The random
+    /// part keeps the probabilistic bound valid, and finds eigenvectors orthogonal to the given ones. If
+    /// empty, the start is random.
     pub start: Vec<Vec<f64>>,
-    /// The seed of the random start. Equal seeds give equal bits.
+    /// The seed of the random start. The same seed gives the same bits.
     pub seed: u64,
-    /// The probability with which the [`SpectrumBounds`] may be wrong, for the draw of the start vector. They
-    /// depend on its logarithm only.
+    /// The probability, over the random start, that the [`SpectrumBounds`] are wrong. They depend only on
+    /// its logarithm.
     pub failure_probability: f64,
 }
 
@@ -103,7 +76,7 @@ impl Default for EigenParams {
 }
 
 impl EigenParams {
-    /// Checks what every method asks of the parameters.
+    /// Checks what every method requires.
     pub(crate) fn check(&self, dim: usize) -> Result<(), Error> {
         if dim == 0 {
             return Err(Error::NoDimension);
@@ -135,97 +108,110 @@ impl EigenParams {
         Ok(())
     }
 
-    /// The residual at which a pair of this value counts as converged: `rtol |θ|`, or the `floor` that rounding explains.
+    /// The residual at which a pair with this value has converged: `rtol |θ|`, or the `floor` that rounding
+    /// explains.
     pub(crate) fn tolerance(&self, value: f64, floor: f64) -> f64 {
         (self.rtol * value.abs()).max(floor)
     }
 }
 
-/// Checks the tolerance of this name.
+/// Checks that a relative tolerance lies in `[0, 1)`.
 pub(crate) fn check_tolerance(name: &'static str, value: f64) -> Result<(), Error> {
     if (0.0..1.0).contains(&value) { Ok(()) } else { Err(Error::Tolerance { name, value }) }
 }
 
-/// What rounding contributes to the norm of one product with a unit vector, in f64: `O(ε) ‖A‖`, where the square
-/// root of the dimension allows for the sums inside of the operator.
+/// The rounding error of a product with a unit vector in `f64`: `O(ε) ‖A‖`. The square root of the dimension
+/// allows for the sums inside the operator.
 pub fn rounding(norm: f64, dim: usize) -> f64 {
     f64::EPSILON * norm * (10.0 + (dim as f64).sqrt())
 }
 
-/// Where a solver is. Reported after each look at the Ritz values.
+/// The state of a solver, reported each time it has computed the Ritz values.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
-    /// Products so far.
+    /// The number of products so far.
     pub products: usize,
     /// The current estimate of the leading eigenvalue.
     pub value: f64,
-    /// The largest residual of the wanted pairs that exist so far, as estimated.
+    /// The largest estimated residual among the wanted pairs found so far.
     pub residual: f64,
-    /// What the leading eigenvalue is known not to exceed, as [`Eigenpair::limit`].
+    /// A bound on the leading eigenvalue, as in [`Eigenpair::limit`].
     pub limit: Option<f64>,
 }
 
 /// Why a solver stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Every wanted pair has reached its tolerance, and nothing larger was missed as far as `bound_rtol` asks.
+    /// Every wanted pair meets its tolerance, and nothing larger was missed, to within `bound_rtol`.
     Converged,
-    /// Every wanted pair has reached its tolerance, but the bound cannot come within `bound_rtol`: the basis outgrew its memory
-    /// first, or the method gives no bound. Something larger may have been missed.
+    /// Every wanted pair meets its tolerance, but the bound cannot reach `bound_rtol`: the basis ran out of
+    /// memory first, or the method gives no bound. A larger eigenvalue may have been missed.
     Unproved,
-    /// `max_products` was reached first.
+    /// The solver reached `max_products` first.
     ProductLimit,
-    /// The products are too inexact (noise, or an operator that is not quite symmetric) to reach `rtol`: more of
-    /// them would not make the residual smaller.
+    /// The products are too inexact to reach `rtol`, because of noise or an operator that is not quite
+    /// symmetric. More products would not reduce the residual.
     Stagnated,
 }
 
-/// An approximate eigenpair. The interval `[value - residual, value + residual]` is certain to hold an eigenvalue
-/// of a symmetric operator (Parlett, The Symmetric Eigenvalue Problem, theorem 4.5.1), up to the rounding of one product.
+/// An approximate eigenpair. If the operator is symmetric, `[value - residual, value + residual]` contains
+/// an eigenvalue (Parlett, *The Symmetric Eigenvalue Problem*, theorem 4.5.1), up to the rounding of one
+/// product.
 #[derive(Debug, Clone)]
 pub struct Eigenpair {
-    /// `θ = uᵀ A u`. It never lies outside of the spectrum: `λ_min <= θ <= λ_max`.
+    /// `θ = uᵀ A u`, so `λ_min <= θ <= λ_max`.
     pub value: f64,
-    /// `u: [dim]`, of length 1.
+    /// `u: [dim]`, a unit vector.
     pub vector: Vec<f64>,
-    /// `‖A u - θ u‖`, computed from products: one of its own, or those that span the space of `u`, with all that they
-    /// have outside of what symmetry allows. Either way it carries the rounding of one product.
+    /// `‖A u - θ u‖`, computed from `A u` or from the products that span the Krylov space of `u`, including
+    /// their departures from symmetry. Either way it has the rounding error of one product.
     pub residual: f64,
-    /// What the eigenvalue of this place does not exceed, except with
-    /// [`limit_failure_probability`](Eigenpairs::limit_failure_probability): the `i`-th largest is at most, the `i`-th smallest
-    /// at least this; with [`Which::LargestMagnitude`] its magnitude is at most this. `None` if nothing is known.
+    /// A bound on the eigenvalue of this rank, wrong with
+    /// [`limit_failure_probability`](Eigenpairs::limit_failure_probability): an upper bound on the `i`-th
+    /// largest, a lower bound on the `i`-th smallest, or for [`Which::LargestMagnitude`] an upper bound on
+    /// the magnitude. `None` if there is no bound.
     pub limit: Option<f64>,
 }
 
-/// What a solver answers.
+impl Eigenpair {
+    /// The pair of a unit `vector` and its product `A u`, which this overwrites with the residual vector.
+    pub(crate) fn from_product(vector: Vec<f64>, product: &mut [f64]) -> Self {
+        let value = vectors::dot(&vector, product);
+        vectors::add_scaled(product, -value, &vector);
+        Self { value, residual: vectors::norm(product), vector, limit: None }
+    }
+}
+
+/// The result of a solver.
 #[derive(Debug, Clone)]
 pub struct Eigenpairs {
-    /// The pairs, the most wanted one first. There are `k`, unless the products ran out before `k` candidates
-    /// existed.
+    /// The pairs, most extreme first: `k` of them, unless the products ran out before there were `k`
+    /// candidates.
     pub pairs: Vec<Eigenpair>,
-    /// Products with the operator, any that computed residuals included.
+    /// The number of products, including those that computed residuals.
     pub products: usize,
     /// Why the solver stopped.
     pub stop: Stop,
-    /// An interval that holds the whole spectrum with a stated probability. `None` from power iteration, and in
-    /// the few cases that [`SpectrumBounds`] lists.
+    /// An interval that contains the whole spectrum with a stated probability. `None` from power iteration,
+    /// and in the few cases listed at [`SpectrumBounds`].
     pub spectrum_bounds: Option<SpectrumBounds>,
-    /// The probability, over the seed, that a [`limit`](Eigenpair::limit) of a pair is wrong: that of the draw of every start that
-    /// was made. Zero when the whole space was seen.
+    /// The probability, over the seed, that a pair's [`limit`](Eigenpair::limit) is wrong, summed over all
+    /// random starts. Zero if the solver has seen the whole space.
     pub limit_failure_probability: f64,
-    /// How far the products were seen to differ from those of a symmetric operator, in the units of the
-    /// eigenvalues: for Lanczos, the largest norm of the part of a product that should vanish by symmetry; for the
-    /// dense method, the Frobenius norm of `(A - Aᵀ) / 2`; zero for power iteration, which cannot see it. Products
-    /// in `f32` show about `1e-7 ‖A‖` here.
+    /// The observed departure from symmetry, in units of the eigenvalues. For Lanczos, the largest norm of
+    /// the part of a product that symmetry requires to vanish; for the dense method, the Frobenius norm of
+    /// `(A - Aᵀ) / 2`; zero for power iteration, which cannot observe it. About `1e-7 ‖A‖` for products in
+    /// `f32`.
     pub asymmetry: f64,
-    /// The residual that the rounding of the operator's products explains: smaller ones count as converged.
+    /// The residual that rounding of the products explains. Smaller residuals count as converged.
     pub rounding: f64,
-    /// The largest norm of a product with a unit vector: a lower bound of `‖A‖`, usually within a small factor.
+    /// The largest norm of a product with a unit vector: a lower bound on `‖A‖`, usually within a small
+    /// factor.
     pub norm: f64,
 }
 
 impl Eigenpairs {
-    /// Whether every wanted pair has reached its tolerance and nothing larger was missed, as far as `bound_rtol` asks.
+    /// Whether every wanted pair meets its tolerance and nothing larger was missed, to within `bound_rtol`.
     pub fn converged(&self) -> bool {
         self.stop == Stop::Converged
     }

@@ -1,23 +1,26 @@
-//! Power iteration: the simplest way to the eigenvalue of largest magnitude, kept as the baseline for Lanczos.
+//! Power iteration: the simplest method for the eigenvalue of largest magnitude, and the baseline for
+//! Lanczos.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::error::Error;
 use crate::operator::{Products, SymmetricOperator};
-use crate::params::{EigenParams, Eigenpair, Eigenpairs, Progress, Stop, Which};
+use crate::params::{EigenParams, Eigenpair, Eigenpairs, Progress, Stop};
 use crate::start::start;
 use crate::vectors;
+use crate::which::Which;
 
-/// The eigenpair of largest magnitude, by `v <- A v / ‖A v‖`.
+/// Computes the eigenpair of largest magnitude by `v <- A v / ‖A v‖`.
 ///
-/// It does not find the largest eigenvalue when the most negative one is farther from zero, and it does not converge
-/// when the two have the same magnitude. The error shrinks by `|λ_2 / λ_1|` per product, against about
-/// `exp(-2 sqrt(gap))` for Lanczos. Memory: three vectors. The residual belongs to the returned vector, without a product
-/// of its own. There is no bound, so that with [`bound_rtol`](EigenParams::bound_rtol) a result ends as [`Stop::Unproved`].
+/// It finds the most negative eigenvalue instead of the largest if that is farther from zero, and does not
+/// converge if both have the same magnitude. Each product reduces the error by a factor `|λ_2 / λ_1|`,
+/// compared with about `exp(-2 sqrt(gap))` for Lanczos. Holds three vectors. The residual is that of the
+/// returned vector and takes no extra product. There is no bound, so with
+/// [`bound_rtol`](EigenParams::bound_rtol) the solver stops with [`Stop::Unproved`].
 ///
 /// # Errors
-/// [`Error::PowerIteration`] unless `k = 1` and `which` is [`Which::LargestMagnitude`]; else as
+/// [`Error::PowerIteration`] unless `k = 1` and `which` is [`Which::LargestMagnitude`], and otherwise as
 /// [`lanczos`](crate::lanczos()).
 pub fn power_iteration(
     op: &mut dyn SymmetricOperator,
@@ -31,7 +34,7 @@ pub fn power_iteration(
         return Err(Error::PowerIteration { k: params.k, which: params.which });
     }
     let mut operator = Products::new(op);
-    // The method gives no bound.
+    // This method gives no bound.
     let found = if params.bound_rtol.is_some() { Stop::Unproved } else { Stop::Converged };
     let (mut v, _) = start(params, dim, &mut ChaCha8Rng::seed_from_u64(params.seed));
     let mut product = vec![0.0; dim];

@@ -1,4 +1,4 @@
-//! Operators with prescribed eigenvalues, for tests and benchmarks.
+//! Operators with given eigenvalues, for tests and benchmarks.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -7,11 +7,11 @@ use crate::error::{ApplyError, Error};
 use crate::operator::{DenseOperator, SymmetricOperator};
 use crate::vectors;
 
-/// A symmetric matrix with these eigenvalues and random eigenvectors: `Q diag(λ) Qᵀ`, where `Q` is the product of `dim`
-/// random reflections. The cost is `O(dim³)`.
+/// A symmetric matrix with the given eigenvalues and random eigenvectors: `Q diag(λ) Qᵀ`, where `Q` is a
+/// product of `dim` random reflections. Takes `O(dim³)` work.
 ///
 /// # Errors
-/// None for any list of eigenvalues; the signature is that of [`DenseOperator::new`].
+/// None; the signature is that of [`DenseOperator::new`].
 pub fn with_eigenvalues(eigenvalues: &[f64], seed: u64) -> Result<DenseOperator, Error> {
     let dim = eigenvalues.len();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -30,14 +30,14 @@ pub fn with_eigenvalues(eigenvalues: &[f64], seed: u64) -> Result<DenseOperator,
             vectors::add_scaled(row, -q[i], &u);
         }
     }
-    // Rounding has made the two triangles differ a little.
+    // Rounding makes the two triangles differ slightly.
     let entries = (0..dim * dim).map(|at| (at / dim, at % dim));
     let entries = entries.map(|(i, j)| 0.5 * (rows[i][j] + rows[j][i])).collect();
     DenseOperator::new(dim, entries)
 }
 
-/// The operator `diag(λ)`, for large dimensions. For a random start it is as hard as any other operator with the same
-/// eigenvalues.
+/// The operator `diag(λ)`, for large dimensions. From a random start, it is as hard as any other operator
+/// with these eigenvalues.
 #[derive(Debug, Clone)]
 pub struct Diagonal(pub Vec<f64>);
 

@@ -1,13 +1,13 @@
-//! One door to nalgebra's decomposition of small symmetric matrices.
+//! The eigenvalue decomposition of small symmetric matrices, by nalgebra.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
 use crate::error::Error;
 
-/// Iterations of the implicit QR algorithm per eigenvalue; a few are usual.
+/// Iterations of the implicit QR algorithm per eigenvalue. It usually takes a few.
 const MAX_ITERATIONS: usize = 1000;
 
-/// Eigenvalues in ascending order and the eigenvectors in the same order, of a symmetric matrix.
+/// The eigenvalues of a symmetric matrix in ascending order, and their eigenvectors in the same order.
 pub(crate) fn symmetric_eigen(matrix: DMatrix<f64>) -> Result<(Vec<f64>, Vec<Vec<f64>>), Error> {
     let size = matrix.nrows();
     let limit = MAX_ITERATIONS * size.max(1);

@@ -1,8 +1,9 @@
-//! The trace by Hutchinson's estimator (1990, *A stochastic estimator of the trace of the influence matrix for Laplacian
-//! smoothing splines*, Commun. Stat. Simul. Comput. 19(2)): the mean of `vᵀ A v` over random signs `v`.
+//! Hutchinson's estimator of the trace (1990, *A stochastic estimator of the trace of the influence matrix
+//! for Laplacian smoothing splines*, Commun. Stat. Simul. Comput. 19(2)): the mean of `vᵀ A v` over random
+//! signs `v`.
 //!
-//! Each `vᵀ A v` has the mean `tr A` and the variance `2 (‖A‖_F² - Σ a_ii²)`, so that no distribution of unit variance does
-//! better. The spread of the probes themselves gives the standard error of their mean.
+//! Each `vᵀ A v` has mean `tr A` and variance `2 (‖A‖_F² - Σ a_ii²)`, the smallest of all distributions with
+//! independent entries of unit variance. The spread of the probes gives the standard error of their mean.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -12,41 +13,43 @@ use crate::operator::{Products, SymmetricOperator};
 use crate::params::check_tolerance;
 use crate::vectors;
 
-/// Probes before the standard error is believed: fewer can agree by chance.
+/// The fewest probes whose standard error is trusted: fewer can agree by chance.
 const FEWEST_PROBES: usize = 8;
 
-/// What is asked of [`trace()`].
+/// The parameters of [`trace()`].
 #[derive(Debug, Clone, Copy)]
 pub struct TraceParams {
-    /// Stop when the standard error is at most this fraction of the estimate's magnitude, after at least 8 probes and with 95 %
-    /// confidence: the spread of a few probes may be small by chance.
+    /// Stop when the standard error is at most this fraction of the estimate's magnitude, with 95 %
+    /// confidence and after at least 8 probes. The spread of a few probes can be small by chance.
     pub rtol: f64,
     /// The largest number of probes, at least 2.
     pub max_probes: usize,
-    /// Products that are asked for at once, at least 1. It changes no result; an operator may be faster with more. Each takes
-    /// `16 dim` bytes, and what the operator needs.
+    /// The number of products requested at once, at least 1. It does not change the result, but an operator
+    /// can be faster with more. Each takes `16 dim` bytes, plus what the operator needs.
     pub block: usize,
-    /// The seed of the probes. Equal seeds give equal bits.
+    /// The seed of the probes. The same seed gives the same bits.
     pub seed: u64,
 }
 
-/// The trace as far as it is known.
+/// An estimate of the trace.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TraceEstimate {
     /// The mean of `vᵀ A v` over the probes.
     pub value: f64,
     /// The standard error of the mean; infinite after one probe.
     pub standard_error: f64,
-    /// The probes that the mean is over.
+    /// The number of probes.
     pub probes: usize,
-    /// Whether the standard error reached the tolerance, with 95 % confidence.
+    /// Whether the standard error meets the tolerance, with 95 % confidence.
     pub converged: bool,
 }
 
-/// The trace of `op`. `progress` is called with the estimate after each block.
+/// Estimates the trace of `op`. Calls `progress` with the estimate after each block.
 ///
 /// # Errors
-/// Parameters out of range, a product that fails or is not finite. Reaching `max_probes` is none.
+/// [`Error::NoDimension`], [`Error::Tolerance`] or [`Error::Probes`] for invalid parameters;
+/// [`Error::Operator`] or [`Error::NonFinite`] if a product fails or is not finite. Reaching `max_probes` is
+/// not an error.
 pub fn trace(
     op: &mut dyn SymmetricOperator,
     params: &TraceParams,
@@ -71,7 +74,7 @@ pub fn trace(
         let inputs: Vec<&[f64]> = probes[..size].iter().map(Vec::as_slice).collect();
         let mut outputs: Vec<&mut [f64]> = products[..size].iter_mut().map(Vec::as_mut_slice).collect();
         operator.apply_block(&inputs, &mut outputs)?;
-        // The estimate is looked at after each probe, so that the block's size does not change it.
+        // Check after each probe, so that the result does not depend on the size of the block.
         let mut estimates = probes.iter().zip(&products).take(size).map(|(probe, product)| {
             sample.add(vectors::dot(probe, product));
             sample.estimate(params.rtol)
@@ -94,13 +97,13 @@ fn fill_with_signs(probe: &mut [f64], rng: &mut ChaCha8Rng) {
     }
 }
 
-/// Mean and spread of numbers that come one by one (Welford 1962, *Note on a method for calculating corrected sums of squares
+/// A running mean and spread (Welford 1962, *Note on a method for calculating corrected sums of squares
 /// and products*, Technometrics 4(3)).
 #[derive(Default)]
 struct Sample {
     count: usize,
     mean: f64,
-    /// The sum of the squared distances to the mean.
+    /// The sum of squared deviations from the mean.
     squares: f64,
 }
 
@@ -122,8 +125,9 @@ impl Sample {
     }
 }
 
-/// What a standard deviation from `degrees` degrees of freedom is to be multiplied with so that it is at least the true one with
-/// 95 % confidence: `sqrt(degrees / q)` with the 5 % quantile `q` of chi-squared (by Wilson and Hilferty 1931).
+/// The factor by which to multiply a standard deviation with `degrees` degrees of freedom so that it is at
+/// least the true one with 95 % confidence: `sqrt(degrees / q)`, with the 5 % quantile `q` of chi-squared
+/// (approximated by Wilson and Hilferty 1931).
 fn spread_factor(degrees: f64) -> f64 {
     let variance = 2.0 / (9.0 * degrees);
     (1.0 - variance - 1.645 * variance.sqrt()).powf(-1.5)

@@ -1,7 +1,7 @@
-//! Arithmetic on long vectors, on all cores. Every sum has an order that the length alone decides, so that results do
-//! not depend on the number of threads.
+//! Parallel arithmetic on long vectors. The order of every sum depends only on the length, so results do not
+//! depend on the number of threads.
 //!
-//! A basis may hold its vectors in `f32` ([`Entry`]); all arithmetic is in `f64`.
+//! A basis can store its vectors in `f32` ([`Entry`]); all arithmetic is in `f64`.
 
 use std::borrow::Cow;
 
@@ -9,26 +9,26 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
-/// Entries that are summed before their sum joins the total; also the rows that stay in cache between two uses of a
-/// basis (32 KiB a vector in `f64`).
+/// Entries per partial sum, and rows of a basis that stay in cache between two uses (32 KiB per vector in
+/// `f64`).
 const BLOCK: usize = 4096;
-/// Blocks below which a loop stays on the calling thread: waking a thread costs more than they do.
+/// The fewest blocks worth waking a thread for.
 const SERIAL: usize = 4;
 const LANES: usize = 8;
 
-/// A number as a basis holds it.
+/// An entry of a stored basis vector.
 pub(crate) trait Entry: Copy + Send + Sync {
-    /// How much of its length a unit vector may lose when it is put into the basis.
+    /// The largest relative rounding error of storing an entry.
     const ROUNDING: f64;
 
     fn from_wide(x: f64) -> Self;
 
     fn wide(self) -> f64;
 
-    /// A vector of the basis in `f64`.
+    /// A stored vector in `f64`.
     fn widen(v: &[Self]) -> Cow<'_, [f64]>;
 
-    /// A vector as the basis holds it.
+    /// A vector as it is stored.
     fn narrow(w: Vec<f64>) -> Vec<Self>;
 }
 
@@ -73,7 +73,7 @@ impl Entry for f32 {
     }
 }
 
-/// `xᵀ y`, summed in blocks, so that the rounding error grows with the square root of the length at most.
+/// `xᵀ y`, summed in blocks to keep the rounding error small.
 pub(crate) fn dot(x: &[f64], y: &[f64]) -> f64 {
     debug_assert_eq!(x.len(), y.len(), "vectors of one space");
     if x.len() <= BLOCK {
@@ -96,12 +96,12 @@ fn dot_block<T: Entry>(x: &[T], y: &[f64]) -> f64 {
     lanes.iter().sum::<f64>() + rest
 }
 
-/// The Euclidean norm, also where the squares would overflow or underflow. Not finite exactly when an entry is not.
+/// The Euclidean norm, even if the squares overflow or underflow. Not finite if and only if an entry is not.
 pub(crate) fn norm(x: &[f64]) -> f64 {
     norm_of_square(x, dot(x, x))
 }
 
-/// The norm of `x`, whose squares have the sum `square` as far as it is representable.
+/// The norm of `x`, given the sum of its squares, which may have overflowed or underflowed.
 fn norm_of_square(x: &[f64], square: f64) -> f64 {
     if square.is_nan() || (1e-280..=1e280).contains(&square) {
         return square.sqrt();
@@ -130,7 +130,7 @@ pub(crate) fn scale(x: &mut [f64], factor: f64) {
     blocks.for_each(|x| x.iter_mut().for_each(|x| *x *= factor));
 }
 
-/// A vector of length 1, uniform on the sphere.
+/// A uniformly random unit vector.
 pub(crate) fn random_unit(dim: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
     loop {
         let mut v: Vec<f64> = (0..dim).map(|_| StandardNormal.sample(rng)).collect();
@@ -142,7 +142,7 @@ pub(crate) fn random_unit(dim: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
     }
 }
 
-/// Where a vector stands against a basis.
+/// The projection of a vector `w` on a basis `V`.
 pub(crate) struct Projection {
     /// `Vᵀ w`.
     pub(crate) coefficients: Vec<f64>,
@@ -150,7 +150,7 @@ pub(crate) struct Projection {
     pub(crate) norm: f64,
 }
 
-/// `w -= V c` if there is a `c`; then `Vᵀ w` and `‖w‖`. Reads the basis once.
+/// Computes `w -= V c` if `c` is given, then `Vᵀ w` and `‖w‖`. Reads the basis once.
 pub(crate) fn project<T: Entry>(w: &mut [f64], basis: &[Vec<T>], subtract: Option<&[f64]>) -> Projection {
     let width = basis.len() + 1;
     let mut sums = vec![0.0; w.len().div_ceil(BLOCK) * width];
@@ -173,7 +173,7 @@ pub(crate) fn project<T: Entry>(w: &mut [f64], basis: &[Vec<T>], subtract: Optio
     Projection { coefficients, norm: norm_of_square(w, square) }
 }
 
-/// `V s`, where `column` is `s` and the basis may have vectors beyond its length.
+/// `V s`, where `s` is `column`. Vectors of the basis beyond the length of `s` are ignored.
 pub(crate) fn combine<T: Entry>(basis: &[Vec<T>], column: &[f64]) -> Vec<f64> {
     let mut sum = vec![0.0; basis.first().map_or(0, Vec::len)];
     let blocks = sum.par_chunks_mut(BLOCK).enumerate().with_min_len(SERIAL);
@@ -186,8 +186,8 @@ pub(crate) fn combine<T: Entry>(basis: &[Vec<T>], column: &[f64]) -> Vec<f64> {
     sum
 }
 
-/// Replaces the first vectors of `basis` by `V S`, where `columns` are the columns of `S`, in blocks of rows, so
-/// that no second basis is needed. The vectors after them are left over and have no meaning.
+/// Replaces the first vectors of `basis` by `V S`, where `columns` are the columns of `S`. Works in blocks
+/// of rows, so it needs no second basis. The remaining vectors are meaningless afterwards.
 pub(crate) fn rotate<T: Entry>(basis: &mut [Vec<T>], columns: &[Vec<f64>]) {
     let dim = basis.first().map_or(0, Vec::len);
     let mut blocks: Vec<Vec<&mut [T]>> = (0..dim.div_ceil(BLOCK)).map(|_| Vec::new()).collect();

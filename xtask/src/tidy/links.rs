@@ -1,4 +1,4 @@
-//! Relative links in Markdown lead to files of the repository.
+//! Relative links in Markdown must lead to files in the repository.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -19,9 +19,8 @@ pub(super) fn check(root: &Path, path: &str, content: &str) -> Vec<(usize, Strin
             let Some(file) = relative_file(target) else { continue };
             match inside(&folder.join(file)) {
                 Some(inner) if root.join(&inner).exists() => {}
-                Some(inner) => {
-                    found.push((index + 1, format!("the link to {target}: no {}", inner.display())))
-                }
+                Some(inner) => found
+                    .push((index + 1, format!("broken link to {target}: there is no {}", inner.display()))),
                 None => found.push((index + 1, format!("the link to {target} leads out of the repository"))),
             }
         }
@@ -29,12 +28,12 @@ pub(super) fn check(root: &Path, path: &str, content: &str) -> Vec<(usize, Strin
     found
 }
 
-/// The line without its parts between backticks.
+/// The line without code spans.
 fn without_code(line: &str) -> String {
     line.split('`').step_by(2).collect::<Vec<_>>().join("``")
 }
 
-/// What `[text](target "title")` and `[name]: target` point to.
+/// The targets of `[text](target "title")` and `[name]: target`.
 fn targets(line: &str) -> Vec<&str> {
     let inline =
         line.match_indices("](").filter_map(|(position, _)| line[position + 2..].split([')', ' ']).next());
@@ -43,13 +42,13 @@ fn targets(line: &str) -> Vec<&str> {
     inline.chain(definition).map(|target| target.trim_matches(['<', '>'])).collect()
 }
 
-/// The file part of a relative link; none for addresses with a scheme and for places in the same file.
+/// The file of a relative link, or `None` for a URL or an anchor in the same file.
 fn relative_file(target: &str) -> Option<&str> {
     let file = target.split(['#', '?']).next().unwrap_or_default();
     (!file.is_empty() && !file.contains(':')).then_some(file)
 }
 
-/// The path with `.` and `..` resolved; none if it leads above its start.
+/// The path with `.` and `..` resolved, or `None` if it leaves the repository.
 fn inside(path: &Path) -> Option<PathBuf> {
     let mut inner = PathBuf::new();
     for component in path.components() {
@@ -67,7 +66,7 @@ fn inside(path: &Path) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    /// The lines with broken links in a file of this crate's folder `src`.
+    /// The lines with broken links in a Markdown file in this crate's `src`.
     fn broken(content: &str) -> Vec<usize> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         check(root, "src/page.md", content).into_iter().map(|(line, _)| line).collect()
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_code_are_no_relative_links() {
+    fn urls_and_code_are_not_checked() {
         let content =
             "[a](https://example.org/x) [b](#here)\n`[c](none.md)`\n```\n[d](none.md)\n```\n[e](none.md)\n";
         assert_eq!(broken(content), [6], "only the last line is a link to a file");

@@ -1,4 +1,4 @@
-//! Values, vectors and residuals of each method on each case.
+//! The values, vectors and residuals of every method on every case.
 
 use sharpness_curvature::{
     EigenParams, Eigenpairs, Method, Progress, Stop, SymmetricOperator, Which, eigenpairs,
@@ -7,13 +7,13 @@ use sharpness_curvature::{
 
 use crate::cases::{ENDS, cases, largest_magnitude, ranked};
 
-/// Recomputes what an answer claims: unit vectors, orthogonal to each other, with the stated values and residuals.
+/// Checks a result: orthonormal vectors with the stated values and residuals.
 pub(crate) fn check_claims(label: &str, op: &mut dyn SymmetricOperator, norm: f64, answer: &Eigenpairs) {
     let dot = |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
     for (i, pair) in answer.pairs.iter().enumerate() {
         let mut product = vec![0.0; op.dim()];
         op.apply(&pair.vector, &mut product).expect("the operator of a test");
-        // In units of the norm, since squares of tiny numbers underflow.
+        // Scaled by the norm, since squares of tiny numbers underflow.
         let unit = if norm > 0.0 { norm } else { 1.0 };
         let scaled = |(p, u): (&f64, &f64)| (p - pair.value * u) / unit;
         let difference: Vec<f64> = product.iter().zip(&pair.vector).map(scaled).collect();
@@ -97,7 +97,7 @@ fn power_iteration_finds_the_largest_magnitude() {
 }
 
 #[test]
-fn power_iteration_stops_at_once_on_zero() {
+fn power_iteration_stops_after_one_product_on_zero() {
     let mut op = with_eigenvalues(&[0.0; 9], 1).unwrap();
     let params = EigenParams {
         which: Which::LargestMagnitude,
@@ -110,7 +110,7 @@ fn power_iteration_stops_at_once_on_zero() {
 }
 
 #[test]
-fn progress_ends_at_the_answer() {
+fn the_last_progress_is_the_result() {
     let eigenvalues: Vec<f64> = (0..300).map(|i| (i as f64).sqrt()).collect();
     let mut op = with_eigenvalues(&eigenvalues, 2).unwrap();
     let mut reports = Vec::new();

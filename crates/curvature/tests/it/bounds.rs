@@ -1,4 +1,4 @@
-//! The bounds on the spectrum: they hold, as often as they say, and they are worth having.
+//! The bounds on the spectrum: they hold, fail as rarely as stated, and are tight.
 
 use sharpness_curvature::{
     EigenParams, Method, SpectrumBounds, Which, eigenpairs, lanczos, spectra::Diagonal,
@@ -7,7 +7,7 @@ use sharpness_curvature::{
 use crate::cases::{cases, largest_magnitude};
 
 #[test]
-fn they_hold_and_beat_the_worst_case_rate_for_many_seeds_and_lengths() {
+fn bounds_hold_and_beat_the_worst_case_rate_for_many_seeds_and_lengths() {
     let mut tried = 0;
     for case in cases() {
         let true_largest = case.eigenvalues.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -41,9 +41,9 @@ fn excess_by_rate(dim: usize, bounds: &SpectrumBounds, width: f64) -> f64 {
     if epsilon < 0.5 { epsilon * width / (1.0 - 2.0 * epsilon) } else { f64::INFINITY }
 }
 
-/// One eigenvalue far out and a bulk that hides it: the spectrum for which a start fails most often.
+/// One distant eigenvalue and a bulk that hides it: the spectrum for which a random start fails most often.
 #[test]
-fn they_fail_about_as_often_as_stated() {
+fn bounds_fail_about_as_often_as_stated() {
     let dim = 50;
     let mut eigenvalues = vec![0.0; dim];
     for (i, value) in eigenvalues.iter_mut().enumerate() {
@@ -53,13 +53,13 @@ fn they_fail_about_as_often_as_stated() {
     let (seeds, failure_probability) = (3000, 0.2);
     let mut failures = 0;
     for seed in 0..seeds {
-        // One step: the bound is nearly an equality for an eigenvalue that dwarfs the others.
+        // After one step, the bound is nearly tight for an eigenvalue that dwarfs the others.
         let params = EigenParams { seed, max_products: 1, failure_probability, ..EigenParams::default() };
         let answer = lanczos(&mut Diagonal(eigenvalues.clone()), &params, &mut |_| ()).unwrap();
         failures += u32::from(answer.spectrum_bounds.unwrap().upper < eigenvalues[0]);
     }
     let share = f64::from(failures) / f64::from(u32::try_from(seeds).unwrap());
-    // Half of the stated probability belongs to the upper end. Three standard deviations are 0.016.
+    // Each end gets half of the stated probability. Three standard deviations are 0.016.
     assert!(share < 0.5 * failure_probability + 0.016, "{share}");
     assert!(
         share > 0.3 * failure_probability,
@@ -68,7 +68,7 @@ fn they_fail_about_as_often_as_stated() {
 }
 
 #[test]
-fn they_are_close_for_a_hessian_like_spectrum() {
+fn bounds_are_tight_for_a_hessian_like_spectrum() {
     let dim = 100_000;
     let mut eigenvalues: Vec<f64> = (0..dim).map(|i| 0.2 * (f64::from(i) * 0.37).sin()).collect();
     for (i, value) in eigenvalues.iter_mut().take(10).enumerate() {
@@ -81,7 +81,7 @@ fn they_are_close_for_a_hessian_like_spectrum() {
 }
 
 #[test]
-fn bound_rtol_goes_on_until_they_are_close() {
+fn bound_rtol_continues_until_the_bounds_are_tight() {
     let eigenvalues: Vec<f64> = (0..2000).map(|i| f64::from(i).sqrt()).collect();
     for which in [Which::LargestAlgebraic, Which::SmallestAlgebraic, Which::LargestMagnitude] {
         let shifted: Vec<f64> = eigenvalues.iter().map(|value| value - 30.0).collect();
@@ -95,10 +95,10 @@ fn bound_rtol_goes_on_until_they_are_close() {
 }
 
 #[test]
-fn a_warm_start_keeps_them() {
+fn bounds_hold_after_a_warm_start() {
     let eigenvalues: Vec<f64> = (0..300).map(|i| 10.0 / f64::from(i + 1)).collect();
     for seed in 0..100 {
-        // The start knows nothing of the largest eigenvalue: only the random share can see it.
+        // The given vector is orthogonal to the largest eigenvector: only the random share can find it.
         let mut start = vec![0.0; 300];
         start[1] = 1.0;
         let params = EigenParams { seed, start: vec![start], max_products: 12, ..EigenParams::default() };
@@ -109,7 +109,7 @@ fn a_warm_start_keeps_them() {
 }
 
 #[test]
-fn the_dense_method_and_a_whole_space_are_certain() {
+fn bounds_of_the_dense_method_and_of_a_whole_space_are_certain() {
     let mut op = Diagonal(vec![4.0, 1.0, -2.0]);
     for method in [Method::Dense, Method::Lanczos] {
         let params = EigenParams { method, rtol: 1e-14, ..EigenParams::default() };

@@ -1,4 +1,4 @@
-//! Invariant spaces: breakdown is noticed, and what the first space lacks is found.
+//! Invariant spaces: the solver detects breakdown and finds what the first space lacks.
 
 use sharpness_curvature::{DenseOperator, EigenParams, lanczos, spectra::Diagonal};
 
@@ -15,7 +15,7 @@ fn one_pair_of_a_repeated_spectrum_needs_as_many_products_as_distinct_values() {
 }
 
 #[test]
-fn copies_are_counted() {
+fn every_copy_of_a_repeated_eigenvalue_is_found() {
     let mut op = Diagonal([vec![3.0; 2], vec![2.0; 3], vec![1.0; 500]].concat());
     let answer = lanczos(&mut op, &EigenParams { k: 6, ..EigenParams::default() }, &mut |_| ()).unwrap();
     let values: Vec<f64> = answer.pairs.iter().map(|pair| pair.value).collect();
@@ -26,7 +26,7 @@ fn copies_are_counted() {
 }
 
 #[test]
-fn copies_are_found_without_a_breakdown() {
+fn copies_are_found_without_breakdown() {
     let pairs = Diagonal((0..200).map(|i| f64::from(i / 2).sqrt()).collect());
     // Sixteen identical units: λ_3 to λ_17 are equal.
     let units = [vec![10.0, 8.0], vec![5.0; 15], (0..400).map(|i| 4.6 * 0.99_f64.powi(i)).collect()].concat();
@@ -51,7 +51,7 @@ fn copies_are_found_without_a_breakdown() {
 }
 
 #[test]
-fn all_pairs_of_a_small_operator() {
+fn all_pairs_of_a_small_operator_are_found() {
     let mut op = Diagonal(vec![5.0, 5.0, 1.0]);
     let answer = lanczos(&mut op, &EigenParams { k: 3, ..EigenParams::default() }, &mut |_| ()).unwrap();
     let values: Vec<f64> = answer.pairs.iter().map(|pair| pair.value).collect();
@@ -60,9 +60,9 @@ fn all_pairs_of_a_small_operator() {
 }
 
 #[test]
-fn a_tiny_coupling_is_no_breakdown() {
-    // Two blocks that are joined by 1e-9, the larger eigenvalue in the block that the start lies outside of. A test at
-    // the square root of the rounding unit would stop inside the first block.
+fn a_tiny_coupling_is_not_a_breakdown() {
+    // Two blocks coupled by 1e-9, with the largest eigenvalue in the block that the start does not touch. A
+    // test at the square root of machine epsilon would stop in the first block.
     let n = 40;
     let mut entries = vec![0.0; n * n];
     for i in 0..n / 2 {

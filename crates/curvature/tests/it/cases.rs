@@ -1,4 +1,4 @@
-//! The table of spectra that every solver is tried on.
+//! The spectra that every solver is tested on.
 
 use sharpness_curvature::Which;
 
@@ -35,7 +35,7 @@ pub(crate) fn cases() -> Vec<Case> {
 pub(crate) const ENDS: [Which; 3] =
     [Which::LargestAlgebraic, Which::SmallestAlgebraic, Which::LargestMagnitude];
 
-/// The eigenvalues with the wanted ones first.
+/// The eigenvalues, most wanted first.
 pub(crate) fn ranked(eigenvalues: &[f64], which: Which) -> Vec<f64> {
     let rank = |value: f64| match which {
         Which::LargestAlgebraic => value,

@@ -1,10 +1,10 @@
-//! Requests that cannot be met, and operators that fail.
+//! Invalid parameters and failing operators.
 
 use sharpness_curvature::{
     ApplyError, EigenParams, Error, Method, SymmetricOperator, Which, eigenpairs, spectra::Diagonal,
 };
 
-/// Behaves like twice the identity until its last good product.
+/// Computes `good` products and fails from then on.
 struct Failing {
     good: usize,
     failure: fn(&mut [f64]) -> Result<(), ApplyError>,
@@ -28,11 +28,11 @@ impl SymmetricOperator for Failing {
 }
 
 fn solve(dim: usize, params: &EigenParams) -> Error {
-    eigenpairs(&mut Diagonal(vec![1.0; dim]), params, &mut |_| ()).expect_err("a request that cannot be met")
+    eigenpairs(&mut Diagonal(vec![1.0; dim]), params, &mut |_| ()).expect_err("the parameters are invalid")
 }
 
 #[test]
-fn a_failing_product_carries_its_reason() {
+fn the_error_of_a_failing_product_has_its_reason() {
     for method in [Method::Lanczos, Method::Dense, Method::PowerIteration] {
         let params = EigenParams { method, which: Which::LargestMagnitude, ..EigenParams::default() };
         let mut cancelled = Failing { good: 3, failure: |_| Err("cancelled by the user".into()) };

@@ -1,4 +1,4 @@
-//! Operators whose products carry the rounding of `f32`.
+//! Operators whose products are rounded to `f32`.
 
 use sharpness_curvature::{
     ApplyError, DenseOperator, EigenParams, Error, Stop, SymmetricOperator, dense, lanczos,
@@ -7,11 +7,11 @@ use sharpness_curvature::{
 
 use crate::accuracy::check_claims;
 
-/// Multiplies in `f32`, with a matrix that was rounded entry by entry and so is not quite symmetric.
+/// Multiplies in `f32`. Rounding of its entries makes the matrix slightly asymmetric.
 struct Single {
     dim: usize,
     entries: Vec<f32>,
-    /// Whether it says so.
+    /// What `is_single` returns.
     is_single: bool,
 }
 
@@ -47,7 +47,7 @@ fn spectrum() -> Vec<f64> {
 }
 
 #[test]
-fn what_single_precision_can_give_converges() {
+fn an_attainable_tolerance_converges_in_single_precision() {
     let mut op = single(&with_eigenvalues(&spectrum(), 3).unwrap());
     let params = EigenParams { k: 3, rtol: 1e-5, ..EigenParams::default() };
     let answer = lanczos(&mut op, &params, &mut |_| ()).unwrap();
@@ -61,7 +61,7 @@ fn what_single_precision_can_give_converges() {
 }
 
 #[test]
-fn what_it_cannot_give_ends_as_stagnated_with_the_residual_reached() {
+fn an_unattainable_tolerance_stagnates_and_reports_the_residual_reached() {
     let mut op = single(&with_eigenvalues(&spectrum(), 3).unwrap());
     let params = EigenParams { rtol: 1e-11, ..EigenParams::default() };
     let answer = lanczos(&mut op, &params, &mut |_| ()).unwrap();
@@ -71,10 +71,10 @@ fn what_it_cannot_give_ends_as_stagnated_with_the_residual_reached() {
     assert!(pair.residual > 1e-11 * 12.0 && pair.residual < 1e-5 * 12.0, "residual {}", pair.residual);
 }
 
-/// An operator in single precision whose basis is held in single precision: as many products, and the same values as far as
-/// its own rounding lets them be known.
+/// A basis in single precision takes as many products and finds the same values, up to the rounding of the
+/// operator.
 #[test]
-fn a_basis_in_single_precision_costs_no_product() {
+fn a_basis_in_single_precision_takes_no_more_products() {
     let mut op = single(&with_eigenvalues(&spectrum(), 3).unwrap());
     let dim = op.dim;
     for (k, memory_bytes) in [(1, 1 << 20), (3, 1 << 20), (3, smallest_lanczos_bytes(3, dim, false))] {
@@ -105,9 +105,9 @@ fn a_basis_in_single_precision_costs_no_product() {
     assert!(matches!(error, Error::Memory { .. }), "it does not for double precision: {error}");
 }
 
-/// The residual is that of the products and not of the symmetric part of what they say.
+/// The residual refers to the products, not to their symmetric part.
 #[test]
-fn the_residual_counts_what_is_not_symmetric() {
+fn the_residual_includes_the_asymmetric_part() {
     let symmetric = with_eigenvalues(&spectrum(), 3).unwrap();
     let dim = symmetric.dim();
     let skewed = |at: usize| f64::from(u8::from(at / dim > at % dim)) * 1e-4 * (at as f64).sin();
@@ -129,7 +129,7 @@ fn the_dense_method_measures_the_asymmetry() {
     assert_eq!(answer.stop, Stop::Stagnated, "a residual of {} is above rtol", answer.pairs[0].residual);
 }
 
-/// The rounding of products in single precision, not that in double precision, decides what a residual of nothing is.
+/// The rounding of products in single precision decides which residuals count as zero.
 #[test]
 fn an_eigenvalue_of_zero_is_found_in_single_precision() {
     let eigenvalues: Vec<f64> = (0..200).map(|i| -0.3 * f64::from(i)).collect();

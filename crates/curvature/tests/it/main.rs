@@ -1,4 +1,4 @@
-//! The solvers on operators whose spectrum is known.
+//! The solvers on operators with known spectra.
 
 mod accuracy;
 mod bounds;

@@ -1,4 +1,4 @@
-//! Thick restart under a memory bound.
+//! Thick restarts under a memory limit.
 
 use sharpness_curvature::{
     EigenParams, Error, Stop, Which, lanczos, spectra::Diagonal, spectra::with_eigenvalues,
@@ -12,7 +12,7 @@ fn smallest_memory(k: usize, dim: usize) -> usize {
 }
 
 #[test]
-fn a_small_memory_finds_the_same_values() {
+fn little_memory_gives_the_same_values() {
     for case in cases().into_iter().filter(|case| case.eigenvalues.len() > 20) {
         let dim = case.eigenvalues.len();
         let mut op = with_eigenvalues(&case.eigenvalues, 5).unwrap();
@@ -20,7 +20,8 @@ fn a_small_memory_finds_the_same_values() {
         for which in ENDS {
             let label = format!("{}, {which:?}", case.name);
             let k = 2;
-            // The smallest memory always converges in the end, but takes thousands of products at the edge of a bulk.
+            // The smallest memory always converges eventually, but at the edge of a bulk it takes thousands
+            // of products.
             let factor = if which == Which::LargestAlgebraic { 1 } else { 3 };
             let params = EigenParams {
                 k,
@@ -58,9 +59,9 @@ fn a_restart_costs_few_products_and_keeps_the_bounds() {
     assert!(bounds.upper >= 1.0 && bounds.lower <= eigenvalues[1999], "{bounds:?}");
 }
 
-/// The bound comes from one Krylov space, so that a basis of a few vectors cannot prove much. It must say so.
+/// The bound comes from one Krylov space, so a basis of few vectors proves little. The result must say so.
 #[test]
-fn what_the_memory_cannot_prove_is_not_converged() {
+fn a_result_that_little_memory_cannot_prove_is_not_converged() {
     let eigenvalues: Vec<f64> = (0..2000).map(|i| 1.0 - f64::from(i) / 2000.0).collect();
     let dim = eigenvalues.len();
     let params = EigenParams { rtol: 1e-2, bound_rtol: Some(1e-3), ..EigenParams::default() };
@@ -78,7 +79,7 @@ fn what_the_memory_cannot_prove_is_not_converged() {
 }
 
 #[test]
-fn the_product_limit_is_kept() {
+fn the_product_limit_is_respected() {
     let mut op = Diagonal((0..3000).map(f64::from).collect());
     for (k, max_products) in [(1, 2), (1, 17), (3, 4), (3, 40)] {
         let params = EigenParams { k, max_products, rtol: 1e-12, ..EigenParams::default() };
@@ -91,7 +92,7 @@ fn the_product_limit_is_kept() {
 }
 
 #[test]
-fn too_little_memory_is_an_error_that_says_how_much() {
+fn the_error_for_too_little_memory_states_how_much_is_needed() {
     let mut op = Diagonal(vec![1.0; 1000]);
     let params = EigenParams { memory_bytes: smallest_memory(1, 1000) - 1, ..EigenParams::default() };
     match lanczos(&mut op, &params, &mut |_| ()) {

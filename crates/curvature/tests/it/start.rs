@@ -7,7 +7,7 @@ fn decaying(n: i32) -> Vec<f64> {
 }
 
 #[test]
-fn the_seed_decides_every_bit() {
+fn the_seed_determines_every_bit() {
     let solve = |seed| {
         let params = EigenParams { k: 2, seed, ..EigenParams::default() };
         let answer = lanczos(&mut Diagonal(decaying(500)), &params, &mut |_| ()).unwrap();
@@ -50,10 +50,10 @@ fn start_vectors_that_cancel_give_a_random_start() {
     assert!(answer.converged() && (answer.pairs[0].value - 10.0).abs() < 1e-3, "{}", answer.pairs[0].value);
 }
 
-/// Starts that are eigenvectors of a smaller eigenvalue, or mixtures of a few: what a solver that trusts residuals and its start
-/// takes for the largest.
+/// Starts that are eigenvectors of a smaller eigenvalue, or mixtures of a few. A solver that trusts its
+/// residuals and its start takes such an eigenvalue for the largest.
 #[test]
-fn a_start_that_is_blind_to_the_largest_eigenvalue_does_not_hide_it() {
+fn a_start_orthogonal_to_the_largest_eigenvector_does_not_hide_it() {
     let (mut tried, mut most) = (0, 0);
     for second in [0.7, 0.8, 0.88, 0.95] {
         for blind_to in [1, 3, 8] {

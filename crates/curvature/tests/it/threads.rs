@@ -1,8 +1,8 @@
-//! No bit depends on the number of threads.
+//! Results do not depend on the number of threads.
 
 use sharpness_curvature::{EigenParams, SymmetricOperator, lanczos, spectra::Diagonal};
 
-/// In single precision if asked.
+/// A diagonal operator that can claim single precision.
 struct Marked(Diagonal, bool);
 
 impl SymmetricOperator for Marked {
@@ -27,7 +27,7 @@ fn threads_change_no_bit() {
         let solve = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut op = Marked(Diagonal(eigenvalues.clone()), single);
-            // A basis of about 18 or 33 vectors, so that restarts are seen too.
+            // A basis of about 18 or 33 vectors, so that the solver restarts.
             let params =
                 EigenParams { rtol: 1e-5, memory_bytes: 20 * 8 * op.dim(), ..EigenParams::default() };
             pool.install(|| lanczos(&mut op, &params, &mut |_| ()).unwrap())

@@ -1,4 +1,4 @@
-//! The estimated trace.
+//! The estimate of the trace.
 
 use sharpness_curvature::{
     Error, SymmetricOperator, TraceEstimate, TraceParams, spectra::Diagonal, spectra::with_eigenvalues, trace,
@@ -15,7 +15,7 @@ fn eigenvalues() -> Vec<f64> {
 }
 
 #[test]
-fn a_diagonal_has_no_spread() {
+fn the_probes_of_a_diagonal_operator_agree() {
     let mut op = Diagonal(eigenvalues());
     let expected: f64 = eigenvalues().iter().sum();
     let found = estimate(&mut op, &PARAMS);
@@ -25,7 +25,7 @@ fn a_diagonal_has_no_spread() {
 }
 
 #[test]
-fn the_error_is_as_large_as_stated() {
+fn the_standard_error_is_as_large_as_stated() {
     let mut op = with_eigenvalues(&eigenvalues(), 4).unwrap();
     let expected: f64 = eigenvalues().iter().sum();
     let (mut near, mut sum, mut squares) = (0, 0.0, 0.0);
@@ -38,7 +38,8 @@ fn the_error_is_as_large_as_stated() {
         sum += found.value - expected;
         squares += (found.value - expected).powi(2);
     }
-    // 95 % of a normal variable lie within two standard deviations, a little less of Student's with 29 degrees of freedom.
+    // A normal variable lies within two standard deviations with 95 %, a Student variable with 29 degrees of
+    // freedom slightly less often.
     assert!((0.88..0.99).contains(&(f64::from(near) / seeds as f64)), "{near} of {seeds} are near");
     // The variance of a probe is 2 (‖A‖_F² - Σ a_ii²).
     let (dim, entries) = (op.dim(), op.entries());
