@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use sharpness_experiments::network::Allocator;
+use sharpness_experiments::kernels::Allocator;
 
 use commands::Cli;
 use exit::Exit;

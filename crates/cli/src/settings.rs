@@ -85,7 +85,7 @@ impl EngineArgs {
     /// # Errors
     /// A number that no machine has, or instructions that this one has not.
     pub(crate) fn start_threads(&self) -> Result<()> {
-        sharpness_experiments::network::instruction_set().map_err(|error| Usage::new(error.to_string()))?;
+        sharpness_experiments::kernels::simd::detect().map_err(|error| Usage::new(error.to_string()))?;
         // This thread works too: small tasks are not worth the way to another thread and back.
         let mut pool = rayon::ThreadPoolBuilder::new().use_current_thread();
         if let Some(threads) = self.threads {

@@ -10,7 +10,7 @@ mod validation;
 pub use bound_rtol::BoundRtol;
 pub use file::ConfigFile;
 use serde::{Deserialize, Serialize};
-use sharpness_network::backend::Method;
+use sharpness_kernels::ConvolutionAlgorithm;
 use sharpness_network::models::{Architecture, Model};
 
 use crate::data::{DatasetName, Standardization, Subset};
@@ -25,8 +25,8 @@ pub struct RunConfig {
     /// The precision of the engine.
     pub precision: Precision,
     /// How convolutions are computed.
-    #[serde(default, skip_serializing_if = "Convolution::is_auto")]
-    pub convolution: Convolution,
+    #[serde(default, skip_serializing_if = "is_auto")]
+    pub convolution: ConvolutionAlgorithm,
     /// The examples.
     pub data: DataConfig,
     /// The network.
@@ -47,32 +47,8 @@ pub enum Precision {
     F64,
 }
 
-/// Which algorithms compute convolutions. Their results differ by rounding.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Convolution {
-    /// The fastest for each layer.
-    #[default]
-    Auto,
-    /// Sums of products as the definition has them.
-    Direct,
-    /// Winograd's minimal filtering wherever it can be used.
-    Winograd,
-}
-
-impl Convolution {
-    /// The engine's name for it.
-    pub const fn method(self) -> Method {
-        match self {
-            Self::Auto => Method::Auto,
-            Self::Direct => Method::Direct,
-            Self::Winograd => Method::Winograd,
-        }
-    }
-
-    fn is_auto(&self) -> bool {
-        *self == Self::Auto
-    }
+fn is_auto(algorithm: &ConvolutionAlgorithm) -> bool {
+    *algorithm == ConvolutionAlgorithm::Auto
 }
 
 /// Which examples, and how they are standardised.
@@ -244,7 +220,7 @@ impl RunConfig {
         Self {
             seed: 0,
             precision: Precision::F32,
-            convolution: Convolution::Auto,
+            convolution: ConvolutionAlgorithm::Auto,
             data: DataConfig {
                 name,
                 standardize: Standardization::Pixel,

@@ -7,6 +7,7 @@ pub mod config;
 pub mod data;
 mod error;
 pub mod figures;
+mod instances;
 pub mod measures;
 pub mod optimizers;
 mod report;
@@ -23,4 +24,4 @@ pub use report::{Completion, Report, Work, check_memory, complete_run, measure_r
 pub use run::{
     Run, RunOptions, TrainReport, Trained, last_step, network, next_weights, train_run, trained_examples,
 };
-pub use sharpness_network as network;
+pub use {sharpness_kernels as kernels, sharpness_network as network};

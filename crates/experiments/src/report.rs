@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 
 use serde::{Deserialize, Serialize};
+use sharpness_kernels::Cpu;
 use sharpness_network::backend::Backend;
-use sharpness_network::{Cpu, Network, Weights};
+use sharpness_network::{Network, Weights};
 
 use crate::config::{MeasureConfig, Precision, RunConfig};
 use crate::data::Standardized;
@@ -60,7 +61,7 @@ pub fn complete_run(
     measures: bool,
     observer: &mut dyn Observer,
 ) -> Result<Completion> {
-    let method = config.convolution.method();
+    let method = config.convolution;
     let job = Job { config, data, options, measures };
     match config.precision {
         Precision::F32 => job.run(Cpu::<f32>::new(method), observer),
@@ -215,7 +216,7 @@ fn beside_weights<B: Backend>(network: &Network<B>, config: &RunConfig) -> usize
 /// # Errors
 /// [`Error::Memory`] with the smallest bound that suffices; [`Error::Network`] if the network cannot be built.
 pub fn check_memory(config: &RunConfig, work: Work<'_>, budget: Budget) -> Result<()> {
-    let method = config.convolution.method();
+    let method = config.convolution;
     let least = match config.precision {
         Precision::F32 => work.least_bytes(&network(config, Cpu::<f32>::new(method))?, config),
         Precision::F64 => work.least_bytes(&network(config, Cpu::<f64>::new(method))?, config),

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sharpness_kernels::Cpu;
 use sharpness_network::backend::{Backend, Loss, Shape};
-use sharpness_network::{Cpu, Network, Weights};
+use sharpness_network::{Network, Weights};
 
 use crate::config::{LossName, Precision, RunConfig};
 use crate::data::{Dataset, Part, Standardized, class_balanced};
@@ -121,13 +122,11 @@ pub fn network<B: Backend>(config: &RunConfig, backend: B) -> Result<Network<B>>
         LossName::CrossEntropy => Loss::SoftmaxCrossEntropy,
         LossName::SquaredError => Loss::SquaredError,
     };
-    let is_single = backend.element_bytes() < size_of::<f64>();
+    let double = (backend.element_bytes() < size_of::<f64>()).then(|| backend.double());
     let network = Network::new(backend, config.model.graph(shape, config.data.name.classes())?, loss);
-    if !is_single {
-        return Ok(network);
-    }
+    let Some(double) = double else { return Ok(network) };
     let graph = config.model.graph(shape, config.data.name.classes())?;
-    Ok(network.with_double(Network::new(Cpu::new(config.convolution.method()), graph, loss)))
+    Ok(network.with_double(Network::new(double, graph, loss)))
 }
 
 /// The numbers of the examples that a run trains on, sorted.
@@ -160,12 +159,8 @@ pub fn train_run(
     check_data(config, data)?;
     config.validate(data.dataset().train().len())?;
     match config.precision {
-        Precision::F32 => {
-            train_on(Cpu::<f32>::new(config.convolution.method()), config, data, options, observer)
-        }
-        Precision::F64 => {
-            train_on(Cpu::<f64>::new(config.convolution.method()), config, data, options, observer)
-        }
+        Precision::F32 => train_on(Cpu::<f32>::new(config.convolution), config, data, options, observer),
+        Precision::F64 => train_on(Cpu::<f64>::new(config.convolution), config, data, options, observer),
     }
 }
 
@@ -261,8 +256,8 @@ pub fn next_weights(config: &RunConfig, data: &Standardized, state: &TrainState)
     check_data(config, data)?;
     config.validate(data.dataset().train().len())?;
     match config.precision {
-        Precision::F32 => next_weights_on(Cpu::<f32>::new(config.convolution.method()), config, data, state),
-        Precision::F64 => next_weights_on(Cpu::<f64>::new(config.convolution.method()), config, data, state),
+        Precision::F32 => next_weights_on(Cpu::<f32>::new(config.convolution), config, data, state),
+        Precision::F64 => next_weights_on(Cpu::<f64>::new(config.convolution), config, data, state),
     }
 }
 

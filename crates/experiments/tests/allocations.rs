@@ -7,9 +7,10 @@ use sharpness_experiments::data::{Dataset, DatasetName, Part, Standardized};
 use sharpness_experiments::network;
 use sharpness_experiments::optimizers::Optimizer;
 use sharpness_experiments::training::PartExamples;
+use sharpness_kernels::Cpu;
+use sharpness_network::Weights;
 use sharpness_network::models::Architecture;
 use sharpness_network::op::{BatchNorm, Pass};
-use sharpness_network::{Cpu, Weights};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -31,8 +32,7 @@ fn steps_in_a_row(arch: Architecture, width_divisor: usize) -> (usize, usize) {
     config.training.weight_decay = 1e-4;
     let dataset = Dataset::random(name, config.training.batch_size, 1);
     let data = Standardized::new(dataset, config.data.standardize);
-    let network =
-        network(&config, Cpu::<f32>::new(config.convolution.method())).expect("a network of CIFAR-10");
+    let network = network(&config, Cpu::<f32>::new(config.convolution)).expect("a network of CIFAR-10");
     let weights = Weights::initial(&network, 1);
     let mut optimizer = Optimizer::new(&network, &config.training, &weights, None);
     let source = PartExamples::new(&data, Part::Train);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use crate::Error;
-use crate::backend::{Accumulate, Backend, OperandSizes, Shape, View};
+use crate::backend::{Accumulate, Device, OperandSizes, Shape, View};
 use crate::op::{Context, Direction, Gradients, Op, Pass, Point, Saved, Scratch, Slots, TapeKind, Targets};
 use crate::parameters::Table;
 
@@ -19,7 +19,7 @@ pub(crate) const SUMS: usize = 2;
 
 /// One op in its place.
 #[derive(Debug)]
-pub(crate) struct Node<B: Backend> {
+pub(crate) struct Node<B: Device> {
     pub(crate) name: String,
     pub(crate) op: Box<dyn Op<B>>,
     inputs: Vec<usize>,
@@ -33,7 +33,7 @@ pub(crate) struct Node<B: Backend> {
 
 /// Ops in an order in which each follows its inputs. Value 0 is the input, value `i + 1` is the output of node `i`.
 #[derive(Debug)]
-pub struct Graph<B: Backend> {
+pub struct Graph<B: Device> {
     nodes: Vec<Node<B>>,
     shapes: Vec<Shape>,
     /// Whether a value depends on parameters: only these have tangents and adjoints.
@@ -46,7 +46,7 @@ pub struct Graph<B: Backend> {
 
 /// A batch, the values of all ops on it and, where asked for, their adjoints.
 #[derive(Debug)]
-pub struct Tape<B: Backend> {
+pub struct Tape<B: Device> {
     capacity: usize,
     kind: TapeKind,
     /// Examples loaded.
@@ -63,13 +63,13 @@ pub struct Tape<B: Backend> {
 
 /// Tangents of all values and of their adjoints, for one product at a time.
 #[derive(Debug)]
-pub struct Tangents<B: Backend> {
+pub struct Tangents<B: Device> {
     pub(crate) values: Vec<Option<B::Buffer>>,
     pub(crate) adjoints: Vec<Option<B::Buffer>>,
     scratch: RefCell<Scratch<B>>,
 }
 
-impl<B: Backend> Tape<B> {
+impl<B: Device> Tape<B> {
     /// The most examples that fit.
     pub const fn capacity(&self) -> usize {
         self.capacity
@@ -83,14 +83,14 @@ impl<B: Backend> Tape<B> {
 
 /// What a sweep happens with: the device, the kind of pass, and the flat vectors.
 #[derive(Debug)]
-pub(crate) struct Setting<'a, B: Backend> {
+pub(crate) struct Setting<'a, B: Device> {
     pub(crate) backend: &'a B,
     pub(crate) pass: &'a Pass,
     pub(crate) parameters: &'a B::Buffer,
     pub(crate) state: &'a B::Buffer,
 }
 
-impl<B: Backend> Graph<B> {
+impl<B: Device> Graph<B> {
     /// A graph of nothing but its input.
     pub fn new(input: Shape) -> Self {
         let (parameters, state) = (Table::default(), Table::default());
@@ -433,7 +433,7 @@ fn views<'a, T>(buffer: &'a T, ranges: &[Range<usize>]) -> Few<View<'a, T>> {
     ranges.iter().map(|r| View::new(buffer, r.start, r.len())).collect()
 }
 
-fn scratch<B: Backend>(backend: &B, sizes: OperandSizes, adjoint: usize) -> RefCell<Scratch<B>> {
+fn scratch<B: Device>(backend: &B, sizes: OperandSizes, adjoint: usize) -> RefCell<Scratch<B>> {
     let [input, output, adjoint] = [sizes.input, sizes.output, adjoint].map(|len| backend.buffer(len));
     RefCell::new(Scratch { input, output, adjoint })
 }
@@ -441,9 +441,11 @@ fn scratch<B: Backend>(backend: &B, sizes: OperandSizes, adjoint: usize) -> RefC
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Method;
     use crate::models::{Architecture, Model};
-    use crate::{Cpu, Error};
+    use sharpness_kernels::ConvolutionAlgorithm;
+    use sharpness_kernels::Cpu;
+
+    use crate::Error;
 
     type Float = Cpu<f32>;
 
@@ -470,7 +472,7 @@ mod tests {
 
     #[test]
     fn bytes_are_those_of_the_buffers() -> Result<(), Error> {
-        for method in [Method::Direct, Method::Auto] {
+        for method in [ConvolutionAlgorithm::Direct, ConvolutionAlgorithm::Auto] {
             let backend = Float::new(method);
             for arch in Architecture::ALL {
                 let graph: Graph<Float> = Model::new(arch).graph(Shape::new(3, 32, 32), 10)?;

@@ -1,7 +1,6 @@
 //! A network's loss as a function of one flat parameter vector: value and gradient on a batch.
 
 use crate::backend::{Accumulate, Backend, Loss, Pixels, Shape};
-use crate::cpu::Cpu;
 use crate::graph::{Graph, SUMS, Setting, Tangents, Tape};
 use crate::op::{Pass, TapeKind};
 use crate::parameters::Table;
@@ -12,7 +11,7 @@ pub struct Network<B: Backend> {
     pub(crate) backend: B,
     pub(crate) graph: Graph<B>,
     pub(crate) loss: Loss,
-    double: Option<Box<Network<Cpu<f64>>>>,
+    double: Option<Box<Network<B::Double>>>,
 }
 
 /// Sums over examples.
@@ -47,12 +46,12 @@ impl<B: Backend> Network<B> {
 
     /// This network with the same one in double precision beside it.
     #[must_use]
-    pub fn with_double(self, double: Network<Cpu<f64>>) -> Self {
+    pub fn with_double(self, double: Network<B::Double>) -> Self {
         Self { double: Some(Box::new(double)), ..self }
     }
 
     /// The same network in double precision, by which results of this one can be checked.
-    pub fn double(&self) -> Option<&Network<Cpu<f64>>> {
+    pub fn double(&self) -> Option<&Network<B::Double>> {
         self.double.as_deref()
     }
 

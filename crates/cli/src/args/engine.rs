@@ -1,7 +1,8 @@
 //! Flags about the machine and the random streams.
 
 use clap::Args;
-use sharpness_experiments::config::{Convolution, Precision};
+use sharpness_experiments::config::Precision;
+use sharpness_experiments::kernels::ConvolutionAlgorithm;
 use sharpness_experiments::measures::Budget;
 
 use super::one_of;
@@ -21,11 +22,11 @@ pub(crate) struct EngineArgs {
     /// How convolutions are computed: by definition, by Winograd's algorithm where it can be used, or the fastest for each layer;
     /// results differ by rounding [default: auto]
     #[arg(long, value_name = "METHOD", value_parser = one_of([
-        ("direct", Convolution::Direct),
-        ("winograd", Convolution::Winograd),
-        ("auto", Convolution::Auto),
+        ("direct", ConvolutionAlgorithm::Direct),
+        ("winograd", ConvolutionAlgorithm::Winograd),
+        ("auto", ConvolutionAlgorithm::Auto),
     ]))]
-    pub(crate) convolution: Option<Convolution>,
+    pub(crate) convolution: Option<ConvolutionAlgorithm>,
 
     /// Threads to work with; the result does not depend on it [default: one per core]
     #[arg(long, value_name = "N")]

@@ -1,7 +1,8 @@
 //! Flags about the network.
 
 use clap::Args;
-use sharpness_experiments::network::models::{Architecture, Nonlinearity};
+use sharpness_experiments::network::backend::Activation;
+use sharpness_experiments::network::models::Architecture;
 
 use super::{Widths, one_of};
 
@@ -19,9 +20,8 @@ pub(crate) struct ArchArg {
 #[command(next_help_heading = "Network")]
 pub(crate) struct ModelArgs {
     /// The nonlinearity [default: relu]
-    #[arg(long, value_name = "NAME", value_parser = one_of([
-        ("relu", Nonlinearity::Relu), ("gelu", Nonlinearity::Gelu), ("tanh", Nonlinearity::Tanh)]))]
-    pub(crate) activation: Option<Nonlinearity>,
+    #[arg(long, value_name = "NAME", value_parser = activation_parser())]
+    pub(crate) activation: Option<Activation>,
 
     /// Widths of an MLP's hidden layers [default: 256,256]
     #[arg(long, value_name = "W,W,...")]
@@ -34,6 +34,11 @@ pub(crate) struct ModelArgs {
     /// Divide all widths of a convolutional network by this [default: 1]
     #[arg(long, value_name = "N")]
     pub(crate) width_divisor: Option<usize>,
+}
+
+/// Accepts the activations' names.
+fn activation_parser() -> impl clap::builder::TypedValueParser<Value = Activation> {
+    one_of(Activation::ALL.iter().map(|&kind| (kind.name(), kind)))
 }
 
 /// Accepts the architectures' names.

@@ -10,10 +10,11 @@ use serde::Serialize;
 use sharpness_experiments::bench::{Again, Outcome, Repetition, Subject, Task};
 use sharpness_experiments::config::{Precision, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
+use sharpness_experiments::kernels::Cpu;
 use sharpness_experiments::measures::MeasureProgress;
+use sharpness_experiments::network::Weights;
 use sharpness_experiments::network::backend::Backend;
 use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::network::{Cpu, Weights};
 use sharpness_experiments::training::training_bytes;
 use sharpness_experiments::{Error, network};
 
@@ -118,7 +119,7 @@ pub(super) fn run(command: &BenchCommand) -> Result<Exit> {
         note(&text);
     }
     let data = Standardized::new(dataset, config.data.standardize);
-    let method = config.convolution.method();
+    let method = config.convolution;
     let done = match config.precision {
         Precision::F32 => command.run_on(Cpu::<f32>::new(method), (&config, &data), &tasks, &interrupt),
         Precision::F64 => command.run_on(Cpu::<f64>::new(method), (&config, &data), &tasks, &interrupt),

@@ -7,10 +7,11 @@ use clap::Args;
 use serde::Serialize;
 use sharpness_experiments::config::RunConfig;
 use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::network::backend::{Loss, Method, Shape};
+use sharpness_experiments::kernels::{ConvolutionAlgorithm, Cpu};
+use sharpness_experiments::network::Network;
+use sharpness_experiments::network::backend::{Loss, Shape};
 use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::network::op::TapeKind;
-use sharpness_experiments::network::{Cpu, Network};
 
 use crate::args::{EngineArgs, ModelArgs, architecture_parser};
 use crate::exit::Exit;
@@ -85,7 +86,7 @@ fn facts(command: &InfoCommand) -> Result<Facts> {
     let image = dataset.shape();
     let input = Shape::new(image.channels, image.height, image.width);
     let graph = config.model.graph(input, dataset.classes())?;
-    let network = Network::new(Cpu::<f32>::new(Method::Auto), graph, Loss::SoftmaxCrossEntropy);
+    let network = Network::new(Cpu::<f32>::new(ConvolutionAlgorithm::Auto), graph, Loss::SoftmaxCrossEntropy);
     let dimensions = |shape: Shape| [shape.channels, shape.height, shape.width];
     let layers = network.layers().into_iter().map(|layer| LayerFacts {
         name: layer.name,

@@ -5,12 +5,13 @@ use clap::Args;
 use serde::Serialize;
 use sharpness_experiments::config::{Precision, RunConfig};
 use sharpness_experiments::data::{DatasetName, Standardization, Standardized};
+use sharpness_experiments::kernels::Cpu;
 use sharpness_experiments::measures::{
     Budget, MeasureProgress, Measurement, SubsetSize, peak_bytes, subset_sizes,
 };
 use sharpness_experiments::network::backend::Backend;
 use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::network::{Cpu, Imported, Network, Origin, Weights};
+use sharpness_experiments::network::{Imported, Network, Origin, Weights};
 use sharpness_experiments::{Error, last_step, network, trained_examples};
 
 use crate::exit::{EXIT_CODES, Exit, Usage};
@@ -74,7 +75,7 @@ struct Iterates {
 /// Measures and reports.
 pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
     let Prepared { config, data, budget } = command.given.prepare()?;
-    let method = config.convolution.method();
+    let method = config.convolution;
     let measured = match config.precision {
         Precision::F32 => command.measure_on(Cpu::<f32>::new(method), &config, &data, budget),
         Precision::F64 => command.measure_on(Cpu::<f64>::new(method), &config, &data, budget),

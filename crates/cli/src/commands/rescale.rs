@@ -7,10 +7,11 @@ use clap::Args;
 use serde::Serialize;
 use sharpness_experiments::config::Precision;
 use sharpness_experiments::data::{DatasetName, Part};
+use sharpness_experiments::kernels::Cpu;
 use sharpness_experiments::measures::Measurement;
 use sharpness_experiments::network::backend::Backend;
 use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::network::{Cpu, Network, RescaledLayers, Weights};
+use sharpness_experiments::network::{Network, RescaledLayers, Weights};
 use sharpness_experiments::training::evaluate;
 use sharpness_experiments::{Error, network};
 
@@ -84,7 +85,7 @@ struct Point {
 pub(super) fn run(command: &RescaleCommand) -> Result<Exit> {
     command.check()?;
     let place = command.given.prepare()?;
-    let method = place.config.convolution.method();
+    let method = place.config.convolution;
     let made = match place.config.precision {
         Precision::F32 => command.made(Cpu::<f32>::new(method), &place),
         Precision::F64 => command.made(Cpu::<f64>::new(method), &place),

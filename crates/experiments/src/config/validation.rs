@@ -1,7 +1,8 @@
 //! Which values a configuration may hold.
 
+use sharpness_kernels::Cpu;
 use sharpness_network::backend::Shape;
-use sharpness_network::{Cpu, Error as NetworkError, Graph};
+use sharpness_network::{Error as NetworkError, Graph};
 
 use super::{MeasureConfig, RunConfig, SamConfig, TrainingConfig};
 use crate::{Error, Result};

@@ -6,7 +6,7 @@ use sharpness_curvature::{EigenParams, TraceParams, Which};
 use sharpness_network::backend::Backend;
 use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Examples, Matrix};
-use sharpness_network::{Cpu, Network, Weights};
+use sharpness_network::{Network, Weights};
 
 use super::budget::Budget;
 use super::memory::{Memory, Shares, Size};
@@ -169,7 +169,7 @@ impl<'a, B: Backend> Problem<'a, B> {
     }
 
     /// The same network in double precision, if there is one.
-    pub(super) fn double(&self) -> Option<&'a Network<Cpu<f64>>> {
+    pub(super) fn double(&self) -> Option<&'a Network<B::Double>> {
         self.network.double()
     }
 

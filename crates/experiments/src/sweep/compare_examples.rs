@@ -1,7 +1,8 @@
 //! How far λ_max of the runs of a plan moves with the examples that it is measured on.
 
+use sharpness_kernels::Cpu;
+use sharpness_network::Weights;
 use sharpness_network::backend::Backend;
-use sharpness_network::{Cpu, Weights};
 
 use super::execute::{DataCache, Load, all_fit, data_bytes};
 use super::{Plan, PlannedRun};
@@ -41,7 +42,7 @@ impl CompareExamples<'_> {
         self.fit(&runs)?;
         for (index, run) in runs.iter().enumerate() {
             let mut observe = |progress: &MeasureProgress| observer((index + 1, runs.len()), progress);
-            let method = run.config.convolution.method();
+            let method = run.config.convolution;
             let sizes = match run.config.precision {
                 Precision::F32 => self.measure(Cpu::<f32>::new(method), run, &data, &mut observe, stop),
                 Precision::F64 => self.measure(Cpu::<f64>::new(method), run, &data, &mut observe, stop),

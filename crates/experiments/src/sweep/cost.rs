@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use sharpness_kernels::Cpu;
+use sharpness_network::Weights;
 use sharpness_network::backend::Backend;
-use sharpness_network::{Cpu, Weights};
 
 use crate::bench::{Subject, Task};
 use crate::config::{Precision, RunConfig};
@@ -55,8 +56,8 @@ impl Costs {
             Some(step) => step,
             None => {
                 let step = match config.precision {
-                    Precision::F32 => time_step(Cpu::<f32>::new(config.convolution.method()), &kind)?,
-                    Precision::F64 => time_step(Cpu::<f64>::new(config.convolution.method()), &kind)?,
+                    Precision::F32 => time_step(Cpu::<f32>::new(config.convolution), &kind)?,
+                    Precision::F64 => time_step(Cpu::<f64>::new(config.convolution), &kind)?,
                 };
                 self.timed.push((kind.clone(), step));
                 step

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use sharpness_kernels::ConvolutionAlgorithm;
 use sharpness_network::models::Architecture;
 use toml::{Table, Value};
 
-use crate::config::{BnStats, Convolution, MeasureConfig, RunConfig, SamConfig};
+use crate::config::{BnStats, MeasureConfig, RunConfig, SamConfig};
 use crate::data::DatasetName;
 
 /// Names at least as near to another as this (Jaro-Winkler) are offered in its place.
@@ -18,7 +19,7 @@ pub(super) struct Keys(BTreeMap<String, Value>);
 impl Keys {
     pub(super) fn new() -> Self {
         let mut full = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
-        full.convolution = Convolution::Direct;
+        full.convolution = ConvolutionAlgorithm::Direct;
         full.data.train_examples = Some(1);
         full.data.seed = Some(0);
         full.training.sam =

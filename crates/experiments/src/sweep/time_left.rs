@@ -5,13 +5,12 @@
 //! epochs grow with batch size over learning rate, since training follows the gradient flow where steps are small; a
 //! measurement takes some number of passes over its examples. What is not known yet is drawn many times.
 
+use sharpness_kernels::{ConvolutionAlgorithm, Cpu};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use sharpness_network::Cpu;
-use sharpness_network::backend::Method;
 
 use super::similar::{Place, Prior, Regression, Sample, normal};
 use super::{Plan, PlannedRun};
@@ -383,7 +382,7 @@ fn scales(config: &RunConfig, flops: f64) -> [f64; 3] {
 
 /// The operations of a network for one example.
 fn flops_per_example(config: &RunConfig) -> f64 {
-    let flops = network(config, Cpu::<f32>::new(Method::Auto))
+    let flops = network(config, Cpu::<f32>::new(ConvolutionAlgorithm::Auto))
         .map(|network| network.layers().iter().map(|layer| layer.flops).sum::<u64>() as f64);
     flops.map_or(1e6, |flops| flops.max(1.0))
 }

@@ -5,11 +5,12 @@ use sharpness_experiments::config::{BoundRtol, Precision, RunConfig};
 use sharpness_experiments::data::DatasetName;
 use sharpness_experiments::measures::{Budget, Measurement};
 use sharpness_experiments::{Run, RunOptions, measure_run, network, train_run};
+use sharpness_kernels::Cpu;
 use sharpness_network::backend::Backend;
 use sharpness_network::models::Architecture;
 use sharpness_network::op::Pass;
 use sharpness_network::operators::{Chunks, Curvature, Matrix};
-use sharpness_network::{Cpu, Network, Weights};
+use sharpness_network::{Network, Weights};
 
 use crate::measures_problem::Subsample;
 use crate::training_runs::digits;

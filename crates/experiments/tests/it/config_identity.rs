@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use sharpness_experiments::config::{
-    BnMode, BnStats, BoundRtol, Convolution, LossName, MeasureConfig, Precision, RunConfig, SamConfig,
+    BnMode, BnStats, BoundRtol, LossName, MeasureConfig, Precision, RunConfig, SamConfig,
 };
 use sharpness_experiments::data::{DatasetName, Standardization, Subset};
-use sharpness_network::models::{Architecture, Nonlinearity};
+use sharpness_kernels::ConvolutionAlgorithm;
+use sharpness_network::backend::Activation;
+use sharpness_network::models::Architecture;
 
 /// Changes one value.
 type Change = fn(&mut RunConfig);
@@ -45,13 +47,13 @@ fn every_choice_changes_the_name() {
         ("none", |_| {}),
         ("seed", |c| c.seed = 1),
         ("precision", |c| c.precision = Precision::F64),
-        ("convolution", |c| c.convolution = Convolution::Direct),
+        ("convolution", |c| c.convolution = ConvolutionAlgorithm::Direct),
         ("data.name", |c| c.data.name = DatasetName::Mnist),
         ("data.standardize", |c| c.data.standardize = Standardization::Channel),
         ("data.train_examples", |c| c.data.train_examples = Some(200)),
         ("data.seed", |c| c.data.seed = Some(1)),
         ("model.arch", |c| c.model.arch = Architecture::Cnn),
-        ("model.activation", |c| c.model.activation = Nonlinearity::Gelu),
+        ("model.activation", |c| c.model.activation = Activation::Gelu),
         ("model.hidden", |c| c.model.hidden = vec![256]),
         ("model.dropout", |c| c.model.dropout = 0.1),
         ("model.width_divisor", |c| c.model.width_divisor = 2),

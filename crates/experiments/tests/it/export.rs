@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sharpness_experiments::Report;
 use sharpness_experiments::TrainReport;
 use sharpness_experiments::config::{
-    BnMode, BnStats, BoundRtol, Convolution, DataConfig, LossName, MeasureConfig, Precision, RunConfig,
-    SamConfig, TrainingConfig,
+    BnMode, BnStats, BoundRtol, DataConfig, LossName, MeasureConfig, Precision, RunConfig, SamConfig,
+    TrainingConfig,
 };
 use sharpness_experiments::data::{DatasetName, Standardization, Subset};
 use sharpness_experiments::measures::{
@@ -16,7 +16,9 @@ use sharpness_experiments::measures::{
 };
 use sharpness_experiments::store::{ColumnType, RunTable};
 use sharpness_experiments::training::Outcome;
-use sharpness_network::models::{Architecture, Model, Nonlinearity};
+use sharpness_kernels::ConvolutionAlgorithm;
+use sharpness_network::backend::Activation;
+use sharpness_network::models::{Architecture, Model};
 
 fn eigenvalue(value: f64) -> Eigenvalue {
     Eigenvalue {
@@ -38,7 +40,7 @@ fn full() -> Report {
     let config = RunConfig {
         seed: 3,
         precision: Precision::F32,
-        convolution: Convolution::Direct,
+        convolution: ConvolutionAlgorithm::Direct,
         data: DataConfig {
             name: DatasetName::Digits,
             standardize: Standardization::Pixel,
@@ -47,7 +49,7 @@ fn full() -> Report {
         },
         model: Model {
             arch: Architecture::Mlp,
-            activation: Nonlinearity::Relu,
+            activation: Activation::Relu,
             hidden: vec![16, 8],
             dropout: 0.0,
             width_divisor: 1,

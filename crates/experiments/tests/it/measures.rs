@@ -7,10 +7,11 @@ use sharpness_experiments::Error;
 use sharpness_experiments::config::{BnMode, MeasureConfig};
 use sharpness_experiments::data::{Subset, class_balanced};
 use sharpness_experiments::measures::{Budget, Measurement, Memory, Phase};
+use sharpness_kernels::Cpu;
+use sharpness_network::Weights;
 use sharpness_network::models::{Architecture, Model};
 use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Matrix};
-use sharpness_network::{Cpu, Weights};
 
 use crate::measures_problem::{MEMORY, Problem, Subsample};
 

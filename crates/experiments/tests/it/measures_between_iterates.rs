@@ -3,8 +3,9 @@
 use sharpness_experiments::Error;
 use sharpness_experiments::config::MeasureConfig;
 use sharpness_experiments::measures::{BetweenIterates, MeasureProgress, between_iterates, interpolate};
+use sharpness_kernels::Cpu;
+use sharpness_network::Weights;
 use sharpness_network::models::{Architecture, Model};
-use sharpness_network::{Cpu, Weights};
 
 use crate::measures_problem::{MEMORY, Problem};
 

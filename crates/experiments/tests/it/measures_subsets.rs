@@ -3,10 +3,10 @@
 use sharpness_experiments::config::{MeasureConfig, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
 use sharpness_experiments::measures::{Budget, Measurement, SubsetSize, subset_sizes};
-use sharpness_experiments::network::backend::Method;
+use sharpness_experiments::network::Weights;
 use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::network::{Cpu, Weights};
 use sharpness_experiments::{measure_run, network};
+use sharpness_kernels::{ConvolutionAlgorithm, Cpu};
 
 const MEMORY: Budget = Budget::of(1 << 30);
 
@@ -26,7 +26,7 @@ fn data() -> Standardized {
 }
 
 fn measured(config: &RunConfig, weights: &dyn Fn(&mut Weights)) -> Measurement {
-    let network = network(config, Cpu::<f64>::new(Method::Auto)).unwrap();
+    let network = network(config, Cpu::<f64>::new(ConvolutionAlgorithm::Auto)).unwrap();
     let mut at = Weights::initial(&network, 0);
     weights(&mut at);
     measure_run(&network, (config, &data()), (&at, None), MEMORY, &mut |_| {}, &|| false).unwrap()
@@ -35,7 +35,7 @@ fn measured(config: &RunConfig, weights: &dyn Fn(&mut Weights)) -> Measurement {
 #[test]
 fn subsets_of_one_size_are_disjoint_and_the_first_is_that_of_a_measurement() {
     let config = config();
-    let network = network(&config, Cpu::<f64>::new(Method::Auto)).unwrap();
+    let network = network(&config, Cpu::<f64>::new(ConvolutionAlgorithm::Auto)).unwrap();
     let weights = Weights::initial(&network, 0);
     let data = data();
     let sizes =

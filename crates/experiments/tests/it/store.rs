@@ -4,7 +4,8 @@ use std::fs;
 
 use sharpness_experiments::store::{Existing, Opened, RunDir, RunLayout};
 use sharpness_experiments::{Completion, Error, RunOptions, complete_run};
-use sharpness_network::{Cpu, Weights};
+use sharpness_kernels::Cpu;
+use sharpness_network::Weights;
 use tempfile::tempdir;
 
 use crate::data_files::for_each_damage;

@@ -4,10 +4,9 @@ use sharpness_experiments::claims::{Cell, Run};
 use sharpness_experiments::config::RunConfig;
 use sharpness_experiments::data::DatasetName;
 use sharpness_experiments::measures::{Budget, TrackedLambdaMax};
-use sharpness_experiments::network::Cpu;
-use sharpness_experiments::network::backend::Method;
 use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::{RunOptions, complete_run, measure_run, network};
+use sharpness_kernels::{ConvolutionAlgorithm, Cpu};
 
 use crate::training_runs::{config_with_tracking, digits, train};
 
@@ -22,7 +21,7 @@ fn the_last_value_is_that_of_a_measurement_from_scratch() {
     assert!(tracked.iter().all(|found| found.converged), "all are found: {tracked:?}");
 
     config.measure.rtol = 1e-4;
-    let network = network(&config, Cpu::<f32>::new(Method::Auto)).unwrap();
+    let network = network(&config, Cpu::<f32>::new(ConvolutionAlgorithm::Auto)).unwrap();
     let place = (&config, digits());
     let weights = &trained.state.weights;
     let alone =

@@ -6,9 +6,10 @@ use sharpness_experiments::optimizers::Optimizer;
 use sharpness_experiments::seeds::Purpose;
 use sharpness_experiments::training::{Outcome, PartExamples};
 use sharpness_experiments::{RunOptions, last_step, network, next_weights, train_run};
+use sharpness_kernels::Cpu;
+use sharpness_network::Weights;
 use sharpness_network::models::Architecture;
 use sharpness_network::op::{BatchNorm, Dropout, Pass};
-use sharpness_network::{Cpu, Weights};
 
 use crate::training_runs::{Watch, config, config_with_batch_norm, digits, options, train};
 

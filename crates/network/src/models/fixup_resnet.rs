@@ -5,13 +5,14 @@
 //! `f(y + shortcut)`; the shortcut is `x`, or in a widening block every second pixel of `a` with channels of zeros. With `L`
 //! blocks in all, `conv1 ~ N(0, 2 / (9 · out · L))`, `conv2 = 0`, and the classifier is 0. Names are those of the reference code.
 
-use super::{Model, Nonlinearity, to_f64, torch_default};
+use super::{Activation, Model, to_f64, torch_default};
 use crate::Error;
 use crate::backend::{Backend, Epilogue};
 use crate::graph::{Graph, Value};
 use crate::op::Init;
 use crate::ops::{
-    Add, AveragePool, Convolution, FixupConvolution, Flatten, Linear, ScalarBias, ScalarScale, Subsample,
+    Add, AveragePool, Convolution, Elementwise, FixupConvolution, Flatten, Linear, ScalarBias, ScalarScale,
+    Subsample,
 };
 
 const WIDTHS: [usize; 3] = [16, 32, 64];
@@ -32,8 +33,8 @@ pub(super) fn build<B: Backend>(
             let name = format!("layer{}.{block}", stage + 1);
             let block = Block { name, width: model.width(width), widening };
             value = match model.activation {
-                Nonlinearity::Relu => block.push_fused(graph, value, total)?,
-                Nonlinearity::Gelu | Nonlinearity::Tanh => block.push(model, graph, value, total)?,
+                Activation::Relu => block.push_fused(graph, value, total)?,
+                Activation::Gelu | Activation::Tanh => block.push(model, graph, value, total)?,
             };
         }
     }
@@ -54,7 +55,7 @@ const fn convolution(channels_in: usize, channels_out: usize, stride: usize, wei
 /// The 3x3 convolution of the image.
 fn stem<B: Backend>(model: &Model, graph: &mut Graph<B>, channels: usize) -> Result<Value, Error> {
     let (width, weight) = (model.width(WIDTHS[0]), torch_default(channels, 3));
-    if model.activation == Nonlinearity::Relu {
+    if model.activation == Activation::Relu {
         let op = FixupConvolution {
             channels_in: channels,
             channels_out: width,
@@ -68,7 +69,7 @@ fn stem<B: Backend>(model: &Model, graph: &mut Graph<B>, channels: usize) -> Res
     }
     let value = graph.push("conv1", convolution(channels, width, 1, weight), &[graph.input()])?;
     let value = graph.push("bias1", ScalarBias, &[value])?;
-    graph.push("relu", model.activation.op(), &[value])
+    graph.push("relu", Elementwise(model.activation), &[value])
 }
 
 /// One basic block.
@@ -143,7 +144,7 @@ impl Block {
         let conv1 = convolution(channels, width, self.stride(), self.first(total_blocks));
         let h = graph.push(format!("{name}.conv1"), conv1, &[a])?;
         let h = graph.push(format!("{name}.bias1b"), ScalarBias, &[h])?;
-        let h = graph.push(format!("{name}.relu1"), model.activation.op(), &[h])?;
+        let h = graph.push(format!("{name}.relu1"), Elementwise(model.activation), &[h])?;
         let h = graph.push(format!("{name}.bias2a"), ScalarBias, &[h])?;
         let conv2 = convolution(width, width, 1, Init::Constant(0.0));
         let h = graph.push(format!("{name}.conv2"), conv2, &[h])?;
@@ -155,6 +156,6 @@ impl Block {
             x
         };
         let sum = graph.push(format!("{name}.add"), Add, &[y, shortcut])?;
-        graph.push(format!("{name}.relu2"), model.activation.op(), &[sum])
+        graph.push(format!("{name}.relu2"), Elementwise(model.activation), &[sum])
     }
 }

@@ -64,29 +64,6 @@ impl Architecture {
     }
 }
 
-/// The nonlinearity of a network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Nonlinearity {
-    /// `max(x, 0)`.
-    #[default]
-    Relu,
-    /// Exact GELU.
-    Gelu,
-    /// Hyperbolic tangent.
-    Tanh,
-}
-
-impl Nonlinearity {
-    const fn op(self) -> Elementwise {
-        Elementwise(match self {
-            Self::Relu => Activation::Relu,
-            Self::Gelu => Activation::Gelu,
-            Self::Tanh => Activation::Tanh,
-        })
-    }
-}
-
 /// The widest hidden layer of an MLP, and the most of them.
 const MOST_WIDTH: usize = 1 << 20;
 const MOST_LAYERS: usize = 64;
@@ -98,7 +75,7 @@ pub struct Model {
     /// The family.
     pub arch: Architecture,
     /// The nonlinearity.
-    pub activation: Nonlinearity,
+    pub activation: Activation,
     /// Widths of the hidden layers of an MLP.
     pub hidden: Vec<usize>,
     /// The dropout probability after each hidden layer of an MLP.
@@ -110,7 +87,7 @@ pub struct Model {
 impl Model {
     /// The published network: ReLU, two hidden layers of 256 in an MLP, no dropout.
     pub fn new(arch: Architecture) -> Self {
-        Self { arch, activation: Nonlinearity::Relu, hidden: vec![256, 256], dropout: 0.0, width_divisor: 1 }
+        Self { arch, activation: Activation::Relu, hidden: vec![256, 256], dropout: 0.0, width_divisor: 1 }
     }
 
     /// The graph for images of shape `input` and `classes` outputs.
@@ -152,7 +129,7 @@ impl Model {
 
     /// A linear layer with PyTorch's beginning, and the ReLU in its pass where that is the nonlinearity.
     fn hidden_layer(&self, features_in: usize, features_out: usize) -> Linear {
-        let epilogue = if self.activation == Nonlinearity::Relu { Epilogue::Relu } else { Epilogue::None };
+        let epilogue = if self.activation == Activation::Relu { Epilogue::Relu } else { Epilogue::None };
         Linear { epilogue, ..Linear::torch_default(features_in, features_out) }
     }
 
@@ -204,7 +181,7 @@ impl<'a, B: Backend> Sequential<'a, B> {
         let input = self.graph.shape(self.value);
         // An image that is too small to be pooled is an error of the pooling's own module.
         let has_windows = input.height > 1 && input.width > 1;
-        let last = match (model.activation == Nonlinearity::Relu, is_pooled && has_windows) {
+        let last = match (model.activation == Activation::Relu, is_pooled && has_windows) {
             (false, _) => Epilogue::None,
             (true, false) => Epilogue::Relu,
             (true, true) => Epilogue::ReluMaxPool,
@@ -224,7 +201,7 @@ impl<'a, B: Backend> Sequential<'a, B> {
             self.push(BatchNorm2d { channels, epilogue: last })?;
         }
         match last {
-            Epilogue::None => self.push(model.activation.op())?,
+            Epilogue::None => self.push(Elementwise(model.activation))?,
             Epilogue::Relu | Epilogue::ReluMaxPool => self.index += 1,
         }
         match last {
@@ -239,10 +216,10 @@ impl<'a, B: Backend> Sequential<'a, B> {
     fn push_hidden(&mut self, model: &Model, features: usize) -> Result<(), Error> {
         let features_in = self.graph.shape(self.value).channels;
         self.push(model.hidden_layer(features_in, features))?;
-        if model.activation == Nonlinearity::Relu {
+        if model.activation == Activation::Relu {
             self.index += 1;
             return Ok(());
         }
-        self.push(model.activation.op())
+        self.push(Elementwise(model.activation))
     }
 }

@@ -1,7 +1,7 @@
 //! Average pooling without padding, over windows or over the whole image. Linear.
 
 use super::only;
-use crate::backend::{Backend, Pool2d, Shape};
+use crate::backend::{Pool2d, Pooling, Shape};
 use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved};
 
 /// The mean of each window of a channel's image.
@@ -29,7 +29,7 @@ impl AveragePool {
     }
 }
 
-impl<B: Backend> Op<B> for AveragePool {
+impl<B: Pooling> Op<B> for AveragePool {
     fn kind(&self) -> &'static str {
         match self {
             Self::Windows { .. } => "average_pool",

@@ -15,7 +15,8 @@
 
 use super::only;
 use crate::backend::{
-    Accumulate, Backend, BatchNormLayer, BatchNormPoint, Epilogue, OperandSizes, Shape, Target, View,
+    Accumulate, BatchNormLayer, BatchNormPoint, Device, Epilogue, Normalization, OperandSizes, PointOf,
+    Shape, Target, Vectors, View,
 };
 use crate::op::{
     BatchNorm, Context, Direction, Gradients, Init, Op, Point, Saved, SavedSizes, Slots, TapeKind, TensorSpec,
@@ -39,7 +40,7 @@ const MOMENTUM: f64 = 0.1;
 const WIDES: usize = 8;
 
 /// The by-products of the rules: what the epilogue chose, and wide vectors of one number per channel.
-struct Kept<'a, B: Backend> {
+struct Kept<'a, B: Device> {
     choice: &'a mut B::Bytes,
     /// `μ` and `σ²`.
     statistics: (&'a mut B::Wide, &'a mut B::Wide),
@@ -50,7 +51,7 @@ struct Kept<'a, B: Backend> {
     scratch: (&'a mut B::Wide, &'a mut B::Wide),
 }
 
-impl<'a, B: Backend> Kept<'a, B> {
+impl<'a, B: Device> Kept<'a, B> {
     fn of(saved: &'a mut Saved<B>) -> Self {
         match (&mut saved.bytes[..], &mut saved.wides[..]) {
             ([choice], [mean, variance, beta, gamma, p, m, t0, t1]) => Self {
@@ -72,7 +73,7 @@ impl BatchNorm2d {
     }
 }
 
-impl<B: Backend> Op<B> for BatchNorm2d {
+impl<B: Normalization + Vectors> Op<B> for BatchNorm2d {
     fn kind(&self) -> &'static str {
         match self.epilogue {
             Epilogue::None => "batch_norm",
@@ -191,21 +192,21 @@ fn shared<'a, T>((first, second): &'a (&mut T, &mut T)) -> (&'a T, &'a T) {
 }
 
 /// The point of the rules after the value.
-fn point<'a, B: Backend>(
+fn point<'a, B: Device>(
     at: &Point<'a, B>,
     statistics: &'a (&mut B::Wide, &mut B::Wide),
     choice: &'a B::Bytes,
-) -> BatchNormPoint<'a, B> {
+) -> PointOf<'a, B> {
     BatchNormPoint { x: at.x[0], gamma: at.w[0], statistics: shared(statistics), choice }
 }
 
 /// Where the gradient of the input goes.
-fn target<'a, B: Backend>(out: &'a mut Gradients<'_, B>) -> Target<'a, B::Buffer> {
+fn target<'a, B: Device>(out: &'a mut Gradients<'_, B>) -> Target<'a, B::Buffer> {
     out.x[0].as_mut().map(|(dx, accumulate)| (&mut **dx, *accumulate))
 }
 
 /// `γ̄ (+)= sums.0`, `β̄ (+)= sums.1`.
-fn parameter_gradients<B: Backend>(
+fn parameter_gradients<B: Vectors>(
     cx: &Context<'_, B>,
     sums: (&B::Wide, &B::Wide),
     out: &mut Gradients<'_, B>,

@@ -8,10 +8,10 @@
 //! - gradient's tangent: `dū = dt̄ ·ₓ v + t̄ ·ₓ v̇`, `dv̄ = u ·w dt̄ + u̇ ·w t̄`, `dw̄ = s dv̄ + ṡ v̄`, `ds̄ = ⟨w, dv̄⟩ + ⟨ẇ, v̄⟩`, and
 //!   `x̄`, `r̄`, `ā`, `b̄` as above from `dū` and `dt̄ = M dȳ`.
 
-use super::bilinear::{ActivationPair, Call, WeightPair};
+use super::bilinear::{ActivationPair, Call, Operand, WeightPair};
 use crate::backend::{
-    Accumulate, Addends, Backend, BilinearLayer, Choice, Contraction, Conv2d, Epilogue, OperandSizes, Shape,
-    View, ViewMut,
+    Accumulate, Addends, BilinearLayer, Choice, Contraction, Contractions, Conv2d, Device, Epilogue,
+    OperandSizes, Prepared, Shape, Vectors, View, ViewMut,
 };
 use crate::op::{
     Context, Direction, Gradients, Init, Op, Point, Saved, SavedSizes, Scratch, TapeKind, TensorSpec,
@@ -37,10 +37,10 @@ pub struct FixupConvolution {
 }
 
 /// A gradient of the scaled weights, and the parameters whose scale and weights belong to it.
-type ScaledGradient<'a, B> = (&'a <B as Backend>::Buffer, &'a [View<'a, <B as Backend>::Buffer>]);
+type ScaledGradient<'a, B> = (&'a <B as Device>::Buffer, &'a [View<'a, <B as Device>::Buffer>]);
 
 /// The by-products of a layer.
-struct Kept<'a, B: Backend> {
+struct Kept<'a, B: Device> {
     input: &'a mut B::Buffer,
     /// `v` and `v̇`.
     scaled: &'a mut B::Buffer,
@@ -52,7 +52,7 @@ struct Kept<'a, B: Backend> {
     sum: &'a mut B::Wide,
 }
 
-impl<'a, B: Backend> Kept<'a, B> {
+impl<'a, B: Device> Kept<'a, B> {
     fn of(saved: &'a mut Saved<B>) -> Self {
         match (&mut saved.buffers[..], &mut saved.bytes[..], &mut saved.wides[..]) {
             ([input, scaled, scaled_dot, kept_gradient, gradient], [choice], [sum]) => {
@@ -94,18 +94,18 @@ impl FixupConvolution {
     }
 
     /// The part of `w` that is the shift.
-    fn shift<'w, B: Backend>(&self, w: &[View<'w, B::Buffer>]) -> Option<View<'w, B::Buffer>> {
+    fn shift<'w, B: Device>(&self, w: &[View<'w, B::Buffer>]) -> Option<View<'w, B::Buffer>> {
         self.shift.and(w.first().copied())
     }
 
     /// `v`, as [`Op::value`] made it.
-    fn scaled<'a, B: Backend>(&self, at: &Point<'a, B>, scaled: &'a B::Buffer) -> View<'a, B::Buffer> {
+    fn scaled<'a, B: Device>(&self, at: &Point<'a, B>, scaled: &'a B::Buffer) -> View<'a, B::Buffer> {
         let weight = at.w[self.places().0];
         self.scale.map_or(weight, |_| View::new(scaled, 0, weight.len))
     }
 
     /// `v̇`, as [`Op::tangent`] made it.
-    fn scaled_dot<'a, B: Backend>(
+    fn scaled_dot<'a, B: Device>(
         &self,
         dot: &Direction<'a, B>,
         scaled: &'a B::Buffer,
@@ -115,12 +115,12 @@ impl FixupConvolution {
     }
 
     /// `u̇`, prepared in `slot` where it has to be; `None` is zero.
-    fn input_dot<'b, B: Backend>(
+    fn input_dot<'b, B: Contractions + Vectors>(
         &self,
         call: &Call<'_, B>,
         dot: &Direction<'b, B>,
         slot: &'b mut B::Buffer,
-    ) -> Option<&'b B::Buffer> {
+    ) -> Option<Operand<'b, B>> {
         let shift = self.shift::<B>(dot.w);
         match (dot.x[0], shift) {
             (None, None) => None,
@@ -129,13 +129,13 @@ impl FixupConvolution {
                 // The input is data. No network of ours shifts it.
                 let zeros = call.cx.backend.buffer(call.cx.n * call.cx.inputs[0].elements());
                 call.cx.backend.prepare_input(&call.layer, call.cx.n, &zeros, shift, slot);
-                Some(slot)
+                Some(Prepared::new(slot))
             }
         }
     }
 
     /// The gradients of all but the weights and their factor: from the pairs of the input's gradient, and from `dy`.
-    fn around<B: Backend>(
+    fn around<B: Contractions + Vectors>(
         &self,
         call: &Call<'_, B>,
         inputs: &[WeightPair<'_, B>],
@@ -174,7 +174,7 @@ impl FixupConvolution {
     }
 
     /// `w̄` and `s̄` from terms of `v̄`: pairs of a gradient of the scaled weights with the scale and the weights that belong to it.
-    fn unscale<B: Backend>(
+    fn unscale<B: Vectors>(
         &self,
         b: &B,
         terms: &[ScaledGradient<'_, B>],
@@ -193,7 +193,7 @@ impl FixupConvolution {
     }
 
     /// The gradient of the scaled weights, or that of the weights themselves where they have no factor.
-    fn weights<B: Backend>(
+    fn weights<B: Contractions + Vectors>(
         &self,
         call: &Call<'_, B>,
         (pairs, choice): (&[ActivationPair<'_, B>], &B::Bytes),
@@ -211,7 +211,7 @@ impl FixupConvolution {
     }
 }
 
-impl<B: Backend> Op<B> for FixupConvolution {
+impl<B: Contractions + Vectors> Op<B> for FixupConvolution {
     fn kind(&self) -> &'static str {
         match (self.shift, self.scale) {
             (None, None) => "conv2d+bias+relu",

@@ -1,7 +1,7 @@
 //! Max pooling without padding. Linear wherever no two elements of a window tie: tangents and gradients follow the choice.
 
 use super::only;
-use crate::backend::{Backend, Pool2d, Shape};
+use crate::backend::{Pool2d, Pooling, Shape};
 use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved, SavedSizes, TapeKind};
 
 /// The maximum of each `kernel x kernel` window.
@@ -37,7 +37,7 @@ impl MaxPool {
     }
 }
 
-impl<B: Backend> Op<B> for MaxPool {
+impl<B: Pooling> Op<B> for MaxPool {
     fn kind(&self) -> &'static str {
         "max_pool"
     }

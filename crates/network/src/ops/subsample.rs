@@ -1,7 +1,7 @@
 //! Every second pixel, then channels of zeros: the shortcut of a widening Fixup block (Zhang, Dauphin, Ma 2019). Linear.
 
 use super::only;
-use crate::backend::{Backend, Shape};
+use crate::backend::{Pooling, Shape};
 use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved};
 
 /// Stride-2 subsampling that appends channels of zeros.
@@ -11,7 +11,7 @@ pub struct Subsample {
     pub channels_out: usize,
 }
 
-impl<B: Backend> Op<B> for Subsample {
+impl<B: Pooling> Op<B> for Subsample {
     fn kind(&self) -> &'static str {
         "subsample"
     }

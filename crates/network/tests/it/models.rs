@@ -1,8 +1,9 @@
 //! The architectures: parameter counts, names, beginnings, and errors for options that cannot be.
 
+use sharpness_kernels::Cpu;
 use sharpness_network::backend::{Loss, Shape};
 use sharpness_network::models::{Architecture, Model};
-use sharpness_network::{Cpu, Error, Network, Weights};
+use sharpness_network::{Error, Network, Weights};
 
 const CIFAR: Shape = Shape::new(3, 32, 32);
 

@@ -1,10 +1,10 @@
 //! A small network of every kind of layer that a convolutional one has, on random data.
 
-use sharpness_kernels::Real;
-use sharpness_network::backend::{Accumulate, Activation, Backend, Epilogue, Loss, Shape, View};
+use sharpness_kernels::{Cpu, Real};
+use sharpness_network::backend::{Accumulate, Activation, Device, Epilogue, Loss, Shape, View};
 use sharpness_network::op::{BatchNorm, Init, Pass, TapeKind};
 use sharpness_network::ops::{BatchNorm2d, Convolution, Elementwise, Flatten, Linear, MaxPool};
-use sharpness_network::{At, Cpu, Error, Graph, Linearization, Network};
+use sharpness_network::{At, Error, Graph, Linearization, Network};
 
 use crate::harness::Random;
 

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use sharpness_network::backend::{Backend, Loss, Shape};
-use sharpness_network::models::{Architecture, Model, Nonlinearity};
+use sharpness_network::backend::{Activation, Backend, Loss, Shape};
+use sharpness_network::models::{Architecture, Model};
 use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Examples, Matrix};
 use sharpness_network::{Network, Weights};
@@ -34,7 +34,7 @@ pub(crate) struct Batch {
 }
 
 /// The model of an architecture with few channels.
-pub(crate) fn shrunk(arch: Architecture, activation: Nonlinearity) -> Model {
+pub(crate) fn shrunk(arch: Architecture, activation: Activation) -> Model {
     let width_divisor = match arch {
         Architecture::Vgg11 | Architecture::Vgg11Bn => 128,
         Architecture::Mlp => 1,

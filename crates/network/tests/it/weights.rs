@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use safetensors::tensor::{Dtype, TensorView};
+use sharpness_kernels::Cpu;
 use sharpness_network::backend::{Loss, Shape};
 use sharpness_network::models::{Architecture, Model};
-use sharpness_network::{Cpu, Network, Weights};
+use sharpness_network::{Network, Weights};
 
 fn network() -> Network<Cpu<f32>> {
     let graph =

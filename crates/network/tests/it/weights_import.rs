@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, TensorView};
+use sharpness_kernels::Cpu;
 use sharpness_network::backend::{Loss, Shape};
 use sharpness_network::models::{Architecture, Model};
-use sharpness_network::{Cpu, Error, Import, Imported, Match, Network, Rename, Weights};
+use sharpness_network::{Error, Import, Imported, Match, Network, Rename, Weights};
 
 type Net = Network<Cpu<f64>>;
 
