@@ -34,7 +34,7 @@ pub(super) fn build<B: Backend>(
             let block = Block { name, width: model.width(width), widening };
             value = match model.activation {
                 Activation::Relu => block.push_fused(graph, value, total)?,
-                Activation::Gelu | Activation::Tanh => block.push(model, graph, value, total)?,
+                _ => block.push(model, graph, value, total)?,
             };
         }
     }
