@@ -15,11 +15,13 @@ pub enum Activation {
     Gelu,
     /// Hyperbolic tangent.
     Tanh,
+    /// `x σ(x)` with the logistic function `σ` (Elfwing, Uchibe, Doya 2018).
+    Silu,
 }
 
 impl Activation {
     /// All of them, in the order of tables.
-    pub const ALL: &[Self] = &[Self::Relu, Self::Gelu, Self::Tanh];
+    pub const ALL: &[Self] = &[Self::Relu, Self::Gelu, Self::Tanh, Self::Silu];
 
     /// Calls `visitor` with the function, so that a loop over elements is compiled for it.
     #[inline]
@@ -28,6 +30,7 @@ impl Activation {
             Self::Relu => visitor.visit(Relu),
             Self::Gelu => visitor.visit(Gelu),
             Self::Tanh => visitor.visit(Tanh),
+            Self::Silu => visitor.visit(Silu),
         }
     }
 
@@ -203,5 +206,37 @@ impl Function for Tanh {
     fn second<R: Scalar>(x: R) -> R {
         let y = x.tanh();
         R::from_f64(-2.0) * y * (R::ONE - y * y)
+    }
+}
+
+/// `x σ(x)`.
+#[derive(Clone, Copy, Debug)]
+struct Silu;
+
+/// `1 / (1 + e^-x)`.
+#[inline]
+fn logistic<R: Scalar>(x: R) -> R {
+    R::ONE / (R::ONE + (-x).exp())
+}
+
+impl Function for Silu {
+    const NAME: &'static str = "silu";
+
+    #[inline]
+    fn value<R: Scalar>(x: R) -> R {
+        x * logistic(x)
+    }
+
+    // `σ' = σ (1 - σ)`, and `1 - σ(x) = σ(-x)` keeps its precision where `x` is large.
+    #[inline]
+    fn first<R: Scalar>(x: R) -> R {
+        let (p, q) = (logistic(x), logistic(-x));
+        p * (R::ONE + x * q)
+    }
+
+    #[inline]
+    fn second<R: Scalar>(x: R) -> R {
+        let (p, q) = (logistic(x), logistic(-x));
+        p * q * (R::from_f64(2.0) + x * (q - p))
     }
 }

@@ -19,6 +19,8 @@ fn values_are_the_known_ones() {
         (Activation::Gelu, 1.0, 0.841_344_746_068_542_9),
         (Activation::Gelu, -1.0, -0.158_655_253_931_457_05),
         (Activation::Tanh, 0.5, 0.462_117_157_260_009_76),
+        // x / (1 + exp(-x))
+        (Activation::Silu, 1.0, 0.731_058_578_630_004_9),
     ] {
         assert!((value(kind, x) - y).abs() < 1e-15, "{kind:?}({x})");
     }
