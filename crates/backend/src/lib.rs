@@ -19,6 +19,8 @@
 mod accumulate;
 mod activation;
 mod channels;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod contractions;
 mod device;
 mod dropout;
@@ -28,6 +30,7 @@ mod layout;
 mod losses;
 mod normalization;
 mod pooling;
+mod reference;
 mod scalar;
 mod shape;
 mod update;
@@ -49,6 +52,7 @@ pub use layout::{Layout, Pixels};
 pub use losses::{Loss, Losses};
 pub use normalization::{BatchNormLayer, BatchNormPoint, Normalization, PointOf, Target};
 pub use pooling::{Pool2d, Pooling};
+pub use reference::Reference;
 pub use scalar::Scalar;
 pub use shape::Shape;
 pub use update::{Sgd, Update};

@@ -16,7 +16,7 @@ pub struct BatchNormLayer {
 }
 
 /// Where the rules of a [`BatchNormLayer`] are evaluated: what [`Normalization::batch_norm_value`] read and wrote.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct BatchNormPoint<'a, T, W, C> {
     /// The input.
     pub x: &'a T,
@@ -27,6 +27,14 @@ pub struct BatchNormPoint<'a, T, W, C> {
     /// What the epilogue chose.
     pub choice: &'a C,
 }
+
+// Derived impls would ask for `T: Copy`.
+impl<T, W, C> Clone for BatchNormPoint<'_, T, W, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T, W, C> Copy for BatchNormPoint<'_, T, W, C> {}
 
 /// A [`BatchNormPoint`] of a device's buffers.
 pub type PointOf<'a, B> =

@@ -103,6 +103,7 @@ pub trait Pooling: Device {
     fn subsample_adjoint(
         &self,
         shape: Shape,
+        channels_out: usize,
         n: usize,
         y: &Self::Buffer,
         accumulate: Accumulate,

@@ -56,7 +56,15 @@ impl<R: Real> Pooling for Cpu<R> {
     }
 
     #[inline(never)]
-    fn subsample_adjoint(&self, shape: Shape, n: usize, y: &Vec<R>, accumulate: Accumulate, x: &mut Vec<R>) {
+    fn subsample_adjoint(
+        &self,
+        shape: Shape,
+        _: usize,
+        n: usize,
+        y: &Vec<R>,
+        accumulate: Accumulate,
+        x: &mut Vec<R>,
+    ) {
         let x = &mut x[..n * shape.elements()];
         layout::subsample_adjoint((shape.height, shape.width), y, accumulate, x);
     }

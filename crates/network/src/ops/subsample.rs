@@ -41,7 +41,7 @@ impl<B: Pooling> Op<B> for Subsample {
         out: &mut Gradients<'_, B>,
     ) {
         if let Some((dx, accumulate)) = &mut out.x[0] {
-            cx.backend.subsample_adjoint(cx.inputs[0], cx.n, dy, *accumulate, dx);
+            cx.backend.subsample_adjoint(cx.inputs[0], self.channels_out, cx.n, dy, *accumulate, dx);
         }
     }
 
