@@ -48,7 +48,7 @@ fn channels<B: Backend>(b: &B, shape: Shape, n: usize, r: &mut Results) {
     // All channels, or the whole as one.
     for of in [shape, Shape::new(1, 1, shape.elements())] {
         let what = |method: &str| format!("{method} of {of}, n = {n}");
-        let (mut sum, mut dot) = (b.wide(of.channels), b.wide(of.channels));
+        let (mut sum, mut dot) = (b.wide(of.channels()), b.wide(of.channels()));
         b.channel_sum(of, n, &x, &mut sum);
         r.push(what("channel_sum"), b.read(&sum));
         b.channel_dot(of, n, &x, &y, &mut dot);
@@ -65,8 +65,8 @@ fn channels<B: Backend>(b: &B, shape: Shape, n: usize, r: &mut Results) {
 }
 
 fn subsample<B: Backend>(b: &B, shape: Shape, n: usize, r: &mut Results) {
-    let channels_out = shape.channels + 2;
-    let out = Shape::new(channels_out, shape.height.div_ceil(2), shape.width.div_ceil(2));
+    let channels_out = shape.channels() + 2;
+    let out = Shape::new(channels_out, shape.height().div_ceil(2), shape.width().div_ceil(2));
     let x = r.activation(b, shape, n);
     let mut y = b.buffer(n * out.elements());
     b.subsample(shape, channels_out, n, &x, &mut y);
@@ -91,14 +91,14 @@ fn dropout<B: Backend>(b: &B, shape: Shape, n: usize, r: &mut Results) {
 fn pool<B: Backend>(b: &B, shape: Shape, (kernel, stride): (usize, usize), r: &mut Results) {
     let n = 3;
     let (kernel_height, kernel_width) = (kernel, kernel);
-    let pool = Pool2d { height: shape.height, width: shape.width, kernel_height, kernel_width, stride };
+    let pool = Pool2d { height: shape.height(), width: shape.width(), kernel_height, kernel_width, stride };
     let (h, w, _) = pool.sizes();
-    let (out, planes) = (Shape::new(shape.channels, h, w), n * shape.channels);
+    let (out, planes) = (Shape::new(shape.channels(), h, w), n * shape.channels());
     let mut ties = r.ties(n * shape.elements());
     let (of_ties, numbers) = (images(b, shape, n, &ties), r.activation(b, shape, n));
     ties[shape.elements() / 2] = f64::NAN;
     let not_a_number = images(b, shape, n, &ties);
-    let what = |method: &str| format!("{method} of {pool:?}, {} channels", shape.channels);
+    let what = |method: &str| format!("{method} of {pool:?}, {} channels", shape.channels());
     for x in [&of_ties, &numbers, &not_a_number] {
         let (mut y, mut choice) = (b.buffer(n * out.elements()), b.bytes(n * out.elements()));
         b.max_pool(&pool, planes, x, &mut y, &mut choice);

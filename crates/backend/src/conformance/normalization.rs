@@ -12,10 +12,10 @@ pub(super) fn results<B: Backend>(b: &B) -> Results {
         (Shape::new(2, 33, 32), 2),
     ] {
         for epilogue in [Epilogue::None, Epilogue::Relu, Epilogue::ReluMaxPool] {
-            let (h, w) = epilogue.output((input.height, input.width));
+            let (h, w) = epilogue.output((input.height(), input.width()));
             for of_batch in [true, false].into_iter().filter(|_| h > 0 && w > 0) {
                 let layer = BatchNormLayer { input, epilogue, epsilon: 1e-5, of_batch };
-                let output = Shape::new(input.channels, h, w);
+                let output = Shape::new(input.channels(), h, w);
                 Case { b, layer, output, n }.run(&mut r);
             }
         }
@@ -38,7 +38,7 @@ impl<B: Backend> Case<'_, B> {
 
     /// The statistics that are given, or that the batch's overwrite.
     fn statistics(&self, r: &mut Results) -> (B::Wide, B::Wide) {
-        let (b, channels) = (self.b, self.layer.input.channels);
+        let (b, channels) = (self.b, self.layer.input.channels());
         let [mean, deviation] = [0; 2].map(|_| r.vector(b, channels));
         let (mut wide, mut square, mut variance) = (b.wide(channels), b.wide(channels), b.wide(channels));
         b.widen(all(&deviation, channels), &mut square);
@@ -48,7 +48,7 @@ impl<B: Backend> Case<'_, B> {
     }
 
     fn run(&self, r: &mut Results) {
-        let (b, layer, n, channels) = (self.b, &self.layer, self.n, self.layer.input.channels);
+        let (b, layer, n, channels) = (self.b, &self.layer, self.n, self.layer.input.channels());
         let x = r.activation(b, layer.input, n);
         let (gamma, beta) = (r.vector(b, channels), r.vector(b, channels));
         let (mut mean, mut variance) = self.statistics(r);
@@ -65,7 +65,7 @@ impl<B: Backend> Case<'_, B> {
     }
 
     fn derivatives(&self, at: PointOf<'_, B>, r: &mut Results) {
-        let (b, layer, n, channels) = (self.b, &self.layer, self.n, self.layer.input.channels);
+        let (b, layer, n, channels) = (self.b, &self.layer, self.n, self.layer.input.channels());
         let wide = || (b.wide(channels), b.wide(channels));
         let [dy, dy_dot] = [0; 2].map(|_| r.activation(b, self.output, n));
         let (mut sums, mut means, mut d_sums) = (wide(), wide(), wide());

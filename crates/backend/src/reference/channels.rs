@@ -5,7 +5,7 @@ use crate::{Accumulate, Channels, Shape};
 
 /// The channel of element `i`.
 const fn channel(shape: Shape, i: usize) -> usize {
-    i / shape.pixels() % shape.channels
+    i / shape.pixels() % shape.channels()
 }
 
 impl Channels for Reference {

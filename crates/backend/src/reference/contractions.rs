@@ -105,7 +105,7 @@ impl Contractions for Reference {
             products(&g, n, |i, j, k| z[k] += x.buffer()[i] * slice(*w)[j]);
         }
         if let Some(bias) = addends.bias.map(slice) {
-            let channel = |k: usize| if bias.len() == 1 { 0 } else { k / shape.pixels() % shape.channels };
+            let channel = |k: usize| if bias.len() == 1 { 0 } else { k / shape.pixels() % shape.channels() };
             put(Accumulate::Add, &mut z, |k| bias[channel(k)]);
         }
         if let Some(residual) = addends.residual {
@@ -164,7 +164,7 @@ impl Contractions for Reference {
         let dz = adjoint(layer.epilogue, shape, n, dy, choice);
         out.fill(0.0);
         for (k, dz) in dz.iter().enumerate() {
-            let channel = if out.len() == 1 { 0 } else { k / shape.pixels() % shape.channels };
+            let channel = if out.len() == 1 { 0 } else { k / shape.pixels() % shape.channels() };
             out[channel] += dz;
         }
     }

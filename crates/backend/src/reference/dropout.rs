@@ -19,7 +19,7 @@ impl Dropout for Reference {
     ) {
         let words = [key.seed as u32, (key.seed >> 32) as u32];
         put(Accumulate::Set, &mut mask[..n * shape.elements()], |k| {
-            let (i, c) = (k / shape.elements(), k / shape.pixels() % shape.channels);
+            let (i, c) = (k / shape.elements(), k / shape.pixels() % shape.channels());
             let counter = (c / 4 * shape.pixels() + k % shape.pixels()) as u32;
             let word = philox4x32([counter, examples[i], key.layer, key.step], words)[c % 4];
             let is_dropped = u64::from(word) < (p * 4_294_967_296.0) as u64;

@@ -10,8 +10,8 @@ const NOTHING: u8 = u8::MAX;
 
 /// Elements of one example after the epilogue.
 const fn outputs(epilogue: Epilogue, shape: Shape) -> usize {
-    let (height, width) = epilogue.output((shape.height, shape.width));
-    shape.channels * height * width
+    let (height, width) = epilogue.output((shape.height(), shape.width()));
+    shape.channels() * height * width
 }
 
 /// Bytes of the choices of `n` examples.
@@ -27,7 +27,7 @@ fn candidates(epilogue: Epilogue, shape: Shape, o: usize) -> Vec<usize> {
     if epilogue != Epilogue::ReluMaxPool {
         return vec![o];
     }
-    let (height, width) = (shape.height, shape.width);
+    let (height, width) = (shape.height(), shape.width());
     let pool = Pool2d { height, width, kernel_height: 2, kernel_width: 2, stride: 2 };
     let (h, w, plane) = pool.sizes();
     let (p, o) = (o / (h * w), o % (h * w));

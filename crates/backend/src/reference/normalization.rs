@@ -61,7 +61,7 @@ impl Normalization for Reference {
     ) {
         let shape = layer.input;
         let mut z = vec![0.0; n * shape.elements()];
-        for c in 0..shape.channels {
+        for c in 0..shape.channels() {
             let of = channel(shape, n, c);
             let count = to_f64(n * shape.pixels());
             if layer.of_batch {
@@ -85,7 +85,7 @@ impl Normalization for Reference {
     ) {
         let dz = adjoint(layer.epilogue, layer.input, n, dy, at.choice);
         let mut result = vec![0.0; dz.len()];
-        for c in 0..layer.input.channels {
+        for c in 0..layer.input.channels() {
             let (of, p) = (channel(layer.input, n, c), Channel::new(layer, n, &at, c));
             beta[c] = of.clone().map(|i| dz[i]).sum();
             gamma[c] = of.clone().map(|i| dz[i] * p.normalized(at.x[i])).sum();
@@ -108,7 +108,7 @@ impl Normalization for Reference {
         let shape = layer.input;
         let x_dot = |i: usize| x_dot.map_or(0.0, |x_dot| x_dot[i]);
         let mut z_dot = vec![0.0; n * shape.elements()];
-        for c in 0..shape.channels {
+        for c in 0..shape.channels() {
             let (of, q) = (channel(shape, n, c), Channel::new(layer, n, &at, c));
             p[c] = q.of_batch * of.clone().map(&x_dot).sum::<f64>() / q.count;
             m[c] = q.of_batch * of.clone().map(|i| q.normalized(at.x[i]) * x_dot(i)).sum::<f64>() / q.count;
@@ -136,7 +136,7 @@ impl Normalization for Reference {
         let dz_dot = adjoint(layer.epilogue, layer.input, n, dy_dot, at.choice);
         let x_dot = |i: usize| x_dot.map_or(0.0, |x_dot| x_dot[i]);
         let mut result = vec![0.0; dz.len()];
-        for ch in 0..layer.input.channels {
+        for ch in 0..layer.input.channels() {
             let (of, q) = (channel(layer.input, n, ch), Channel::new(layer, n, &at, ch));
             let mean = |f: &dyn Fn(usize) -> f64| of.clone().map(f).sum::<f64>() / q.count;
             let (p, m, s, k) = (p[ch], m[ch], q.s, q.gamma * q.s);

@@ -86,11 +86,11 @@ impl Pooling for Reference {
     }
 
     fn subsample(&self, shape: Shape, channels_out: usize, n: usize, x: &Vec<f64>, y: &mut Vec<f64>) {
-        let (h, w) = (shape.height.div_ceil(2), shape.width.div_ceil(2));
+        let (h, w) = (shape.height().div_ceil(2), shape.width().div_ceil(2));
         put(Accumulate::Set, &mut y[..n * channels_out * h * w], |o| {
             let (i, c, oy, ox) = (o / (channels_out * h * w), o / (h * w) % channels_out, o / w % h, o % w);
-            let place = ((i * shape.channels + c) * shape.height + 2 * oy) * shape.width + 2 * ox;
-            if c < shape.channels { x[place] } else { 0.0 }
+            let place = ((i * shape.channels() + c) * shape.height() + 2 * oy) * shape.width() + 2 * ox;
+            if c < shape.channels() { x[place] } else { 0.0 }
         });
     }
 
@@ -103,10 +103,10 @@ impl Pooling for Reference {
         accumulate: Accumulate,
         x: &mut Vec<f64>,
     ) {
-        let (h, w) = (shape.height.div_ceil(2), shape.width.div_ceil(2));
+        let (h, w) = (shape.height().div_ceil(2), shape.width().div_ceil(2));
         put(accumulate, &mut x[..n * shape.elements()], |k| {
-            let (i, c) = (k / shape.elements(), k / shape.pixels() % shape.channels);
-            let (iy, ix) = (k / shape.width % shape.height, k % shape.width);
+            let (i, c) = (k / shape.elements(), k / shape.pixels() % shape.channels());
+            let (iy, ix) = (k / shape.width() % shape.height(), k % shape.width());
             let is_kept = iy % 2 == 0 && ix % 2 == 0;
             if is_kept { y[((i * channels_out + c) * h + iy / 2) * w + ix / 2] } else { 0.0 }
         });

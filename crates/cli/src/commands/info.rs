@@ -87,7 +87,7 @@ fn facts(command: &InfoCommand) -> Result<Facts> {
     let input = Shape::new(image.channels, image.height, image.width);
     let graph = config.model.graph(input, dataset.classes())?;
     let network = Network::new(Cpu::<f32>::new(ConvolutionAlgorithm::Auto), graph, Loss::SoftmaxCrossEntropy);
-    let dimensions = |shape: Shape| [shape.channels, shape.height, shape.width];
+    let dimensions = |shape: Shape| [shape.channels(), shape.height(), shape.width()];
     let layers = network.layers().into_iter().map(|layer| LayerFacts {
         name: layer.name,
         kind: layer.kind,

@@ -31,6 +31,6 @@ impl<R: Real> Channels for Cpu<R> {
         let terms: SmallVec<[(&[f64], &[R]); 2]> =
             terms.iter().map(|(a, x)| (a.as_slice(), x.as_slice())).collect();
         let y = &mut y[..n * shape.elements()];
-        channels::channel_affine(shape.channels, &terms, bias.map(Vec::as_slice), accumulate, y);
+        channels::channel_affine(shape.channels(), &terms, bias.map(Vec::as_slice), accumulate, y);
     }
 }

@@ -78,7 +78,7 @@ impl<R: Real> Normalization for Cpu<R> {
 
 /// The kernels of a batch norm.
 const fn batch_norm(layer: &BatchNormLayer, n: usize) -> BatchNorm {
-    let Shape { channels, height, width } = layer.input;
+    let (channels, height, width) = (layer.input.channels(), layer.input.height(), layer.input.width());
     BatchNorm {
         size: Size { channels, n, height, width },
         epilogue: layer.epilogue,

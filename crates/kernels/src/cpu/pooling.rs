@@ -50,8 +50,8 @@ impl<R: Real> Pooling for Cpu<R> {
 
     #[inline(never)]
     fn subsample(&self, shape: Shape, channels_out: usize, n: usize, x: &Vec<R>, y: &mut Vec<R>) {
-        let pixels = shape.height.div_ceil(2) * shape.width.div_ceil(2);
-        let input = (shape.channels, shape.height, shape.width);
+        let pixels = shape.height().div_ceil(2) * shape.width().div_ceil(2);
+        let input = (shape.channels(), shape.height(), shape.width());
         layout::subsample(n, input, x, &mut y[..channels_out * n * pixels]);
     }
 
@@ -66,7 +66,7 @@ impl<R: Real> Pooling for Cpu<R> {
         x: &mut Vec<R>,
     ) {
         let x = &mut x[..n * shape.elements()];
-        layout::subsample_adjoint((shape.height, shape.width), y, accumulate, x);
+        layout::subsample_adjoint((shape.height(), shape.width()), y, accumulate, x);
     }
 }
 

@@ -13,12 +13,12 @@ pub(super) fn build<B: Backend>(model: &Model, graph: &mut Graph<B>, classes: us
     let value = graph.input();
     let mut features = Sequential::new(graph, "features", value);
     for width in WIDTHS {
-        let init = torch_default(features.graph.shape(features.value).channels, 3);
+        let init = torch_default(features.graph.shape(features.value).channels(), 3);
         features.push_convolution(model, model.width(width), (init, init), true)?;
     }
     let value = features.value;
     let value = graph.push("flatten", Flatten, &[value])?;
-    let flat = graph.shape(value).channels;
+    let flat = graph.shape(value).channels();
     graph.push("classifier", Linear::torch_default(flat, classes), &[value])?;
     Ok(())
 }

@@ -24,7 +24,7 @@ pub(super) fn build<B: Backend>(
     blocks: usize,
     classes: usize,
 ) -> Result<(), Error> {
-    let channels = graph.shape(graph.input()).channels;
+    let channels = graph.shape(graph.input()).channels();
     let mut value = stem(model, graph, channels)?;
     let total = to_f64(WIDTHS.len() * blocks);
     for (stage, width) in WIDTHS.into_iter().enumerate() {
@@ -41,7 +41,7 @@ pub(super) fn build<B: Backend>(
     value = graph.push("avgpool", AveragePool::Global, &[value])?;
     value = graph.push("flatten", Flatten, &[value])?;
     value = graph.push("bias2", ScalarBias, &[value])?;
-    let (zero, features_in) = (Init::Constant(0.0), graph.shape(value).channels);
+    let (zero, features_in) = (Init::Constant(0.0), graph.shape(value).channels());
     let fc = Linear { weight: zero, bias: zero, ..Linear::torch_default(features_in, classes) };
     graph.push("fc", fc, &[value])?;
     Ok(())
@@ -104,7 +104,7 @@ impl Block {
             (x, Some("bias1a"))
         };
         let conv1 = FixupConvolution {
-            channels_in: graph.shape(x).channels,
+            channels_in: graph.shape(x).channels(),
             channels_out: *width,
             stride: self.stride(),
             shift,
@@ -139,7 +139,7 @@ impl Block {
         total_blocks: f64,
     ) -> Result<Value, Error> {
         let Self { name, width, widening } = self;
-        let (channels, width) = (graph.shape(x).channels, *width);
+        let (channels, width) = (graph.shape(x).channels(), *width);
         let a = graph.push(format!("{name}.bias1a"), ScalarBias, &[x])?;
         let conv1 = convolution(channels, width, self.stride(), self.first(total_blocks));
         let h = graph.push(format!("{name}.conv1"), conv1, &[a])?;

@@ -9,7 +9,7 @@ use crate::ops::{DropoutOp, Elementwise, Flatten, Linear};
 
 pub(super) fn build<B: Backend>(model: &Model, graph: &mut Graph<B>, classes: usize) -> Result<(), Error> {
     let mut value = graph.push("flatten", Flatten, &[graph.input()])?;
-    let mut features_in = graph.shape(value).channels;
+    let mut features_in = graph.shape(value).channels();
     for (&width, number) in model.hidden.iter().zip(1_u32..) {
         value = graph.push(format!("fc{number}"), model.hidden_layer(features_in, width), &[value])?;
         if model.activation != Activation::Relu {

@@ -180,7 +180,7 @@ impl<'a, B: Backend> Sequential<'a, B> {
     ) -> Result<(), Error> {
         let input = self.graph.shape(self.value);
         // An image that is too small to be pooled is an error of the pooling's own module.
-        let has_windows = input.height > 1 && input.width > 1;
+        let has_windows = input.height() > 1 && input.width() > 1;
         let last = match (model.activation == Activation::Relu, is_pooled && has_windows) {
             (false, _) => Epilogue::None,
             (true, false) => Epilogue::Relu,
@@ -188,7 +188,7 @@ impl<'a, B: Backend> Sequential<'a, B> {
         };
         let normed = model.arch.has_batch_norm();
         self.push(Convolution {
-            channels_in: input.channels,
+            channels_in: input.channels(),
             channels_out: channels,
             kernel: 3,
             stride: 1,
@@ -214,7 +214,7 @@ impl<'a, B: Backend> Sequential<'a, B> {
 
     /// A linear layer and the nonlinearity; a ReLU is made in the pass of the layer, and counts as a module.
     fn push_hidden(&mut self, model: &Model, features: usize) -> Result<(), Error> {
-        let features_in = self.graph.shape(self.value).channels;
+        let features_in = self.graph.shape(self.value).channels();
         self.push(model.hidden_layer(features_in, features))?;
         if model.activation == Activation::Relu {
             self.index += 1;

@@ -17,7 +17,7 @@ const FEATURES: usize = 512;
 
 pub(super) fn build<B: Backend>(model: &Model, graph: &mut Graph<B>, classes: usize) -> Result<(), Error> {
     let input = graph.shape(graph.input());
-    if input.height < 32 || input.width < 32 {
+    if input.height() < 32 || input.width() < 32 {
         let name = model.arch.name();
         return Err(Error::Architecture(format!(
             "{name} halves its images five times and needs at least 32x32 pixels, got {input}; use --arch cnn or mlp"

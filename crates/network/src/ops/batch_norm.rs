@@ -84,10 +84,10 @@ impl<B: Normalization + Vectors> Op<B> for BatchNorm2d {
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let input = only(inputs)?;
-        if input.channels != self.channels {
+        if input.channels() != self.channels {
             return Err(format!("expects {} channels, got {input}", self.channels));
         }
-        match self.epilogue.output((input.height, input.width)) {
+        match self.epilogue.output((input.height(), input.width())) {
             (0, _) | (_, 0) => Err(format!("a 2x2 window does not fit an image of {input}")),
             (height, width) => Ok(Shape::new(self.channels, height, width)),
         }

@@ -1,7 +1,7 @@
 //! Convolution with an optional bias and an epilogue: `y = e(x ∗ w + b)`. Bilinear: `bilinear.rs` makes its four rules.
 
 use super::bilinear::Bilinear;
-use super::only;
+use super::image;
 use crate::backend::{BilinearLayer, Contraction, Conv2d, Epilogue, Shape};
 use crate::op::{Init, TensorSpec};
 
@@ -31,8 +31,8 @@ impl Convolution {
         Conv2d {
             channels_in: self.channels_in,
             channels_out: self.channels_out,
-            height: input.height,
-            width: input.width,
+            height: input.height(),
+            width: input.width(),
             kernel: self.kernel,
             stride: self.stride,
             padding: self.padding,
@@ -42,8 +42,8 @@ impl Convolution {
 
 impl Bilinear for Convolution {
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let input = only(inputs)?;
-        if input.channels != self.channels_in {
+        let input = image(inputs)?;
+        if input.channels() != self.channels_in {
             return Err(format!("expects {} channels, got {input}", self.channels_in));
         }
         let (height, width) = self

@@ -68,8 +68,8 @@ impl FixupConvolution {
         Conv2d {
             channels_in: self.channels_in,
             channels_out: self.channels_out,
-            height: input.height,
-            width: input.width,
+            height: input.height(),
+            width: input.width(),
             kernel: 3,
             stride: self.stride,
             padding: 1,
@@ -222,7 +222,7 @@ impl<B: Contractions + Vectors> Op<B> for FixupConvolution {
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let Some(input) = inputs.first().filter(|input| input.channels == self.channels_in) else {
+        let Some(input) = inputs.first().filter(|input| input.channels() == self.channels_in) else {
             return Err(format!("expects {} channels, got {inputs:?}", self.channels_in));
         };
         let (height, width) = self

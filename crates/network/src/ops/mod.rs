@@ -39,6 +39,12 @@ fn only(inputs: &[Shape]) -> Result<Shape, String> {
     }
 }
 
+/// The only input of an op that takes one image.
+fn image(inputs: &[Shape]) -> Result<Shape, String> {
+    let shape = only(inputs)?;
+    if shape.rank() == 3 { Ok(shape) } else { Err(format!("expects channels x height x width, got {shape}")) }
+}
+
 /// The whole of an activation as one channel, for sums over everything and scalar coefficients.
 fn whole(shape: Shape) -> Shape {
     Shape::new(1, 1, shape.elements())

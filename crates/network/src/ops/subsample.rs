@@ -1,6 +1,6 @@
 //! Every second pixel, then channels of zeros: the shortcut of a widening Fixup block (Zhang, Dauphin, Ma 2019). Linear.
 
-use super::only;
+use super::image;
 use crate::backend::{Pooling, Shape};
 use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved};
 
@@ -21,11 +21,11 @@ impl<B: Pooling> Op<B> for Subsample {
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let input = only(inputs)?;
-        if self.channels_out < input.channels {
-            return Err(format!("cannot bring {} channels down to {}", input.channels, self.channels_out));
+        let input = image(inputs)?;
+        if self.channels_out < input.channels() {
+            return Err(format!("cannot bring {} channels down to {}", input.channels(), self.channels_out));
         }
-        Ok(Shape::new(self.channels_out, input.height.div_ceil(2), input.width.div_ceil(2)))
+        Ok(Shape::new(self.channels_out, input.height().div_ceil(2), input.width().div_ceil(2)))
     }
 
     fn value(&self, cx: &Context<'_, B>, at: &Point<'_, B>, _: &mut Saved<B>, y: &mut B::Buffer) {

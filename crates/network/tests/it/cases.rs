@@ -121,7 +121,7 @@ impl Table {
             }
             for pass in [TRAINING, Pass::EVALUATION] {
                 for epilogue in [Epilogue::None, Epilogue::Relu, Epilogue::ReluMaxPool] {
-                    let op = BatchNorm2d { channels: shape.channels, epilogue };
+                    let op = BatchNorm2d { channels: shape.channels(), epilogue };
                     if Op::<Cpu<f64>>::output(&op, &[shape]).is_ok() {
                         self.add(&op, &[shape], pass);
                     }
@@ -133,7 +133,7 @@ impl Table {
             self.add(&AveragePool::Global, &[shape], TRAINING);
             self.add(&ScalarBias, &[shape], TRAINING);
             self.add(&ScalarScale, &[shape], TRAINING);
-            self.add(&Subsample { channels_out: shape.channels + 2 }, &[shape], TRAINING);
+            self.add(&Subsample { channels_out: shape.channels() + 2 }, &[shape], TRAINING);
         }
     }
 }
