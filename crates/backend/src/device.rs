@@ -4,6 +4,17 @@ use std::fmt::Debug;
 
 use crate::{Backend, View};
 
+/// Ops that a backend may compute in one pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fusion {
+    /// A convolution, a linear layer or a batch norm, and the ReLU after it.
+    Relu,
+    /// A convolution or a batch norm, the ReLU after it and a 2x2 max pooling.
+    ReluMaxPool,
+    /// A 3x3 convolution with Fixup's numbers around it, a residual and the ReLU after them.
+    Fixup,
+}
+
 /// Buffers on a device, and the passage of host data. See the [crate](crate) for what all kernels promise.
 pub trait Device: Debug + Send {
     /// Numbers of the backend's precision: parameters or activations.
@@ -23,6 +34,12 @@ pub trait Device: Debug + Send {
 
     /// The same device in double precision.
     fn double(&self) -> Self::Double;
+
+    /// Whether `fusion` is faster than its ops one by one. A new backend fuses nothing.
+    fn fuses(&self, fusion: Fusion) -> bool {
+        let _ = fusion;
+        false
+    }
 
     /// The precision of [`Self::Buffer`], as reports name it.
     fn precision(&self) -> &'static str;

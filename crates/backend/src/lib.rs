@@ -44,7 +44,7 @@ pub use contractions::{
     ActivationPair, Addends, BilinearLayer, Choice, Contraction, Contractions, Conv2d, OperandSizes,
     Prepared, WeightPair,
 };
-pub use device::Device;
+pub use device::{Device, Fusion};
 pub use dropout::{Dropout, MaskKey, philox4x32};
 pub use elementwise::Elementwise;
 pub use epilogue::Epilogue;

@@ -5,7 +5,7 @@ use clap::Args;
 use sharpness_experiments::config::{ConfigFile, MeasureConfig, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
 use sharpness_experiments::measures::Budget;
-use sharpness_experiments::network::models::Architecture;
+use sharpness_experiments::network::architectures::Architecture;
 use sharpness_experiments::store::{RunLayout, run_config};
 use sharpness_experiments::{Error, Work, check_memory};
 

@@ -5,7 +5,7 @@ use sharpness_experiments::config::{
     BnStats, ConfigFile, DataConfig, MeasureConfig, RunConfig, SamConfig, TrainingConfig,
 };
 use sharpness_experiments::data::Dataset;
-use sharpness_experiments::network::models::Model;
+use sharpness_experiments::network::architectures::ModelConfig;
 use sharpness_experiments::{Error, trained_examples};
 
 use crate::args::{DataArgs, EngineArgs, MeasureArgs, ModelArgs, TrainingArgs};
@@ -64,7 +64,7 @@ impl DataArgs {
 
 impl ModelArgs {
     /// Replaces what flags were given for.
-    pub(crate) fn apply(&self, model: &mut Model) {
+    pub(crate) fn apply(&self, model: &mut ModelConfig) {
         set(&mut model.activation, self.activation.as_ref());
         set(&mut model.hidden, self.hidden.as_ref().map(|widths| &widths.0));
         set(&mut model.dropout, self.dropout.as_ref());

@@ -119,7 +119,7 @@ mod tests {
     use std::time::Duration;
 
     use sharpness_experiments::data::DatasetName;
-    use sharpness_experiments::network::models::Architecture;
+    use sharpness_experiments::network::architectures::Architecture;
 
     use super::*;
 

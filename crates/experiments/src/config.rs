@@ -11,7 +11,7 @@ pub use bound_rtol::BoundRtol;
 pub use file::ConfigFile;
 use serde::{Deserialize, Serialize};
 use sharpness_kernels::ConvolutionAlgorithm;
-use sharpness_network::models::{Architecture, Model};
+use sharpness_network::architectures::{Architecture, ModelConfig};
 
 use crate::data::{DatasetName, Standardization, Subset};
 
@@ -30,7 +30,7 @@ pub struct RunConfig {
     /// The examples.
     pub data: DataConfig,
     /// The network.
-    pub model: Model,
+    pub model: ModelConfig,
     /// How it is trained.
     pub training: TrainingConfig,
     /// What is measured at its end.
@@ -227,7 +227,7 @@ impl RunConfig {
                 train_examples: None,
                 seed: Some(0),
             },
-            model: Model::new(arch),
+            model: ModelConfig::new(arch),
             training: TrainingConfig {
                 loss: LossName::CrossEntropy,
                 learning_rate: 0.05,

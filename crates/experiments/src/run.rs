@@ -122,11 +122,13 @@ pub fn network<B: Backend>(config: &RunConfig, backend: B) -> Result<Network<B>>
         LossName::CrossEntropy => Loss::SoftmaxCrossEntropy,
         LossName::SquaredError => Loss::SquaredError,
     };
+    let model = config.model.model(shape, config.data.name.classes())?;
     let double = (backend.element_bytes() < size_of::<f64>()).then(|| backend.double());
-    let network = Network::new(backend, config.model.graph(shape, config.data.name.classes())?, loss);
-    let Some(double) = double else { return Ok(network) };
-    let graph = config.model.graph(shape, config.data.name.classes())?;
-    Ok(network.with_double(Network::new(double, graph, loss)))
+    let network = Network::compile(&model, backend, loss);
+    Ok(match double {
+        Some(double) => network.with_double(Network::compile(&model, double, loss)),
+        None => network,
+    })
 }
 
 /// The numbers of the examples that a run trains on, sorted.

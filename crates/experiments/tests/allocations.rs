@@ -9,7 +9,7 @@ use sharpness_experiments::optimizers::Optimizer;
 use sharpness_experiments::training::PartExamples;
 use sharpness_kernels::Cpu;
 use sharpness_network::Weights;
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 use sharpness_network::op::{BatchNorm, Pass};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 

@@ -1,10 +1,12 @@
 //! The loss of a network as a function of one flat parameter vector, with exact first and second derivatives.
 
+pub mod architectures;
 mod error;
 pub mod files;
+mod fuse;
 mod graph;
 mod linearization;
-pub mod models;
+pub mod model;
 mod network;
 pub mod op;
 pub mod operators;
@@ -14,8 +16,9 @@ mod rescale;
 mod weights;
 
 pub use error::Error;
-pub use graph::{Graph, Tangents, Tape, Value};
+pub use graph::{Graph, Tangents, Tape};
 pub use linearization::{At, Linearization};
+pub use model::{Model, Value};
 pub use network::{Layer, Network, Sums};
 pub use parameters::{Table, Tensor};
 pub use rescale::RescaledLayers;

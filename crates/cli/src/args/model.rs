@@ -1,8 +1,8 @@
 //! Flags about the network.
 
 use clap::Args;
+use sharpness_experiments::network::architectures::Architecture;
 use sharpness_experiments::network::backend::Activation;
-use sharpness_experiments::network::models::Architecture;
 
 use super::{Widths, one_of};
 

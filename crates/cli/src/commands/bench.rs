@@ -13,8 +13,8 @@ use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized}
 use sharpness_experiments::kernels::Cpu;
 use sharpness_experiments::measures::MeasureProgress;
 use sharpness_experiments::network::Weights;
+use sharpness_experiments::network::architectures::Architecture;
 use sharpness_experiments::network::backend::Backend;
-use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::training::training_bytes;
 use sharpness_experiments::{Error, network};
 

@@ -9,8 +9,8 @@ use sharpness_experiments::config::RunConfig;
 use sharpness_experiments::data::DatasetName;
 use sharpness_experiments::kernels::{ConvolutionAlgorithm, Cpu};
 use sharpness_experiments::network::Network;
+use sharpness_experiments::network::architectures::Architecture;
 use sharpness_experiments::network::backend::{Loss, Shape};
-use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::network::op::TapeKind;
 
 use crate::args::{EngineArgs, ModelArgs, architecture_parser};
@@ -85,8 +85,9 @@ fn facts(command: &InfoCommand) -> Result<Facts> {
     check_model(&config)?;
     let image = dataset.shape();
     let input = Shape::new(image.channels, image.height, image.width);
-    let graph = config.model.graph(input, dataset.classes())?;
-    let network = Network::new(Cpu::<f32>::new(ConvolutionAlgorithm::Auto), graph, Loss::SoftmaxCrossEntropy);
+    let model = config.model.model(input, dataset.classes())?;
+    let cpu = Cpu::<f32>::new(ConvolutionAlgorithm::Auto);
+    let network = Network::compile(&model, cpu, Loss::SoftmaxCrossEntropy);
     let dimensions = |shape: Shape| [shape.channels(), shape.height(), shape.width()];
     let layers = network.layers().into_iter().map(|layer| LayerFacts {
         name: layer.name,

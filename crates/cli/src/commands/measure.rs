@@ -9,8 +9,8 @@ use sharpness_experiments::kernels::Cpu;
 use sharpness_experiments::measures::{
     Budget, MeasureProgress, Measurement, SubsetSize, peak_bytes, subset_sizes,
 };
+use sharpness_experiments::network::architectures::Architecture;
 use sharpness_experiments::network::backend::Backend;
-use sharpness_experiments::network::models::Architecture;
 use sharpness_experiments::network::{Imported, Network, Origin, Weights};
 use sharpness_experiments::{Error, last_step, network, trained_examples};
 

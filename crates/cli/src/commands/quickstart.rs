@@ -6,7 +6,7 @@ use anyhow::Result;
 use sharpness_experiments::config::RunConfig;
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
 use sharpness_experiments::measures::Budget;
-use sharpness_experiments::network::models::Architecture;
+use sharpness_experiments::network::architectures::Architecture;
 use sharpness_experiments::{RunOptions, complete_run};
 
 use super::train::report_text;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use sharpness_experiments::config::{ConfigFile, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
 use sharpness_experiments::measures::{Budget, peak_bytes};
-use sharpness_experiments::network::models::Architecture;
+use sharpness_experiments::network::architectures::Architecture;
 use sharpness_experiments::store::{CheckpointEvery, Existing, RunLayout, run_config};
 use sharpness_experiments::training::Outcome;
 use sharpness_experiments::{Report, RunOptions, Work, check_memory, complete_run};

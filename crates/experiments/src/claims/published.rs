@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use serde::Serialize;
+use sharpness_network::architectures::Architecture;
 use sharpness_network::backend::Activation;
-use sharpness_network::models::Architecture;
 
 use super::cells::{Observation, Summary, quarters};
 use super::{Cell, Settings};

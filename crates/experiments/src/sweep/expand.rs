@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 use toml::{Table, Value};
 
 use super::recipe::{Block, Ratio, Recipe, Setting};

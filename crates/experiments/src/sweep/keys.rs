@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sharpness_kernels::ConvolutionAlgorithm;
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 use toml::{Table, Value};
 
 use crate::config::{BnStats, MeasureConfig, RunConfig, SamConfig};

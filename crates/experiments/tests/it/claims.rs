@@ -9,7 +9,7 @@ use sharpness_experiments::claims::{
 };
 use sharpness_experiments::config::{BnStats, RunConfig, SamConfig};
 use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::network::models::Architecture;
+use sharpness_experiments::network::architectures::Architecture;
 use sharpness_experiments::sweep::Plan;
 use tempfile::tempdir;
 

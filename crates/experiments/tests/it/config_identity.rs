@@ -7,8 +7,8 @@ use sharpness_experiments::config::{
 };
 use sharpness_experiments::data::{DatasetName, Standardization, Subset};
 use sharpness_kernels::ConvolutionAlgorithm;
+use sharpness_network::architectures::Architecture;
 use sharpness_network::backend::Activation;
-use sharpness_network::models::Architecture;
 
 /// Changes one value.
 type Change = fn(&mut RunConfig);

@@ -11,11 +11,11 @@ use sharpness_experiments::store::RunStore;
 use sharpness_experiments::sweep::Plan;
 use sharpness_experiments::{Report, RunOptions, complete_run};
 use sharpness_kernels::Cpu;
+use sharpness_network::architectures::Architecture;
 use sharpness_network::backend::{Loss, Shape};
-use sharpness_network::models::Architecture;
 use sharpness_network::op::Pass;
 use sharpness_network::ops::{Flatten, Linear};
-use sharpness_network::{Graph, Network, Weights};
+use sharpness_network::{Model, Network, Weights};
 
 use crate::training_runs::digits;
 
@@ -60,10 +60,11 @@ const CURVATURE: f64 = 5.0;
 
 /// The length of the last of many steps on that loss, from PyTorch's default weights.
 fn last_step(config: &TrainingConfig) -> f64 {
-    let mut graph = Graph::new(Shape::new(1, 1, 1));
-    let flat = graph.push("flatten", Flatten, &[graph.input()]).unwrap();
-    graph.push("linear", Linear::torch_default(1, 1), &[flat]).unwrap();
-    let network = Network::new(Cpu::<f64>::default(), graph, Loss::SquaredError);
+    let mut model = Model::default();
+    let image = model.input("image", Shape::new(1, 1, 1));
+    let flat = model.push("flatten", Flatten, &[image]).unwrap();
+    model.push("linear", Linear::torch_default(1, 1), &[flat]).unwrap();
+    let network = Network::compile(&model, Cpu::<f64>::default(), Loss::SquaredError);
     let mut optimizer = Optimizer::new(&network, config, &Weights::initial(&network, 1), None);
     let mut length = f64::INFINITY;
     for _ in 0..2000 {

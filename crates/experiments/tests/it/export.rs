@@ -17,8 +17,8 @@ use sharpness_experiments::measures::{
 use sharpness_experiments::store::{ColumnType, RunTable};
 use sharpness_experiments::training::Outcome;
 use sharpness_kernels::ConvolutionAlgorithm;
+use sharpness_network::architectures::{Architecture, ModelConfig};
 use sharpness_network::backend::Activation;
-use sharpness_network::models::{Architecture, Model};
 
 fn eigenvalue(value: f64) -> Eigenvalue {
     Eigenvalue {
@@ -47,7 +47,7 @@ fn full() -> Report {
             train_examples: Some(100),
             seed: Some(0),
         },
-        model: Model {
+        model: ModelConfig {
             arch: Architecture::Mlp,
             activation: Activation::Relu,
             hidden: vec![16, 8],

@@ -9,18 +9,18 @@ use sharpness_experiments::data::{Subset, class_balanced};
 use sharpness_experiments::measures::{Budget, Measurement, Memory, Phase};
 use sharpness_kernels::Cpu;
 use sharpness_network::Weights;
-use sharpness_network::models::{Architecture, Model};
+use sharpness_network::architectures::{Architecture, ModelConfig};
 use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Matrix};
 
 use crate::measures_problem::{MEMORY, Problem, Subsample};
 
-fn mlp() -> Model {
-    Model { hidden: vec![12], ..Model::new(Architecture::Mlp) }
+fn mlp() -> ModelConfig {
+    ModelConfig { hidden: vec![12], ..ModelConfig::new(Architecture::Mlp) }
 }
 
-fn cnn(arch: Architecture) -> Model {
-    Model { width_divisor: 4, ..Model::new(arch) }
+fn cnn(arch: Architecture) -> ModelConfig {
+    ModelConfig { width_divisor: 4, ..ModelConfig::new(arch) }
 }
 
 fn config() -> MeasureConfig {
@@ -90,7 +90,7 @@ fn eigenvalues_are_those_of_the_dense_hessian() {
 
 #[test]
 fn threads_change_no_bit() {
-    let problem = || Problem::new(Cpu::<f32>::default(), &Model::new(Architecture::CnnBn));
+    let problem = || Problem::new(Cpu::<f32>::default(), &ModelConfig::new(Architecture::CnnBn));
     let config = MeasureConfig { rtol: 1e-3, ..config() };
     let measure = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -5,7 +5,7 @@ use sharpness_experiments::config::MeasureConfig;
 use sharpness_experiments::measures::{BetweenIterates, MeasureProgress, between_iterates, interpolate};
 use sharpness_kernels::Cpu;
 use sharpness_network::Weights;
-use sharpness_network::models::{Architecture, Model};
+use sharpness_network::architectures::{Architecture, ModelConfig};
 
 use crate::measures_problem::{MEMORY, Problem};
 
@@ -17,7 +17,7 @@ fn config() -> MeasureConfig {
 
 /// A network with batch norm and two points of it, whose running statistics differ too.
 fn problem() -> (F64, Weights) {
-    let model = Model { width_divisor: 4, ..Model::new(Architecture::CnnBn) };
+    let model = ModelConfig { width_divisor: 4, ..ModelConfig::new(Architecture::CnnBn) };
     let problem = F64::new(Cpu::default(), &model);
     let mut to = Weights::initial(&problem.network, 2);
     to.state.iter_mut().for_each(|x| *x += 0.5);

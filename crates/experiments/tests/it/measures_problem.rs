@@ -6,8 +6,8 @@ use sharpness_experiments::Result;
 use sharpness_experiments::config::MeasureConfig;
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Part, Standardization, Standardized};
 use sharpness_experiments::measures::{Budget, MeasureProgress, Measurement, measure};
+use sharpness_network::architectures::ModelConfig;
 use sharpness_network::backend::{Backend, Loss, Shape};
-use sharpness_network::models::Model;
 use sharpness_network::op::{Pass, TapeKind};
 use sharpness_network::operators::Examples;
 use sharpness_network::{Network, Weights};
@@ -25,10 +25,10 @@ pub(crate) struct Problem<B: Backend> {
 
 impl<B: Backend> Problem<B> {
     /// The network at its beginning, and all of the digits.
-    pub(crate) fn new(backend: B, model: &Model) -> Self {
+    pub(crate) fn new(backend: B, model: &ModelConfig) -> Self {
         let dataset = Dataset::load(DatasetName::Digits, &Locations::default()).unwrap();
-        let graph = model.graph(Shape::new(1, 8, 8), dataset.classes()).unwrap();
-        let network = Network::new(backend, graph, Loss::SoftmaxCrossEntropy);
+        let model = model.model(Shape::new(1, 8, 8), dataset.classes()).unwrap();
+        let network = Network::compile(&model, backend, Loss::SoftmaxCrossEntropy);
         let train = (0..u32::try_from(dataset.train().len()).unwrap()).collect();
         let weights = Weights::initial(&network, 1);
         Self { network, data: Standardized::new(dataset, Standardization::Pixel), train, weights }

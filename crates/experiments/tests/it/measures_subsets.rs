@@ -4,7 +4,7 @@ use sharpness_experiments::config::{MeasureConfig, RunConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
 use sharpness_experiments::measures::{Budget, Measurement, SubsetSize, subset_sizes};
 use sharpness_experiments::network::Weights;
-use sharpness_experiments::network::models::Architecture;
+use sharpness_experiments::network::architectures::Architecture;
 use sharpness_experiments::{measure_run, network};
 use sharpness_kernels::{ConvolutionAlgorithm, Cpu};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use sharpness_experiments::Error;
 use sharpness_experiments::config::RunConfig;
 use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::network::models::Architecture;
+use sharpness_experiments::network::architectures::Architecture;
 use sharpness_experiments::sweep::{Filter, Plan};
 
 const HEAD: &str = "fixed = { arch = \"mlp\", data.name = \"digits\" }\n";

@@ -4,7 +4,7 @@ use sharpness_experiments::claims::{Cell, Run};
 use sharpness_experiments::config::RunConfig;
 use sharpness_experiments::data::DatasetName;
 use sharpness_experiments::measures::{Budget, TrackedLambdaMax};
-use sharpness_experiments::network::models::Architecture;
+use sharpness_experiments::network::architectures::Architecture;
 use sharpness_experiments::{RunOptions, complete_run, measure_run, network};
 use sharpness_kernels::{ConvolutionAlgorithm, Cpu};
 

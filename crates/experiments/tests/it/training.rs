@@ -8,7 +8,7 @@ use sharpness_experiments::training::{Outcome, PartExamples};
 use sharpness_experiments::{RunOptions, last_step, network, next_weights, train_run};
 use sharpness_kernels::Cpu;
 use sharpness_network::Weights;
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 use sharpness_network::op::{BatchNorm, Dropout, Pass};
 
 use crate::training_runs::{Watch, config, config_with_batch_norm, digits, options, train};

@@ -1,6 +1,6 @@
 //! Buffers on a device, and the passage of host data.
 
-use sharpness_backend::{Device, View};
+use sharpness_backend::{Device, Fusion, View};
 
 use super::{Cpu, slice};
 use crate::Real;
@@ -14,6 +14,10 @@ impl<R: Real> Device for Cpu<R> {
 
     fn double(&self) -> Cpu<f64> {
         Cpu::new(self.algorithm)
+    }
+
+    fn fuses(&self, _: Fusion) -> bool {
+        true
     }
 
     fn precision(&self) -> &'static str {

@@ -1,6 +1,6 @@
 //! Batch norm with an epilogue.
 
-use sharpness_backend::{BatchNormLayer, Normalization, OperandSizes, PointOf, Shape, Target, View};
+use sharpness_backend::{BatchNormLayer, Normalization, OperandSizes, PointOf, Target, View};
 
 use super::{Cpu, slice};
 use crate::Real;

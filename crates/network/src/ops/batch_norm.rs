@@ -27,7 +27,7 @@ use crate::op::{
 pub struct BatchNorm2d {
     /// Channels.
     pub channels: usize,
-    /// What follows in the same pass.
+    /// What follows in the same pass; plain ops have nothing here.
     pub epilogue: Epilogue,
 }
 
@@ -67,6 +67,11 @@ impl<'a, B: Device> Kept<'a, B> {
 }
 
 impl BatchNorm2d {
+    /// A batch norm that nothing follows.
+    pub const fn new(channels: usize) -> Self {
+        Self { channels, epilogue: Epilogue::None }
+    }
+
     const fn layer(&self, input: Shape, statistics: BatchNorm) -> BatchNormLayer {
         let of_batch = matches!(statistics, BatchNorm::Batch);
         BatchNormLayer { input, epilogue: self.epilogue, epsilon: EPSILON, of_batch }

@@ -22,11 +22,17 @@ pub struct Convolution {
     pub weight: Init,
     /// How the bias begins, or no bias.
     pub bias: Option<Init>,
-    /// What follows in the same pass.
+    /// What follows in the same pass; plain ops have nothing here.
     pub epilogue: Epilogue,
 }
 
 impl Convolution {
+    /// A 3x3 convolution that keeps the image's size. Nothing follows.
+    pub const fn same(channels_in: usize, channels_out: usize, weight: Init, bias: Option<Init>) -> Self {
+        let epilogue = Epilogue::None;
+        Self { channels_in, channels_out, kernel: 3, stride: 1, padding: 1, weight, bias, epilogue }
+    }
+
     const fn geometry(&self, input: Shape) -> Conv2d {
         Conv2d {
             channels_in: self.channels_in,

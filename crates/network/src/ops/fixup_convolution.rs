@@ -17,7 +17,8 @@ use crate::op::{
     Context, Direction, Gradients, Init, Op, Point, Saved, SavedSizes, Scratch, TapeKind, TensorSpec,
 };
 
-/// A 3x3 convolution without a bias per channel, and the ReLU after it. With two inputs the second one is the residual.
+/// A 3x3 convolution without a bias per channel, and the ReLU after it. With two inputs the second one is the residual. Only
+/// [`fuse`](crate::Model::compile) makes it of plain ops.
 #[derive(Clone, Debug)]
 pub struct FixupConvolution {
     /// Channels of the input.
@@ -26,14 +27,12 @@ pub struct FixupConvolution {
     pub channels_out: usize,
     /// Distance between neighbouring outputs.
     pub stride: usize,
-    /// The name of the number that is added to the input, where there is one. Zero in the beginning.
-    pub shift: Option<&'static str>,
-    /// The name of the weights, and how they begin.
-    pub weight: (&'static str, Init),
-    /// The name of the factor of the weights, where there is one. One in the beginning.
-    pub scale: Option<&'static str>,
-    /// The name of the number that is added to the output. Zero in the beginning.
-    pub bias: &'static str,
+    /// Whether a number is added to the input. Zero in the beginning.
+    pub has_shift: bool,
+    /// How the weights begin.
+    pub weight: Init,
+    /// Whether the weights have a factor. One in the beginning.
+    pub has_scale: bool,
 }
 
 /// A gradient of the scaled weights, and the parameters whose scale and weights belong to it.
@@ -80,28 +79,25 @@ impl FixupConvolution {
         BilinearLayer {
             contraction: Contraction::Convolution(self.geometry(input)),
             epilogue: Epilogue::Relu,
-            is_shifted: self.shift.is_some(),
+            is_shifted: self.has_shift,
         }
     }
 
     /// The places of the weights, their factor and the bias among the parameters; a shift is the first.
     const fn places(&self) -> (usize, Option<usize>, usize) {
-        let weight = self.shift.is_some() as usize;
-        match self.scale {
-            Some(_) => (weight, Some(weight + 1), weight + 2),
-            None => (weight, None, weight + 1),
-        }
+        let weight = self.has_shift as usize;
+        if self.has_scale { (weight, Some(weight + 1), weight + 2) } else { (weight, None, weight + 1) }
     }
 
     /// The part of `w` that is the shift.
     fn shift<'w, B: Device>(&self, w: &[View<'w, B::Buffer>]) -> Option<View<'w, B::Buffer>> {
-        self.shift.and(w.first().copied())
+        w.first().copied().filter(|_| self.has_shift)
     }
 
     /// `v`, as [`Op::value`] made it.
     fn scaled<'a, B: Device>(&self, at: &Point<'a, B>, scaled: &'a B::Buffer) -> View<'a, B::Buffer> {
         let weight = at.w[self.places().0];
-        self.scale.map_or(weight, |_| View::new(scaled, 0, weight.len))
+        if self.has_scale { View::new(scaled, 0, weight.len) } else { weight }
     }
 
     /// `v̇`, as [`Op::tangent`] made it.
@@ -111,7 +107,7 @@ impl FixupConvolution {
         scaled: &'a B::Buffer,
     ) -> View<'a, B::Buffer> {
         let weight = dot.w[self.places().0];
-        self.scale.map_or(weight, |_| View::new(scaled, 0, weight.len))
+        if self.has_scale { View::new(scaled, 0, weight.len) } else { weight }
     }
 
     /// `u̇`, prepared in `slot` where it has to be; `None` is zero.
@@ -146,7 +142,7 @@ impl FixupConvolution {
         if let Some(Some((r, accumulate))) = out.x.get_mut(1) {
             b.residual_gradient(layer, n, dy, choice, *accumulate, r);
         }
-        let shift = self.shift.is_some();
+        let shift = self.has_shift;
         match &mut out.x[0] {
             Some((dx, accumulate)) => {
                 let sum = shift.then_some(&mut *sum);
@@ -201,7 +197,7 @@ impl FixupConvolution {
         out: &mut Gradients<'_, B>,
     ) {
         let (b, n, weight) = (call.cx.backend, call.cx.n, self.places().0);
-        if self.scale.is_some() {
+        if self.has_scale {
             let len = out.w.ranges[weight].len();
             let to = ViewMut::new(scaled, 0, len);
             b.bilinear_weight_gradient(&call.layer, n, pairs, choice, Accumulate::Set, to);
@@ -213,11 +209,11 @@ impl FixupConvolution {
 
 impl<B: Contractions + Vectors> Op<B> for FixupConvolution {
     fn kind(&self) -> &'static str {
-        match (self.shift, self.scale) {
-            (None, None) => "conv2d+bias+relu",
-            (Some(_), None) => "bias+conv2d+bias+relu",
-            (None, Some(_)) => "conv2d+scale+bias+add+relu",
-            (Some(_), Some(_)) => "bias+conv2d+scale+bias+add+relu",
+        match (self.has_shift, self.has_scale) {
+            (false, false) => "conv2d+bias+relu",
+            (true, false) => "bias+conv2d+bias+relu",
+            (false, true) => "conv2d+scale+bias+add+relu",
+            (true, true) => "bias+conv2d+scale+bias+add+relu",
         }
     }
 
@@ -239,17 +235,17 @@ impl<B: Contractions + Vectors> Op<B> for FixupConvolution {
     }
 
     fn parameters(&self) -> Vec<TensorSpec> {
-        let (name, weight) = self.weight;
         let number = |name, value| TensorSpec::new(name, vec![1], Init::Constant(value));
-        let weight = TensorSpec::new(name, vec![self.channels_out, self.channels_in, 3, 3], weight);
-        let shift = self.shift.map(|name| number(name, 0.0)).into_iter();
-        let after = self.scale.map(|name| number(name, 1.0)).into_iter().chain([number(self.bias, 0.0)]);
+        let shape = vec![self.channels_out, self.channels_in, 3, 3];
+        let weight = TensorSpec::new("weight", shape, self.weight);
+        let shift = self.has_shift.then(|| number("shift", 0.0)).into_iter();
+        let after = self.has_scale.then(|| number("scale", 1.0)).into_iter().chain([number("bias", 0.0)]);
         shift.chain([weight]).chain(after).collect()
     }
 
     fn saved(&self, backend: &B, capacity: usize, inputs: &[Shape], kind: TapeKind) -> SavedSizes {
         let sizes = self.operands(backend, capacity, inputs);
-        let weights = if self.scale.is_some() { self.geometry(inputs[0]).weights() } else { 0 };
+        let weights = if self.has_scale { self.geometry(inputs[0]).weights() } else { 0 };
         let kept = |len, is_kept| if is_kept { len } else { 0 };
         let products = kind == TapeKind::Products;
         let buffers = vec![

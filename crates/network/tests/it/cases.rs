@@ -82,19 +82,9 @@ impl Table {
             [(3, 17, (5, 4), 1), (17, 2, (1, 1), 1), (8, 8, (6, 7), 1), (2, 3, (6, 7), 2)]
         {
             let input = Shape::new(channels_in, image.0, image.1);
-            for (shift, scale) in
-                [(None, None), (Some("bias1a"), None), (None, Some("scale")), (Some("bias1a"), Some("scale"))]
-            {
-                let weight = ("weight", Init::Constant(0.0));
-                let op = FixupConvolution {
-                    channels_in,
-                    channels_out,
-                    stride,
-                    shift,
-                    weight,
-                    scale,
-                    bias: "bias",
-                };
+            for (has_shift, has_scale) in [(false, false), (true, false), (false, true), (true, true)] {
+                let weight = Init::Constant(0.0);
+                let op = FixupConvolution { channels_in, channels_out, stride, has_shift, weight, has_scale };
                 self.add(&op, &[input], TRAINING);
                 if let Ok(output) = Op::<Cpu<f64>>::output(&op, &[input]) {
                     self.add(&op, &[input, output], TRAINING);

@@ -2,8 +2,8 @@
 
 use sharpness_curvature::{DenseOperator, EigenParams, SymmetricOperator, Which, dense};
 use sharpness_kernels::Cpu;
+use sharpness_network::architectures::{Architecture, ModelConfig};
 use sharpness_network::backend::{Accumulate, Activation, Device, View};
-use sharpness_network::models::{Architecture, Model};
 use sharpness_network::op::{BatchNorm, TapeKind};
 use sharpness_network::operators::Matrix;
 
@@ -138,7 +138,7 @@ fn fixup_resnets() {
 
 #[test]
 fn gauss_newton_is_the_hessian_of_a_linear_model() {
-    let model = Model { hidden: Vec::new(), ..Model::new(Architecture::Mlp) };
+    let model = ModelConfig { hidden: Vec::new(), ..ModelConfig::new(Architecture::Mlp) };
     let tiny = F64::new(Cpu::default(), &model, 5, BatchNorm::Running, SEED);
     let hessian = columns(&mut tiny.curvature(Matrix::Hessian, ALL, ALL));
     let gauss_newton = columns(&mut tiny.curvature(Matrix::GaussNewton, ALL, ALL));

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use sharpness_kernels::Cpu;
+use sharpness_network::architectures::{Architecture, ModelConfig};
 use sharpness_network::backend::{Activation, Backend, Shape};
-use sharpness_network::models::{Architecture, Model};
 use sharpness_network::{Network, Table, Weights, backend::Loss};
 
 /// One golden file.
@@ -82,14 +82,14 @@ impl Golden {
             Vec::new()
         };
         let shape = self.shape();
-        let model = Model { activation, hidden, ..Model::new(arch) };
-        let graph = model.graph(Shape::new(shape[1], shape[2], shape[3]), self.number("classes") as usize);
+        let model = ModelConfig { activation, hidden, ..ModelConfig::new(arch) };
+        let model = model.model(Shape::new(shape[1], shape[2], shape[3]), self.number("classes") as usize);
         let loss = if self.0["loss_function"] == "squared_error" {
             Loss::SquaredError
         } else {
             Loss::SoftmaxCrossEntropy
         };
-        Network::new(Cpu::default(), graph.expect("the golden architecture builds"), loss)
+        Network::compile(&model.expect("the golden architecture builds"), Cpu::default(), loss)
     }
 
     /// The weights and running statistics, in the network's layout.

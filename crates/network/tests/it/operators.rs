@@ -5,8 +5,8 @@ use std::cell::Cell;
 use sharpness_curvature::{EigenParams, Method, SymmetricOperator, TraceParams, Which, eigenpairs, trace};
 use sharpness_kernels::Cpu;
 use sharpness_network::Error;
+use sharpness_network::architectures::Architecture;
 use sharpness_network::backend::{Activation, Backend};
-use sharpness_network::models::Architecture;
 use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Examples, Matrix};
 

@@ -3,8 +3,8 @@
 use sharpness_curvature::SymmetricOperator as _;
 use sharpness_kernels::Cpu;
 use sharpness_network::RescaledLayers;
+use sharpness_network::architectures::{Architecture, ModelConfig};
 use sharpness_network::backend::Activation;
-use sharpness_network::models::{Architecture, Model};
 use sharpness_network::op::BatchNorm;
 use sharpness_network::operators::Matrix;
 
@@ -14,8 +14,10 @@ use crate::tiny::{ALL, SEED, Tiny, shrunk};
 type F64 = Tiny<Cpu<f64>>;
 
 fn tiny(arch: Architecture, activation: Activation) -> F64 {
-    let model =
-        Model { dropout: if arch == Architecture::Mlp { 0.3 } else { 0.0 }, ..shrunk(arch, activation) };
+    let model = ModelConfig {
+        dropout: if arch == Architecture::Mlp { 0.3 } else { 0.0 },
+        ..shrunk(arch, activation)
+    };
     F64::new(Cpu::default(), &model, 5, BatchNorm::Running, SEED)
 }
 

@@ -1,8 +1,8 @@
 //! Tapes of different kinds hold different by-products and give the same bits.
 
 use sharpness_kernels::Cpu;
+use sharpness_network::architectures::Architecture;
 use sharpness_network::backend::{Accumulate, Activation, Device, View};
-use sharpness_network::models::Architecture;
 use sharpness_network::op::{BatchNorm, TapeKind};
 use sharpness_network::{At, Linearization};
 
