@@ -170,18 +170,32 @@ def train(settings):
     }
 
 
+def check_silu(x, values):
+    """The formulas of SiLU against PyTorch's function and its automatic derivatives."""
+    point = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+    value = torch.nn.functional.silu(point)
+    (first,) = torch.autograd.grad(value, point, create_graph=True)
+    (second,) = torch.autograd.grad(first, point)
+    for own, torchs in zip(values, (value, first, second)):
+        assert abs(float(own) - torchs.item()) < 1e-14, (x, own, torchs)
+
+
 def activations():
-    """f, f' and f'' of exact GELU, x Phi(x), and tanh at 41 points, correctly rounded from 40 digits."""
+    """f, f' and f'' of exact GELU, x Phi(x), of tanh and of SiLU, x sigma(x), at 41 points, correctly rounded from 40 digits."""
     mpmath.mp.dps = 40
     points = [(k - 20) * 2 / 5 for k in range(41)]
-    rows = {"gelu": [], "tanh": []}
+    rows = {"gelu": [], "tanh": [], "silu": []}
     for x in map(mpmath.mpf, points):
         density, t = mpmath.npdf(x), mpmath.tanh(x)
         distribution = mpmath.erfc(-x / mpmath.sqrt(2)) / 2
         gelu = (x * distribution, distribution + x * density, (2 - x * x) * density)
         tanh = (t, 1 - t * t, -2 * t * (1 - t * t))
+        p, q = 1 / (1 + mpmath.exp(-x)), 1 / (1 + mpmath.exp(x))
+        silu = (x * p, p * (1 + x * q), p * q * (2 + x * (q - p)))
         rows["gelu"].append([float(y) for y in gelu])
         rows["tanh"].append([float(y) for y in tanh])
+        rows["silu"].append([float(y) for y in silu])
+        check_silu(float(x), silu)
     columns = {name: dict(zip(("f", "df", "d2f"), zip(*values))) for name, values in rows.items()}
     return {"x": points, **columns}
 

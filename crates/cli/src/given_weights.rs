@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use sharpness_data::{Dataset, DatasetName, Locations, Standardized};
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 use sharpness_runs::{ConfigFile, Error, RunLayout, run_config};
 use sharpness_training::measures::{BetweenIterates, Measure as _};
 use sharpness_training::settings::{MeasureConfig, RunConfig};

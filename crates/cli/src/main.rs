@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use sharpness_network::Allocator;
+use sharpness_kernels::Allocator;
 
 use commands::Cli;
 use exit::Exit;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use sharpness_data::{Dataset, DatasetName};
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 use sharpness_runs::ConfigFile;
 use sharpness_training::settings::{MeasureConfig, RunConfig, TrainingConfig};
 use sharpness_training::{Error, flags, trained_examples};

@@ -114,7 +114,7 @@ mod tests {
     use std::time::Duration;
 
     use sharpness_data::DatasetName;
-    use sharpness_network::models::Architecture;
+    use sharpness_network::architectures::Architecture;
 
     use super::*;
 

@@ -1,9 +1,9 @@
 //! Times the kernels on the shapes of VGG-11, Fixup ResNet-32 and the MLP at batch 100: `cargo bench -p sharpness-kernels`.
 
 use divan::{Bencher, black_box};
-use sharpness_kernels::Accumulate;
-use sharpness_kernels::conv2d::{Conv2d, Method, Plan};
-use sharpness_kernels::epilogue::{Addends, Choice, Epilogue};
+use sharpness_backend::{Accumulate, Conv2d, Epilogue};
+use sharpness_kernels::conv2d::{ConvolutionAlgorithm, Plan};
+use sharpness_kernels::epilogue::{Addends, Choice};
 use sharpness_kernels::linear::Linear;
 use sharpness_kernels::workspace::Workspace;
 
@@ -52,7 +52,8 @@ impl Convolution {
     fn new((channels_in, channels_out, side, epilogue): Layer) -> Self {
         let (height, width, kernel, stride, padding) = (side, side, 3, 1, 1);
         let g = Conv2d { channels_in, channels_out, height, width, kernel, stride, padding };
-        let (plan, (h, w)) = (Plan::new::<f32>(Method::Auto, g, epilogue), epilogue.output((side, side)));
+        let (plan, (h, w)) =
+            (Plan::new::<f32>(ConvolutionAlgorithm::Auto, g, epilogue), epilogue.output((side, side)));
         let mut layer = Self {
             plan,
             workspace: Workspace::new(),

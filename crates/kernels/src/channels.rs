@@ -4,8 +4,10 @@
 
 use rayon::prelude::*;
 
+use sharpness_backend::Accumulate;
+
+use crate::Real;
 use crate::reduce::{dot, sum};
-use crate::{Accumulate, Real};
 
 /// Elements that stay in the first-level cache while the terms of an affine map are added.
 const STRIP: usize = 1 << 11;

@@ -1,8 +1,10 @@
 //! Maps over whole vectors.
 
+use sharpness_backend::Accumulate;
+
+use crate::Real;
 use crate::parallel::chunks;
 use crate::simd::{Lanes, Leaf, Task};
-use crate::{Accumulate, Real};
 
 /// Elements of one task; three operands of this size fit the second-level cache.
 pub(crate) const CHUNK: usize = 1 << 14;

@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
+use sharpness_backend::{Accumulate, Pixels, Scalar};
+
+use crate::Real;
 use crate::parallel::chunks;
 use crate::simd::{Lanes, Leaf, Task};
 use crate::transpose::transpose;
-use crate::{Accumulate, Real};
 
 /// `y: [c, n, inner]` from `x: [n, c, inner]`, rounded to the type of `y`.
 ///
@@ -18,19 +20,6 @@ pub fn from_nchw<R: Real>(channels: usize, n: usize, x: &[f64], y: &mut [R]) {
         let x = &x[(i * channels + c) * inner..][..inner];
         y.iter_mut().zip(x).for_each(|(y, &x)| *y = R::from_f64(x));
     });
-}
-
-/// Images as bytes, and what makes numbers of them: `(scale · byte - mean) / deviation`.
-#[derive(Clone, Copy, Debug)]
-pub struct Pixels<'a> {
-    /// The bytes of all images, `[images, channels, inner]`.
-    pub bytes: &'a [u8],
-    /// What a byte is multiplied with.
-    pub scale: f64,
-    /// The means, `[channels, inner]`.
-    pub mean: &'a [f64],
-    /// The divisors, `[channels, inner]`.
-    pub deviation: &'a [f64],
 }
 
 /// `y: [c, n, inner]` = the `n` images with the given numbers, computed in double precision and rounded to the type of `y`.

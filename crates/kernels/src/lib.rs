@@ -1,4 +1,5 @@
-//! CPU loops over slices: matrix products, convolution, pooling, per-channel reductions, elementwise maps and losses.
+//! CPU loops over slices: matrix products, convolution, pooling, per-channel reductions, elementwise maps and losses; and
+//! [`Cpu`], the backend that is made of them.
 //!
 //! This crate knows no tensors and no derivatives. Activations have the layout `[c, n, h, w]`: channels outermost, then the
 //! examples of the batch, then the image. A channel is one contiguous range, a convolution is one matrix product and a
@@ -12,6 +13,7 @@ mod allocator;
 pub mod batch_norm;
 pub mod channels;
 pub mod conv2d;
+mod cpu;
 mod disjoint;
 pub mod dropout;
 pub mod elementwise;
@@ -31,20 +33,6 @@ mod transpose;
 pub mod workspace;
 
 pub use allocator::Allocator;
+pub use conv2d::ConvolutionAlgorithm;
+pub use cpu::Cpu;
 pub use real::Real;
-
-/// Whether a kernel overwrites its output or adds to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Accumulate {
-    /// The output is overwritten; what it held is not read.
-    Set,
-    /// The result is added to the output.
-    Add,
-}
-
-impl Accumulate {
-    /// What each term of a sum does in turn: the first as the sum, all others add to it.
-    fn each(self) -> impl Iterator<Item = Self> {
-        std::iter::once(self).chain(std::iter::repeat(Self::Add))
-    }
-}

@@ -6,10 +6,12 @@
 mod contract;
 
 use self::contract::{Contraction, Order, Output};
-use crate::epilogue::{self, Choice, Epilogue, Size};
+use sharpness_backend::{Accumulate, Epilogue};
+
+use crate::Real;
+use crate::epilogue::{self, Choice, Size};
 use crate::transpose::transpose;
 use crate::workspace::{Workspace, bytes};
-use crate::{Accumulate, Real};
 
 /// A linear layer with its epilogue. A max pooling finds no window in a vector of features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ impl Linear {
 
     /// Bytes of the choices of `n` examples.
     pub const fn choice_len(&self, n: usize) -> usize {
-        self.epilogue.choice_len(&self.size(n))
+        self.size(n).choice_len(self.epilogue)
     }
 
     /// Bytes that the contractions of `n` examples take of the workspace, on all threads of the pool together.
@@ -67,7 +69,7 @@ impl Linear {
         y: &mut [R],
         workspace: &Workspace<R>,
     ) {
-        let y = &mut y[..self.epilogue.output_len(&self.size(n))];
+        let y = &mut y[..self.size(n).output_len(self.epilogue)];
         let output = match (self.epilogue, choice) {
             (Epilogue::None, _) => Output::Biased(bias, y),
             (Epilogue::Relu, Choice::Record(choice)) => Output::Record(bias, y, choice),

@@ -5,16 +5,9 @@
 
 use smallvec::SmallVec;
 
-use crate::Real;
+use sharpness_backend::Loss;
 
-/// Which loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// Softmax cross-entropy.
-    SoftmaxCrossEntropy,
-    /// Half the squared distance to the one-hot target.
-    SquaredError,
-}
+use crate::Real;
 
 /// One number for each class; of many classes they are allocated.
 type Classes = SmallVec<[f64; 64]>;

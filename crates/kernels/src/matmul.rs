@@ -7,8 +7,10 @@
 use gemm_common::Parallelism;
 use rayon::prelude::*;
 
+use sharpness_backend::Accumulate;
+
+use crate::Real;
 use crate::disjoint::Disjoint;
-use crate::{Accumulate, Real};
 
 /// A matrix product over raw memory: `m, n, k`; the output, the strides of its columns and rows, and whether to add to it; the
 /// operands with their strides; the factors of the output and of the product; which of the three to conjugate; threads.

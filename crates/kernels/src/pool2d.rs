@@ -1,47 +1,9 @@
 //! Max and average pooling without padding, plane by plane. A plane is one image of one channel; planes are independent.
 
+use sharpness_backend::{Accumulate, Pool2d};
+
+use crate::Real;
 use crate::parallel::{chunks, chunks2};
-use crate::{Accumulate, Real};
-
-/// The geometry of a pooling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pool2d {
-    /// Height of the input in pixels.
-    pub height: usize,
-    /// Width of the input in pixels.
-    pub width: usize,
-    /// Height of the window; at most 16.
-    pub kernel_height: usize,
-    /// Width of the window; at most 16 for max pooling.
-    pub kernel_width: usize,
-    /// Distance between neighbouring windows.
-    pub stride: usize,
-}
-
-impl Pool2d {
-    /// Height and width of the output, or `None` where no window fits.
-    pub fn output(&self) -> Option<(usize, usize)> {
-        let size = |input: usize, kernel: usize| {
-            Some(input.checked_sub(kernel)?.checked_div(self.stride)? + 1).filter(|_| kernel > 0)
-        };
-        Some((size(self.height, self.kernel_height)?, size(self.width, self.kernel_width)?))
-    }
-
-    fn sizes(&self) -> (usize, usize, usize) {
-        let (h, w) = self.output().expect("the geometry of a pooling is checked where it is made");
-        (h, w, self.height * self.width)
-    }
-
-    /// The index in the plane of offset `k` of the window of output `(oy, ox)`.
-    fn at(&self, (oy, ox): (usize, usize), k: usize) -> usize {
-        let (ky, kx) = (k / self.kernel_width, k % self.kernel_width);
-        (oy * self.stride + ky) * self.width + ox * self.stride + kx
-    }
-
-    fn window(&self) -> usize {
-        self.kernel_height * self.kernel_width
-    }
-}
 
 /// Planes of one task: about this many input elements.
 const TASK: usize = 1 << 14;

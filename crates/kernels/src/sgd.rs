@@ -1,22 +1,11 @@
 //! One pass of stochastic gradient descent over a flat vector.
 
+use sharpness_backend::{Scalar, Sgd};
+
 use crate::Real;
 use crate::elementwise::CHUNK;
 use crate::parallel::{chunks, chunks2};
 use crate::simd::{LANES, Lanes, Leaf, Task};
-
-/// The numbers of `torch.optim.SGD` without dampening.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sgd {
-    /// The step size η.
-    pub learning_rate: f64,
-    /// The weight decay λ.
-    pub weight_decay: f64,
-    /// The momentum μ.
-    pub momentum: f64,
-    /// Whether the direction is Nesterov's.
-    pub nesterov: bool,
-}
 
 /// From a gradient `g` at the parameters `w`, with `b` the buffer of momentum, which begins as zeros:
 ///

@@ -3,9 +3,11 @@
 
 use rayon::prelude::*;
 
+use sharpness_backend::Accumulate;
+
+use crate::Real;
 use crate::epilogue::rows::{self, Rows};
 use crate::simd::{LANES, Lanes, Leaf, Task};
-use crate::{Accumulate, Real};
 
 /// `to: [columns, width] (+)=` the transpose of `from: [rows, columns]`, and zeros where `width` is greater than `rows`.
 #[derive(Debug)]

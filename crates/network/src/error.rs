@@ -19,7 +19,7 @@ pub enum Error {
     /// An option of an architecture is out of its range, or not for this architecture.
     #[error("{option} {problem}")]
     Option {
-        /// The field of [`Model`](crate::models::Model).
+        /// The field of [`Model`](crate::architectures::ModelConfig).
         option: &'static str,
         /// What it must be, and what it is.
         problem: String,

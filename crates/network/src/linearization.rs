@@ -100,9 +100,8 @@ impl<B: Backend> Linearization<B> {
         let At { network, parameters, state, pass, scale } = at;
         network.graph.tangent(&network.setting(parameters, state, &pass), v, &mut self.tape, tangents);
         let (n, classes) = (self.tape.n, network.classes());
-        let (z, z_dot, dz_dot) =
-            (self.tape.values.last(), tangents.values.last(), tangents.adjoints.last_mut());
-        if let (Some(z), Some(Some(z_dot)), Some(Some(dz_dot))) = (z, z_dot, dz_dot) {
+        let (output, z) = (network.output_value(), &self.tape.values[network.output_value()]);
+        if let (Some(z_dot), Some(dz_dot)) = (&tangents.values[output], &mut tangents.adjoints[output]) {
             let (backend, labels) = (&network.backend, &self.tape.labels);
             backend.loss_hessian_product(network.loss, classes, n, z, labels, scale, z_dot, dz_dot);
         }

@@ -1,8 +1,8 @@
 //! A network's loss as a function of one flat parameter vector: value and gradient on a batch.
 
 use crate::backend::{Accumulate, Backend, Loss, Pixels, Shape};
-use crate::cpu::Cpu;
 use crate::graph::{Graph, SUMS, Setting, Tangents, Tape};
+use crate::model::Model;
 use crate::op::{Pass, TapeKind};
 use crate::parameters::Table;
 
@@ -12,7 +12,6 @@ pub struct Network<B: Backend> {
     pub(crate) backend: B,
     pub(crate) graph: Graph<B>,
     pub(crate) loss: Loss,
-    double: Option<Box<Network<Cpu<f64>>>>,
 }
 
 /// Sums over examples.
@@ -40,20 +39,25 @@ pub struct Layer {
 }
 
 impl<B: Backend> Network<B> {
-    /// The network that `graph` describes, with the given loss.
-    pub const fn new(backend: B, graph: Graph<B>, loss: Loss) -> Self {
-        Self { backend, graph, loss, double: None }
+    /// The network that `graph` computes, with the given loss.
+    ///
+    /// # Panics
+    /// If the graph has another number of inputs or outputs than one.
+    pub fn new(backend: B, graph: Graph<B>, loss: Loss) -> Self {
+        assert!(
+            graph.inputs().len() == 1 && graph.output_values().len() == 1,
+            "a loss of one output is trained on one input"
+        );
+        Self { backend, graph, loss }
     }
 
-    /// This network with the same one in double precision beside it.
-    #[must_use]
-    pub fn with_double(self, double: Network<Cpu<f64>>) -> Self {
-        Self { double: Some(Box::new(double)), ..self }
-    }
-
-    /// The same network in double precision, by which results of this one can be checked.
-    pub fn double(&self) -> Option<&Network<Cpu<f64>>> {
-        self.double.as_deref()
+    /// The network of `model` on `backend`, with the given loss.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn compile(model: &Model, backend: B, loss: Loss) -> Self {
+        let graph = model.compile(&backend);
+        Self::new(backend, graph, loss)
     }
 
     /// The device.
@@ -73,12 +77,22 @@ impl<B: Backend> Network<B> {
 
     /// The shape of an input image.
     pub fn input(&self) -> Shape {
-        self.graph.shape(self.graph.input())
+        self.graph.inputs()[0]
+    }
+
+    /// The shape of the output.
+    fn output(&self) -> Shape {
+        self.graph.outputs()[0]
+    }
+
+    /// The number of the output among the values.
+    pub(crate) fn output_value(&self) -> usize {
+        self.graph.output_values()[0]
     }
 
     /// The number of classes.
     pub fn classes(&self) -> usize {
-        self.graph.output().elements()
+        self.output().elements()
     }
 
     /// The layers, in order.
@@ -180,9 +194,8 @@ impl<B: Backend> Network<B> {
         assert_ne!(tape.kind(), TapeKind::Products, "a tape for products does not hold all values");
         self.graph.value(&self.setting(parameters, state, pass), tape);
         self.backend.clear(&mut tape.sums);
-        if let Some(z) = tape.values.last() {
-            self.backend.loss_value(self.loss, self.classes(), tape.n, z, &tape.labels, &mut tape.sums);
-        }
+        let z = &tape.values[self.output_value()];
+        self.backend.loss_value(self.loss, self.classes(), tape.n, z, &tape.labels, &mut tape.sums);
         self.sums(tape)
     }
 
@@ -232,10 +245,10 @@ impl<B: Backend> Network<B> {
         self.backend.clear(&mut tape.sums);
         let Tape { values, adjoints, labels, sums, n, .. } = tape;
         let (backend, loss, classes) = (&self.backend, self.loss, self.classes());
-        match (values.last(), adjoints.last_mut().and_then(Option::as_mut)) {
-            (Some(z), Some(dz)) => backend.loss_gradient(loss, classes, *n, z, labels, scale, sums, dz),
-            (Some(z), None) => backend.loss_value(loss, classes, *n, z, labels, sums),
-            (None, _) => {}
+        let output = self.output_value();
+        match (&values[output], &mut adjoints[output]) {
+            (z, Some(dz)) => backend.loss_gradient(loss, classes, *n, z, labels, scale, sums, dz),
+            (z, None) => backend.loss_value(loss, classes, *n, z, labels, sums),
         }
         self.graph.gradient(&self.setting(parameters, state, pass), tape, None, accumulate, out);
         self.sums(tape)
@@ -249,7 +262,6 @@ impl<B: Backend> Network<B> {
 
     /// The outputs of the last [`Self::value`]: `[n, classes]`.
     pub fn outputs(&self, tape: &Tape<B>) -> Vec<f64> {
-        let z = tape.values.last();
-        z.map_or_else(Vec::new, |z| self.backend.download_activations(self.graph.output(), tape.n, z))
+        self.backend.download_activations(self.output(), tape.n, &tape.values[self.output_value()])
     }
 }

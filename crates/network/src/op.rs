@@ -19,7 +19,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::backend::{Accumulate, Backend, OperandSizes, Shape, View, ViewMut};
+use crate::backend::{Accumulate, Device, OperandSizes, Shape, View, ViewMut};
 
 /// How a parameter begins.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -109,7 +109,7 @@ pub enum TapeKind {
 
 /// Operands that no later sweep needs. Ops take turns with them.
 #[derive(Debug)]
-pub struct Scratch<B: Backend> {
+pub struct Scratch<B: Device> {
     /// A prepared input.
     pub input: B::Buffer,
     /// A prepared output gradient, or its tangent.
@@ -120,7 +120,7 @@ pub struct Scratch<B: Backend> {
 
 /// What every rule is told about its place.
 #[derive(Debug)]
-pub struct Context<'a, B: Backend> {
+pub struct Context<'a, B: Device> {
     /// The device.
     pub backend: &'a B,
     /// Training or evaluation.
@@ -142,7 +142,7 @@ pub struct Context<'a, B: Backend> {
 
 /// The point at which an op is evaluated or differentiated.
 #[derive(Debug)]
-pub struct Point<'a, B: Backend> {
+pub struct Point<'a, B: Device> {
     /// The inputs.
     pub x: &'a [&'a B::Buffer],
     /// The parameters, in the order of [`Op::parameters`].
@@ -153,7 +153,7 @@ pub struct Point<'a, B: Backend> {
 
 /// A direction at a [`Point`].
 #[derive(Debug)]
-pub struct Direction<'a, B: Backend> {
+pub struct Direction<'a, B: Device> {
     /// The tangents of the inputs; `None` is zero.
     pub x: &'a [Option<&'a B::Buffer>],
     /// The tangents of the parameters.
@@ -177,11 +177,11 @@ impl<T> Slots<'_, T> {
 }
 
 /// For each input: where its gradient goes and whether it is added there; `None` where nobody needs it.
-pub type Targets<'a, B> = SmallVec<[Option<(&'a mut <B as Backend>::Buffer, Accumulate)>; 2]>;
+pub type Targets<'a, B> = SmallVec<[Option<(&'a mut <B as Device>::Buffer, Accumulate)>; 2]>;
 
 /// Where a backward rule puts its results.
 #[derive(Debug)]
-pub struct Gradients<'a, B: Backend> {
+pub struct Gradients<'a, B: Device> {
     /// Where the gradients of the inputs go.
     pub x: Targets<'a, B>,
     /// For each parameter: where its gradient goes.
@@ -216,7 +216,7 @@ impl SavedSizes {
 
 /// By-products that an op keeps between its rules; allocated once.
 #[derive(Debug)]
-pub struct Saved<B: Backend> {
+pub struct Saved<B: Device> {
     /// Activations.
     pub buffers: Vec<B::Buffer>,
     /// Sums and per-channel vectors.
@@ -225,7 +225,7 @@ pub struct Saved<B: Backend> {
     pub bytes: Vec<B::Bytes>,
 }
 
-impl<B: Backend> Saved<B> {
+impl<B: Device> Saved<B> {
     /// Zeros of these sizes.
     pub fn new(backend: &B, sizes: &SavedSizes) -> Self {
         Self {
@@ -242,7 +242,7 @@ impl<B: Backend> Saved<B> {
 /// direction; by-products in [`Saved`] may pass along these two paths. Those of an [`Op::gradient`] with
 /// [`Context::keeps`] may pass to [`Op::gradient_tangent`] too, and no others. It asks for derivatives only where some
 /// parameter, the op's own or an earlier one, reaches the output: a [`Direction`] is never empty.
-pub trait Op<B: Backend>: Debug + Send {
+pub trait Op<B: Device>: Debug + Send {
     /// The kind of op, as tables name it.
     fn kind(&self) -> &'static str;
 

@@ -43,7 +43,7 @@ pub struct Start {
 impl Start {
     /// This process.
     pub fn now() -> Self {
-        let instruction_set = sharpness_network::instruction_set();
+        let instruction_set = sharpness_kernels::simd::detect();
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             commit: option_env!("SHARPNESS_COMMIT").map(str::to_owned),

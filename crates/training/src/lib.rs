@@ -19,6 +19,7 @@ mod error;
 mod evaluation;
 mod examples;
 pub mod flags;
+mod instances;
 pub mod measures;
 mod memory;
 pub mod number;

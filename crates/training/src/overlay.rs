@@ -1,7 +1,7 @@
 //! Settings laid over each other: defaults, a file, flags.
 
 use sharpness_data::DatasetName;
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 use toml::{Table, Value};
 
 use crate::measures;

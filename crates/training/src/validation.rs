@@ -1,7 +1,7 @@
 //! Which settings go together. The range of each is declared at its field.
 
+use sharpness_network::Error as NetworkError;
 use sharpness_network::backend::Shape;
-use sharpness_network::{Cpu, Error as NetworkError, Graph};
 use toml::Table;
 
 use crate::settings::{RunConfig, TrainingConfig};
@@ -41,8 +41,8 @@ impl RunConfig {
     pub fn validate_model(&self) -> Result<u128> {
         let (data, image) = (self.data.name, self.data.name.shape());
         let shape = Shape::new(image.channels, image.height, image.width);
-        let graph: std::result::Result<Graph<Cpu<f32>>, _> = self.model.model().graph(shape, data.classes());
-        let graph = graph.map_err(|error| match error {
+        let model = self.model.options().model(shape, data.classes());
+        let model = model.map_err(|error| match error {
             NetworkError::Option { option, problem } => {
                 Error::Config { key: format!("model.{option}"), problem }
             }
@@ -51,7 +51,7 @@ impl RunConfig {
                 problem: format!("is {data}, whose images {} cannot take: {error}", self.model.arch.name()),
             },
         })?;
-        let parameters = graph.parameters().tensors().iter().map(|tensor| tensor.len() as u128).sum::<u128>();
+        let parameters = model.parameters().tensors().iter().map(|tensor| tensor.len() as u128).sum::<u128>();
         require(parameters <= MAX_PARAMETERS as u128, "model.hidden", || {
             format!("gives {parameters} parameters, and {MAX_PARAMETERS} is the most; choose smaller widths")
         })?;

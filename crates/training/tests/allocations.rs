@@ -7,7 +7,7 @@ use sharpness_experiments::data::{Dataset, DatasetName, Part, Standardized};
 use sharpness_experiments::network;
 use sharpness_experiments::optimizers::Optimizer;
 use sharpness_experiments::training::PartExamples;
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::{Cpu, Weights};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};

@@ -26,7 +26,7 @@ pub(crate) struct MachineArgs {
 /// # Errors
 /// A number that no machine has, or instructions that this one lacks.
 pub(crate) fn start_threads(threads: Option<usize>) -> Result<()> {
-    sharpness_network::instruction_set().map_err(|error| Usage::new(error.to_string()))?;
+    sharpness_kernels::simd::detect().map_err(|error| Usage::new(error.to_string()))?;
     // This thread works too: small tasks are not worth the way to another thread and back.
     let mut pool = rayon::ThreadPoolBuilder::new().use_current_thread();
     if let Some(threads) = threads {

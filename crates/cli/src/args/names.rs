@@ -2,7 +2,7 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use sharpness_data::DatasetName;
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 
 /// A parser that accepts a fixed list of names, which help texts and completions show.
 pub(crate) fn one_of<T>(

@@ -9,8 +9,8 @@ use clap::Args;
 use serde::Serialize;
 use sharpness_data::{Dataset, DatasetName, Locations, Standardized};
 use sharpness_network::Weights;
+use sharpness_network::architectures::Architecture;
 use sharpness_network::backend::Backend;
-use sharpness_network::models::Architecture;
 use sharpness_training::bench::{Again, Bench, Computed, Repetition, Task};
 use sharpness_training::settings::{ALL_EXAMPLES, RunConfig};
 use sharpness_training::{Engine, Error, Visitor, training_bytes, with_engine};
@@ -143,9 +143,8 @@ impl Visitor for Run<'_> {
         if let (true, &[task]) = (command.bench.interactive, tasks) {
             return bench.prepare(task, |again| converse(task, again));
         }
-        let timed = |&task: &Task| {
-            bench.prepare(task, |again| command.repeat(task, again, watcher.bar(), interrupt))
-        };
+        let timed =
+            |&task: &Task| bench.prepare(task, |again| command.repeat(task, again, watcher.bar(), interrupt));
         let document = Document {
             arch: config.model.arch,
             dataset: config.data.name,

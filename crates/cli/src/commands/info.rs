@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use sharpness_data::DatasetName;
+use sharpness_network::architectures::Architecture;
 use sharpness_network::backend::{Backend, Shape};
-use sharpness_network::models::Architecture;
 use sharpness_network::op::TapeKind;
 use sharpness_training::settings::RunConfig;
 use sharpness_training::{Engine, Visitor, with_engine};
@@ -94,7 +94,7 @@ impl Visitor for Describe<'_> {
     fn visit<B: Backend>(self, engine: &Engine<B>) -> Facts {
         let Self(config) = self;
         let network = &engine.network;
-        let dimensions = |shape: Shape| [shape.channels, shape.height, shape.width];
+        let dimensions = |shape: Shape| [shape.channels(), shape.height(), shape.width()];
         let layers = network.layers().into_iter().map(|layer| LayerFacts {
             name: layer.name,
             kind: layer.kind,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use sharpness_data::{Dataset, DatasetName, Locations, Standardized};
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 use sharpness_runs::{RunOptions, complete_run};
 use sharpness_training::Budget;
 use sharpness_training::settings::RunConfig;

@@ -132,7 +132,7 @@ fn machine() -> Vec<(&'static str, String)> {
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     let model = model.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let set = sharpness_network::instruction_set().map_or("", |set| set.name());
+    let set = sharpness_kernels::simd::detect().map_or("", |set| set.name());
     vec![
         ("rendered by", format!("sharpness {}", env!("CARGO_PKG_VERSION"))),
         ("rendered on", format!("{model}, {}, {set}", plural(cores, "core"))),

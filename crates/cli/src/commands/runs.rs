@@ -280,7 +280,8 @@ fn done(store: &RunStore, start: &str) -> Result<Report> {
 fn provenance_text(provenance: &Provenance) -> String {
     let mut text = String::new();
     for start in &provenance.starts {
-        let Start { version, commit, command, host, processor, instruction_set, threads, backend, .. } = start;
+        let Start { version, commit, command, host, processor, instruction_set, threads, backend, .. } =
+            start;
         let commit = commit.as_ref().map_or_else(String::new, |commit| format!(" ({commit:.12})"));
         let place = [host, processor].into_iter().flatten().cloned().collect::<Vec<_>>().join(", ");
         let threads = plural(*threads, "thread");

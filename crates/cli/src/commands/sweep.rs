@@ -149,7 +149,10 @@ impl SweepArgs {
     pub(super) fn make(&self, plan: &Plan, interrupt: &Interrupt) -> Result<Counts> {
         let old = self.store().old().len();
         if old > 0 {
-            note(&format!("{} of this store: an older version made them; they are read as they are", plural(old, "run")));
+            note(&format!(
+                "{} of this store: an older version made them; they are read as they are",
+                plural(old, "run")
+            ));
         }
         let watch = SweepWatch::new(plan, self.jobs, interrupt);
         let locations = self.locations();

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use sharpness_data::{Dataset, DatasetName, Locations, Standardized};
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 use sharpness_runs::{
     CheckpointEvery, ConfigFile, Existing, Report, RunLayout, RunOptions, complete_run, run_config,
 };

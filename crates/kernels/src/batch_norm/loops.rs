@@ -1,7 +1,8 @@
 //! The loops over a channel: its moments, sums of products, and sums of multiples.
 
+use sharpness_backend::{Accumulate, Scalar};
+
 use crate::simd::{LANES, Lanes, Leaf};
-use crate::{Accumulate, Real};
 
 /// Terms that a lane adds in the precision of the data before they go to a sum in `f64`.
 const TERMS: usize = 64;

@@ -17,10 +17,12 @@ mod loops;
 mod rules;
 mod windows;
 
-use crate::epilogue::{Epilogue, Size};
+use sharpness_backend::{Accumulate, Epilogue};
+
+use crate::Real;
+use crate::epilogue::Size;
 use crate::simd::LANES;
 use crate::workspace::{Workspace, bytes};
-use crate::{Accumulate, Real};
 
 use rules::{Gradient, GradientTangent, Tangent, Value};
 
@@ -148,7 +150,7 @@ impl BatchNorm {
     }
 
     fn check(&self) {
-        let windows = self.epilogue.output_len(&self.size);
+        let windows = self.size.output_len(self.epilogue);
         assert!(windows > 0 || self.size.elements() == 0, "a 2x2 window fits the image");
     }
 

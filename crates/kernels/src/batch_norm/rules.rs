@@ -1,15 +1,16 @@
 //! The four rules over the channels, one task each: sums over a channel, then its result.
 #![expect(unsafe_code, reason = "tasks write their channels of several outputs")]
 
+use sharpness_backend::{Accumulate, Epilogue, Scalar};
+
 use super::loops::{Combine, Moments, Products, Term};
 use super::windows::{gather, record, scatter};
 use super::{BatchNorm, Pair, PairMut, Point, Target};
+use crate::Real;
 use crate::disjoint::Disjoint;
-use crate::epilogue::Epilogue;
 use crate::parallel::tasks;
 use crate::simd::{Lanes, Task};
 use crate::workspace::Workspace;
-use crate::{Accumulate, Real};
 
 /// The operands of [`BatchNorm::value`].
 pub(super) struct Value<'a, R> {

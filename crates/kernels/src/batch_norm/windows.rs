@@ -3,7 +3,8 @@
 //! [`Epilogue::Relu`] has a little-endian `u16` for 16 pixels; bit `i` is set where `z > 0` at pixel `i`.
 //! [`Epilogue::ReluMaxPool`] has one byte for each window. What they choose is as in [`crate::epilogue`].
 
-use crate::epilogue::Epilogue;
+use sharpness_backend::Epilogue;
+
 use crate::epilogue::blocks::{choose, chosen};
 use crate::simd::{LANES, Lanes, Leaf};
 

@@ -5,12 +5,14 @@
 
 use smallvec::SmallVec;
 
-use super::Conv2d;
-use crate::epilogue::{self, Addends, Choice, Epilogue};
+use sharpness_backend::{Accumulate, Conv2d, Epilogue};
+
+use super::output_size;
+use crate::Real;
+use crate::epilogue::{self, Addends, Choice};
 use crate::matmul::{Matrix, MatrixMut, matmul};
 use crate::parallel::chunks;
 use crate::workspace::Workspace;
-use crate::{Accumulate, Real};
 
 /// Elements of the patch matrix of one block, unless one example needs more: it stays within the last-level cache.
 const BLOCK_ELEMENTS: usize = 1 << 21;
@@ -177,7 +179,7 @@ pub(super) fn forward_then<R: Real>(
     y: &mut [R],
     workspace: &Workspace<R>,
 ) {
-    let (blocks, size) = (Blocks::new(g, n), g.size(n));
+    let (blocks, size) = (Blocks::new(g, n), output_size(g, n));
     for range in blocks.ranges() {
         let columns = (range.1 - range.0) * blocks.pixels();
         let patches = blocks.patches(range);
@@ -252,7 +254,7 @@ pub(super) fn input_gradient_then<R: Real>(
             for ((y, w), accumulate) in pairs.iter().zip(Accumulate::Set.each()) {
                 epilogue::scatter_part(
                     epilogue,
-                    &g.size(n),
+                    &output_size(g, n),
                     range.0..range.1,
                     (y, choice),
                     Accumulate::Set,

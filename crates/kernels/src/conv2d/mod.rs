@@ -15,51 +15,14 @@ pub mod reference;
 mod winograd;
 
 pub use im2col::{forward, input_gradient, weight_gradient};
-pub use plan::{Method, Plan};
+pub use plan::{ConvolutionAlgorithm, Plan};
+
+use sharpness_backend::Conv2d;
 
 use crate::epilogue::Size;
 
-/// The geometry of a convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Conv2d {
-    /// Channels of the input.
-    pub channels_in: usize,
-    /// Channels of the output.
-    pub channels_out: usize,
-    /// Height of the input in pixels.
-    pub height: usize,
-    /// Width of the input in pixels.
-    pub width: usize,
-    /// Height and width of the kernel.
-    pub kernel: usize,
-    /// Distance between neighbouring outputs, in input pixels.
-    pub stride: usize,
-    /// Zeros added on each side.
-    pub padding: usize,
-}
-
-impl Conv2d {
-    /// Height and width of the output, or `None` where the kernel does not fit the padded image once.
-    pub fn output(&self) -> Option<(usize, usize)> {
-        let size = |input: usize| {
-            let room = (input + 2 * self.padding).checked_sub(self.kernel)?;
-            Some(room.checked_div(self.stride)? + 1)
-        };
-        Some((size(self.height)?, size(self.width)?))
-    }
-
-    /// Elements of the weights.
-    pub fn weights(&self) -> usize {
-        self.channels_out * self.channels_in * self.kernel * self.kernel
-    }
-
-    /// The size of the output of `n` examples.
-    fn size(&self, n: usize) -> Size {
-        let (height, width) = self.sizes();
-        Size { channels: self.channels_out, n, height, width }
-    }
-
-    fn sizes(&self) -> (usize, usize) {
-        self.output().expect("the geometry of a convolution is checked where it is made")
-    }
+/// The size of the output of `n` examples.
+fn output_size(g: &Conv2d, n: usize) -> Size {
+    let (height, width) = g.sizes();
+    Size { channels: g.channels_out, n, height, width }
 }

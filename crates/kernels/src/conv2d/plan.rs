@@ -3,26 +3,30 @@
 //! An algorithm may contract transformed operands. Each is prepared once and then used by every contraction that takes it: an
 //! input by the forward pass and the weight gradient, an output gradient by both gradients.
 
+use serde::{Deserialize, Serialize};
+use sharpness_backend::{Accumulate, Conv2d, Epilogue};
+
 use super::direct::Direct;
 use super::winograd::{Form, Winograd};
-use super::{Conv2d, im2col};
-use crate::epilogue::{self, Addends, Choice, Epilogue};
+use super::{im2col, output_size};
+use crate::epilogue::{self, Addends, Choice};
 use crate::workspace::{Workspace, bytes};
-use crate::{Accumulate, Real, elementwise, reduce};
+use crate::{Real, elementwise, reduce};
 
-/// Which algorithms may be used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Method {
+/// Which algorithms compute convolutions. Their results differ by rounding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConvolutionAlgorithm {
     /// Sums of products as the definition has them.
     Direct,
     /// Winograd's minimal filtering wherever it can be used (Lavin and Gray 2016).
     Winograd,
-    /// The fastest for each geometry.
+    /// The fastest for each layer.
     #[default]
     Auto,
 }
 
-/// How a convolution is computed.
+/// How one convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Algorithm {
     /// A matrix product with image patches: takes every geometry.
@@ -40,15 +44,15 @@ const WINOGRAD_CHANNELS: usize = 8;
 ///
 /// Winograd's forms take less arithmetic wherever they fit, but transforms must be paid for by enough channels. `f64` is there for
 /// exact comparison, so that it is direct unless asked otherwise.
-fn choose<R: Real>(method: Method, g: &Conv2d, epilogue: Epilogue) -> Algorithm {
-    let wanted = match method {
-        Method::Direct => false,
-        Method::Winograd => true,
-        Method::Auto => {
+fn choose<R: Real>(wanted: ConvolutionAlgorithm, g: &Conv2d, epilogue: Epilogue) -> Algorithm {
+    let is_winograd = match wanted {
+        ConvolutionAlgorithm::Direct => false,
+        ConvolutionAlgorithm::Winograd => true,
+        ConvolutionAlgorithm::Auto => {
             size_of::<R>() == size_of::<f32>() && g.channels_in.min(g.channels_out) >= WINOGRAD_CHANNELS
         }
     };
-    if wanted && Winograd::fits(g, epilogue) {
+    if is_winograd && Winograd::fits(g, epilogue) {
         Algorithm::Winograd(Form::fewest(g))
     } else if Direct::fits(g) {
         Algorithm::Direct
@@ -73,8 +77,8 @@ pub struct Plan {
 
 impl Plan {
     /// The plan for a geometry in the precision `R`.
-    pub fn new<R: Real>(method: Method, geometry: Conv2d, epilogue: Epilogue) -> Self {
-        Self { geometry, epilogue, is_shifted: false, algorithm: choose::<R>(method, &geometry, epilogue) }
+    pub fn new<R: Real>(wanted: ConvolutionAlgorithm, geometry: Conv2d, epilogue: Epilogue) -> Self {
+        Self { geometry, epilogue, is_shifted: false, algorithm: choose::<R>(wanted, &geometry, epilogue) }
     }
 
     /// The same with a number added to every pixel of the input before the padding.
@@ -107,14 +111,16 @@ impl Plan {
     pub fn output_len(&self, n: usize) -> usize {
         match (self.algorithm, self.epilogue) {
             (Algorithm::Im2col, Epilogue::None) | (Algorithm::Direct, _) => 0,
-            (Algorithm::Im2col, Epilogue::Relu | Epilogue::ReluMaxPool) => self.geometry.size(n).elements(),
+            (Algorithm::Im2col, Epilogue::Relu | Epilogue::ReluMaxPool) => {
+                output_size(&self.geometry, n).elements()
+            }
             (Algorithm::Winograd(form), _) => self.winograd(form).output_len(n),
         }
     }
 
     /// Bytes of the choices of `n` examples.
     pub fn choice_len(&self, n: usize) -> usize {
-        self.epilogue.choice_len(&self.geometry.size(n))
+        output_size(&self.geometry, n).choice_len(self.epilogue)
     }
 
     /// Bytes that the contractions of `n` examples take of the workspace, on all threads of the pool together.
@@ -162,7 +168,14 @@ impl Plan {
     ) {
         match self.algorithm {
             Algorithm::Im2col => {
-                epilogue::scatter(self.epilogue, &self.geometry.size(n), dy, choice, Accumulate::Set, to);
+                epilogue::scatter(
+                    self.epilogue,
+                    &output_size(&self.geometry, n),
+                    dy,
+                    choice,
+                    Accumulate::Set,
+                    to,
+                );
             }
             Algorithm::Direct => {}
             Algorithm::Winograd(form) => self.winograd(form).prepare_output(n, dy, choice, to, workspace),
@@ -190,7 +203,7 @@ impl Plan {
         );
         match (self.algorithm, epilogue) {
             (Algorithm::Im2col, Epilogue::None) => {
-                let y = &mut y[..g.size(n).elements()];
+                let y = &mut y[..output_size(g, n).elements()];
                 im2col::forward(g, n, pairs, y, workspace);
                 epilogue::add_bias(g.channels_out, addends.bias, y);
             }
@@ -270,7 +283,7 @@ impl Plan {
         accumulate: Accumulate,
         r: &mut [R],
     ) {
-        epilogue::scatter(self.epilogue, &self.geometry.size(n), dy, choice, accumulate, r);
+        epilogue::scatter(self.epilogue, &output_size(&self.geometry, n), dy, choice, accumulate, r);
     }
 
     /// `out[c]` = the gradient of the bias from `dy` after the epilogue.
@@ -278,6 +291,6 @@ impl Plan {
     /// # Panics
     /// If a slice is shorter than its shape or `out` has not one number per channel.
     pub fn bias_gradient<R: Real>(&self, n: usize, dy: &[R], choice: &[u8], out: &mut [f64]) {
-        epilogue::channel_sum(self.epilogue, &self.geometry.size(n), dy, choice, out);
+        epilogue::channel_sum(self.epilogue, &output_size(&self.geometry, n), dy, choice, out);
     }
 }

@@ -1,6 +1,7 @@
 //! Convolution as its formula reads: the specification of the fast kernels.
 
-use super::Conv2d;
+use sharpness_backend::Conv2d;
+
 use crate::Real;
 
 /// Calls `f(x index, w index, y index)` for every product of the convolution of `n` examples.

@@ -3,12 +3,13 @@
 
 use std::ops::Range;
 
+use sharpness_backend::{Accumulate, Epilogue, Scalar};
+
 use super::canvas::Canvas;
 use super::rows::{self, Rows, STAGE, Stage};
-use super::{Addends, Choice, Epilogue};
+use super::{Addends, Choice};
 use crate::disjoint::Disjoint;
 use crate::simd::{LANES, Lanes, Leaf};
-use crate::{Accumulate, Real};
 
 /// Part of a block of 16 channels, in pixels after the epilogue.
 #[derive(Clone, Debug)]

@@ -23,8 +23,10 @@ use std::ops::Range;
 
 pub use sum::channel_sum;
 
+use sharpness_backend::{Accumulate, Epilogue};
+
+use crate::Real;
 use crate::parallel::{chunks, chunks2};
-use crate::{Accumulate, Real};
 
 /// Channels of a block of choices.
 pub const LANES: usize = 16;
@@ -32,19 +34,6 @@ pub const LANES: usize = 16;
 pub const NOTHING: u8 = u8::MAX;
 /// Pixels whose bits are collected at once.
 const STRIP: usize = 1 << 11;
-
-/// What follows the bias of a layer in the same pass.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Epilogue {
-    /// Nothing.
-    #[default]
-    None,
-    /// `max(z, 0)`.
-    Relu,
-    /// `max(z, 0)`, then the maximum of each 2x2 window, two pixels apart and without padding: an odd last row or column is
-    /// left out.
-    ReluMaxPool,
-}
 
 /// Whether an epilogue decides, or repeats what it decided at the primal point.
 #[derive(Debug)]
@@ -92,53 +81,43 @@ impl Size {
     pub const fn elements(&self) -> usize {
         self.channels * self.n * self.pixels()
     }
-}
-
-impl Epilogue {
-    /// Height and width after the epilogue.
-    pub const fn output(self, (height, width): (usize, usize)) -> (usize, usize) {
-        match self {
-            Self::None | Self::Relu => (height, width),
-            Self::ReluMaxPool => (height / 2, width / 2),
-        }
-    }
-
-    /// The rows after the epilogue that these rows become.
-    pub(crate) const fn rows(self, rows: &Range<usize>) -> Range<usize> {
-        match self {
-            Self::None | Self::Relu => rows.start..rows.end,
-            Self::ReluMaxPool => rows.start / 2..rows.end / 2,
-        }
-    }
 
     /// Elements of `y`.
-    pub const fn output_len(self, size: &Size) -> usize {
-        size.channels * size.n * self.pixels(size)
+    pub const fn output_len(&self, epilogue: Epilogue) -> usize {
+        self.channels * self.n * self.output_pixels(epilogue)
     }
 
     /// Bytes of the choices.
-    pub const fn choice_len(self, size: &Size) -> usize {
-        size.channels.div_ceil(LANES) * self.block_bytes(size)
+    pub const fn choice_len(&self, epilogue: Epilogue) -> usize {
+        self.channels.div_ceil(LANES) * self.block_bytes(epilogue)
     }
 
     /// Pixels of one image of one channel after the epilogue.
-    const fn pixels(self, size: &Size) -> usize {
-        let (height, width) = self.output((size.height, size.width));
+    const fn output_pixels(&self, epilogue: Epilogue) -> usize {
+        let (height, width) = epilogue.output((self.height, self.width));
         height * width
     }
 
     /// Bytes of the choices of one block of channels.
-    const fn block_bytes(self, size: &Size) -> usize {
-        size.n * self.pixels(size) * self.pixel_bytes()
+    const fn block_bytes(&self, epilogue: Epilogue) -> usize {
+        self.n * self.output_pixels(epilogue) * pixel_bytes(epilogue)
     }
+}
 
-    /// Bytes of the choice of one pixel of the output in all lanes.
-    const fn pixel_bytes(self) -> usize {
-        match self {
-            Self::None => 0,
-            Self::Relu => 2,
-            Self::ReluMaxPool => LANES,
-        }
+/// The rows after the epilogue that these rows become.
+pub(crate) const fn output_rows(epilogue: Epilogue, rows: &Range<usize>) -> Range<usize> {
+    match epilogue {
+        Epilogue::None | Epilogue::Relu => rows.start..rows.end,
+        Epilogue::ReluMaxPool => rows.start / 2..rows.end / 2,
+    }
+}
+
+/// Bytes of the choice of one pixel of the output in all lanes.
+const fn pixel_bytes(epilogue: Epilogue) -> usize {
+    match epilogue {
+        Epilogue::None => 0,
+        Epilogue::Relu => 2,
+        Epilogue::ReluMaxPool => LANES,
     }
 }
 
@@ -165,9 +144,9 @@ pub fn apply<R: Real>(
     choice: &mut [u8],
     y: &mut [R],
 ) {
-    let pixels = epilogue.pixels(size);
-    let (block, bytes) = (LANES * size.n * pixels, epilogue.block_bytes(size));
-    let (y, choice) = (&mut y[..epilogue.output_len(size)], &mut choice[..epilogue.choice_len(size)]);
+    let pixels = size.output_pixels(epilogue);
+    let (block, bytes) = (LANES * size.n * pixels, size.block_bytes(epilogue));
+    let (y, choice) = (&mut y[..size.output_len(epilogue)], &mut choice[..size.choice_len(epilogue)]);
     if epilogue == Epilogue::None {
         return chunks(y, size.n * pixels, |c, y| {
             let z = &z[c * part.len() * pixels..][..part.len() * pixels];
@@ -176,8 +155,8 @@ pub fn apply<R: Real>(
         });
     }
     chunks2(y, block, choice, bytes, |index, y, choice| {
-        let choice = &mut choice[part.start * pixels * epilogue.pixel_bytes()..]
-            [..part.len() * pixels * epilogue.pixel_bytes()];
+        let choice = &mut choice[part.start * pixels * pixel_bytes(epilogue)..]
+            [..part.len() * pixels * pixel_bytes(epilogue)];
         // Lane by lane: the channel's part of `z`, its bias, and where its part of `y` lies.
         let lanes = (0..y.len() / (size.n * pixels)).map(|lane| {
             let c = index * LANES + lane;
@@ -252,8 +231,8 @@ struct Lane<'a> {
 impl<'a> Lane<'a> {
     /// The choices of channel `c` in the examples from `start` on.
     fn new(epilogue: Epilogue, size: &Size, choice: &'a [u8], c: usize, start: usize) -> Self {
-        let bytes = epilogue.block_bytes(size);
-        let first = start * epilogue.pixels(size) * epilogue.pixel_bytes();
+        let bytes = size.block_bytes(epilogue);
+        let first = start * size.output_pixels(epilogue) * pixel_bytes(epilogue);
         Self { epilogue, choice: &choice[c / LANES * bytes..][first..bytes], lane: c % LANES }
     }
 
@@ -285,8 +264,8 @@ pub fn gather<R: Real>(
     choice: &[u8],
     y: &mut [R],
 ) {
-    let pixels = epilogue.pixels(size);
-    chunks(&mut y[..epilogue.output_len(size)], size.n * pixels, |c, y| {
+    let pixels = size.output_pixels(epilogue);
+    chunks(&mut y[..size.output_len(epilogue)], size.n * pixels, |c, y| {
         let lane = Lane::new(epilogue, size, choice, c, part.start);
         let z = &z[c * part.len() * size.pixels()..][..part.len() * size.pixels()];
         let b = bias.map_or(R::ZERO, |bias| bias[c]);
@@ -325,7 +304,7 @@ pub(crate) fn scatter_part<R: Real>(
     accumulate: Accumulate,
     z: &mut [R],
 ) {
-    let pixels = epilogue.pixels(size);
+    let pixels = size.output_pixels(epilogue);
     let z = &mut z[..size.channels * part.len() * size.pixels()];
     chunks(z, part.len() * size.pixels(), |c, z| {
         let lane = Lane::new(epilogue, size, choice, c, part.start);

@@ -1,7 +1,9 @@
 //! ReLU over the pixels of one channel, whose choices are one bit of each pixel's word.
 
+use sharpness_backend::Accumulate;
+
+use crate::Real;
 use crate::simd::{LANES, Lanes, Leaf, Task};
-use crate::{Accumulate, Real};
 
 /// Bytes of the words of 16 pixels.
 const WORDS: usize = 2 * LANES;

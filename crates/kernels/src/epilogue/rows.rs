@@ -1,9 +1,11 @@
 //! Between channels as rows of pixels and blocks of 16 channels.
 #![expect(unsafe_code, reason = "tasks write interleaved ranges of one output")]
 
+use sharpness_backend::Accumulate;
+
+use crate::Real;
 use crate::disjoint::Disjoint;
 use crate::simd::{LANES, Lanes};
-use crate::{Accumulate, Real};
 
 /// Up to 16 rows of one matrix: row `l < lanes` is the numbers from `first + l * stride`.
 #[derive(Clone, Copy, Debug)]

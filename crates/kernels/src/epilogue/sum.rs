@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use sharpness_backend::{Epilogue, Scalar};
+
 use super::blocks::{mask, window};
 use super::rows::{Rows, STAGE, Stage};
-use super::{Epilogue, LANES, NOTHING, Size};
+use super::{LANES, NOTHING, Size};
 use crate::Real;
 use crate::channels;
 use crate::parallel::chunks_of;
@@ -22,7 +24,7 @@ pub fn channel_sum<R: Real>(epilogue: Epilogue, size: &Size, y: &[R], choice: &[
     if epilogue == Epilogue::None {
         return channels::channel_sum(&y[..size.elements()], out);
     }
-    R::with_lanes(ChannelSum { epilogue, pixels: size.n * epilogue.pixels(size), y, choice, out });
+    R::with_lanes(ChannelSum { epilogue, pixels: size.n * size.output_pixels(epilogue), y, choice, out });
 }
 
 /// What [`channel_sum`] reads and writes.

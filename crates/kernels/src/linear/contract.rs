@@ -5,13 +5,15 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use sharpness_backend::Accumulate;
+
+use crate::Real;
 use crate::disjoint::Disjoint;
 use crate::epilogue::rows::write;
 use crate::product::{Product, cut};
 use crate::simd::{LANES, Lanes, Leaf, Task};
 use crate::transpose::Transpose;
 use crate::workspace::{Workspace, bytes};
-use crate::{Accumulate, Real};
 
 /// Columns of a panel.
 const PANEL: usize = 2 * LANES;

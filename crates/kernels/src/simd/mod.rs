@@ -17,6 +17,8 @@ mod portable;
 pub use isa::{Isa, IsaError, detect, isa};
 use portable::Portable;
 
+use sharpness_backend::Scalar;
+
 use crate::Real;
 pub(crate) use crate::epilogue::LANES;
 

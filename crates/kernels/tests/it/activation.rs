@@ -1,11 +1,10 @@
 //! Activations: known values, derivatives by differences, and the vector forms.
 
-use sharpness_kernels::Accumulate;
-use sharpness_kernels::activation::{Activation, activation, activation_first, activation_second};
+use sharpness_backend::{Accumulate, Activation, Scalar};
+use sharpness_kernels::activation::{activation, activation_first, activation_second};
 
 use crate::data::{F32_ROUNDING, F64_ROUNDING, Random, assert_near, wide};
 
-const ALL: [Activation; 3] = [Activation::Relu, Activation::Gelu, Activation::Tanh];
 /// A step at which the truncation of central differences, `step² / 6`, and their rounding, `1e-16 / step`, both stay below
 /// [`DIFFERENCE`].
 const STEP: f64 = 1e-5;
@@ -20,54 +19,56 @@ fn values_are_the_known_ones() {
         (Activation::Gelu, 1.0, 0.841_344_746_068_542_9),
         (Activation::Gelu, -1.0, -0.158_655_253_931_457_05),
         (Activation::Tanh, 0.5, 0.462_117_157_260_009_76),
+        // x / (1 + exp(-x))
+        (Activation::Silu, 1.0, 0.731_058_578_630_004_9),
     ] {
-        assert!((kind.value(x) - y).abs() < 1e-15, "{kind:?}({x})");
+        assert!((value(kind, x) - y).abs() < 1e-15, "{kind:?}({x})");
     }
 }
 
 #[test]
 fn relu_is_flat_at_zero_and_keeps_nan() {
     for zero in [0.0_f64, -0.0] {
-        assert_eq!(Activation::Relu.first(zero).to_bits(), 0);
-        assert_eq!(Activation::Relu.value(zero).to_bits(), 0);
+        assert_eq!(first(Activation::Relu, zero).to_bits(), 0);
+        assert_eq!(value(Activation::Relu, zero).to_bits(), 0);
     }
-    for kind in ALL {
-        assert!(kind.value(f64::NAN).is_nan(), "{kind:?} hides a NaN");
+    for &kind in Activation::ALL {
+        assert!(value(kind, f64::NAN).is_nan(), "{kind:?} hides a NaN");
     }
 }
 
 #[test]
 fn derivatives_are_central_differences() {
-    for kind in ALL {
+    for &kind in Activation::ALL {
         for k in -40..40 {
             let x = 0.1 * f64::from(k) + 0.05;
-            let first = (kind.value(x + STEP) - kind.value(x - STEP)) / (2.0 * STEP);
-            assert!((kind.first(x) - first).abs() < DIFFERENCE, "{kind:?}'({x})");
-            let second = (kind.first(x + STEP) - kind.first(x - STEP)) / (2.0 * STEP);
-            assert!((kind.second(x) - second).abs() < DIFFERENCE, "{kind:?}''({x})");
+            let slope = (value(kind, x + STEP) - value(kind, x - STEP)) / (2.0 * STEP);
+            assert!((first(kind, x) - slope).abs() < DIFFERENCE, "{kind:?}'({x})");
+            let curvature = (first(kind, x + STEP) - first(kind, x - STEP)) / (2.0 * STEP);
+            assert!((second(kind, x) - curvature).abs() < DIFFERENCE, "{kind:?}''({x})");
         }
     }
 }
 
 #[test]
 fn vectors_are_their_elements() {
-    for (kind, len) in ALL.into_iter().flat_map(|kind| [1, 16_385].map(|len| (kind, len))) {
+    for (kind, len) in Activation::ALL.iter().flat_map(|kind| [1, 16_385].map(|len| (*kind, len))) {
         let mut random = Random::new(14);
         let mut vector = || random.vector::<f64>(len);
         let (x, v, a, b, before) = (vector(), vector(), vector(), vector(), vector());
         let mut y = vec![f64::NAN; len];
         activation(kind, &x, &mut y);
-        let want: Vec<f64> = x.iter().map(|&x| kind.value(x)).collect();
+        let want: Vec<f64> = x.iter().map(|&x| value(kind, x)).collect();
         assert_near(&y, &want, F64_ROUNDING, "values");
         for (mode, kept) in [(Accumulate::Set, 0.0), (Accumulate::Add, 1.0)] {
-            let first = |i: usize| kept * before[i] + kind.first(x[i]) * v[i];
+            let linear = |i: usize| kept * before[i] + first(kind, x[i]) * v[i];
             let mut y = before.clone();
             activation_first(kind, &x, &v, mode, &mut y);
-            assert_near(&y, &(0..len).map(first).collect::<Vec<_>>(), F64_ROUNDING, "first");
-            let second = |i: usize| first(i) + kind.second(x[i]) * a[i] * b[i];
+            assert_near(&y, &(0..len).map(linear).collect::<Vec<_>>(), F64_ROUNDING, "first");
+            let curved = |i: usize| linear(i) + second(kind, x[i]) * a[i] * b[i];
             let mut y = before.clone();
             activation_second(kind, &x, &v, (&a, &b), mode, &mut y);
-            assert_near(&y, &(0..len).map(second).collect::<Vec<_>>(), F64_ROUNDING, "second");
+            assert_near(&y, &(0..len).map(curved).collect::<Vec<_>>(), F64_ROUNDING, "second");
         }
     }
 }
@@ -75,15 +76,27 @@ fn vectors_are_their_elements() {
 #[test]
 fn f32_is_f64_to_rounding() {
     let x: Vec<f32> = Random::new(15).vector::<f64>(1000).iter().map(|x| 4.0 * x).map(round).collect();
-    for kind in ALL {
+    for &kind in Activation::ALL {
         let of = |f: &dyn Fn(f64) -> f64| wide(&x).into_iter().map(f).collect::<Vec<_>>();
         let single = |f: &dyn Fn(f32) -> f32| x.iter().map(|&x| f(x)).collect::<Vec<_>>();
-        assert_near(&single(&|x| kind.value(x)), &of(&|x| kind.value(x)), F32_ROUNDING, "value");
-        assert_near(&single(&|x| kind.first(x)), &of(&|x| kind.first(x)), F32_ROUNDING, "first");
-        assert_near(&single(&|x| kind.second(x)), &of(&|x| kind.second(x)), F32_ROUNDING, "second");
+        assert_near(&single(&|x| value(kind, x)), &of(&|x| value(kind, x)), F32_ROUNDING, "value");
+        assert_near(&single(&|x| first(kind, x)), &of(&|x| first(kind, x)), F32_ROUNDING, "first");
+        assert_near(&single(&|x| second(kind, x)), &of(&|x| second(kind, x)), F32_ROUNDING, "second");
     }
 }
 
 fn round(x: f64) -> f32 {
-    sharpness_kernels::Real::from_f64(x)
+    Scalar::from_f64(x)
+}
+
+fn value<R: Scalar>(kind: Activation, x: R) -> R {
+    kind.derivatives(x)[0]
+}
+
+fn first<R: Scalar>(kind: Activation, x: R) -> R {
+    kind.derivatives(x)[1]
+}
+
+fn second<R: Scalar>(kind: Activation, x: R) -> R {
+    kind.derivatives(x)[2]
 }

@@ -1,13 +1,14 @@
 //! What Fixup puts around a convolution: a shift of its input, a residual before its ReLU, and their gradients.
 
-use sharpness_kernels::conv2d::{Conv2d, Method, Plan, reference};
-use sharpness_kernels::epilogue::{Addends, Choice, Epilogue};
+use sharpness_backend::{Accumulate, Conv2d, Epilogue};
+use sharpness_kernels::Real;
+use sharpness_kernels::conv2d::{ConvolutionAlgorithm, Plan, reference};
+use sharpness_kernels::epilogue::{Addends, Choice};
 use sharpness_kernels::workspace::Workspace;
-use sharpness_kernels::{Accumulate, Real};
 
 use crate::data::{F64_ROUNDING, Random, assert_within, norm, wide};
 
-fn check<R: Real>(method: Method, g: &Conv2d, n: usize, tolerance: f64) {
+fn check<R: Real>(method: ConvolutionAlgorithm, g: &Conv2d, n: usize, tolerance: f64) {
     let what = |name: &str| format!("{name}, {method:?}, {g:?}, n = {n}");
     let plan = Plan::new::<R>(method, *g, Epilogue::Relu).shifted();
     let ((h, w), workspace, mut random) = (g.output().unwrap_or_default(), Workspace::new(), Random::new(5));
@@ -67,7 +68,9 @@ fn shift_residual_and_their_gradients_are_the_reference() {
     {
         for stride in [1, 2] {
             let g = Conv2d { channels_in, channels_out, height, width, kernel: 3, stride, padding: 1 };
-            for method in [Method::Direct, Method::Winograd, Method::Auto] {
+            for method in
+                [ConvolutionAlgorithm::Direct, ConvolutionAlgorithm::Winograd, ConvolutionAlgorithm::Auto]
+            {
                 check::<f64>(method, &g, n, 10.0 * F64_ROUNDING);
                 check::<f32>(method, &g, n, 1e-5);
             }

@@ -1,9 +1,10 @@
 //! Batch norm and what follows it against loops in `f64` that read like the formulas.
 
+use sharpness_backend::{Accumulate, Epilogue};
+use sharpness_kernels::Real;
 use sharpness_kernels::batch_norm::{BatchNorm, Point};
-use sharpness_kernels::epilogue::{self, Epilogue, Size};
+use sharpness_kernels::epilogue::{self, Size};
 use sharpness_kernels::workspace::Workspace;
-use sharpness_kernels::{Accumulate, Real};
 
 use crate::data::{F32_ROUNDING, F64_ROUNDING, Random, assert_near, assert_same, assert_within, norm, wide};
 use crate::epilogue::awkward;
@@ -39,7 +40,7 @@ fn layers() -> impl Iterator<Item = BatchNorm> {
         let layer = move |epilogue, of_batch| BatchNorm { size, epilogue, epsilon: EPSILON, of_batch };
         ALL.into_iter().flat_map(move |epilogue| [layer(epilogue, true), layer(epilogue, false)])
     };
-    sizes().flat_map(of).filter(|layer| layer.epilogue.output_len(&layer.size) > 0)
+    sizes().flat_map(of).filter(|layer| layer.size.output_len(layer.epilogue) > 0)
 }
 
 /// What the epilogue makes of `z`: for each output the element that it takes, if any.
@@ -93,7 +94,7 @@ struct Operands<R> {
 impl<R: Real> Operands<R> {
     fn new(layer: &BatchNorm, seed: u64, with_input: bool) -> Self {
         let (mut random, channels) = (Random::new(seed), layer.size.channels);
-        let (inputs, outputs) = (layer.size.elements(), layer.epilogue.output_len(&layer.size));
+        let (inputs, outputs) = (layer.size.elements(), layer.size.output_len(layer.epilogue));
         let variance = (0..channels).map(|_| random.number().abs() + 0.5).collect();
         Self {
             // Channels whose mean is large against their deviations.
@@ -246,10 +247,10 @@ fn check_choices<R: Real>(layer: &BatchNorm, seed: u64) {
     let x: Vec<R> = awkward(&mut random, size.elements());
     let (ones, zeros) = (vec![R::ONE; channels], vec![R::ZERO; channels]);
     let (mut mean, mut variance) = (vec![0.0; channels], vec![1.0; channels]);
-    let outputs = layer.epilogue.output_len(size);
+    let outputs = size.output_len(layer.epilogue);
     let (mut y, mut choice) = (vec![R::ONE; outputs], vec![77; layer.choice_len()]);
     layer.value(&x, (&ones, &zeros), (&mut mean, &mut variance), &mut choice, &mut y, &workspace);
-    let (mut want, mut want_choice) = (y.clone(), vec![0; layer.epilogue.choice_len(size)]);
+    let (mut want, mut want_choice) = (y.clone(), vec![0; size.choice_len(layer.epilogue)]);
     epilogue::apply(layer.epilogue, size, 0..size.n, (&x, None), &mut want_choice, &mut want);
     // A NaN is one whatever its bits.
     let canonical =

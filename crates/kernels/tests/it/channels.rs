@@ -1,7 +1,8 @@
 //! Per-channel sums and affine maps against their formulas, on both sides of every block size.
 
+use sharpness_backend::Accumulate;
+use sharpness_kernels::Real;
 use sharpness_kernels::channels::{channel_affine, channel_dot, channel_sum};
-use sharpness_kernels::{Accumulate, Real};
 
 use crate::data::{F32_ROUNDING, F64_ROUNDING, Random, assert_near, wide};
 

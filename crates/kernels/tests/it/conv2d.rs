@@ -1,8 +1,9 @@
 //! The im2col contractions against the naive ones, over awkward sizes.
 
-use sharpness_kernels::conv2d::{self, Conv2d, reference};
+use sharpness_backend::{Accumulate, Conv2d};
+use sharpness_kernels::Real;
+use sharpness_kernels::conv2d::{self, reference};
 use sharpness_kernels::workspace::Workspace;
-use sharpness_kernels::{Accumulate, Real};
 
 use crate::data::{F32_ROUNDING, F64_ROUNDING, Random, assert_within, norm, wide};
 

@@ -1,6 +1,7 @@
 //! Philox against its published answers, and masks that depend on nothing but their key.
 
-use sharpness_kernels::dropout::{MaskKey, dropout_mask, philox4x32};
+use sharpness_backend::{MaskKey, philox4x32};
+use sharpness_kernels::dropout::dropout_mask;
 
 use crate::data::assert_same;
 

@@ -1,6 +1,6 @@
 //! Maps over vectors against their formulas, around the size of a chunk.
 
-use sharpness_kernels::Accumulate;
+use sharpness_backend::Accumulate;
 use sharpness_kernels::elementwise::{absolute_plus, add_to_wide, linear_combination, multiply};
 
 use crate::data::{F64_ROUNDING, Random, assert_near};

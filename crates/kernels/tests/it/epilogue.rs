@@ -1,8 +1,9 @@
 //! Epilogues against the chain of separate kernels that they stand for: bias, ReLU, max pooling.
 
-use sharpness_kernels::epilogue::{Epilogue, LANES, NOTHING, Size, apply, channel_sum, gather, scatter};
-use sharpness_kernels::pool2d::{Pool2d, max_pool, max_pool_gather, max_pool_scatter};
-use sharpness_kernels::{Accumulate, Real, activation, channels};
+use sharpness_backend::{Accumulate, Activation, Epilogue, Pool2d};
+use sharpness_kernels::epilogue::{LANES, NOTHING, Size, apply, channel_sum, gather, scatter};
+use sharpness_kernels::pool2d::{max_pool, max_pool_gather, max_pool_scatter};
+use sharpness_kernels::{Real, activation, channels};
 
 use crate::data::{F64_ROUNDING, Random, assert_near, assert_same, wide};
 
@@ -53,10 +54,10 @@ impl<'a, R: Real> Chain<'a, R> {
         let biased = plus(size, z, bias);
         let (mut y, mut choice) = (biased.clone(), Vec::new());
         if epilogue != Epilogue::None {
-            activation::activation(activation::Activation::Relu, &biased, &mut y);
+            activation::activation(Activation::Relu, &biased, &mut y);
         }
         if epilogue == Epilogue::ReluMaxPool {
-            let full = std::mem::replace(&mut y, vec![R::ZERO; epilogue.output_len(size)]);
+            let full = std::mem::replace(&mut y, vec![R::ZERO; size.output_len(epilogue)]);
             choice = vec![0; y.len()];
             pooled(size, |g| max_pool(g, &full, &mut y, &mut choice));
         }
@@ -67,7 +68,7 @@ impl<'a, R: Real> Chain<'a, R> {
     fn masked(&self, v: &[R]) -> Vec<R> {
         let mut out = v.to_vec();
         if self.epilogue != Epilogue::None {
-            let relu = activation::Activation::Relu;
+            let relu = Activation::Relu;
             activation::activation_first(relu, &self.biased, v, Accumulate::Set, &mut out);
         }
         out
@@ -114,8 +115,8 @@ fn part<R: Real>(size: &Size, z: &[R], (start, end): (usize, usize)) -> Vec<R> {
 
 /// The output and the choices, made in parts of one and of all other examples.
 fn apply_parts<R: Real>(epilogue: Epilogue, size: &Size, z: &[R], bias: &[R]) -> (Vec<R>, Vec<u8>) {
-    let mut y = vec![R::from_f64(9.0); epilogue.output_len(size)];
-    let mut choice = vec![77; epilogue.choice_len(size)];
+    let mut y = vec![R::from_f64(9.0); size.output_len(epilogue)];
+    let mut choice = vec![77; size.choice_len(epilogue)];
     for range in [(0, 1), (1, size.n)] {
         let z = part(size, z, range);
         apply(epilogue, size, range.0..range.1, (&z, Some(bias)), &mut choice, &mut y);
@@ -126,7 +127,7 @@ fn apply_parts<R: Real>(epilogue: Epilogue, size: &Size, z: &[R], bias: &[R]) ->
 fn check<R: Real>(epilogue: Epilogue, size: &Size, z: &[R], random: &mut Random) {
     let what = format!("{epilogue:?} of {size:?}");
     let (bias, bias_dot) = (awkward::<R>(random, size.channels), random.vector::<R>(size.channels));
-    let (z_dot, dy) = (random.vector::<R>(z.len()), random.vector::<R>(epilogue.output_len(size)));
+    let (z_dot, dy) = (random.vector::<R>(z.len()), random.vector::<R>(size.output_len(epilogue)));
     let chain = Chain::new(epilogue, size, z, &bias);
 
     let (y, choice) = apply_parts(epilogue, size, z, &bias);
@@ -200,8 +201,8 @@ fn no_bias_is_a_bias_of_zeros() {
         for epilogue in ALL {
             let z = random.vector::<f32>(size.elements());
             let run = |bias: Option<&[f32]>| {
-                let mut y = vec![0.0; epilogue.output_len(&size)];
-                let (mut y_dot, mut choice) = (y.clone(), vec![0; epilogue.choice_len(&size)]);
+                let mut y = vec![0.0; size.output_len(epilogue)];
+                let (mut y_dot, mut choice) = (y.clone(), vec![0; size.choice_len(epilogue)]);
                 apply(epilogue, &size, 0..size.n, (&z, bias), &mut choice, &mut y);
                 gather(epilogue, &size, 0..size.n, (&z, bias), &choice, &mut y_dot);
                 (wide(&y), wide(&y_dot), choice)

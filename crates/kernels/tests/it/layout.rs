@@ -1,8 +1,8 @@
 //! Layouts: there and back, and where each element goes.
 
-use sharpness_kernels::Accumulate;
+use sharpness_backend::{Accumulate, Pixels};
 use sharpness_kernels::layout::{
-    Pixels, flatten, from_nchw, from_pixels, subsample, subsample_adjoint, to_nchw, unflatten,
+    flatten, from_nchw, from_pixels, subsample, subsample_adjoint, to_nchw, unflatten,
 };
 
 use crate::data::{Random, assert_same};

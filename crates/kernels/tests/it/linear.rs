@@ -1,9 +1,10 @@
 //! Linear layers against three loops in `f64`, at sizes around the edges of blocks, panels and tasks.
 
-use sharpness_kernels::epilogue::{Choice, Epilogue};
+use sharpness_backend::{Accumulate, Epilogue};
+use sharpness_kernels::Real;
+use sharpness_kernels::epilogue::Choice;
 use sharpness_kernels::linear::Linear;
 use sharpness_kernels::workspace::Workspace;
-use sharpness_kernels::{Accumulate, Real};
 
 use crate::data::{F32_ROUNDING, F64_ROUNDING, Random, assert_near, wide};
 

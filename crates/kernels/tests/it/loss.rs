@@ -1,6 +1,7 @@
 //! Losses against closed forms and differences.
 
-use sharpness_kernels::loss::{Loss, loss_gradient, loss_hessian_product, loss_value};
+use sharpness_backend::Loss;
+use sharpness_kernels::loss::{loss_gradient, loss_hessian_product, loss_value};
 
 use crate::data::{F64_ROUNDING, Random, assert_near, assert_same};
 

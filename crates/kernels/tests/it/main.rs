@@ -4,6 +4,7 @@ mod activation;
 mod around;
 mod batch_norm;
 mod channels;
+mod conformance;
 mod conv2d;
 mod data;
 mod dropout;

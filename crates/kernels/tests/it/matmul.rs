@@ -1,7 +1,8 @@
 //! Matrix products against three loops: sizes around the tiles' edges, transposes and strides.
 
+use sharpness_backend::Accumulate;
+use sharpness_kernels::Real;
 use sharpness_kernels::matmul::{Matrix, MatrixMut, matmul};
-use sharpness_kernels::{Accumulate, Real};
 
 use crate::data::{F32_ROUNDING, F64_ROUNDING, Random, assert_near, wide};
 

@@ -1,10 +1,11 @@
 //! Plans and linear layers, with prepared operands and an epilogue, against the chain of the separate kernels.
 
-use sharpness_kernels::conv2d::{Conv2d, Method, Plan, reference};
-use sharpness_kernels::epilogue::{self, Addends, Choice, Epilogue, Size};
+use sharpness_backend::{Accumulate, Conv2d, Epilogue};
+use sharpness_kernels::Real;
+use sharpness_kernels::conv2d::{ConvolutionAlgorithm, Plan, reference};
+use sharpness_kernels::epilogue::{self, Addends, Choice, Size};
 use sharpness_kernels::linear::Linear;
 use sharpness_kernels::workspace::Workspace;
-use sharpness_kernels::{Accumulate, Real};
 
 use crate::data::{F32_ROUNDING, F64_ROUNDING, Random, assert_near, wide};
 
@@ -67,10 +68,10 @@ struct Two<R> {
     dy: [Vec<R>; 2],
 }
 
-fn check<R: Real>(method: Method, g: Conv2d, epilogue: Epilogue, n: usize, tolerance: f64) {
+fn check<R: Real>(method: ConvolutionAlgorithm, g: Conv2d, epilogue: Epilogue, n: usize, tolerance: f64) {
     let what = format!("{method:?}, {epilogue:?}, {g:?}, n = {n}");
     let (size, mut random) = (size(&g, n), Random::new(41));
-    let len = epilogue.output_len(&size);
+    let len = size.output_len(epilogue);
     let mut two = |len| [random.vector::<R>(len), random.vector::<R>(len)];
     let o = Two { x: two(g.channels_in * n * g.height * g.width), w: two(g.weights()), dy: two(len) };
     let bias = random.vector::<R>(g.channels_out);
@@ -173,7 +174,7 @@ fn check_gradients<R: Real>(
 
 #[test]
 fn plans_are_the_chain_of_the_formulas() {
-    for method in [Method::Direct, Method::Winograd, Method::Auto] {
+    for method in [ConvolutionAlgorithm::Direct, ConvolutionAlgorithm::Winograd, ConvolutionAlgorithm::Auto] {
         for g in geometries() {
             for epilogue in ALL {
                 check::<f64>(method, g, epilogue, 3, F64_ROUNDING);
@@ -189,7 +190,7 @@ fn plans_in_several_blocks_are_the_chain_of_the_formulas() {
     let (channels_in, channels_out, height, width) = (16, 2, 32, 32);
     let g = Conv2d { channels_in, channels_out, height, width, kernel: 3, stride: 1, padding: 1 };
     for epilogue in ALL {
-        check::<f64>(Method::Direct, g, epilogue, 15, F64_ROUNDING);
+        check::<f64>(ConvolutionAlgorithm::Direct, g, epilogue, 15, F64_ROUNDING);
     }
 }
 
@@ -203,10 +204,10 @@ fn plans_of_few_input_channels_are_the_chain_of_the_formulas() {
                 let g = Conv2d { channels_in, channels_out, height, width, kernel: 3, stride: 1, padding: 1 };
                 let n = if height * width > 100 { 3 } else { 17 };
                 for epilogue in ALL {
-                    check::<f32>(Method::Auto, g, epilogue, n, F32_ROUNDING);
+                    check::<f32>(ConvolutionAlgorithm::Auto, g, epilogue, n, F32_ROUNDING);
                     if channels_out < 16 {
-                        check::<f32>(Method::Auto, g, epilogue, 1, F32_ROUNDING);
-                        check::<f64>(Method::Direct, g, epilogue, 2, F64_ROUNDING);
+                        check::<f32>(ConvolutionAlgorithm::Auto, g, epilogue, 1, F32_ROUNDING);
+                        check::<f64>(ConvolutionAlgorithm::Direct, g, epilogue, 2, F64_ROUNDING);
                     }
                 }
             }
@@ -223,7 +224,8 @@ fn a_nan_in_an_image_reaches_all_outputs_that_see_it() {
     let (mut x, w) = (random.vector::<f32>(3 * 36), random.vector::<f32>(g.weights()));
     x[36 + 3] = f32::NAN;
     for epilogue in ALL {
-        let (plan, len) = (Plan::new::<f32>(Method::Auto, g, epilogue), epilogue.output_len(&size(&g, 1)));
+        let (plan, len) =
+            (Plan::new::<f32>(ConvolutionAlgorithm::Auto, g, epilogue), size(&g, 1).output_len(epilogue));
         let (mut y, mut choice) = (vec![0.0; len], vec![0; plan.choice_len(1)]);
         plan.forward(1, &[(&x, &w)], Addends::default(), Choice::Record(&mut choice), &mut y, &workspace);
         let (of_image, row) = if epilogue == Epilogue::ReluMaxPool { (9, 3) } else { (36, 6) };
@@ -247,7 +249,7 @@ fn a_linear_layer_is_a_convolution_of_single_pixels() {
     let (channels_in, channels_out, n) = (6, 19, 5);
     let g = Conv2d { channels_in, channels_out, height: 1, width: 1, kernel: 1, stride: 1, padding: 0 };
     for epilogue in [Epilogue::None, Epilogue::Relu] {
-        let plan = Plan::new::<f64>(Method::Direct, g, epilogue);
+        let plan = Plan::new::<f64>(ConvolutionAlgorithm::Direct, g, epilogue);
         let layer = Linear { features_in: channels_in, features_out: channels_out, epilogue };
         let mut random = Random::new(42);
         let (x, w): (Vec<f64>, Vec<f64>) = (random.vector(channels_in * n), random.vector(g.weights()));

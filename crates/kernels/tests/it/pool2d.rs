@@ -1,8 +1,8 @@
 //! Pooling: the contract on ties and NaN, and windows that overlap or leave pixels out.
 
-use sharpness_kernels::Accumulate;
+use sharpness_backend::{Accumulate, Pool2d};
 use sharpness_kernels::pool2d::{
-    Pool2d, average_pool, average_pool_adjoint, max_pool, max_pool_gather, max_pool_scatter,
+    average_pool, average_pool_adjoint, max_pool, max_pool_gather, max_pool_scatter,
 };
 
 use crate::data::{F64_ROUNDING, Random, assert_near, assert_same};

@@ -1,7 +1,8 @@
 //! Steps of stochastic gradient descent against their formulas, around the sizes of vectors and chunks.
 
+use sharpness_backend::Sgd;
 use sharpness_kernels::Real;
-use sharpness_kernels::sgd::{Sgd, sgd};
+use sharpness_kernels::sgd::sgd;
 
 use crate::data::{F32_ROUNDING, F64_ROUNDING, Random, assert_near, wide};
 

@@ -1,15 +1,17 @@
 //! Every kernel gives the same bits with 1, 2, 4 and 16 threads, at sizes that run in parallel.
 
-use sharpness_kernels::Accumulate::{Add, Set};
-use sharpness_kernels::activation::{Activation, activation, activation_first, activation_second};
+use sharpness_backend::Accumulate::{Add, Set};
+use sharpness_backend::Pixels;
+use sharpness_backend::{Activation, Conv2d, Epilogue, MaskKey, Pool2d, Sgd};
+use sharpness_kernels::activation::{activation, activation_first, activation_second};
 use sharpness_kernels::channels::{channel_affine, channel_dot, channel_sum};
-use sharpness_kernels::conv2d::{self, Conv2d, Method, Plan};
-use sharpness_kernels::dropout::{MaskKey, dropout_mask};
-use sharpness_kernels::epilogue::{Addends, Choice, Epilogue};
+use sharpness_kernels::conv2d::{self, ConvolutionAlgorithm, Plan};
+use sharpness_kernels::dropout::dropout_mask;
+use sharpness_kernels::epilogue::{Addends, Choice};
 use sharpness_kernels::linear::Linear;
 use sharpness_kernels::matmul::{Matrix, MatrixMut, matmul};
-use sharpness_kernels::pool2d::{self, Pool2d};
-use sharpness_kernels::sgd::{Sgd, sgd};
+use sharpness_kernels::pool2d;
+use sharpness_kernels::sgd::sgd;
 use sharpness_kernels::workspace::Workspace;
 use sharpness_kernels::{elementwise, layout, reduce};
 
@@ -66,7 +68,7 @@ fn first_layer() -> Vec<f64> {
         Conv2d { channels_in: 3, channels_out: 40, height: 16, width: 16, kernel: 3, stride: 1, padding: 1 };
     let (n, s) = (90, Workspace::new());
     let (x, w, y) = (vector(12, 3 * n * 256), vector(13, g.weights()), vector(14, 40 * n * 64));
-    let plan = Plan::new::<f32>(Method::Auto, g, Epilogue::ReluMaxPool);
+    let plan = Plan::new::<f32>(ConvolutionAlgorithm::Auto, g, Epilogue::ReluMaxPool);
     let mut choice = vec![0; plan.choice_len(n)];
     let addends = Addends::default();
     let mut all = on(y.len(), |y| plan.forward(n, &[(&x, &w)], addends, Choice::Record(&mut choice), y, &s));
@@ -115,7 +117,7 @@ fn maps() -> Vec<f64> {
     let mut buffer = v.clone();
     all.extend(on(LEN, |y| sgd(&rule, &x, Some(&mut buffer), y)));
     all.extend(wide(&buffer));
-    for kind in [Activation::Relu, Activation::Gelu, Activation::Tanh] {
+    for &kind in Activation::ALL {
         all.extend(on(LEN, |y| activation(kind, &x, y)));
         all.extend(on(LEN, |y| activation_first(kind, &x, &v, Add, y)));
         all.extend(on(LEN, |y| activation_second(kind, &x, &v, (&x, &v), Add, y)));
@@ -129,7 +131,7 @@ fn layouts() -> Vec<f64> {
     let mut all = on(LEN, |y| layout::from_nchw(channels, n, &wide(&x), y));
     let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(LEN).collect();
     let (mean, deviation) = (vec![0.5; channels * inner], vec![0.3; channels * inner]);
-    let pixels = layout::Pixels { bytes: &bytes, scale: 1.0 / 255.0, mean: &mean, deviation: &deviation };
+    let pixels = Pixels { bytes: &bytes, scale: 1.0 / 255.0, mean: &mean, deviation: &deviation };
     let numbers: Vec<u32> = (0..16).rev().collect();
     all.extend(on(LEN, |y| layout::from_pixels(channels, &pixels, &numbers, y)));
     all.extend(on(LEN, |y| layout::flatten(n, inner, &x, y)));

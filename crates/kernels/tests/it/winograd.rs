@@ -1,9 +1,10 @@
 //! The transformed-domain contractions against the naive ones: exact algebra in `f64`, stated error in `f32`.
 
-use sharpness_kernels::conv2d::{Conv2d, Method, Plan, reference};
-use sharpness_kernels::epilogue::{Addends, Choice, Epilogue};
+use sharpness_backend::{Accumulate, Conv2d, Epilogue};
+use sharpness_kernels::Real;
+use sharpness_kernels::conv2d::{ConvolutionAlgorithm, Plan, reference};
+use sharpness_kernels::epilogue::{Addends, Choice};
 use sharpness_kernels::workspace::Workspace;
-use sharpness_kernels::{Accumulate, Real};
 
 use crate::data::{F64_ROUNDING, Random, assert_within, norm, wide};
 
@@ -57,7 +58,8 @@ fn check_sum<R: Real>(
 }
 
 fn check<R: Real>(g: &Conv2d, n: usize, tolerance: f64) {
-    let (plan, workspace) = (Plan::new::<R>(Method::Winograd, *g, Epilogue::None), Workspace::new());
+    let (plan, workspace) =
+        (Plan::new::<R>(ConvolutionAlgorithm::Winograd, *g, Epilogue::None), Workspace::new());
     assert!(plan.input_len(n) > 0, "the algorithm prepares its operands");
     let case = Case::<R>::new(g, n);
     let prepared = [0, 1].map(|k| {
@@ -120,7 +122,8 @@ fn the_stated_error_holds_for_wide_layers() {
         [((256, 256), (8, 8), 3e-6), ((512, 128), (4, 4), 4e-6), ((512, 128), (2, 2), 1.5e-6)]
     {
         let (g, n) = (geometry(channels, image), 2);
-        let (plan, workspace) = (Plan::new::<f32>(Method::Auto, g, Epilogue::None), Workspace::new());
+        let (plan, workspace) =
+            (Plan::new::<f32>(ConvolutionAlgorithm::Auto, g, Epilogue::None), Workspace::new());
         let mut random = Random::new(3);
         let mut x: Vec<f32> = random.vector(g.channels_in * n * g.height * g.width);
         x.iter_mut().for_each(|x| *x = x.max(0.0));
@@ -150,7 +153,8 @@ fn epilogues_are_those_of_the_direct_plan() {
 }
 
 fn check_epilogue(g: &Conv2d, n: usize, epilogue: Epilogue) {
-    let plans = [Method::Direct, Method::Winograd].map(|method| Plan::new::<f64>(method, *g, epilogue));
+    let plans = [ConvolutionAlgorithm::Direct, ConvolutionAlgorithm::Winograd]
+        .map(|method| Plan::new::<f64>(method, *g, epilogue));
     let (case, workspace) = (Case::<f64>::new(g, n), Workspace::new());
     let (height, width) = epilogue.output((g.height, g.width));
     let (len, bias) =

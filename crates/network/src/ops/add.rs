@@ -1,13 +1,13 @@
 //! The sum of two activations: `y = a + b`. Linear.
 
-use crate::backend::{Accumulate, Backend, Shape, View, ViewMut};
+use crate::backend::{Accumulate, Shape, Vectors, View, ViewMut};
 use crate::op::{Context, Direction, Gradients, Op, Point, Saved};
 
 /// `y = a + b`.
 #[derive(Clone, Debug)]
 pub struct Add;
 
-impl<B: Backend> Op<B> for Add {
+impl<B: Vectors> Op<B> for Add {
     fn kind(&self) -> &'static str {
         "add"
     }

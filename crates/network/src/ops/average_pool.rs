@@ -1,7 +1,7 @@
 //! Average pooling without padding, over windows or over the whole image. Linear.
 
-use super::only;
-use crate::backend::{Backend, Pool2d, Shape};
+use super::image;
+use crate::backend::{Pool2d, Pooling, Shape};
 use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved};
 
 /// The mean of each window of a channel's image.
@@ -20,7 +20,7 @@ pub enum AveragePool {
 
 impl AveragePool {
     const fn geometry(&self, input: Shape) -> Pool2d {
-        let (height, width) = (input.height, input.width);
+        let (height, width) = (input.height(), input.width());
         let (kernel_height, kernel_width, stride) = match *self {
             Self::Windows { kernel, stride } => (kernel, kernel, stride),
             Self::Global => (height, width, 1),
@@ -29,7 +29,7 @@ impl AveragePool {
     }
 }
 
-impl<B: Backend> Op<B> for AveragePool {
+impl<B: Pooling> Op<B> for AveragePool {
     fn kind(&self) -> &'static str {
         match self {
             Self::Windows { .. } => "average_pool",
@@ -42,16 +42,16 @@ impl<B: Backend> Op<B> for AveragePool {
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let input = only(inputs)?;
+        let input = image(inputs)?;
         let (height, width) = self
             .geometry(input)
             .output()
             .ok_or_else(|| format!("the window does not fit an image of {input}"))?;
-        Ok(Shape::new(input.channels, height, width))
+        Ok(Shape::new(input.channels(), height, width))
     }
 
     fn value(&self, cx: &Context<'_, B>, at: &Point<'_, B>, _: &mut Saved<B>, y: &mut B::Buffer) {
-        cx.backend.average_pool(&self.geometry(cx.inputs[0]), cx.n * cx.output.channels, at.x[0], y);
+        cx.backend.average_pool(&self.geometry(cx.inputs[0]), cx.n * cx.output.channels(), at.x[0], y);
     }
 
     fn gradient(
@@ -63,7 +63,7 @@ impl<B: Backend> Op<B> for AveragePool {
         out: &mut Gradients<'_, B>,
     ) {
         if let Some((dx, accumulate)) = &mut out.x[0] {
-            let (geometry, planes) = (self.geometry(cx.inputs[0]), cx.n * cx.output.channels);
+            let (geometry, planes) = (self.geometry(cx.inputs[0]), cx.n * cx.output.channels());
             cx.backend.average_pool_adjoint(&geometry, planes, dy, *accumulate, dx);
         }
     }
@@ -77,7 +77,7 @@ impl<B: Backend> Op<B> for AveragePool {
         y_dot: &mut B::Buffer,
     ) {
         if let Some(x_dot) = dot.x[0] {
-            let (geometry, planes) = (self.geometry(cx.inputs[0]), cx.n * cx.output.channels);
+            let (geometry, planes) = (self.geometry(cx.inputs[0]), cx.n * cx.output.channels());
             cx.backend.average_pool(&geometry, planes, x_dot, y_dot);
         }
     }

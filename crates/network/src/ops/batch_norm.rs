@@ -15,7 +15,8 @@
 
 use super::only;
 use crate::backend::{
-    Accumulate, Backend, BatchNormLayer, BatchNormPoint, Epilogue, OperandSizes, Shape, Target, View,
+    Accumulate, BatchNormLayer, BatchNormPoint, Device, Epilogue, Normalization, OperandSizes, PointOf,
+    Shape, Target, Vectors, View,
 };
 use crate::op::{
     BatchNorm, Context, Direction, Gradients, Init, Op, Point, Saved, SavedSizes, Slots, TapeKind, TensorSpec,
@@ -26,7 +27,7 @@ use crate::op::{
 pub struct BatchNorm2d {
     /// Channels.
     pub channels: usize,
-    /// What follows in the same pass.
+    /// What follows in the same pass; plain ops have nothing here.
     pub epilogue: Epilogue,
 }
 
@@ -39,7 +40,7 @@ const MOMENTUM: f64 = 0.1;
 const WIDES: usize = 8;
 
 /// The by-products of the rules: what the epilogue chose, and wide vectors of one number per channel.
-struct Kept<'a, B: Backend> {
+struct Kept<'a, B: Device> {
     choice: &'a mut B::Bytes,
     /// `μ` and `σ²`.
     statistics: (&'a mut B::Wide, &'a mut B::Wide),
@@ -50,7 +51,7 @@ struct Kept<'a, B: Backend> {
     scratch: (&'a mut B::Wide, &'a mut B::Wide),
 }
 
-impl<'a, B: Backend> Kept<'a, B> {
+impl<'a, B: Device> Kept<'a, B> {
     fn of(saved: &'a mut Saved<B>) -> Self {
         match (&mut saved.bytes[..], &mut saved.wides[..]) {
             ([choice], [mean, variance, beta, gamma, p, m, t0, t1]) => Self {
@@ -66,13 +67,18 @@ impl<'a, B: Backend> Kept<'a, B> {
 }
 
 impl BatchNorm2d {
+    /// A batch norm that nothing follows.
+    pub const fn new(channels: usize) -> Self {
+        Self { channels, epilogue: Epilogue::None }
+    }
+
     const fn layer(&self, input: Shape, statistics: BatchNorm) -> BatchNormLayer {
         let of_batch = matches!(statistics, BatchNorm::Batch);
         BatchNormLayer { input, epilogue: self.epilogue, epsilon: EPSILON, of_batch }
     }
 }
 
-impl<B: Backend> Op<B> for BatchNorm2d {
+impl<B: Normalization + Vectors> Op<B> for BatchNorm2d {
     fn kind(&self) -> &'static str {
         match self.epilogue {
             Epilogue::None => "batch_norm",
@@ -83,10 +89,10 @@ impl<B: Backend> Op<B> for BatchNorm2d {
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let input = only(inputs)?;
-        if input.channels != self.channels {
+        if input.channels() != self.channels {
             return Err(format!("expects {} channels, got {input}", self.channels));
         }
-        match self.epilogue.output((input.height, input.width)) {
+        match self.epilogue.output((input.height(), input.width())) {
             (0, _) | (_, 0) => Err(format!("a 2x2 window does not fit an image of {input}")),
             (height, width) => Ok(Shape::new(self.channels, height, width)),
         }
@@ -191,21 +197,21 @@ fn shared<'a, T>((first, second): &'a (&mut T, &mut T)) -> (&'a T, &'a T) {
 }
 
 /// The point of the rules after the value.
-fn point<'a, B: Backend>(
+fn point<'a, B: Device>(
     at: &Point<'a, B>,
     statistics: &'a (&mut B::Wide, &mut B::Wide),
     choice: &'a B::Bytes,
-) -> BatchNormPoint<'a, B> {
+) -> PointOf<'a, B> {
     BatchNormPoint { x: at.x[0], gamma: at.w[0], statistics: shared(statistics), choice }
 }
 
 /// Where the gradient of the input goes.
-fn target<'a, B: Backend>(out: &'a mut Gradients<'_, B>) -> Target<'a, B::Buffer> {
+fn target<'a, B: Device>(out: &'a mut Gradients<'_, B>) -> Target<'a, B::Buffer> {
     out.x[0].as_mut().map(|(dx, accumulate)| (&mut **dx, *accumulate))
 }
 
 /// `γ̄ (+)= sums.0`, `β̄ (+)= sums.1`.
-fn parameter_gradients<B: Backend>(
+fn parameter_gradients<B: Vectors>(
     cx: &Context<'_, B>,
     sums: (&B::Wide, &B::Wide),
     out: &mut Gradients<'_, B>,

@@ -12,16 +12,20 @@ use std::fmt::Debug;
 
 use smallvec::SmallVec;
 
-use crate::backend::{Addends, Backend, BilinearLayer, Choice, OperandSizes, Shape, View};
+use crate::backend::{
+    self, Addends, BilinearLayer, Choice, Contractions, Device, OperandSizes, Prepared, Shape, Vectors, View,
+};
 use crate::op::{
     Context, Direction, Gradients, Homogeneity, Init, Op, Point, Saved, SavedSizes, Scratch, TapeKind,
     TensorSpec,
 };
 
-/// An activation and weights, or an activation's gradient and weights.
-pub(super) type WeightPair<'a, B> = (&'a <B as Backend>::Buffer, View<'a, <B as Backend>::Buffer>);
-/// An input and an output's gradient.
-pub(super) type ActivationPair<'a, B> = (&'a <B as Backend>::Buffer, &'a <B as Backend>::Buffer);
+/// An operand of a contraction.
+pub(super) type Operand<'a, B> = Prepared<'a, <B as Device>::Buffer>;
+/// An input or an output gradient, and weights.
+pub(super) type WeightPair<'a, B> = backend::WeightPair<'a, <B as Device>::Buffer>;
+/// An input and an output gradient.
+pub(super) type ActivationPair<'a, B> = backend::ActivationPair<'a, <B as Device>::Buffer>;
 
 /// What a bilinear layer is.
 pub(super) trait Bilinear: Debug + Send {
@@ -40,7 +44,7 @@ pub(super) trait Bilinear: Debug + Send {
 }
 
 /// The kept by-products of a layer.
-struct Kept<'a, B: Backend> {
+struct Kept<'a, B: Device> {
     /// The prepared input.
     input: &'a mut B::Buffer,
     /// What the epilogue chose.
@@ -49,7 +53,7 @@ struct Kept<'a, B: Backend> {
     sums: &'a mut B::Wide,
 }
 
-impl<'a, B: Backend> Kept<'a, B> {
+impl<'a, B: Device> Kept<'a, B> {
     fn of(saved: &'a mut Saved<B>) -> Self {
         match (&mut saved.buffers[..], &mut saved.bytes[..], &mut saved.wides[..]) {
             ([input], [choice], [sums]) => Self { input, choice, sums },
@@ -59,13 +63,13 @@ impl<'a, B: Backend> Kept<'a, B> {
 }
 
 /// One call of a rule: the layer, and what its operands take.
-pub(super) struct Call<'a, B: Backend> {
+pub(super) struct Call<'a, B: Device> {
     pub(super) cx: &'a Context<'a, B>,
     pub(super) layer: BilinearLayer,
     sizes: OperandSizes,
 }
 
-impl<'a, B: Backend> Call<'a, B> {
+impl<'a, B: Contractions + Vectors> Call<'a, B> {
     pub(super) fn new(layer: BilinearLayer, cx: &'a Context<'a, B>) -> Self {
         Self { cx, layer, sizes: cx.backend.operand_sizes(&layer, cx.n) }
     }
@@ -80,17 +84,17 @@ impl<'a, B: Backend> Call<'a, B> {
         x: &'b B::Buffer,
         shift: Option<View<'_, B::Buffer>>,
         slot: &'b mut B::Buffer,
-    ) -> &'b B::Buffer {
+    ) -> Operand<'b, B> {
         if self.sizes.input == 0 {
-            return x;
+            return Prepared::new(x);
         }
         self.cx.backend.prepare_input(&self.layer, self.cx.n, x, shift, slot);
-        slot
+        Prepared::new(slot)
     }
 
     /// `x`, as [`Self::input`] prepared it in `kept`.
-    pub(super) const fn kept_input<'b>(&self, x: &'b B::Buffer, kept: &'b B::Buffer) -> &'b B::Buffer {
-        if self.sizes.input == 0 { x } else { kept }
+    pub(super) const fn kept_input<'b>(&self, x: &'b B::Buffer, kept: &'b B::Buffer) -> Operand<'b, B> {
+        Prepared::new(if self.sizes.input == 0 { x } else { kept })
     }
 
     /// `Eᵀ dy`, prepared in `slot` where it has to be.
@@ -99,12 +103,12 @@ impl<'a, B: Backend> Call<'a, B> {
         dy: &'b B::Buffer,
         choice: &B::Bytes,
         slot: &'b mut B::Buffer,
-    ) -> &'b B::Buffer {
+    ) -> Operand<'b, B> {
         if self.sizes.output == 0 {
-            return dy;
+            return Prepared::new(dy);
         }
         self.cx.backend.prepare_output(&self.layer, self.cx.n, dy, choice, slot);
-        slot
+        Prepared::new(slot)
     }
 
     /// `x̄ (+)= Σ` of the input's pairs, `w̄ (+)= Σ` of the weights' pairs, and `b̄ (+)=` the gradient of the bias from `dy`.
@@ -126,7 +130,7 @@ impl<'a, B: Backend> Call<'a, B> {
     }
 }
 
-impl<B: Backend, L: Bilinear> Op<B> for L {
+impl<B: Contractions + Vectors, L: Bilinear> Op<B> for L {
     fn kind(&self) -> &'static str {
         Bilinear::kind(self)
     }

@@ -1,7 +1,7 @@
 //! Convolution with an optional bias and an epilogue: `y = e(x ∗ w + b)`. Bilinear: `bilinear.rs` makes its four rules.
 
 use super::bilinear::Bilinear;
-use super::only;
+use super::image;
 use crate::backend::{BilinearLayer, Contraction, Conv2d, Epilogue, Shape};
 use crate::op::{Init, TensorSpec};
 
@@ -22,17 +22,23 @@ pub struct Convolution {
     pub weight: Init,
     /// How the bias begins, or no bias.
     pub bias: Option<Init>,
-    /// What follows in the same pass.
+    /// What follows in the same pass; plain ops have nothing here.
     pub epilogue: Epilogue,
 }
 
 impl Convolution {
+    /// A 3x3 convolution that keeps the image's size. Nothing follows.
+    pub const fn same(channels_in: usize, channels_out: usize, weight: Init, bias: Option<Init>) -> Self {
+        let epilogue = Epilogue::None;
+        Self { channels_in, channels_out, kernel: 3, stride: 1, padding: 1, weight, bias, epilogue }
+    }
+
     const fn geometry(&self, input: Shape) -> Conv2d {
         Conv2d {
             channels_in: self.channels_in,
             channels_out: self.channels_out,
-            height: input.height,
-            width: input.width,
+            height: input.height(),
+            width: input.width(),
             kernel: self.kernel,
             stride: self.stride,
             padding: self.padding,
@@ -42,8 +48,8 @@ impl Convolution {
 
 impl Bilinear for Convolution {
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let input = only(inputs)?;
-        if input.channels != self.channels_in {
+        let input = image(inputs)?;
+        if input.channels() != self.channels_in {
             return Err(format!("expects {} channels, got {input}", self.channels_in));
         }
         let (height, width) = self

@@ -1,7 +1,7 @@
 //! Dropout (Srivastava et al. 2014): `y = m ⊙ x`, where `m` is 0 with probability `p` and `1 / (1 - p)` otherwise. Linear.
 
 use super::only;
-use crate::backend::{Accumulate, Backend, MaskKey, Shape, View, ViewMut};
+use crate::backend::{self, Accumulate, MaskKey, Shape, Vectors, View, ViewMut};
 use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved, SavedSizes, TapeKind};
 
 /// Dropout with a mask from the counter-based stream of the [`Pass`](crate::op::Pass); the identity where that has none.
@@ -15,7 +15,7 @@ pub struct DropoutOp {
 
 impl DropoutOp {
     /// `y (+)= m ⊙ x`, or `x` where dropout is off.
-    fn apply<B: Backend>(
+    fn apply<B: Vectors>(
         &self,
         cx: &Context<'_, B>,
         saved: &Saved<B>,
@@ -33,7 +33,7 @@ impl DropoutOp {
     }
 }
 
-impl<B: Backend> Op<B> for DropoutOp {
+impl<B: backend::Dropout + Vectors> Op<B> for DropoutOp {
     fn kind(&self) -> &'static str {
         "dropout"
     }

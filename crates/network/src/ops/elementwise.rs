@@ -3,24 +3,20 @@
 //! `x̄ = f'(x) ȳ`, `ẏ = f'(x) ẋ`, `d x̄ = f'(x) dȳ + f''(x) ẋ ȳ`.
 
 use super::only;
-use crate::backend::{Accumulate, Activation, Backend, Shape};
+use crate::backend::{self, Accumulate, Activation, Shape};
 use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved};
 
 /// A nonlinearity applied to every element.
 #[derive(Clone, Debug)]
 pub struct Elementwise(pub Activation);
 
-impl<B: Backend> Op<B> for Elementwise {
+impl<B: backend::Elementwise> Op<B> for Elementwise {
     fn kind(&self) -> &'static str {
-        match self.0 {
-            Activation::Relu => "relu",
-            Activation::Gelu => "gelu",
-            Activation::Tanh => "tanh",
-        }
+        self.0.name()
     }
 
     fn homogeneity(&self) -> Homogeneity {
-        if self.0 == Activation::Relu { Homogeneity::Input } else { Homogeneity::None }
+        if self.0.is_homogeneous() { Homogeneity::Input } else { Homogeneity::None }
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -8,16 +8,17 @@
 //! - gradient's tangent: `dū = dt̄ ·ₓ v + t̄ ·ₓ v̇`, `dv̄ = u ·w dt̄ + u̇ ·w t̄`, `dw̄ = s dv̄ + ṡ v̄`, `ds̄ = ⟨w, dv̄⟩ + ⟨ẇ, v̄⟩`, and
 //!   `x̄`, `r̄`, `ā`, `b̄` as above from `dū` and `dt̄ = M dȳ`.
 
-use super::bilinear::{ActivationPair, Call, WeightPair};
+use super::bilinear::{ActivationPair, Call, Operand, WeightPair};
 use crate::backend::{
-    Accumulate, Addends, Backend, BilinearLayer, Choice, Contraction, Conv2d, Epilogue, OperandSizes, Shape,
-    View, ViewMut,
+    Accumulate, Addends, BilinearLayer, Choice, Contraction, Contractions, Conv2d, Device, Epilogue,
+    OperandSizes, Prepared, Shape, Vectors, View, ViewMut,
 };
 use crate::op::{
     Context, Direction, Gradients, Init, Op, Point, Saved, SavedSizes, Scratch, TapeKind, TensorSpec,
 };
 
-/// A 3x3 convolution without a bias per channel, and the ReLU after it. With two inputs the second one is the residual.
+/// A 3x3 convolution without a bias per channel, and the ReLU after it. With two inputs the second one is the residual. Only
+/// [`fuse`](crate::Model::compile) makes it of plain ops.
 #[derive(Clone, Debug)]
 pub struct FixupConvolution {
     /// Channels of the input.
@@ -26,21 +27,19 @@ pub struct FixupConvolution {
     pub channels_out: usize,
     /// Distance between neighbouring outputs.
     pub stride: usize,
-    /// The name of the number that is added to the input, where there is one. Zero in the beginning.
-    pub shift: Option<&'static str>,
-    /// The name of the weights, and how they begin.
-    pub weight: (&'static str, Init),
-    /// The name of the factor of the weights, where there is one. One in the beginning.
-    pub scale: Option<&'static str>,
-    /// The name of the number that is added to the output. Zero in the beginning.
-    pub bias: &'static str,
+    /// Whether a number is added to the input. Zero in the beginning.
+    pub has_shift: bool,
+    /// How the weights begin.
+    pub weight: Init,
+    /// Whether the weights have a factor. One in the beginning.
+    pub has_scale: bool,
 }
 
 /// A gradient of the scaled weights, and the parameters whose scale and weights belong to it.
-type ScaledGradient<'a, B> = (&'a <B as Backend>::Buffer, &'a [View<'a, <B as Backend>::Buffer>]);
+type ScaledGradient<'a, B> = (&'a <B as Device>::Buffer, &'a [View<'a, <B as Device>::Buffer>]);
 
 /// The by-products of a layer.
-struct Kept<'a, B: Backend> {
+struct Kept<'a, B: Device> {
     input: &'a mut B::Buffer,
     /// `v` and `v̇`.
     scaled: &'a mut B::Buffer,
@@ -52,7 +51,7 @@ struct Kept<'a, B: Backend> {
     sum: &'a mut B::Wide,
 }
 
-impl<'a, B: Backend> Kept<'a, B> {
+impl<'a, B: Device> Kept<'a, B> {
     fn of(saved: &'a mut Saved<B>) -> Self {
         match (&mut saved.buffers[..], &mut saved.bytes[..], &mut saved.wides[..]) {
             ([input, scaled, scaled_dot, kept_gradient, gradient], [choice], [sum]) => {
@@ -68,8 +67,8 @@ impl FixupConvolution {
         Conv2d {
             channels_in: self.channels_in,
             channels_out: self.channels_out,
-            height: input.height,
-            width: input.width,
+            height: input.height(),
+            width: input.width(),
             kernel: 3,
             stride: self.stride,
             padding: 1,
@@ -80,47 +79,44 @@ impl FixupConvolution {
         BilinearLayer {
             contraction: Contraction::Convolution(self.geometry(input)),
             epilogue: Epilogue::Relu,
-            is_shifted: self.shift.is_some(),
+            is_shifted: self.has_shift,
         }
     }
 
     /// The places of the weights, their factor and the bias among the parameters; a shift is the first.
     const fn places(&self) -> (usize, Option<usize>, usize) {
-        let weight = self.shift.is_some() as usize;
-        match self.scale {
-            Some(_) => (weight, Some(weight + 1), weight + 2),
-            None => (weight, None, weight + 1),
-        }
+        let weight = self.has_shift as usize;
+        if self.has_scale { (weight, Some(weight + 1), weight + 2) } else { (weight, None, weight + 1) }
     }
 
     /// The part of `w` that is the shift.
-    fn shift<'w, B: Backend>(&self, w: &[View<'w, B::Buffer>]) -> Option<View<'w, B::Buffer>> {
-        self.shift.and(w.first().copied())
+    fn shift<'w, B: Device>(&self, w: &[View<'w, B::Buffer>]) -> Option<View<'w, B::Buffer>> {
+        w.first().copied().filter(|_| self.has_shift)
     }
 
     /// `v`, as [`Op::value`] made it.
-    fn scaled<'a, B: Backend>(&self, at: &Point<'a, B>, scaled: &'a B::Buffer) -> View<'a, B::Buffer> {
+    fn scaled<'a, B: Device>(&self, at: &Point<'a, B>, scaled: &'a B::Buffer) -> View<'a, B::Buffer> {
         let weight = at.w[self.places().0];
-        self.scale.map_or(weight, |_| View::new(scaled, 0, weight.len))
+        if self.has_scale { View::new(scaled, 0, weight.len) } else { weight }
     }
 
     /// `v̇`, as [`Op::tangent`] made it.
-    fn scaled_dot<'a, B: Backend>(
+    fn scaled_dot<'a, B: Device>(
         &self,
         dot: &Direction<'a, B>,
         scaled: &'a B::Buffer,
     ) -> View<'a, B::Buffer> {
         let weight = dot.w[self.places().0];
-        self.scale.map_or(weight, |_| View::new(scaled, 0, weight.len))
+        if self.has_scale { View::new(scaled, 0, weight.len) } else { weight }
     }
 
     /// `u̇`, prepared in `slot` where it has to be; `None` is zero.
-    fn input_dot<'b, B: Backend>(
+    fn input_dot<'b, B: Contractions + Vectors>(
         &self,
         call: &Call<'_, B>,
         dot: &Direction<'b, B>,
         slot: &'b mut B::Buffer,
-    ) -> Option<&'b B::Buffer> {
+    ) -> Option<Operand<'b, B>> {
         let shift = self.shift::<B>(dot.w);
         match (dot.x[0], shift) {
             (None, None) => None,
@@ -129,13 +125,13 @@ impl FixupConvolution {
                 // The input is data. No network of ours shifts it.
                 let zeros = call.cx.backend.buffer(call.cx.n * call.cx.inputs[0].elements());
                 call.cx.backend.prepare_input(&call.layer, call.cx.n, &zeros, shift, slot);
-                Some(slot)
+                Some(Prepared::new(slot))
             }
         }
     }
 
     /// The gradients of all but the weights and their factor: from the pairs of the input's gradient, and from `dy`.
-    fn around<B: Backend>(
+    fn around<B: Contractions + Vectors>(
         &self,
         call: &Call<'_, B>,
         inputs: &[WeightPair<'_, B>],
@@ -146,7 +142,7 @@ impl FixupConvolution {
         if let Some(Some((r, accumulate))) = out.x.get_mut(1) {
             b.residual_gradient(layer, n, dy, choice, *accumulate, r);
         }
-        let shift = self.shift.is_some();
+        let shift = self.has_shift;
         match &mut out.x[0] {
             Some((dx, accumulate)) => {
                 let sum = shift.then_some(&mut *sum);
@@ -174,7 +170,7 @@ impl FixupConvolution {
     }
 
     /// `w̄` and `s̄` from terms of `v̄`: pairs of a gradient of the scaled weights with the scale and the weights that belong to it.
-    fn unscale<B: Backend>(
+    fn unscale<B: Vectors>(
         &self,
         b: &B,
         terms: &[ScaledGradient<'_, B>],
@@ -193,7 +189,7 @@ impl FixupConvolution {
     }
 
     /// The gradient of the scaled weights, or that of the weights themselves where they have no factor.
-    fn weights<B: Backend>(
+    fn weights<B: Contractions + Vectors>(
         &self,
         call: &Call<'_, B>,
         (pairs, choice): (&[ActivationPair<'_, B>], &B::Bytes),
@@ -201,7 +197,7 @@ impl FixupConvolution {
         out: &mut Gradients<'_, B>,
     ) {
         let (b, n, weight) = (call.cx.backend, call.cx.n, self.places().0);
-        if self.scale.is_some() {
+        if self.has_scale {
             let len = out.w.ranges[weight].len();
             let to = ViewMut::new(scaled, 0, len);
             b.bilinear_weight_gradient(&call.layer, n, pairs, choice, Accumulate::Set, to);
@@ -211,18 +207,18 @@ impl FixupConvolution {
     }
 }
 
-impl<B: Backend> Op<B> for FixupConvolution {
+impl<B: Contractions + Vectors> Op<B> for FixupConvolution {
     fn kind(&self) -> &'static str {
-        match (self.shift, self.scale) {
-            (None, None) => "conv2d+bias+relu",
-            (Some(_), None) => "bias+conv2d+bias+relu",
-            (None, Some(_)) => "conv2d+scale+bias+add+relu",
-            (Some(_), Some(_)) => "bias+conv2d+scale+bias+add+relu",
+        match (self.has_shift, self.has_scale) {
+            (false, false) => "conv2d+bias+relu",
+            (true, false) => "bias+conv2d+bias+relu",
+            (false, true) => "conv2d+scale+bias+add+relu",
+            (true, true) => "bias+conv2d+scale+bias+add+relu",
         }
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let Some(input) = inputs.first().filter(|input| input.channels == self.channels_in) else {
+        let Some(input) = inputs.first().filter(|input| input.channels() == self.channels_in) else {
             return Err(format!("expects {} channels, got {inputs:?}", self.channels_in));
         };
         let (height, width) = self
@@ -239,17 +235,17 @@ impl<B: Backend> Op<B> for FixupConvolution {
     }
 
     fn parameters(&self) -> Vec<TensorSpec> {
-        let (name, weight) = self.weight;
         let number = |name, value| TensorSpec::new(name, vec![1], Init::Constant(value));
-        let weight = TensorSpec::new(name, vec![self.channels_out, self.channels_in, 3, 3], weight);
-        let shift = self.shift.map(|name| number(name, 0.0)).into_iter();
-        let after = self.scale.map(|name| number(name, 1.0)).into_iter().chain([number(self.bias, 0.0)]);
+        let shape = vec![self.channels_out, self.channels_in, 3, 3];
+        let weight = TensorSpec::new("weight", shape, self.weight);
+        let shift = self.has_shift.then(|| number("shift", 0.0)).into_iter();
+        let after = self.has_scale.then(|| number("scale", 1.0)).into_iter().chain([number("bias", 0.0)]);
         shift.chain([weight]).chain(after).collect()
     }
 
     fn saved(&self, backend: &B, capacity: usize, inputs: &[Shape], kind: TapeKind) -> SavedSizes {
         let sizes = self.operands(backend, capacity, inputs);
-        let weights = if self.scale.is_some() { self.geometry(inputs[0]).weights() } else { 0 };
+        let weights = if self.has_scale { self.geometry(inputs[0]).weights() } else { 0 };
         let kept = |len, is_kept| if is_kept { len } else { 0 };
         let products = kind == TapeKind::Products;
         let buffers = vec![

@@ -1,14 +1,14 @@
 //! An image as a vector of features, in PyTorch's order `(c, h, w)`. Linear.
 
 use super::only;
-use crate::backend::{Backend, Shape};
+use crate::backend::{Layout, Shape};
 use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved};
 
 /// `[c, h, w]` to `[c h w, 1, 1]`.
 #[derive(Clone, Debug)]
 pub struct Flatten;
 
-impl<B: Backend> Op<B> for Flatten {
+impl<B: Layout> Op<B> for Flatten {
     fn kind(&self) -> &'static str {
         "flatten"
     }

@@ -1,7 +1,7 @@
 //! Max pooling without padding. Linear wherever no two elements of a window tie: tangents and gradients follow the choice.
 
-use super::only;
-use crate::backend::{Backend, Pool2d, Shape};
+use super::image;
+use crate::backend::{Pool2d, Pooling, Shape};
 use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved, SavedSizes, TapeKind};
 
 /// The maximum of each `kernel x kernel` window.
@@ -16,8 +16,8 @@ pub struct MaxPool {
 impl MaxPool {
     const fn geometry(&self, input: Shape) -> Pool2d {
         Pool2d {
-            height: input.height,
-            width: input.width,
+            height: input.height(),
+            width: input.width(),
             kernel_height: self.kernel,
             kernel_width: self.kernel,
             stride: self.stride,
@@ -25,7 +25,7 @@ impl MaxPool {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let input = only(inputs)?;
+        let input = image(inputs)?;
         if self.kernel > 16 {
             return Err(format!("a max-pooling window is at most 16x16, got {0}x{0}", self.kernel));
         }
@@ -33,11 +33,11 @@ impl MaxPool {
             .geometry(input)
             .output()
             .ok_or_else(|| format!("a {0}x{0} window does not fit an image of {input}", self.kernel))?;
-        Ok(Shape::new(input.channels, height, width))
+        Ok(Shape::new(input.channels(), height, width))
     }
 }
 
-impl<B: Backend> Op<B> for MaxPool {
+impl<B: Pooling> Op<B> for MaxPool {
     fn kind(&self) -> &'static str {
         "max_pool"
     }
@@ -56,7 +56,7 @@ impl<B: Backend> Op<B> for MaxPool {
     }
 
     fn value(&self, cx: &Context<'_, B>, at: &Point<'_, B>, saved: &mut Saved<B>, y: &mut B::Buffer) {
-        let planes = cx.n * cx.output.channels;
+        let planes = cx.n * cx.output.channels();
         cx.backend.max_pool(&self.geometry(cx.inputs[0]), planes, at.x[0], y, &mut saved.bytes[0]);
     }
 
@@ -69,7 +69,7 @@ impl<B: Backend> Op<B> for MaxPool {
         out: &mut Gradients<'_, B>,
     ) {
         if let Some((dx, accumulate)) = &mut out.x[0] {
-            let (geometry, planes) = (self.geometry(cx.inputs[0]), cx.n * cx.output.channels);
+            let (geometry, planes) = (self.geometry(cx.inputs[0]), cx.n * cx.output.channels());
             cx.backend.max_pool_scatter(&geometry, planes, dy, &saved.bytes[0], *accumulate, dx);
         }
     }
@@ -83,7 +83,7 @@ impl<B: Backend> Op<B> for MaxPool {
         y_dot: &mut B::Buffer,
     ) {
         if let Some(x_dot) = dot.x[0] {
-            let (geometry, planes) = (self.geometry(cx.inputs[0]), cx.n * cx.output.channels);
+            let (geometry, planes) = (self.geometry(cx.inputs[0]), cx.n * cx.output.channels());
             cx.backend.max_pool_gather(&geometry, planes, x_dot, &saved.bytes[0], y_dot);
         }
     }

@@ -29,7 +29,61 @@ pub use scalar_bias::ScalarBias;
 pub use scalar_scale::ScalarScale;
 pub use subsample::Subsample;
 
-use crate::backend::Shape;
+use crate::backend::{Backend, Shape};
+use crate::op::Op;
+
+/// Any of the ops, without a backend. A new op has a row here, in [`Self::op`], and among the conversions below.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each op says what it is")]
+pub enum Operation {
+    Add(Add),
+    AveragePool(AveragePool),
+    BatchNorm2d(BatchNorm2d),
+    Convolution(Convolution),
+    DropoutOp(DropoutOp),
+    Elementwise(Elementwise),
+    FixupConvolution(FixupConvolution),
+    Flatten(Flatten),
+    Linear(Linear),
+    MaxPool(MaxPool),
+    ScalarBias(ScalarBias),
+    ScalarScale(ScalarScale),
+    Subsample(Subsample),
+}
+
+impl Operation {
+    /// The op on a backend.
+    pub fn op<B: Backend>(&self) -> Box<dyn Op<B>> {
+        match self.clone() {
+            Self::Add(op) => Box::new(op),
+            Self::AveragePool(op) => Box::new(op),
+            Self::BatchNorm2d(op) => Box::new(op),
+            Self::Convolution(op) => Box::new(op),
+            Self::DropoutOp(op) => Box::new(op),
+            Self::Elementwise(op) => Box::new(op),
+            Self::FixupConvolution(op) => Box::new(op),
+            Self::Flatten(op) => Box::new(op),
+            Self::Linear(op) => Box::new(op),
+            Self::MaxPool(op) => Box::new(op),
+            Self::ScalarBias(op) => Box::new(op),
+            Self::ScalarScale(op) => Box::new(op),
+            Self::Subsample(op) => Box::new(op),
+        }
+    }
+}
+
+/// An op becomes the variant of its name.
+macro_rules! conversions {
+    ($($op:ident)+) => {$(
+        impl From<$op> for Operation {
+            fn from(op: $op) -> Self {
+                Self::$op(op)
+            }
+        }
+    )+};
+}
+
+conversions!(Add AveragePool BatchNorm2d Convolution DropoutOp Elementwise FixupConvolution Flatten Linear MaxPool ScalarBias ScalarScale Subsample);
 
 /// The only input of an op that takes one.
 fn only(inputs: &[Shape]) -> Result<Shape, String> {
@@ -37,6 +91,12 @@ fn only(inputs: &[Shape]) -> Result<Shape, String> {
         [shape] => Ok(*shape),
         _ => Err(format!("takes one input, got {}", inputs.len())),
     }
+}
+
+/// The only input of an op that takes one image.
+fn image(inputs: &[Shape]) -> Result<Shape, String> {
+    let shape = only(inputs)?;
+    if shape.rank() == 3 { Ok(shape) } else { Err(format!("expects channels x height x width, got {shape}")) }
 }
 
 /// The whole of an activation as one channel, for sums over everything and scalar coefficients.

@@ -3,7 +3,7 @@
 //! `ẏ = ẋ + ḃ`, `x̄ = ȳ`, `b̄ = Σ ȳ`; linear, so that the gradient's tangent is the gradient of `dȳ`.
 
 use super::{only, whole};
-use crate::backend::{Accumulate, Backend, Shape, View, ViewMut};
+use crate::backend::{Accumulate, Channels, Shape, Vectors, View, ViewMut};
 use crate::op::{Context, Direction, Gradients, Init, Op, Point, Saved, SavedSizes, TapeKind, TensorSpec};
 
 /// A scalar bias that begins at zero.
@@ -12,7 +12,7 @@ pub struct ScalarBias;
 
 impl ScalarBias {
     /// `y = x + b`; a missing `x` is zero.
-    fn shift<B: Backend>(
+    fn shift<B: Channels + Vectors>(
         cx: &Context<'_, B>,
         saved: &mut Saved<B>,
         x: Option<&B::Buffer>,
@@ -27,7 +27,7 @@ impl ScalarBias {
     }
 }
 
-impl<B: Backend> Op<B> for ScalarBias {
+impl<B: Channels + Vectors> Op<B> for ScalarBias {
     fn kind(&self) -> &'static str {
         "scalar_bias"
     }

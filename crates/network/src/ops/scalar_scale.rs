@@ -3,14 +3,14 @@
 //! `ẏ = s ẋ + ṡ x`, `x̄ = s ȳ`, `s̄ = Σ x ȳ`, `d x̄ = ṡ ȳ + s dȳ`, `d s̄ = Σ (ẋ ȳ + x dȳ)`.
 
 use super::{only, whole};
-use crate::backend::{Accumulate, Backend, Shape};
+use crate::backend::{Accumulate, Channels, Shape, Vectors};
 use crate::op::{Context, Direction, Gradients, Init, Op, Point, Saved, SavedSizes, TapeKind, TensorSpec};
 
 /// A scalar factor that begins at one.
 #[derive(Clone, Debug)]
 pub struct ScalarScale;
 
-impl<B: Backend> Op<B> for ScalarScale {
+impl<B: Channels + Vectors> Op<B> for ScalarScale {
     fn kind(&self) -> &'static str {
         "scalar_scale"
     }

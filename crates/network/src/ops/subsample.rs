@@ -1,7 +1,7 @@
 //! Every second pixel, then channels of zeros: the shortcut of a widening Fixup block (Zhang, Dauphin, Ma 2019). Linear.
 
-use super::only;
-use crate::backend::{Backend, Shape};
+use super::image;
+use crate::backend::{Pooling, Shape};
 use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved};
 
 /// Stride-2 subsampling that appends channels of zeros.
@@ -11,7 +11,7 @@ pub struct Subsample {
     pub channels_out: usize,
 }
 
-impl<B: Backend> Op<B> for Subsample {
+impl<B: Pooling> Op<B> for Subsample {
     fn kind(&self) -> &'static str {
         "subsample"
     }
@@ -21,11 +21,11 @@ impl<B: Backend> Op<B> for Subsample {
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let input = only(inputs)?;
-        if self.channels_out < input.channels {
-            return Err(format!("cannot bring {} channels down to {}", input.channels, self.channels_out));
+        let input = image(inputs)?;
+        if self.channels_out < input.channels() {
+            return Err(format!("cannot bring {} channels down to {}", input.channels(), self.channels_out));
         }
-        Ok(Shape::new(self.channels_out, input.height.div_ceil(2), input.width.div_ceil(2)))
+        Ok(Shape::new(self.channels_out, input.height().div_ceil(2), input.width().div_ceil(2)))
     }
 
     fn value(&self, cx: &Context<'_, B>, at: &Point<'_, B>, _: &mut Saved<B>, y: &mut B::Buffer) {
@@ -41,7 +41,7 @@ impl<B: Backend> Op<B> for Subsample {
         out: &mut Gradients<'_, B>,
     ) {
         if let Some((dx, accumulate)) = &mut out.x[0] {
-            cx.backend.subsample_adjoint(cx.inputs[0], cx.n, dy, *accumulate, dx);
+            cx.backend.subsample_adjoint(cx.inputs[0], self.channels_out, cx.n, dy, *accumulate, dx);
         }
     }
 

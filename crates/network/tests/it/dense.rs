@@ -1,9 +1,9 @@
 //! The whole Hessian of tiny networks: symmetric, and the derivative of the gradient.
 
 use sharpness_curvature::{DenseOperator, EigenParams, SymmetricOperator, Which, dense};
-use sharpness_network::Cpu;
-use sharpness_network::backend::{Accumulate, Backend, View};
-use sharpness_network::models::{Architecture, Model, Nonlinearity};
+use sharpness_kernels::Cpu;
+use sharpness_network::architectures::{Architecture, ModelConfig};
+use sharpness_network::backend::{Accumulate, Activation, Device, View};
 use sharpness_network::op::{BatchNorm, TapeKind};
 use sharpness_network::operators::Matrix;
 
@@ -81,7 +81,7 @@ fn check(tiny: &F64) {
 }
 
 fn check_all(arch: Architecture, batch_norm: BatchNorm, n: u64) {
-    for activation in [Nonlinearity::Relu, Nonlinearity::Gelu] {
+    for activation in [Activation::Relu, Activation::Gelu] {
         check(&Tiny::new(Cpu::default(), &shrunk(arch, activation), n, batch_norm, SEED));
     }
 }
@@ -93,7 +93,7 @@ fn mlp() {
 
 #[test]
 fn mlp_tanh() {
-    let model = shrunk(Architecture::Mlp, Nonlinearity::Tanh);
+    let model = shrunk(Architecture::Mlp, Activation::Tanh);
     check(&Tiny::new(Cpu::default(), &model, 5, BatchNorm::Running, SEED));
 }
 
@@ -132,13 +132,13 @@ fn fixup_resnets() {
     use Architecture::{FixupResnet20, FixupResnet32, FixupResnet44, FixupResnet56};
     check_all(FixupResnet20, BatchNorm::Running, 3);
     for arch in [FixupResnet32, FixupResnet44, FixupResnet56] {
-        check(&Tiny::new(Cpu::default(), &shrunk(arch, Nonlinearity::Relu), 3, BatchNorm::Running, SEED));
+        check(&Tiny::new(Cpu::default(), &shrunk(arch, Activation::Relu), 3, BatchNorm::Running, SEED));
     }
 }
 
 #[test]
 fn gauss_newton_is_the_hessian_of_a_linear_model() {
-    let model = Model { hidden: Vec::new(), ..Model::new(Architecture::Mlp) };
+    let model = ModelConfig { hidden: Vec::new(), ..ModelConfig::new(Architecture::Mlp) };
     let tiny = F64::new(Cpu::default(), &model, 5, BatchNorm::Running, SEED);
     let hessian = columns(&mut tiny.curvature(Matrix::Hessian, ALL, ALL));
     let gauss_newton = columns(&mut tiny.curvature(Matrix::GaussNewton, ALL, ALL));
@@ -155,7 +155,7 @@ fn gauss_newton_has_no_negative_eigenvalue_where_the_hessian_has() {
         (Architecture::CnnBn, BatchNorm::Batch),
         (Architecture::FixupResnet20, BatchNorm::Running),
     ] {
-        let tiny = F64::new(Cpu::default(), &shrunk(arch, Nonlinearity::Gelu), 5, batch_norm, SEED);
+        let tiny = F64::new(Cpu::default(), &shrunk(arch, Activation::Gelu), 5, batch_norm, SEED);
         let ends = |matrix| {
             let columns = columns(&mut tiny.curvature(matrix, ALL, ALL));
             let mut operator = DenseOperator::new(columns.len(), columns.concat()).unwrap();

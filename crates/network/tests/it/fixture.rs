@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use sharpness_network::backend::{Backend, Shape};
-use sharpness_network::models::{Architecture, Model, Nonlinearity};
-use sharpness_network::{Cpu, Network, Table, Weights, backend::Loss};
+use sharpness_kernels::Cpu;
+use sharpness_network::architectures::{Architecture, ModelConfig};
+use sharpness_network::backend::{Activation, Backend, Shape};
+use sharpness_network::{Network, Table, Weights, backend::Loss};
 
 /// One golden file.
 pub(crate) struct Golden(pub(crate) Value);
@@ -73,25 +74,22 @@ impl Golden {
         let name = format!("{}{}", a["name"].as_str().expect("a name"), if normed { "-bn" } else { "" });
         let arch =
             Architecture::ALL.into_iter().find(|arch| arch.name() == name).expect("a known architecture");
-        let activation = match a["activation"].as_str() {
-            Some("gelu") => Nonlinearity::Gelu,
-            Some("tanh") => Nonlinearity::Tanh,
-            _ => Nonlinearity::Relu,
-        };
+        let is_asked = |kind: &&Activation| a["activation"] == kind.name();
+        let activation = Activation::ALL.iter().find(is_asked).copied().unwrap_or_default();
         let hidden = if a["hidden"].is_array() {
             numbers(&a["hidden"]).iter().map(|&x| x as usize).collect()
         } else {
             Vec::new()
         };
         let shape = self.shape();
-        let model = Model { activation, hidden, ..Model::new(arch) };
-        let graph = model.graph(Shape::new(shape[1], shape[2], shape[3]), self.number("classes") as usize);
+        let model = ModelConfig { activation, hidden, ..ModelConfig::new(arch) };
+        let model = model.model(Shape::new(shape[1], shape[2], shape[3]), self.number("classes") as usize);
         let loss = if self.0["loss_function"] == "squared_error" {
             Loss::SquaredError
         } else {
             Loss::SoftmaxCrossEntropy
         };
-        Network::new(Cpu::default(), graph.expect("the golden architecture builds"), loss)
+        Network::compile(&model.expect("the golden architecture builds"), Cpu::default(), loss)
     }
 
     /// The weights and running statistics, in the network's layout.

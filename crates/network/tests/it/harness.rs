@@ -3,9 +3,8 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use sharpness_kernels::Real;
-use sharpness_network::Cpu;
-use sharpness_network::backend::{Accumulate, Backend, Shape, View};
+use sharpness_kernels::{Cpu, Real};
+use sharpness_network::backend::{Accumulate, Device, Shape, View};
 use sharpness_network::op::{Context, Direction, Gradients, Op, Point, Saved, Scratch, Slots, TapeKind};
 
 use crate::cases::Case;

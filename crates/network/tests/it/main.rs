@@ -9,6 +9,7 @@ mod adjoint;
 mod cases;
 mod dense;
 mod fixture;
+mod fuse;
 mod golden;
 mod gradient;
 mod gradient_tangent;

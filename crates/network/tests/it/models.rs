@@ -1,19 +1,20 @@
 //! The architectures: parameter counts, names, beginnings, and errors for options that cannot be.
 
+use sharpness_kernels::Cpu;
+use sharpness_network::architectures::{Architecture, ModelConfig};
 use sharpness_network::backend::{Loss, Shape};
-use sharpness_network::models::{Architecture, Model};
-use sharpness_network::{Cpu, Error, Network, Weights};
+use sharpness_network::{Error, Model, Network, Weights};
 
 const CIFAR: Shape = Shape::new(3, 32, 32);
 
-fn network(model: &Model, input: Shape) -> Network<Cpu<f32>> {
-    let graph = model.graph(input, 10).expect("the architecture builds");
-    Network::new(Cpu::default(), graph, Loss::SoftmaxCrossEntropy)
+fn network(model: &ModelConfig, input: Shape) -> Network<Cpu<f32>> {
+    let model = model.model(input, 10).expect("the architecture builds");
+    Network::compile(&model, Cpu::default(), Loss::SoftmaxCrossEntropy)
 }
 
 #[test]
 fn parameter_counts_are_the_published_ones() {
-    let count = |arch, input| network(&Model::new(arch), input).parameters().len();
+    let count = |arch, input| network(&ModelConfig::new(arch), input).parameters().len();
     assert_eq!(count(Architecture::Vgg11, CIFAR), 9_750_922, "VGG-11");
     assert_eq!(count(Architecture::Vgg11Bn, CIFAR), 9_756_426, "VGG-11 with batch norm");
     assert_eq!(count(Architecture::FixupResnet32, CIFAR), 461_959, "Fixup ResNet-32");
@@ -29,7 +30,7 @@ fn depth_of_a_fixup_resnet_is_its_number_of_weight_layers() {
         (Architecture::FixupResnet56, 56),
     ];
     for (arch, depth) in depths {
-        let layers = network(&Model::new(arch), CIFAR).layers();
+        let layers = network(&ModelConfig::new(arch), CIFAR).layers();
         let weighted = layers.iter().filter(|l| l.kind.contains("conv2d") || l.kind == "linear").count();
         assert_eq!(weighted, depth, "{}", arch.name());
     }
@@ -37,8 +38,9 @@ fn depth_of_a_fixup_resnet_is_its_number_of_weight_layers() {
 
 #[test]
 fn names_are_those_of_pytorch() {
-    let name =
-        |arch, index: usize| network(&Model::new(arch), CIFAR).parameters().tensors()[index].name.clone();
+    let name = |arch, index: usize| {
+        network(&ModelConfig::new(arch), CIFAR).parameters().tensors()[index].name.clone()
+    };
     assert_eq!(name(Architecture::Vgg11, 2), "features.3.weight", "a pooling counts");
     assert_eq!(name(Architecture::Vgg11, 20), "classifier.4.weight", "a nonlinearity counts");
     assert_eq!(name(Architecture::Vgg11Bn, 2), "features.1.weight", "batch norm follows its convolution");
@@ -47,7 +49,7 @@ fn names_are_those_of_pytorch() {
 
 #[test]
 fn the_seed_decides_the_beginning() {
-    let network = network(&Model::new(Architecture::Cnn), CIFAR);
+    let network = network(&ModelConfig::new(Architecture::Cnn), CIFAR);
     let weights = Weights::initial(&network, 3);
     assert_eq!(weights, Weights::initial(&network, 3), "the same seed gives the same weights");
     assert_ne!(weights, Weights::initial(&network, 4), "another seed gives other weights");
@@ -55,7 +57,7 @@ fn the_seed_decides_the_beginning() {
 
 #[test]
 fn weights_begin_as_the_protocol_says() {
-    let vgg = network(&Model::new(Architecture::Vgg11), CIFAR);
+    let vgg = network(&ModelConfig::new(Architecture::Vgg11), CIFAR);
     let weights = Weights::initial(&vgg, 0).parameters;
     for tensor in vgg.parameters().tensors().iter().filter(|t| t.name.starts_with("features")) {
         let values = &weights[tensor.range()];
@@ -69,7 +71,7 @@ fn weights_begin_as_the_protocol_says() {
         let error = (variance / expected - 1.0).abs();
         assert!(error < 6.0 * (2.0 / values.len() as f64).sqrt(), "{}: variance off by {error}", tensor.name);
     }
-    let fixup = network(&Model::new(Architecture::FixupResnet32), CIFAR);
+    let fixup = network(&ModelConfig::new(Architecture::FixupResnet32), CIFAR);
     let weights = Weights::initial(&fixup, 0).parameters;
     let zero = ["conv2.weight", "fc.weight", "fc.bias"];
     for tensor in fixup.parameters().tensors().iter().filter(|t| zero.iter().any(|z| t.name.ends_with(z))) {
@@ -79,26 +81,24 @@ fn weights_begin_as_the_protocol_says() {
 
 #[test]
 fn impossible_options_are_errors_that_name_the_way_out() {
-    let graph = |model: &Model, input| model.graph::<Cpu<f32>>(input, 10);
-    let text = |result: Result<_, Error>| {
-        result.map(|_: sharpness_network::Graph<Cpu<f32>>| ()).unwrap_err().to_string()
-    };
-    let small = graph(&Model::new(Architecture::Vgg11), Shape::new(1, 28, 28));
+    let graph = |config: &ModelConfig, input| config.model(input, 10);
+    let text = |result: Result<Model, Error>| result.map(|_| ()).unwrap_err().to_string();
+    let small = graph(&ModelConfig::new(Architecture::Vgg11), Shape::new(1, 28, 28));
     assert!(text(small).contains("at least 32x32"), "VGG-11 says what it needs");
-    let dropout = Model { dropout: 0.5, ..Model::new(Architecture::Vgg11) };
+    let dropout = ModelConfig { dropout: 0.5, ..ModelConfig::new(Architecture::Vgg11) };
     assert!(text(graph(&dropout, CIFAR)).contains("only mlp"), "dropout says where it belongs");
-    let dropout = Model { dropout: 1.0, ..Model::new(Architecture::Mlp) };
+    let dropout = ModelConfig { dropout: 1.0, ..ModelConfig::new(Architecture::Mlp) };
     assert!(text(graph(&dropout, CIFAR)).contains("below 1"), "dropout says its range");
-    let hidden = Model { hidden: vec![0], ..Model::new(Architecture::Mlp) };
+    let hidden = ModelConfig { hidden: vec![0], ..ModelConfig::new(Architecture::Mlp) };
     assert!(text(graph(&hidden, CIFAR)).contains("between 1"), "hidden widths say their range");
-    let tiny = graph(&Model::new(Architecture::Cnn), Shape::new(1, 2, 2));
+    let tiny = graph(&ModelConfig::new(Architecture::Cnn), Shape::new(1, 2, 2));
     assert!(text(tiny).contains("features.5"), "an image that is too small names the layer");
 }
 
 #[test]
 fn an_op_takes_each_value_once() {
-    let mut graph = sharpness_network::Graph::<Cpu<f32>>::new(CIFAR);
-    let input = graph.input();
-    let error = graph.push("twice", sharpness_network::ops::Add, &[input, input]).unwrap_err();
+    let mut model = Model::default();
+    let input = model.input("images", CIFAR);
+    let error = model.push("twice", sharpness_network::ops::Add, &[input, input]).unwrap_err();
     assert!(error.to_string().contains("each value once"), "{error}");
 }

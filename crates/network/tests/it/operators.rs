@@ -3,11 +3,12 @@
 use std::cell::Cell;
 
 use sharpness_curvature::{EigenParams, Method, SymmetricOperator, TraceParams, Which, eigenpairs, trace};
-use sharpness_network::backend::Backend;
-use sharpness_network::models::{Architecture, Nonlinearity};
+use sharpness_kernels::Cpu;
+use sharpness_network::Error;
+use sharpness_network::architectures::Architecture;
+use sharpness_network::backend::{Activation, Backend};
 use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Examples, Matrix};
-use sharpness_network::{Cpu, Error};
 
 use crate::fixture::{Golden, assert_close, signed};
 use crate::tiny::{ALL, Batch, SEED, Tiny, shrunk};
@@ -41,7 +42,7 @@ fn memory(tiny: &F64, chunk: usize, cached: usize) -> usize {
 #[test]
 fn neither_chunks_nor_memory_change_a_loss_without_batch_statistics() {
     for arch in [Architecture::Mlp, Architecture::CnnBn, Architecture::FixupResnet20] {
-        let tiny = F64::new(Cpu::default(), &shrunk(arch, Nonlinearity::Relu), 7, BatchNorm::Running, SEED);
+        let tiny = F64::new(Cpu::default(), &shrunk(arch, Activation::Relu), 7, BatchNorm::Running, SEED);
         for matrix in [Matrix::Hessian, Matrix::GaussNewton] {
             let mut whole = tiny.curvature(matrix, 7, ALL);
             let expected = vectors(&mut whole);
@@ -60,7 +61,7 @@ fn neither_chunks_nor_memory_change_a_loss_without_batch_statistics() {
 fn memory_decides_what_is_kept_and_changes_no_bit() {
     for batch_norm in [BatchNorm::Running, BatchNorm::Batch] {
         let tiny =
-            F64::new(Cpu::default(), &shrunk(Architecture::CnnBn, Nonlinearity::Relu), 7, batch_norm, SEED);
+            F64::new(Cpu::default(), &shrunk(Architecture::CnnBn, Activation::Relu), 7, batch_norm, SEED);
         let mut all = tiny.curvature(Matrix::Hessian, 2, ALL);
         assert_eq!(all.chunks(), (4, 4), "everything is kept");
         let expected = vectors(&mut all);
@@ -76,7 +77,7 @@ fn memory_decides_what_is_kept_and_changes_no_bit() {
 
 #[test]
 fn a_block_of_vectors_has_the_products_of_each_and_linearizes_once() {
-    let model = shrunk(Architecture::CnnBn, Nonlinearity::Relu);
+    let model = shrunk(Architecture::CnnBn, Activation::Relu);
     let tiny = F64::new(Cpu::default(), &model, 7, BatchNorm::Batch, SEED);
     for matrix in [Matrix::Hessian, Matrix::GaussNewton] {
         for cached in [0, 2, 4] {
@@ -124,7 +125,7 @@ impl Examples for Counted<'_> {
 
 #[test]
 fn the_trace_is_near_that_of_the_dense_matrix() {
-    let model = shrunk(Architecture::Mlp, Nonlinearity::Gelu);
+    let model = shrunk(Architecture::Mlp, Activation::Gelu);
     let tiny = F64::new(Cpu::default(), &model, 7, BatchNorm::Running, SEED);
     for matrix in [Matrix::Hessian, Matrix::GaussNewton] {
         let mut operator = tiny.curvature(matrix, 3, 0);
@@ -143,7 +144,7 @@ fn the_trace_is_near_that_of_the_dense_matrix() {
 fn an_operator_is_the_mean_of_those_of_its_chunks() {
     for (chunk, batch_norm) in [(1, BatchNorm::Running), (3, BatchNorm::Batch)] {
         let tiny =
-            F64::new(Cpu::default(), &shrunk(Architecture::CnnBn, Nonlinearity::Gelu), 6, batch_norm, SEED);
+            F64::new(Cpu::default(), &shrunk(Architecture::CnnBn, Activation::Gelu), 6, batch_norm, SEED);
         let mut operator = tiny.curvature(Matrix::Hessian, chunk, ALL);
         let (mut mean, mut loss) = (vec![0.0; 2 * operator.dim()], 0.0);
         for start in (0..6).step_by(chunk) {
@@ -164,7 +165,7 @@ fn an_operator_is_the_mean_of_those_of_its_chunks() {
 
 #[test]
 fn batch_statistics_depend_on_the_chunk() {
-    let model = shrunk(Architecture::CnnBn, Nonlinearity::Relu);
+    let model = shrunk(Architecture::CnnBn, Activation::Relu);
     let tiny = F64::new(Cpu::default(), &model, 6, BatchNorm::Batch, SEED);
     let loss = |chunk| tiny.curvature(Matrix::Hessian, chunk, ALL).loss();
     assert!((loss(3) - loss(6)).abs() > 1e-3, "chunks of 3 and of 6 have other statistics");
@@ -172,7 +173,7 @@ fn batch_statistics_depend_on_the_chunk() {
 
 #[test]
 fn single_precision_is_near_double_precision() {
-    let model = shrunk(Architecture::CnnBn, Nonlinearity::Gelu);
+    let model = shrunk(Architecture::CnnBn, Activation::Gelu);
     for batch_norm in [BatchNorm::Running, BatchNorm::Batch] {
         let double = F64::new(Cpu::default(), &model, 5, batch_norm, SEED);
         let single = Tiny::new(Cpu::<f32>::default(), &model, 5, batch_norm, SEED);
@@ -184,7 +185,7 @@ fn single_precision_is_near_double_precision() {
 
 #[test]
 fn lanczos_finds_the_ends_of_the_dense_spectrum() {
-    let model = shrunk(Architecture::Cnn, Nonlinearity::Relu);
+    let model = shrunk(Architecture::Cnn, Activation::Relu);
     let tiny = F64::new(Cpu::default(), &model, 6, BatchNorm::Running, SEED);
     let mut operator = tiny.curvature(Matrix::Hessian, 4, ALL);
     for which in [Which::LargestAlgebraic, Which::SmallestAlgebraic] {
@@ -202,7 +203,7 @@ fn lanczos_finds_the_ends_of_the_dense_spectrum() {
 
 #[test]
 fn a_stop_is_heard_before_the_next_chunk() {
-    let model = shrunk(Architecture::Mlp, Nonlinearity::Relu);
+    let model = shrunk(Architecture::Mlp, Activation::Relu);
     let tiny = F64::new(Cpu::default(), &model, 6, BatchNorm::Running, SEED);
     let questions = Cell::new(0);
     let stop = || {

@@ -1,19 +1,23 @@
 //! Rescaled layers: the same function, and the Hessian that follows from it.
 
 use sharpness_curvature::SymmetricOperator as _;
-use sharpness_network::models::{Architecture, Model, Nonlinearity};
+use sharpness_kernels::Cpu;
+use sharpness_network::RescaledLayers;
+use sharpness_network::architectures::{Architecture, ModelConfig};
+use sharpness_network::backend::Activation;
 use sharpness_network::op::BatchNorm;
 use sharpness_network::operators::Matrix;
-use sharpness_network::{Cpu, RescaledLayers};
 
 use crate::fixture::{assert_close, signed};
 use crate::tiny::{ALL, SEED, Tiny, shrunk};
 
 type F64 = Tiny<Cpu<f64>>;
 
-fn tiny(arch: Architecture, activation: Nonlinearity) -> F64 {
-    let model =
-        Model { dropout: if arch == Architecture::Mlp { 0.3 } else { 0.0 }, ..shrunk(arch, activation) };
+fn tiny(arch: Architecture, activation: Activation) -> F64 {
+    let model = ModelConfig {
+        dropout: if arch == Architecture::Mlp { 0.3 } else { 0.0 },
+        ..shrunk(arch, activation)
+    };
     F64::new(Cpu::default(), &model, 5, BatchNorm::Running, SEED)
 }
 
@@ -34,13 +38,13 @@ fn factors(tiny: &F64, layers: &RescaledLayers, alpha: f64) -> Vec<f64> {
 #[test]
 fn the_function_stays_and_its_derivatives_follow_the_chain_rule() {
     for (arch, pairs) in [(Architecture::Mlp, 2), (Architecture::Cnn, 2), (Architecture::Vgg11, 10)] {
-        let original = tiny(arch, Nonlinearity::Relu);
+        let original = tiny(arch, Activation::Relu);
         let layers = original.network.rescalable();
         assert_eq!(layers.len(), pairs, "{arch:?}: {layers:?}");
         for layers in layers {
             for alpha in [10.0, 0.3] {
                 let label = format!("{arch:?}, {layers:?}, α = {alpha}");
-                let mut rescaled = tiny(arch, Nonlinearity::Relu);
+                let mut rescaled = tiny(arch, Activation::Relu);
                 rescaled.weights = original.network.rescale(&original.weights, &layers, alpha).unwrap();
                 let factors = factors(&original, &layers, alpha);
                 let mut old = original.curvature(Matrix::Hessian, ALL, ALL);
@@ -66,10 +70,10 @@ fn the_function_stays_and_its_derivatives_follow_the_chain_rule() {
 
 #[test]
 fn one_changes_no_bit_and_two_no_bit_of_the_loss() {
-    let original = tiny(Architecture::Mlp, Nonlinearity::Relu);
+    let original = tiny(Architecture::Mlp, Activation::Relu);
     let layers = &original.network.rescalable()[0];
     assert_eq!(original.network.rescale(&original.weights, layers, 1.0).unwrap(), original.weights, "α = 1");
-    let mut doubled = tiny(Architecture::Mlp, Nonlinearity::Relu);
+    let mut doubled = tiny(Architecture::Mlp, Activation::Relu);
     doubled.weights = original.network.rescale(&original.weights, layers, 2.0).unwrap();
     assert_ne!(doubled.weights, original.weights, "other weights");
     let loss = |tiny: &F64| tiny.curvature(Matrix::Hessian, ALL, ALL).loss();
@@ -83,10 +87,10 @@ fn what_carries_no_factor_is_refused() {
         let layers = RescaledLayers { multiplied: multiplied.to_owned(), divided: divided.to_owned() };
         tiny.network.rescale(&tiny.weights, &layers, alpha).unwrap_err().to_string()
     };
-    let (mlp, relu) = (Architecture::Mlp, Nonlinearity::Relu);
+    let (mlp, relu) = (Architecture::Mlp, Activation::Relu);
     for (arch, activation, layers, alpha, part) in [
-        (mlp, Nonlinearity::Gelu, ("fc1", "fc2"), 2.0, "(gelu), through which no factor passes"),
-        (mlp, Nonlinearity::Tanh, ("fc1", "fc2"), 2.0, "(tanh)"),
+        (mlp, Activation::Gelu, ("fc1", "fc2"), 2.0, "(gelu), through which no factor passes"),
+        (mlp, Activation::Tanh, ("fc1", "fc2"), 2.0, "(tanh)"),
         (Architecture::CnnBn, relu, ("features.0", "features.4"), 2.0, "(batch_norm"),
         (Architecture::FixupResnet20, relu, ("conv1", "layer1.0.conv1"), 2.0, "no two layers"),
         (mlp, relu, ("fc1", "fc3"), 2.0, "the layer after `fc1` is `fc2`"),
@@ -105,7 +109,7 @@ fn what_carries_no_factor_is_refused() {
 
 #[test]
 fn single_precision_has_its_own_range() {
-    let model = shrunk(Architecture::Mlp, Nonlinearity::Relu);
+    let model = shrunk(Architecture::Mlp, Activation::Relu);
     let single = Tiny::new(Cpu::<f32>::default(), &model, 5, BatchNorm::Running, SEED);
     let layers = &single.network.rescalable()[0];
     let refusal = single.network.rescale(&single.weights, layers, 1e39).unwrap_err().to_string();

@@ -1,10 +1,10 @@
 //! A small network of every kind of layer that a convolutional one has, on random data.
 
-use sharpness_kernels::Real;
-use sharpness_network::backend::{Accumulate, Activation, Backend, Epilogue, Loss, Shape, View};
+use sharpness_kernels::{Cpu, Real};
+use sharpness_network::backend::{Accumulate, Activation, Device, Loss, Shape, View};
 use sharpness_network::op::{BatchNorm, Init, Pass, TapeKind};
 use sharpness_network::ops::{BatchNorm2d, Convolution, Elementwise, Flatten, Linear, MaxPool};
-use sharpness_network::{At, Cpu, Error, Graph, Linearization, Network};
+use sharpness_network::{At, Error, Linearization, Model, Network};
 
 use crate::harness::Random;
 
@@ -24,32 +24,31 @@ pub(crate) struct Small<R: Real> {
 }
 
 fn convolution(channels_in: usize, channels_out: usize) -> Convolution {
-    let (weight, bias) = (Init::Normal(0.3), Some(Init::Normal(0.1)));
-    let epilogue = Epilogue::None;
-    Convolution { channels_in, channels_out, kernel: 3, stride: 1, padding: 1, weight, bias, epilogue }
+    Convolution::same(channels_in, channels_out, Init::Normal(0.3), Some(Init::Normal(0.1)))
 }
 
 /// conv, batch norm, `activation`, max pool, conv, `activation`, flatten, linear.
-fn graph<R: Real>(activation: Activation, channels: usize, side: usize) -> Result<Graph<Cpu<R>>, Error> {
-    let mut graph = Graph::new(Shape::new(2, side, side));
-    let mut x = graph.input();
-    x = graph.push("0", convolution(2, channels), &[x])?;
-    x = graph.push("1", BatchNorm2d { channels, epilogue: Epilogue::None }, &[x])?;
-    x = graph.push("2", Elementwise(activation), &[x])?;
-    x = graph.push("3", MaxPool { kernel: 2, stride: 2 }, &[x])?;
-    x = graph.push("4", convolution(channels, 3), &[x])?;
-    x = graph.push("5", Elementwise(activation), &[x])?;
-    x = graph.push("6", Flatten, &[x])?;
-    let features = graph.shape(x).elements();
-    graph.push("7", Linear::torch_default(features, CLASSES), &[x])?;
-    Ok(graph)
+fn model(activation: Activation, channels: usize, side: usize) -> Result<Model, Error> {
+    let mut model = Model::default();
+    let mut x = model.input("images", Shape::new(2, side, side));
+    x = model.push("0", convolution(2, channels), &[x])?;
+    x = model.push("1", BatchNorm2d::new(channels), &[x])?;
+    x = model.push("2", Elementwise(activation), &[x])?;
+    x = model.push("3", MaxPool { kernel: 2, stride: 2 }, &[x])?;
+    x = model.push("4", convolution(channels, 3), &[x])?;
+    x = model.push("5", Elementwise(activation), &[x])?;
+    x = model.push("6", Flatten, &[x])?;
+    let features = model.shape(x).elements();
+    x = model.push("7", Linear::torch_default(features, CLASSES), &[x])?;
+    model.output(x);
+    Ok(model)
 }
 
 impl<R: Real> Small<R> {
     /// The network on images of `2 x side x side`.
     pub(crate) fn new(loss: Loss, activation: Activation, channels: usize, side: usize) -> Self {
-        let graph = graph(activation, channels, side).expect("the layers fit");
-        let network = Network::new(Cpu::default(), graph, loss);
+        let model = model(activation, channels, side).expect("the layers fit");
+        let network = Network::compile(&model, Cpu::default(), loss);
         let state = network.upload(&network.state().initial(0));
         Self { network, state, images: Random(20).vector(N * 2 * side * side) }
     }

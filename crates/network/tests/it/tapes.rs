@@ -1,9 +1,10 @@
 //! Tapes of different kinds hold different by-products and give the same bits.
 
-use sharpness_network::backend::{Accumulate, Backend, View};
-use sharpness_network::models::{Architecture, Nonlinearity};
+use sharpness_kernels::Cpu;
+use sharpness_network::architectures::Architecture;
+use sharpness_network::backend::{Accumulate, Activation, Device, View};
 use sharpness_network::op::{BatchNorm, TapeKind};
-use sharpness_network::{At, Cpu, Linearization};
+use sharpness_network::{At, Linearization};
 
 use crate::fixture::signed;
 use crate::tiny::{SEED, Tiny, shrunk};
@@ -15,11 +16,11 @@ const N: u64 = 5;
 /// Networks with convolutions, poolings and linear layers, fused and not.
 fn networks() -> impl Iterator<Item = F32> {
     let all = [
-        (Architecture::Vgg11, Nonlinearity::Relu),
-        (Architecture::Cnn, Nonlinearity::Gelu),
-        (Architecture::CnnBn, Nonlinearity::Relu),
-        (Architecture::Mlp, Nonlinearity::Relu),
-        (Architecture::FixupResnet20, Nonlinearity::Relu),
+        (Architecture::Vgg11, Activation::Relu),
+        (Architecture::Cnn, Activation::Gelu),
+        (Architecture::CnnBn, Activation::Relu),
+        (Architecture::Mlp, Activation::Relu),
+        (Architecture::FixupResnet20, Activation::Relu),
     ];
     let new =
         |(arch, activation)| F32::new(Cpu::default(), &shrunk(arch, activation), N, BatchNorm::Batch, SEED);
@@ -89,7 +90,7 @@ fn products_of_both_matrices_leave_the_linearization_alone() {
 #[should_panic(expected = "a tape for products")]
 fn a_linearization_refuses_a_tape_for_gradients() {
     let tiny =
-        F32::new(Cpu::default(), &shrunk(Architecture::Mlp, Nonlinearity::Relu), N, BatchNorm::Running, SEED);
+        F32::new(Cpu::default(), &shrunk(Architecture::Mlp, Activation::Relu), N, BatchNorm::Running, SEED);
     let network = &tiny.network;
     let (parameters, state) = (network.upload(&tiny.weights.parameters), network.upload(&tiny.weights.state));
     let at = At { network, parameters: &parameters, state: &state, pass: tiny.pass, scale: 1.0 };

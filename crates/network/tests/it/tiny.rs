@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use sharpness_network::backend::{Backend, Loss, Shape};
-use sharpness_network::models::{Architecture, Model, Nonlinearity};
+use sharpness_network::architectures::{Architecture, ModelConfig};
+use sharpness_network::backend::{Activation, Backend, Loss, Shape};
 use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Examples, Matrix};
-use sharpness_network::{Network, Weights};
+use sharpness_network::{Model, Network, Weights};
 
 use crate::fixture::{signed, uniform};
 
@@ -34,31 +34,39 @@ pub(crate) struct Batch {
 }
 
 /// The model of an architecture with few channels.
-pub(crate) fn shrunk(arch: Architecture, activation: Nonlinearity) -> Model {
+pub(crate) fn shrunk(arch: Architecture, activation: Activation) -> ModelConfig {
     let width_divisor = match arch {
         Architecture::Vgg11 | Architecture::Vgg11Bn => 128,
         Architecture::Mlp => 1,
         Architecture::Cnn | Architecture::CnnBn => 8,
         _ => 32,
     };
-    Model { activation, width_divisor, hidden: vec![5, 4], ..Model::new(arch) }
+    ModelConfig { activation, width_divisor, hidden: vec![5, 4], ..ModelConfig::new(arch) }
+}
+
+/// A network of images of two channels, as small as the architecture allows.
+pub(crate) fn model(config: &ModelConfig) -> Model {
+    let side = match config.arch {
+        Architecture::Vgg11 | Architecture::Vgg11Bn => 32,
+        Architecture::Mlp => 2,
+        _ => 8,
+    };
+    config.model(Shape::new(2, side, side), CLASSES).expect("the shrunk architecture builds")
 }
 
 impl<B: Backend> Tiny<B> {
     /// `n` examples with images of two channels, as small as the architecture allows.
-    pub(crate) fn new(backend: B, model: &Model, n: u64, batch_norm: BatchNorm, seed: u64) -> Self {
-        let side = match model.arch {
-            Architecture::Vgg11 | Architecture::Vgg11Bn => 32,
-            Architecture::Mlp => 2,
-            _ => 8,
-        };
-        let shape = Shape::new(2, side, side);
-        let graph = model.graph(shape, CLASSES).expect("the shrunk architecture builds");
-        let network = Network::new(backend, graph, Loss::SoftmaxCrossEntropy);
+    pub(crate) fn new(backend: B, config: &ModelConfig, n: u64, batch_norm: BatchNorm, seed: u64) -> Self {
+        let network = Network::compile(&model(config), backend, Loss::SoftmaxCrossEntropy);
+        Self::around(network, n, batch_norm, seed)
+    }
+
+    /// The same with a network that is compiled already.
+    pub(crate) fn around(network: Network<B>, n: u64, batch_norm: BatchNorm, seed: u64) -> Self {
         let mut weights = Weights::initial(&network, seed);
         (0..).zip(&mut weights.parameters).for_each(|(i, x)| *x += 0.2 * signed(seed + 1, i));
         (0..).zip(&mut weights.state).for_each(|(i, x)| *x += 0.3 * signed(seed + 2, i));
-        let elements = shape.elements();
+        let elements = network.input().elements();
         let images = (0..n * elements as u64).map(|i| 1.5 * signed(seed + 3, i)).collect();
         let labels = (0..n).map(|i| (CLASSES as f64 * uniform(seed + 4, i)) as u32).collect();
         let pass = Pass { batch_norm, dropout: None };

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use safetensors::tensor::{Dtype, TensorView};
+use sharpness_kernels::Cpu;
+use sharpness_network::architectures::{Architecture, ModelConfig};
 use sharpness_network::backend::{Loss, Shape};
-use sharpness_network::models::{Architecture, Model};
-use sharpness_network::{Cpu, Network, Weights};
+use sharpness_network::{Network, Weights};
 
 fn network() -> Network<Cpu<f32>> {
-    let graph =
-        Model::new(Architecture::CnnBn).graph(Shape::new(1, 8, 8), 10).expect("the architecture builds");
-    Network::new(Cpu::default(), graph, Loss::SoftmaxCrossEntropy)
+    let model = ModelConfig::new(Architecture::CnnBn).model(Shape::new(1, 8, 8), 10);
+    Network::compile(&model.expect("the architecture builds"), Cpu::default(), Loss::SoftmaxCrossEntropy)
 }
 
 /// A file with the network's tensors under other names, in `f64`, with PyTorch's batch counter beside them.

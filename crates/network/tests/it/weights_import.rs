@@ -4,41 +4,45 @@ use std::path::PathBuf;
 
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, TensorView};
+use sharpness_kernels::Cpu;
+use sharpness_network::architectures::{Architecture, ModelConfig};
 use sharpness_network::backend::{Loss, Shape};
-use sharpness_network::models::{Architecture, Model};
-use sharpness_network::{Cpu, Error, Import, Imported, Match, Network, Rename, Weights};
+use sharpness_network::{Error, Import, Imported, Match, Network, Rename, Weights};
 
 type Net = Network<Cpu<f64>>;
 
-fn network(model: &Model, shape: Shape) -> Net {
-    Network::new(
-        Cpu::default(),
-        model.graph(shape, 10).expect("the architecture builds"),
-        Loss::SoftmaxCrossEntropy,
-    )
+fn network(model: &ModelConfig, shape: Shape) -> Net {
+    let model = model.model(shape, 10).expect("the architecture builds");
+    Network::compile(&model, Cpu::default(), Loss::SoftmaxCrossEntropy)
 }
 
 /// VGG-11 whose classifier and last convolutions are equally wide, as in the published network.
 fn vgg() -> Net {
-    network(&Model { width_divisor: 16, ..Model::new(Architecture::Vgg11) }, Shape::new(3, 32, 32))
+    network(
+        &ModelConfig { width_divisor: 16, ..ModelConfig::new(Architecture::Vgg11) },
+        Shape::new(3, 32, 32),
+    )
 }
 
 /// VGG-11 as published.
 fn full_vgg() -> Net {
-    network(&Model::new(Architecture::Vgg11), Shape::new(3, 32, 32))
+    network(&ModelConfig::new(Architecture::Vgg11), Shape::new(3, 32, 32))
 }
 
 fn fixup() -> Net {
-    network(&Model::new(Architecture::FixupResnet20), Shape::new(3, 32, 32))
+    network(&ModelConfig::new(Architecture::FixupResnet20), Shape::new(3, 32, 32))
 }
 
 /// A perceptron whose hidden layers have equal shapes.
 fn mlp(layers: usize) -> Net {
-    network(&Model { hidden: vec![64; layers], ..Model::new(Architecture::Mlp) }, Shape::new(1, 8, 8))
+    network(
+        &ModelConfig { hidden: vec![64; layers], ..ModelConfig::new(Architecture::Mlp) },
+        Shape::new(1, 8, 8),
+    )
 }
 
 fn cnn_bn() -> Net {
-    network(&Model::new(Architecture::CnnBn), Shape::new(1, 8, 8))
+    network(&ModelConfig::new(Architecture::CnnBn), Shape::new(1, 8, 8))
 }
 
 /// A tensor of a file: name, type, shape, bytes.
@@ -175,7 +179,7 @@ fn equal_shapes_pair_by_the_numbers_in_their_names() {
     let torchvision =
         |name: &str| name.replace("classifier.2.", "classifier.3.").replace("classifier.4.", "classifier.6.");
     import(&full_vgg(), torchvision, &order).expect("features and classifier have biases of equal shapes");
-    let vgg_bn = network(&Model::new(Architecture::Vgg11Bn), Shape::new(3, 32, 32));
+    let vgg_bn = network(&ModelConfig::new(Architecture::Vgg11Bn), Shape::new(3, 32, 32));
     import(&vgg_bn, torchvision, &order).expect("batch norm in between");
     let stages = |name: &str| name.replace("layer", "stage").replace("conv", "c");
     import(&fixup(), stages, &order).expect("numbers of stages, blocks and layers");
@@ -228,8 +232,10 @@ fn tensors_named_without_modules_pair_if_shapes_and_numbers_settle_it() {
     ] {
         assert_eq!(imported.map(|one| one.origin.matched), Ok(Match::Order), "one order is possible");
     }
-    let distinct =
-        network(&Model { hidden: vec![32, 16], ..Model::new(Architecture::Mlp) }, Shape::new(1, 8, 8));
+    let distinct = network(
+        &ModelConfig { hidden: vec![32, 16], ..ModelConfig::new(Architecture::Mlp) },
+        Shape::new(1, 8, 8),
+    );
     let letters = |name: &str| format!("{}{}", ["", "z", "m", "a"][number_of(name)], &kind_of(name)[..1]);
     import(&distinct, letters, &order).expect("every shape is there once");
 

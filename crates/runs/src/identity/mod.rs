@@ -200,7 +200,7 @@ fn config_error(key: &str, problem: String) -> Error {
 #[cfg(test)]
 mod tests {
     use sharpness_data::DatasetName;
-    use sharpness_network::models::Architecture;
+    use sharpness_network::architectures::Architecture;
     use sharpness_training::flags::{self, insert};
     use toml::Table;
 
@@ -219,7 +219,8 @@ mod tests {
         with("training.sam.bn_stats", "first".into());
         for arg in flags::command().get_arguments() {
             let key = arg.get_id().as_str();
-            if [OptimizerConfig::KEY, ScheduleConfig::KEY].iter().any(|table| key == format!("{table}.name")) {
+            if [OptimizerConfig::KEY, ScheduleConfig::KEY].iter().any(|table| key == format!("{table}.name"))
+            {
                 arg.get_possible_values().iter().for_each(|value| with(key, value.get_name().into()));
             }
             if flags::keys().keys().any(|other| other.starts_with(&format!("{key}."))) {

@@ -6,7 +6,8 @@ use sharpness_experiments::config::{
     BnMode, BnStats, BoundRtol, Convolution, LossName, MeasureConfig, Precision, RunConfig, SamConfig,
 };
 use sharpness_experiments::data::{DatasetName, Standardization, Subset};
-use sharpness_network::models::{Architecture, Nonlinearity};
+use sharpness_network::architectures::Architecture;
+use sharpness_network::backend::Activation;
 
 /// Changes one value.
 type Change = fn(&mut RunConfig);
@@ -51,7 +52,7 @@ fn every_choice_changes_the_name() {
         ("data.train_examples", |c| c.data.train_examples = Some(200)),
         ("data.seed", |c| c.data.seed = Some(1)),
         ("model.arch", |c| c.model.arch = Architecture::Cnn),
-        ("model.activation", |c| c.model.activation = Nonlinearity::Gelu),
+        ("model.activation", |c| c.model.activation = Activation::Gelu),
         ("model.hidden", |c| c.model.hidden = vec![256]),
         ("model.dropout", |c| c.model.dropout = 0.1),
         ("model.width_divisor", |c| c.model.width_divisor = 2),

@@ -16,7 +16,7 @@ use sharpness_experiments::measures::{
 };
 use sharpness_experiments::store::{ColumnType, RunTable};
 use sharpness_experiments::training::Outcome;
-use sharpness_network::models::{Architecture, Model, Nonlinearity};
+use sharpness_network::architectures::{Architecture, Model, Activation};
 
 fn eigenvalue(value: f64) -> Eigenvalue {
     Eigenvalue {
@@ -47,7 +47,7 @@ fn full() -> Report {
         },
         model: Model {
             arch: Architecture::Mlp,
-            activation: Nonlinearity::Relu,
+            activation: Activation::Relu,
             hidden: vec![16, 8],
             dropout: 0.0,
             width_divisor: 1,

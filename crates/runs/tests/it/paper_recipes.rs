@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sharpness_experiments::claims::{Bars, Cell, published_cells};
 use sharpness_experiments::config::{BnStats, RunConfig};
 use sharpness_experiments::reproduce::{PaperFigure, Scale};
-use sharpness_network::models::Nonlinearity;
+use sharpness_network::architectures::Activation;
 
 /// Figure 9's points belong to batches of a size that the paper does not state.
 const UNSTATED: &str = "unstated";
@@ -23,7 +23,7 @@ fn setting(network: &str, rate: f64, batch: &str, rho: f64, dropout: f64) -> Str
 fn planned(number: u8) -> BTreeSet<String> {
     let plan = PaperFigure::new(number, Scale::Paper).unwrap().plan().unwrap();
     let of = |config: &RunConfig| {
-        let activation = if config.model.activation == Nonlinearity::Gelu { "-gelu" } else { "" };
+        let activation = if config.model.activation == Activation::Gelu { "-gelu" } else { "" };
         let network = format!("{}{activation}", config.model.arch.name());
         let batch = if number == 9 { UNSTATED.to_owned() } else { config.training.batch_size.to_string() };
         let rho = config.training.sam.as_ref().map_or(0.0, |sam| sam.rho);

@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use serde::Serialize;
-use sharpness_network::models::{Architecture, Nonlinearity};
+use sharpness_network::architectures::Architecture;
+use sharpness_network::backend::Activation;
 
 use super::cell::{Cell, Observation};
 use super::cells::quarters;
@@ -117,11 +118,11 @@ fn tracked(curve: &[(f64, f64)]) -> Observation {
 /// The settings of a network trained with plain SGD by the paper's protocol.
 fn settings(network: &str, learning_rate: f64, batch_size: f64) -> Result<Settings> {
     let (arch, activation) = match network {
-        "vgg11" => (Architecture::Vgg11, Nonlinearity::Relu),
-        "vgg11-gelu" => (Architecture::Vgg11, Nonlinearity::Gelu),
-        "vgg11-bn" => (Architecture::Vgg11Bn, Nonlinearity::Relu),
-        "fixup-resnet32" => (Architecture::FixupResnet32, Nonlinearity::Relu),
-        _ => (Architecture::Mlp, Nonlinearity::Relu),
+        "vgg11" => (Architecture::Vgg11, Activation::Relu),
+        "vgg11-gelu" => (Architecture::Vgg11, Activation::Gelu),
+        "vgg11-bn" => (Architecture::Vgg11Bn, Activation::Relu),
+        "fixup-resnet32" => (Architecture::FixupResnet32, Activation::Relu),
+        _ => (Architecture::Mlp, Activation::Relu),
     };
     let data = if arch == Architecture::Mlp { DatasetName::FashionMnist } else { DatasetName::Cifar10 };
     let mut config = RunConfig::new(data, arch);

@@ -5,7 +5,7 @@ use sharpness_data::{Part, PartExamples, Standardized};
 use sharpness_network::backend::Backend;
 use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Matrix};
-use sharpness_network::{Cpu, Examples, Network, Weights};
+use sharpness_network::{Examples, Network, Weights};
 
 use super::memory::{Shares, Size, block_bytes, chunk, of_batches};
 use crate::engine::Engine;
@@ -180,7 +180,7 @@ impl<'a, B: Backend> Problem<'a, B> {
     }
 
     /// The same network in double precision, if there is one.
-    pub(super) fn double(&self) -> Option<&'a Network<Cpu<f64>>> {
+    pub(super) fn double(&self) -> Option<&'a Network<B::Double>> {
         self.subject.engine.double.as_ref()
     }
 

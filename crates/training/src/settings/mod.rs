@@ -13,5 +13,5 @@ pub use bound_rtol::BoundRtol;
 pub use data::DataConfig;
 pub use measure::{ALL_EXAMPLES, MeasureConfig};
 pub use model::ModelConfig;
-pub use run::{Convolution, Precision, RunConfig};
-pub use train::{LossName, TrainingConfig};
+pub use run::{Precision, RunConfig};
+pub use train::TrainingConfig;

@@ -2,7 +2,8 @@
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use sharpness_network::models::{Architecture, Model, Nonlinearity};
+use sharpness_network::architectures::{self, Architecture};
+use sharpness_network::backend::Activation;
 
 use crate::range::{BelowOne, Count, Range as _, one_of, within};
 
@@ -17,10 +18,10 @@ pub struct ModelConfig {
     pub arch: Architecture,
 
     /// The nonlinearity
-    #[arg(id = "model.activation", long, value_name = "NAME", default_value = "relu", value_parser = one_of([
-        ("relu", Nonlinearity::Relu), ("gelu", Nonlinearity::Gelu), ("tanh", Nonlinearity::Tanh)]))]
+    #[arg(id = "model.activation", long, value_name = "NAME", default_value = "relu", 
+        value_parser = one_of(Activation::ALL.iter().map(|activation| (activation.name(), *activation))))]
     #[serde(default)]
-    pub activation: Nonlinearity,
+    pub activation: Activation,
 
     /// Widths of an MLP's hidden layers
     #[arg(id = "model.hidden", long, value_name = "W,W,...", value_delimiter = ',', default_value = "256,256",
@@ -49,9 +50,9 @@ const fn one() -> usize {
 }
 
 impl ModelConfig {
-    /// What the network's builder takes.
-    pub fn model(&self) -> Model {
+    /// What the architecture takes.
+    pub fn options(&self) -> architectures::ModelConfig {
         let Self { arch, activation, ref hidden, dropout, width_divisor } = *self;
-        Model { arch, activation, hidden: hidden.clone(), dropout, width_divisor }
+        architectures::ModelConfig { arch, activation, hidden: hidden.clone(), dropout, width_divisor }
     }
 }

@@ -5,8 +5,8 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use sharpness_data::DatasetName;
-use sharpness_network::backend::Method;
-use sharpness_network::models::Architecture;
+use sharpness_kernels::ConvolutionAlgorithm;
+use sharpness_network::architectures::Architecture;
 use sharpness_network::op::BatchNorm;
 
 use super::data::DataConfig;
@@ -35,12 +35,12 @@ pub struct RunConfig {
     /// How convolutions are computed: by definition, by Winograd's algorithm wherever it applies, or the fastest for each layer;
     /// results differ by rounding
     #[arg(id = "convolution", long, value_name = "METHOD", default_value = "auto", value_parser = one_of([
-        ("direct", Convolution::Direct),
-        ("winograd", Convolution::Winograd),
-        ("auto", Convolution::Auto),
+        ("direct", ConvolutionAlgorithm::Direct),
+        ("winograd", ConvolutionAlgorithm::Winograd),
+        ("auto", ConvolutionAlgorithm::Auto),
     ]))]
     #[serde(default)]
-    pub convolution: Convolution,
+    pub convolution: ConvolutionAlgorithm,
 
     /// The examples.
     #[command(flatten)]
@@ -69,30 +69,6 @@ pub enum Precision {
     #[default]
     F32,
     F64,
-}
-
-/// Which algorithms compute convolutions. Their results differ by rounding.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Convolution {
-    /// The fastest for each layer.
-    #[default]
-    Auto,
-    /// Sums of products, by definition.
-    Direct,
-    /// Winograd's minimal filtering wherever it applies.
-    Winograd,
-}
-
-impl Convolution {
-    /// The engine's name for it.
-    pub const fn method(self) -> Method {
-        match self {
-            Self::Auto => Method::Auto,
-            Self::Direct => Method::Direct,
-            Self::Winograd => Method::Winograd,
-        }
-    }
 }
 
 impl RunConfig {

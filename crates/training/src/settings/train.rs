@@ -2,21 +2,11 @@
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use sharpness_network::backend::Loss;
 
 use super::defaults::defaults;
 use crate::optimizers::{EdgeOfStability, OptimizerConfig, SamConfig, ScheduleConfig};
 use crate::range::{Count, Epochs, Fraction, Positive, Range as _, Tolerance, one_of, optional, within};
-
-/// The loss of an example.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LossName {
-    /// Softmax cross-entropy.
-    #[default]
-    CrossEntropy,
-    /// Half the squared distance of the outputs to the one-hot target.
-    SquaredError,
-}
 
 /// An optimizer, until a training accuracy.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,8 +15,8 @@ pub enum LossName {
 pub struct TrainingConfig {
     /// The loss of an example
     #[arg(id = "training.loss", long, value_name = "NAME", default_value = "cross-entropy", value_parser = one_of([
-        ("cross-entropy", LossName::CrossEntropy), ("squared-error", LossName::SquaredError)]))]
-    pub loss: LossName,
+        ("cross-entropy", Loss::SoftmaxCrossEntropy), ("squared-error", Loss::SquaredError)]))]
+    pub loss: Loss,
 
     /// Step size
     #[arg(id = "training.learning_rate", long = "lr", value_name = "ETA", allow_negative_numbers = true,

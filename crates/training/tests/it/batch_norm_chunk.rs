@@ -4,7 +4,7 @@ use sharpness_experiments::config::{BnMode, BnStats, RunConfig, SamConfig};
 use sharpness_experiments::data::DatasetName;
 use sharpness_experiments::measures::Measurement;
 use sharpness_experiments::{RunOptions, complete_run};
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 
 use crate::training_runs::{config_with_batch_norm, digits};
 

@@ -6,7 +6,7 @@ use sharpness_experiments::data::DatasetName;
 use sharpness_experiments::measures::{Budget, Measurement};
 use sharpness_experiments::{Run, RunOptions, measure_run, network, train_run};
 use sharpness_network::backend::Backend;
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 use sharpness_network::op::Pass;
 use sharpness_network::operators::{Chunks, Curvature, Matrix};
 use sharpness_network::{Cpu, Network, Weights};

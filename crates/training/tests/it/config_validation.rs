@@ -3,7 +3,7 @@
 use sharpness_experiments::config::{BnStats, RunConfig, SamConfig};
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardization, Standardized};
 use sharpness_experiments::{Error, RunOptions, train_run};
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 
 use crate::training_runs::{config, digits};
 

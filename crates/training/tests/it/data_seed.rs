@@ -6,7 +6,7 @@ use sharpness_experiments::config::{ConfigFile, RunConfig};
 use sharpness_experiments::data::DatasetName;
 use sharpness_experiments::sweep::Plan;
 use sharpness_experiments::trained_examples;
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 
 use crate::training_runs::digits;
 

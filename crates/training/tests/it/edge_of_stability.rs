@@ -11,7 +11,7 @@ use sharpness_experiments::store::RunStore;
 use sharpness_experiments::sweep::Plan;
 use sharpness_experiments::{Report, RunOptions, complete_run};
 use sharpness_network::backend::{Loss, Shape};
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 use sharpness_network::op::Pass;
 use sharpness_network::ops::{Flatten, Linear};
 use sharpness_network::{Cpu, Graph, Network, Weights};

@@ -7,7 +7,7 @@ use sharpness_experiments::Error;
 use sharpness_experiments::config::{BnMode, MeasureConfig};
 use sharpness_experiments::data::{Subset, class_balanced};
 use sharpness_experiments::measures::{Budget, Measurement, Memory, Phase};
-use sharpness_network::models::{Architecture, Model};
+use sharpness_network::architectures::{Architecture, Model};
 use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Matrix};
 use sharpness_network::{Cpu, Weights};

@@ -3,7 +3,7 @@
 use sharpness_experiments::Error;
 use sharpness_experiments::config::MeasureConfig;
 use sharpness_experiments::measures::{BetweenIterates, MeasureProgress, between_iterates, interpolate};
-use sharpness_network::models::{Architecture, Model};
+use sharpness_network::architectures::{Architecture, Model};
 use sharpness_network::{Cpu, Weights};
 
 use crate::measures_problem::{MEMORY, Problem};

@@ -7,7 +7,7 @@ use sharpness_experiments::config::MeasureConfig;
 use sharpness_experiments::data::{Dataset, DatasetName, Locations, Part, Standardization, Standardized};
 use sharpness_experiments::measures::{Budget, MeasureProgress, Measurement, measure};
 use sharpness_network::backend::{Backend, Loss, Shape};
-use sharpness_network::models::Model;
+use sharpness_network::architectures::Model;
 use sharpness_network::op::{Pass, TapeKind};
 use sharpness_network::operators::Examples;
 use sharpness_network::{Network, Weights};

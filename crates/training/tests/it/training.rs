@@ -6,7 +6,7 @@ use sharpness_experiments::optimizers::Optimizer;
 use sharpness_experiments::seeds::Purpose;
 use sharpness_experiments::training::{Outcome, PartExamples};
 use sharpness_experiments::{RunOptions, last_step, network, next_weights, train_run};
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 use sharpness_network::op::{BatchNorm, Dropout, Pass};
 use sharpness_network::{Cpu, Weights};
 

@@ -3,7 +3,7 @@
 use sharpness_experiments::config::{BnStats, RunConfig, SamConfig, TrainingConfig};
 use sharpness_experiments::data::DatasetName;
 use sharpness_experiments::optimizers::{Examples, Images, Optimizer};
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 use sharpness_network::op::{BatchNorm, Pass};
 
 use crate::fixture::{Golden, assert_close};

@@ -8,7 +8,7 @@ use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardizati
 use sharpness_experiments::store::Existing;
 use sharpness_experiments::training::{EpochMetrics, Observer, StepReport};
 use sharpness_experiments::{Result, Run, RunOptions, Trained, train_run};
-use sharpness_network::models::Architecture;
+use sharpness_network::architectures::Architecture;
 
 /// The digits, standardised once.
 pub(crate) fn digits() -> &'static Standardized {

@@ -5,6 +5,7 @@ use super::{Pairs, Shape};
 use crate::Real;
 use crate::epilogue::blocks::{Part, Target, Write};
 use crate::epilogue::canvas::Canvas;
+use crate::epilogue::output_rows;
 use crate::epilogue::rows::{self, Rows, Stage};
 use crate::parallel::tasks;
 use crate::simd::{LANES, Lanes, Leaf, Task};
@@ -59,7 +60,7 @@ impl<S: Real> Forward<'_, S> {
                             to: &mut *pixels,
                         };
                         sum.run::<V>();
-                        let (images, rows) = (images.clone(), target.epilogue.rows(&rows));
+                        let (images, rows) = (images.clone(), output_rows(target.epilogue, &rows));
                         let part = Part { n: shape.n, block, slot: 0, images, rows };
                         V::vectorize(Write(part, target, canvas, &*pixels, &mut stage));
                     }

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use sharpness_backend::Conv2d;
+
 use crate::Real;
-use crate::conv2d::Conv2d;
 
 /// Pixels of a full tile of results. Frames are so wide that all tiles of a row are full.
 pub(super) const TILE: usize = 8;

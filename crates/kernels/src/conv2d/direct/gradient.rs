@@ -1,16 +1,18 @@
 //! The gradient of the weights: for each tap and 16 output channels one accumulator, over all pixels.
 #![expect(unsafe_code, reason = "the innermost loop loads through pointers")]
 
+use sharpness_backend::{Accumulate, Epilogue, Scalar};
+
 use super::frames::{Frames, TILE};
 use super::{Pairs, Shape};
-use crate::epilogue::Epilogue;
+use crate::Real;
 use crate::epilogue::blocks::{Part, Read, Source};
 use crate::epilogue::canvas::Canvas;
+use crate::epilogue::output_rows;
 use crate::epilogue::rows::Stage;
 use crate::parallel::{chunks, chunks_of};
 use crate::simd::{LANES, Lanes, Leaf, Task};
 use crate::workspace::Workspace;
-use crate::{Accumulate, Real};
 
 /// Frame rows whose accumulators stay in the most registers, 3 each.
 const ROWS: usize = 9;
@@ -73,7 +75,7 @@ fn group<V: Lanes>(
                         if source.epilogue == Epilogue::ReluMaxPool {
                             pixels.fill(V::Scalar::ZERO);
                         }
-                        let (images, after) = (images.clone(), source.epilogue.rows(&rows));
+                        let (images, after) = (images.clone(), output_rows(source.epilogue, &rows));
                         let size = (images.len(), rows.len(), shape.g.width);
                         let part = Part { n: shape.n, block, slot: 0, images, rows: after };
                         V::vectorize(Read(part, source, canvas, &mut *pixels, &mut stage));

@@ -11,14 +11,16 @@ mod gradient;
 
 use frames::Frames;
 
-use super::{Conv2d, im2col};
+use sharpness_backend::{Accumulate, Conv2d, Epilogue};
+
+use super::im2col;
+use crate::Real;
 use crate::disjoint::Disjoint;
 use crate::epilogue::blocks::{Choices, Source, Target};
 use crate::epilogue::canvas::Strips;
-use crate::epilogue::{Addends, Choice, Epilogue};
+use crate::epilogue::{Addends, Choice};
 use crate::simd::LANES;
 use crate::workspace::{Workspace, bytes};
-use crate::{Accumulate, Real};
 
 /// Input channels up to which the direct sum is the fastest.
 const CHANNELS: usize = 4;

@@ -5,11 +5,13 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use sharpness_backend::{Accumulate, Conv2d, Scalar};
+
 use super::forms::{Form, InputAdjoint, Matrix, Output, Weight, WeightAdjoint};
 use super::output::{Sums, Untransform};
 use super::tiling::{Group, Tiling};
 use super::weights::{self, PANEL, STAGE, Sum, panel_point};
-use crate::conv2d::Conv2d;
+use crate::Real;
 use crate::disjoint::Disjoint;
 use crate::epilogue::blocks::{Target, Write};
 use crate::epilogue::canvas::Canvas;
@@ -17,7 +19,6 @@ use crate::epilogue::rows::Stage;
 use crate::product::{Product, cut};
 use crate::simd::{LANES, Lanes};
 use crate::workspace::{Workspace, aligned};
-use crate::{Accumulate, Real};
 
 /// A contraction is cut into at least about this many tasks, where there are as many groups of tiles.
 const TASKS: usize = 8;

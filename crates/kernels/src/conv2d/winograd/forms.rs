@@ -5,7 +5,8 @@
 
 use std::marker::PhantomData;
 
-use crate::Real;
+use sharpness_backend::Scalar;
+
 use crate::simd::Lanes;
 
 /// A form that makes `OUT` outputs of `IN` inputs with `POINTS` multiplications. Every method is one matrix.

@@ -25,12 +25,12 @@ use contract::Call;
 use forms::{F2, F4, Form as Matrices, Input, OutputAdjoint, Toeplitz2};
 use tiling::{Size, Tiling};
 
-use super::Conv2d;
-use crate::Accumulate;
+use sharpness_backend::{Accumulate, Conv2d, Epilogue};
+
 use crate::Real;
 use crate::disjoint::Disjoint;
 use crate::epilogue::blocks::{Choices, Source, Target};
-use crate::epilogue::{Addends, Choice, Epilogue};
+use crate::epilogue::{Addends, Choice};
 use crate::simd::{LANES, Lanes, Task};
 use crate::workspace::{SLACK, Workspace, bytes};
 

@@ -5,10 +5,11 @@
 
 use rayon::prelude::*;
 
+use sharpness_backend::Scalar;
+
 use super::forms::Matrix;
 use super::sandwich::sandwich;
 use super::tiling::{Group, Tiling};
-use crate::Real;
 use crate::epilogue::blocks::{Read, Source};
 use crate::epilogue::canvas::Canvas;
 use crate::epilogue::rows::Stage;

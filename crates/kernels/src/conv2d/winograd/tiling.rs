@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::conv2d::Conv2d;
+use sharpness_backend::Conv2d;
+
 use crate::epilogue::blocks::Part;
 use crate::epilogue::canvas::Canvas;
 use crate::simd::LANES;

@@ -6,10 +6,10 @@
 
 use std::ops::Range;
 
+use sharpness_backend::{Accumulate, Conv2d};
+
 use super::forms::Matrix;
 use super::sandwich::sandwich;
-use crate::Accumulate;
-use crate::conv2d::Conv2d;
 use crate::disjoint::Disjoint;
 use crate::epilogue::rows::{self, Rows};
 use crate::simd::{LANES, Lanes, Leaf};

@@ -1,0 +1,91 @@
+//! The loops that a network needs, as traits: ops hold the calculus, a backend holds the loops.
+//!
+//! A backend implements a small trait for each family of kernels, and an op bounds only those that it uses. [`Backend`] is an
+//! alias for all of them.
+//!
+//! # Contract
+//! - Buffers are opaque. Host data passes only through [`Device::upload`], [`Layout::upload_images`],
+//!   [`Layout::upload_pixels`], [`Device::upload_integers`], [`Device::download`], [`Layout::download_activations`],
+//!   [`Device::read`] and [`Device::read_into`]; only these calls may wait for a device.
+//! - Outputs are parameters and are allocated by the caller beforehand. Kernels overwrite them unless an [`Accumulate`] says
+//!   otherwise. Inputs and outputs do not overlap.
+//! - The layout of activations is the backend's own business: ops name a [`Shape`] and a number of examples `n`. Parameter
+//!   vectors are flat and have PyTorch's order (row-major, `[out, in, kh, kw]`) everywhere.
+//! - Ties: max pooling takes the first maximum in row order, and a NaN wins; `ReLU'(0) = 0`; an output's class is its first
+//!   maximum.
+//! - Reductions accumulate in `f64` in an order that depends on the data's size alone.
+//! - Dropout masks are Philox4x32-10 words of (seed, step, layer, example, element).
+
+mod accumulate;
+mod activation;
+mod channels;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod contractions;
+mod device;
+mod dropout;
+mod elementwise;
+mod epilogue;
+mod layout;
+mod losses;
+mod normalization;
+mod pooling;
+mod reference;
+mod scalar;
+mod shape;
+mod update;
+mod vectors;
+mod view;
+
+pub use accumulate::Accumulate;
+pub use activation::{Activation, Function, Visitor};
+pub use channels::Channels;
+pub use contractions::{
+    ActivationPair, Addends, BilinearLayer, Choice, Contraction, Contractions, Conv2d, OperandSizes,
+    Prepared, WeightPair,
+};
+pub use device::{Device, Fusion};
+pub use dropout::{Dropout, MaskKey, philox4x32};
+pub use elementwise::Elementwise;
+pub use epilogue::Epilogue;
+pub use layout::{Layout, Pixels};
+pub use losses::{Loss, Losses};
+pub use normalization::{BatchNormLayer, BatchNormPoint, Normalization, PointOf, Target};
+pub use pooling::{Pool2d, Pooling};
+pub use reference::Reference;
+pub use scalar::Scalar;
+pub use shape::Shape;
+pub use update::{Sgd, Update};
+pub use vectors::{Monomial, Scaled, Vectors};
+pub use view::{View, ViewMut};
+
+/// All that a network can ask of a device.
+pub trait Backend:
+    Device
+    + Layout
+    + Vectors
+    + Elementwise
+    + Contractions
+    + Normalization
+    + Pooling
+    + Channels
+    + Dropout
+    + Losses
+    + Update
+{
+}
+
+impl<B> Backend for B where
+    B: Device
+        + Layout
+        + Vectors
+        + Elementwise
+        + Contractions
+        + Normalization
+        + Pooling
+        + Channels
+        + Dropout
+        + Losses
+        + Update
+{
+}
