@@ -55,7 +55,7 @@ pub use pooling::{Pool2d, Pooling};
 pub use reference::Reference;
 pub use scalar::Scalar;
 pub use shape::Shape;
-pub use update::{Sgd, Update};
+pub use update::{Sgd, Update, UpdateFunction, UpdateVisitor, Updates};
 pub use vectors::{Monomial, Scaled, Vectors};
 pub use view::{View, ViewMut};
 
@@ -71,7 +71,7 @@ pub trait Backend:
     + Channels
     + Dropout
     + Losses
-    + Update
+    + Updates
 {
 }
 
@@ -86,6 +86,6 @@ impl<B> Backend for B where
         + Channels
         + Dropout
         + Losses
-        + Update
+        + Updates
 {
 }

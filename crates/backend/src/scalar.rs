@@ -47,6 +47,8 @@ pub trait Scalar:
     fn exp(self) -> Self;
     /// Hyperbolic tangent.
     fn tanh(self) -> Self;
+    /// The square root.
+    fn sqrt(self) -> Self;
     /// Absolute value.
     fn abs(self) -> Self;
     /// Whether this is not a number.
@@ -77,6 +79,10 @@ impl Scalar for f32 {
     #[inline]
     fn tanh(self) -> Self {
         self.tanh()
+    }
+    #[inline]
+    fn sqrt(self) -> Self {
+        self.sqrt()
     }
     #[inline]
     fn abs(self) -> Self {
@@ -111,6 +117,10 @@ impl Scalar for f64 {
     #[inline]
     fn tanh(self) -> Self {
         self.tanh()
+    }
+    #[inline]
+    fn sqrt(self) -> Self {
+        self.sqrt()
     }
     #[inline]
     fn abs(self) -> Self {

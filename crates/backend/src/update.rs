@@ -1,6 +1,29 @@
-//! Steps of optimizers.
+//! Steps of optimizers. A new one is a type with its [`UpdateFunction`], a variant, and a row in `visit`, all in this file.
 
-use crate::{Device, View, ViewMut};
+use crate::{Device, Scalar, View, ViewMut};
+
+/// The step of an optimizer from a gradient `g` at the parameters `w`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Update {
+    /// Stochastic gradient descent.
+    Sgd(Sgd),
+}
+
+impl Update {
+    /// Calls `visitor` with the function, so that a loop over parameters is compiled for it.
+    #[inline]
+    pub fn visit<V: UpdateVisitor>(self, visitor: V) -> V::Output {
+        match self {
+            Self::Sgd(sgd) if sgd.momentum > 0.0 => visitor.visit(Momentum(sgd)),
+            Self::Sgd(sgd) => visitor.visit(Plain(sgd)),
+        }
+    }
+
+    /// The number of vectors that the optimizer keeps from step to step, each as long as the parameters. They start as zeros.
+    pub fn states(self) -> usize {
+        self.visit(States)
+    }
+}
 
 /// The numbers of `torch.optim.SGD` without dampening.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,14 +38,75 @@ pub struct Sgd {
     pub nesterov: bool,
 }
 
+/// An update as a function of one parameter.
+pub trait UpdateFunction<const STATES: usize>: Copy + Send + Sync {
+    /// `(g, w, states)` to the next `(w, states)`. What depends on the step alone is computed here, once.
+    fn function<R: Scalar>(self) -> impl Fn(R, R, [R; STATES]) -> (R, [R; STATES]) + Send + Sync;
+}
+
+/// What [`Update::visit`] calls.
+pub trait UpdateVisitor {
+    /// The result.
+    type Output;
+    /// Works with the function `U`.
+    fn visit<const STATES: usize, U: UpdateFunction<STATES>>(self, function: U) -> Self::Output;
+}
+
+struct States;
+
+impl UpdateVisitor for States {
+    type Output = usize;
+    fn visit<const STATES: usize, U: UpdateFunction<STATES>>(self, _: U) -> usize {
+        STATES
+    }
+}
+
+/// SGD without momentum: `g ← g + λ w`, `w ← w − η g`.
+#[derive(Clone, Copy)]
+struct Plain(Sgd);
+
+impl UpdateFunction<0> for Plain {
+    #[inline]
+    fn function<R: Scalar>(self) -> impl Fn(R, R, [R; 0]) -> (R, [R; 0]) + Send + Sync {
+        let [rate, decay] = [-self.0.learning_rate, self.0.weight_decay].map(R::from_f64);
+        let decays = self.0.weight_decay > 0.0;
+        move |g, w, []| {
+            let g = if decays { g + decay * w } else { g };
+            (w + rate * g, [])
+        }
+    }
+}
+
+/// SGD with momentum: `g ← g + λ w`, `b ← μ b + g`, `w ← w − η d` with `d = b`, or `g + μ b` with Nesterov's.
+#[derive(Clone, Copy)]
+struct Momentum(Sgd);
+
+impl UpdateFunction<1> for Momentum {
+    #[inline]
+    fn function<R: Scalar>(self) -> impl Fn(R, R, [R; 1]) -> (R, [R; 1]) + Send + Sync {
+        let Sgd { learning_rate, weight_decay, momentum, nesterov } = self.0;
+        let [rate, decay, momentum] = [-learning_rate, weight_decay, momentum].map(R::from_f64);
+        let decays = weight_decay > 0.0;
+        move |g, w, [b]| {
+            let g = if decays { g + decay * w } else { g };
+            let b = momentum * b + g;
+            let direction = if nesterov { g + momentum * b } else { b };
+            (w + rate * direction, [b])
+        }
+    }
+}
+
 /// Steps of optimizers. See the [crate](crate) for what all kernels promise.
-pub trait Update: Device {
-    /// Moves the `parameters` along the `gradient`, and the buffer of momentum where there is one.
-    fn sgd(
+pub trait Updates: Device {
+    /// Moves the `parameters` along the `gradient`, and the vectors that the optimizer keeps.
+    ///
+    /// # Panics
+    /// If `states` has another length than [`Update::states`], or the vectors differ in length.
+    fn update(
         &self,
-        rule: &Sgd,
+        update: Update,
         gradient: View<'_, Self::Buffer>,
-        buffer: Option<ViewMut<'_, Self::Buffer>>,
+        states: &mut [Self::Buffer],
         parameters: ViewMut<'_, Self::Buffer>,
     );
 }

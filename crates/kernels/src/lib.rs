@@ -27,9 +27,9 @@ pub mod pool2d;
 mod product;
 mod real;
 pub mod reduce;
-pub mod sgd;
 pub mod simd;
 mod transpose;
+pub mod update;
 pub mod workspace;
 
 pub use allocator::Allocator;

@@ -4,7 +4,7 @@ use sharpness_network::backend::{Accumulate, Backend, View, ViewMut};
 use sharpness_network::op::{Pass, TapeKind};
 use sharpness_network::{Examples, HostBatch, Network, Sums, Tape, Weights};
 
-use crate::optimizers::{BnStats, Rule, Sam};
+use crate::optimizers::{BnStats, Fused, Rule, Sam};
 use crate::settings::TrainingConfig;
 
 /// When a step happens, and what follows from that.
@@ -56,6 +56,20 @@ impl<'n, B: Backend> Optimizer<'n, B> {
         weights: &Weights,
         state: &[Vec<f64>],
     ) -> Self {
+        let rule = Fused::new(&config.optimizer, network.backend(), network.parameters().len(), state);
+        Self::with_rule(network, config, weights, Box::new(rule))
+    }
+
+    /// As [`Self::new`], with a rule of one's own in place of the optimizer that `config` names.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn with_rule(
+        network: &'n Network<B>,
+        config: &TrainingConfig,
+        weights: &Weights,
+        rule: Box<dyn Rule<B>>,
+    ) -> Self {
         let (backend, dim) = (network.backend(), network.parameters().len());
         let group = config.sam.as_ref().and_then(|sam| sam.m);
         let perturbation = config.sam.as_ref().map(|sam| Perturbation {
@@ -71,7 +85,7 @@ impl<'n, B: Backend> Optimizer<'n, B> {
             gradient: backend.buffer(dim),
             tape: network.tape(config.micro_batch(), TapeKind::Gradient),
             host: HostBatch::default(),
-            rule: config.optimizer.rule(backend, dim, state),
+            rule,
             perturbation,
         }
     }
@@ -99,7 +113,7 @@ impl<'n, B: Backend> Optimizer<'n, B> {
     pub fn state_vectors(&self) -> Vec<Vec<f64>> {
         let (backend, dim) = (self.network.backend(), self.network.parameters().len());
         let vectors = self.rule.state();
-        vectors.into_iter().map(|buffer| backend.download(View::new(buffer, 0, dim))).collect()
+        vectors.iter().map(|buffer| backend.download(View::new(buffer, 0, dim))).collect()
     }
 
     /// One step on the mean loss of the examples `batch`, and the sums of their losses before it. A loss that is not finite makes

@@ -1,7 +1,7 @@
 //! Flat vectors: `Device`, `Vectors`, `Elementwise` and `Update`.
 
 use super::{BOTH, Results, all, flat};
-use crate::{Activation, Backend, Sgd, View, ViewMut};
+use crate::{Activation, Backend, Sgd, Update, View, ViewMut};
 
 /// Lengths around those of a vector and of a task.
 const LENGTHS: [usize; 5] = [1, 15, 17, 1025, 16_385];
@@ -104,14 +104,16 @@ fn elementwise<B: Backend>(b: &B, len: usize, r: &mut Results) {
 }
 
 fn update<B: Backend>(b: &B, len: usize, r: &mut Results) {
-    for (momentum, nesterov) in [(None, false), (Some(0.75), false), (Some(0.75), true)] {
+    let sgd = |momentum, nesterov| Sgd { learning_rate: 0.5, weight_decay: 0.125, momentum, nesterov };
+    let updates = [sgd(0.0, false), sgd(0.75, false), sgd(0.75, true)].map(Update::Sgd);
+    for update in updates {
         let gradient = r.vector(b, len);
-        let (mut w, mut buffer) = (r.vector(b, len), r.vector(b, len));
-        let rule =
-            Sgd { learning_rate: 0.5, weight_decay: 0.125, momentum: momentum.unwrap_or(0.0), nesterov };
-        let kept = momentum.map(|_| ViewMut::new(&mut buffer, 0, len));
-        b.sgd(&rule, all(&gradient, len), kept, ViewMut::new(&mut w, 0, len));
-        r.push_flat(b, format!("parameters after sgd, {rule:?}, {len}"), len, &w);
-        r.push_flat(b, format!("buffer after sgd, {rule:?}, {len}"), len, &buffer);
+        let mut w = r.vector(b, len);
+        let mut states: Vec<_> = (0..update.states()).map(|_| r.vector(b, len)).collect();
+        b.update(update, all(&gradient, len), &mut states, ViewMut::new(&mut w, 0, len));
+        r.push_flat(b, format!("parameters after {update:?}, {len}"), len, &w);
+        for (i, state) in states.iter().enumerate() {
+            r.push_flat(b, format!("state {i} after {update:?}, {len}"), len, state);
+        }
     }
 }

@@ -1,19 +1,19 @@
 //! Steps of optimizers.
 
-use sharpness_backend::{Sgd, Update, View, ViewMut};
+use sharpness_backend::{Update, Updates, View, ViewMut};
 
 use super::{Cpu, slice, slice_mut};
-use crate::{Real, sgd};
+use crate::{Real, update};
 
-impl<R: Real> Update for Cpu<R> {
+impl<R: Real> Updates for Cpu<R> {
     #[inline(never)]
-    fn sgd(
+    fn update(
         &self,
-        rule: &Sgd,
+        update: Update,
         gradient: View<'_, Vec<R>>,
-        buffer: Option<ViewMut<'_, Vec<R>>>,
+        states: &mut [Vec<R>],
         parameters: ViewMut<'_, Vec<R>>,
     ) {
-        sgd::sgd(rule, slice(gradient), buffer.map(slice_mut), slice_mut(parameters));
+        update::update(update, slice(gradient), states, slice_mut(parameters));
     }
 }

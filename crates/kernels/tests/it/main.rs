@@ -17,6 +17,6 @@ mod matmul;
 mod plan;
 mod pool2d;
 mod reduce;
-mod sgd;
 mod threads;
+mod update;
 mod winograd;

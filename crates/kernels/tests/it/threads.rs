@@ -2,7 +2,7 @@
 
 use sharpness_backend::Accumulate::{Add, Set};
 use sharpness_backend::Pixels;
-use sharpness_backend::{Activation, Conv2d, Epilogue, MaskKey, Pool2d, Sgd};
+use sharpness_backend::{Activation, Conv2d, Epilogue, MaskKey, Pool2d, Sgd, Update};
 use sharpness_kernels::activation::{activation, activation_first, activation_second};
 use sharpness_kernels::channels::{channel_affine, channel_dot, channel_sum};
 use sharpness_kernels::conv2d::{self, ConvolutionAlgorithm, Plan};
@@ -11,7 +11,7 @@ use sharpness_kernels::epilogue::{Addends, Choice};
 use sharpness_kernels::linear::Linear;
 use sharpness_kernels::matmul::{Matrix, MatrixMut, matmul};
 use sharpness_kernels::pool2d;
-use sharpness_kernels::sgd::sgd;
+use sharpness_kernels::update::update;
 use sharpness_kernels::workspace::Workspace;
 use sharpness_kernels::{elementwise, layout, reduce};
 
@@ -114,9 +114,9 @@ fn maps() -> Vec<f64> {
     all.extend(on(LEN, |y| elementwise::absolute_plus(&x, 0.1, y)));
     elementwise::add_to_wide(&x, &mut all[..LEN]);
     let rule = Sgd { learning_rate: 0.1, weight_decay: 0.01, momentum: 0.9, nesterov: true };
-    let mut buffer = v.clone();
-    all.extend(on(LEN, |y| sgd(&rule, &x, Some(&mut buffer), y)));
-    all.extend(wide(&buffer));
+    let mut states = [v.clone()];
+    all.extend(on(LEN, |y| update(Update::Sgd(rule), &x, &mut states, y)));
+    all.extend(wide(&states[0]));
     for &kind in Activation::ALL {
         all.extend(on(LEN, |y| activation(kind, &x, y)));
         all.extend(on(LEN, |y| activation_first(kind, &x, &v, Add, y)));

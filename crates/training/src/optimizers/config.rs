@@ -2,9 +2,8 @@
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use serde::{Deserialize, Deserializer, Serialize};
-use sharpness_network::backend::Backend;
 
-use super::rule::{Rule, Settings};
+use super::rule::Settings;
 use super::sgd::SgdConfig;
 use crate::tagged::{self, Kind, Tagged};
 
@@ -31,13 +30,6 @@ impl OptimizerConfig {
     pub fn settings(&self) -> &dyn Settings {
         match self {
             Self::Sgd(sgd) => sgd,
-        }
-    }
-
-    /// Its update on a device, for `dim` parameters, resumed from `state` unless that is empty.
-    pub(crate) fn rule<B: Backend>(&self, backend: &B, dim: usize, state: &[Vec<f64>]) -> Box<dyn Rule<B>> {
-        match self {
-            Self::Sgd(sgd) => Box::new(sgd.rule(backend, dim, state)),
         }
     }
 }

@@ -18,6 +18,7 @@ mod sgd;
 
 pub use config::OptimizerConfig;
 pub use edge_of_stability::EdgeOfStability;
+pub(crate) use rule::Fused;
 pub use rule::{Rule, Settings};
 pub(crate) use sam::Sam;
 pub use sam::{BnStats, SamConfig};

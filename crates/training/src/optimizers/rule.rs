@@ -1,15 +1,19 @@
-//! What an optimizer is: settings that name its state vectors, and an update of the parameters from a gradient.
+//! What an optimizer is: settings from which its step follows, and what a training does with a gradient.
 
 use std::fmt::Debug;
 
-use sharpness_network::backend::{Backend, View, ViewMut};
+use sharpness_network::backend::{Backend, Update, View, ViewMut};
 
+use super::config::OptimizerConfig;
 use super::edge_of_stability::EdgeOfStability;
 
-/// What follows from the settings of an optimizer alone.
+/// The settings of an optimizer.
 pub trait Settings: Debug {
-    /// The names of the state vectors, each of the parameters' length: what a checkpoint holds besides the weights.
+    /// The names of the vectors that the optimizer keeps, each of the parameters' length: what a checkpoint holds besides the weights.
     fn state_vectors(&self) -> &'static [&'static str];
+
+    /// The step with the number `step`, from 0, at a learning rate.
+    fn update(&self, step: u32, learning_rate: f64) -> Update;
 
     /// The curvature above which the optimizer diverges, where that is known.
     fn edge_of_stability(&self) -> Option<EdgeOfStability>;
@@ -23,10 +27,10 @@ pub trait Settings: Debug {
     }
 }
 
-/// The update of an optimizer on a device.
+/// What moves the parameters of a training.
 pub trait Rule<B: Backend>: Debug + Send {
-    /// The state vectors, in the order of [`Settings::state_vectors`].
-    fn state(&self) -> Vec<&B::Buffer>;
+    /// The vectors that the optimizer keeps from step to step, as long as the parameters.
+    fn state(&self) -> &[B::Buffer];
 
     /// Moves the `parameters` along the `gradient`, at the step with a number, from 0, and with a learning rate.
     fn update(
@@ -38,16 +42,38 @@ pub trait Rule<B: Backend>: Debug + Send {
     );
 }
 
-/// State vectors of `dim` elements, from `state` if there is one, else zeros.
-pub(super) fn state_buffers<B: Backend>(
-    backend: &B,
-    dim: usize,
-    settings: &dyn Settings,
-    state: &[Vec<f64>],
-) -> Vec<B::Buffer> {
-    let mut buffers: Vec<B::Buffer> = settings.state_vectors().iter().map(|_| backend.buffer(dim)).collect();
-    for (vector, buffer) in state.iter().zip(&mut buffers) {
-        backend.upload(vector, buffer);
+/// An optimizer that a run can name: one fused kernel.
+#[derive(Debug)]
+pub(crate) struct Fused<B: Backend> {
+    config: OptimizerConfig,
+    state: Vec<B::Buffer>,
+}
+
+impl<B: Backend> Fused<B> {
+    /// The optimizer with these settings, for `dim` parameters, resumed from `state` unless that is empty.
+    pub(crate) fn new(config: &OptimizerConfig, backend: &B, dim: usize, state: &[Vec<f64>]) -> Self {
+        let count = config.settings().state_vectors().len();
+        let mut buffers: Vec<B::Buffer> = (0..count).map(|_| backend.buffer(dim)).collect();
+        for (vector, buffer) in state.iter().zip(&mut buffers) {
+            backend.upload(vector, buffer);
+        }
+        Self { config: config.clone(), state: buffers }
     }
-    buffers
+}
+
+impl<B: Backend> Rule<B> for Fused<B> {
+    fn state(&self) -> &[B::Buffer] {
+        &self.state
+    }
+
+    fn update(
+        &mut self,
+        backend: &B,
+        (step, learning_rate): (u32, f64),
+        gradient: View<'_, B::Buffer>,
+        parameters: ViewMut<'_, B::Buffer>,
+    ) {
+        let update = self.config.settings().update(step, learning_rate);
+        backend.update(update, gradient, &mut self.state, parameters);
+    }
 }

@@ -2,10 +2,10 @@
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use sharpness_network::backend::{Backend, Sgd as Update, View, ViewMut};
+use sharpness_network::backend::{Sgd, Update};
 
 use super::edge_of_stability::EdgeOfStability;
-use super::rule::{Rule, Settings, state_buffers};
+use super::rule::Settings;
 use crate::range::{BelowOne, NonNegative, Range as _, within};
 
 /// The settings of SGD.
@@ -30,15 +30,14 @@ pub struct SgdConfig {
     pub weight_decay: f64,
 }
 
-impl SgdConfig {
-    pub(super) fn rule<B: Backend>(&self, backend: &B, dim: usize, state: &[Vec<f64>]) -> Sgd<B> {
-        Sgd { config: self.clone(), momentum: state_buffers(backend, dim, self, state).pop(), dim }
-    }
-}
-
 impl Settings for SgdConfig {
     fn state_vectors(&self) -> &'static [&'static str] {
         if self.momentum > 0.0 { &["momentum"] } else { &[] }
+    }
+
+    fn update(&self, _: u32, learning_rate: f64) -> Update {
+        let Self { momentum, nesterov, weight_decay } = *self;
+        Update::Sgd(Sgd { learning_rate, weight_decay, momentum, nesterov })
     }
 
     fn edge_of_stability(&self) -> Option<EdgeOfStability> {
@@ -51,32 +50,5 @@ impl Settings for SgdConfig {
             return Err(("nesterov", problem.to_owned()));
         }
         Ok(())
-    }
-}
-
-/// The rule of the update, as [`Backend::sgd`] follows it, and the buffer of momentum.
-#[derive(Debug)]
-pub(super) struct Sgd<B: Backend> {
-    config: SgdConfig,
-    momentum: Option<B::Buffer>,
-    dim: usize,
-}
-
-impl<B: Backend> Rule<B> for Sgd<B> {
-    fn state(&self) -> Vec<&B::Buffer> {
-        self.momentum.iter().collect()
-    }
-
-    fn update(
-        &mut self,
-        backend: &B,
-        (_, learning_rate): (u32, f64),
-        gradient: View<'_, B::Buffer>,
-        parameters: ViewMut<'_, B::Buffer>,
-    ) {
-        let SgdConfig { momentum, nesterov, weight_decay } = self.config;
-        let update = Update { learning_rate, weight_decay, momentum, nesterov };
-        let buffer = self.momentum.as_mut().map(|buffer| ViewMut::new(buffer, 0, self.dim));
-        backend.sgd(&update, gradient, buffer, parameters);
     }
 }
