@@ -55,7 +55,7 @@ pub use pooling::{Pool2d, Pooling};
 pub use reference::Reference;
 pub use scalar::Scalar;
 pub use shape::Shape;
-pub use update::{Sgd, Update, UpdateFunction, UpdateVisitor, Updates};
+pub use update::{Adam, Sgd, Update, UpdateFunction, UpdateVisitor, Updates};
 pub use vectors::{Monomial, Scaled, Vectors};
 pub use view::{View, ViewMut};
 

@@ -7,6 +7,8 @@ use crate::{Device, Scalar, View, ViewMut};
 pub enum Update {
     /// Stochastic gradient descent.
     Sgd(Sgd),
+    /// Adam, with AdamW's weight decay.
+    Adam(Adam),
 }
 
 impl Update {
@@ -16,6 +18,7 @@ impl Update {
         match self {
             Self::Sgd(sgd) if sgd.momentum > 0.0 => visitor.visit(Momentum(sgd)),
             Self::Sgd(sgd) => visitor.visit(Plain(sgd)),
+            Self::Adam(adam) => visitor.visit(adam),
         }
     }
 
@@ -36,6 +39,21 @@ pub struct Sgd {
     pub momentum: f64,
     /// Whether the direction is Nesterov's.
     pub nesterov: bool,
+}
+
+/// The numbers of `torch.optim.AdamW` (Kingma and Ba 2015; Loshchilov and Hutter 2019).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adam {
+    /// The step size η.
+    pub learning_rate: f64,
+    /// The decoupled weight decay λ.
+    pub weight_decay: f64,
+    /// The decay rates β₁ and β₂ of the moments.
+    pub betas: [f64; 2],
+    /// What is added to the denominator.
+    pub epsilon: f64,
+    /// The number of this step, from 1, by which the moments are corrected.
+    pub step: u32,
 }
 
 /// An update as a function of one parameter.
@@ -92,6 +110,37 @@ impl UpdateFunction<1> for Momentum {
             let b = momentum * b + g;
             let direction = if nesterov { g + momentum * b } else { b };
             (w + rate * direction, [b])
+        }
+    }
+}
+
+/// With the moments `m` and `v`:
+///
+/// ```text
+/// w ← w − η λ w
+/// m ← m + (1 − β₁) (g − m)
+/// v ← β₂ v + (1 − β₂) g²
+/// w ← w − η m / (1 − β₁ᵗ) / (√v / √(1 − β₂ᵗ) + ε)
+/// ```
+impl UpdateFunction<2> for Adam {
+    #[inline]
+    fn function<R: Scalar>(self) -> impl Fn(R, R, [R; 2]) -> (R, [R; 2]) + Send + Sync {
+        let Self { learning_rate, weight_decay, betas: [beta1, beta2], epsilon, step } = self;
+        let correction = |beta: f64| 1.0 - beta.powf(f64::from(step));
+        let numbers = [
+            1.0 - learning_rate * weight_decay,
+            1.0 - beta1,
+            beta2,
+            1.0 - beta2,
+            -learning_rate / correction(beta1),
+            correction(beta2).sqrt(),
+            epsilon,
+        ];
+        let [shrink, first, beta2, second, rate, root, epsilon] = numbers.map(R::from_f64);
+        move |g, w, [m, v]| {
+            let m = m + first * (g - m);
+            let v = beta2 * v + second * g * g;
+            (shrink * w + rate * (m / (v.sqrt() / root + epsilon)), [m, v])
         }
     }
 }

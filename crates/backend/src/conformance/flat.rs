@@ -1,7 +1,7 @@
 //! Flat vectors: `Device`, `Vectors`, `Elementwise` and `Update`.
 
 use super::{BOTH, Results, all, flat};
-use crate::{Activation, Backend, Sgd, Update, View, ViewMut};
+use crate::{Activation, Adam, Backend, Sgd, Update, View, ViewMut};
 
 /// Lengths around those of a vector and of a task.
 const LENGTHS: [usize; 5] = [1, 15, 17, 1025, 16_385];
@@ -105,11 +105,16 @@ fn elementwise<B: Backend>(b: &B, len: usize, r: &mut Results) {
 
 fn update<B: Backend>(b: &B, len: usize, r: &mut Results) {
     let sgd = |momentum, nesterov| Sgd { learning_rate: 0.5, weight_decay: 0.125, momentum, nesterov };
-    let updates = [sgd(0.0, false), sgd(0.75, false), sgd(0.75, true)].map(Update::Sgd);
-    for update in updates {
+    let betas = [0.75, 0.9375];
+    let adam = Adam { learning_rate: 0.5, weight_decay: 0.125, betas, epsilon: 0.125, step: 3 };
+    let sgd = [sgd(0.0, false), sgd(0.75, false), sgd(0.75, true)].map(Update::Sgd);
+    for update in sgd.into_iter().chain([Update::Adam(adam)]) {
         let gradient = r.vector(b, len);
         let mut w = r.vector(b, len);
-        let mut states: Vec<_> = (0..update.states()).map(|_| r.vector(b, len)).collect();
+        // Adam takes the root of its second state.
+        let squares = |r: &mut Results| r.numbers(len).iter().map(|x| x * x).collect::<Vec<_>>();
+        let state = |i| if i == 0 { r.vector(b, len) } else { flat(b, &squares(r)) };
+        let mut states: Vec<_> = (0..update.states()).map(state).collect();
         b.update(update, all(&gradient, len), &mut states, ViewMut::new(&mut w, 0, len));
         r.push_flat(b, format!("parameters after {update:?}, {len}"), len, &w);
         for (i, state) in states.iter().enumerate() {

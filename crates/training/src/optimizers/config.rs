@@ -3,6 +3,7 @@
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::adam::AdamConfig;
 use super::rule::Settings;
 use super::sgd::SgdConfig;
 use crate::tagged::{self, Kind, Tagged};
@@ -13,6 +14,8 @@ use crate::tagged::{self, Kind, Tagged};
 pub enum OptimizerConfig {
     /// Stochastic gradient descent.
     Sgd(SgdConfig),
+    /// Adam, with the weight decay of AdamW.
+    Adam(AdamConfig),
 }
 
 impl Tagged for OptimizerConfig {
@@ -21,7 +24,7 @@ impl Tagged for OptimizerConfig {
     const HELP: &'static str = "The update from a gradient";
 
     fn kinds() -> Vec<Kind<Self>> {
-        vec![Kind::new("sgd", Self::Sgd)]
+        vec![Kind::new("sgd", Self::Sgd), Kind::new("adam", Self::Adam)]
     }
 }
 
@@ -30,6 +33,7 @@ impl OptimizerConfig {
     pub fn settings(&self) -> &dyn Settings {
         match self {
             Self::Sgd(sgd) => sgd,
+            Self::Adam(adam) => adam,
         }
     }
 }

@@ -4,11 +4,12 @@
 //! | --- | --- |
 //! | `rule.rs` | what an optimizer is |
 //! | `config.rs` | the optimizers that a run can name |
-//! | `sgd.rs` | one optimizer each: its settings and its update |
+//! | `sgd.rs`, `adam.rs` | one optimizer each: its settings and its update |
 //! | `sam.rs` | the perturbed point at which SAM takes its gradient |
 //! | `schedule.rs` | the learning rate from epoch to epoch |
 //! | `edge_of_stability.rs` | the curvature above which gradient descent diverges |
 
+mod adam;
 mod config;
 mod edge_of_stability;
 mod rule;
@@ -16,6 +17,7 @@ mod sam;
 mod schedule;
 mod sgd;
 
+pub use adam::AdamConfig;
 pub use config::OptimizerConfig;
 pub use edge_of_stability::EdgeOfStability;
 pub(crate) use rule::Fused;

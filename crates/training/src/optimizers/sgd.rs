@@ -23,7 +23,7 @@ pub struct SgdConfig {
         default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set, hide_default_value = true)]
     pub nesterov: bool,
 
-    /// Factor of the weights that is added to the gradient
+    /// Weight decay: added to the gradient by SGD, decoupled from it (AdamW) by Adam
     #[arg(id = "training.optimizer.weight_decay", long, value_name = "FACTOR", allow_negative_numbers = true,
         default_value_t = 0.0, value_parser = NonNegative::parse)]
     #[serde(deserialize_with = "within::<_, NonNegative>")]
