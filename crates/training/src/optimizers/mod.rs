@@ -24,5 +24,5 @@ pub(crate) use rule::Fused;
 pub use rule::{Rule, Settings};
 pub(crate) use sam::Sam;
 pub use sam::{BnStats, SamConfig};
-pub use schedule::{Constant, Schedule, ScheduleConfig};
+pub use schedule::{Constant, Cosine, Schedule, ScheduleConfig, Step};
 pub use sgd::SgdConfig;

@@ -3,6 +3,7 @@
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::range::{BelowOne, Count, Fraction, Range as _, within};
 use crate::tagged::{self, Kind, Tagged};
 
 /// The learning rate of each epoch; the table `training.schedule`.
@@ -11,6 +12,10 @@ use crate::tagged::{self, Kind, Tagged};
 pub enum ScheduleConfig {
     /// The same in every epoch.
     Constant(Constant),
+    /// Multiplied by a factor every few epochs.
+    Step(Step),
+    /// Half a period of the cosine over all epochs.
+    Cosine(Cosine),
 }
 
 /// A factor of the learning rate.
@@ -25,7 +30,11 @@ impl Tagged for ScheduleConfig {
     const HELP: &'static str = "How the learning rate changes from epoch to epoch";
 
     fn kinds() -> Vec<Kind<Self>> {
-        vec![Kind::new("constant", Self::Constant)]
+        vec![
+            Kind::new("constant", Self::Constant),
+            Kind::new("step", Self::Step),
+            Kind::new("cosine", Self::Cosine),
+        ]
     }
 }
 
@@ -34,6 +43,8 @@ impl ScheduleConfig {
     pub fn schedule(&self) -> &dyn Schedule {
         match self {
             Self::Constant(constant) => constant,
+            Self::Step(step) => step,
+            Self::Cosine(cosine) => cosine,
         }
     }
 
@@ -51,6 +62,55 @@ pub struct Constant {}
 impl Schedule for Constant {
     fn factor(&self, _: u32, _: u32) -> f64 {
         1.0
+    }
+}
+
+/// The learning rate multiplied by a factor every few epochs, as `torch.optim.lr_scheduler.StepLR`.
+#[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Step {
+    /// Epochs between two drops of the step schedule
+    #[arg(id = "training.schedule.step_epochs", long, value_name = "N", default_value_t = 30,
+        value_parser = Count::parse)]
+    #[serde(deserialize_with = "within::<_, Count>")]
+    pub step_epochs: usize,
+
+    /// Factor of the learning rate at each drop of the step schedule
+    #[arg(id = "training.schedule.gamma", long, value_name = "FACTOR", allow_negative_numbers = true,
+        default_value_t = 0.1, value_parser = Fraction::parse)]
+    #[serde(deserialize_with = "within::<_, Fraction>")]
+    pub gamma: f64,
+}
+
+impl Default for Step {
+    fn default() -> Self {
+        Self { step_epochs: 30, gamma: 0.1 }
+    }
+}
+
+impl Schedule for Step {
+    fn factor(&self, epoch: u32, _: u32) -> f64 {
+        let drops = epoch as usize / self.step_epochs;
+        self.gamma.powf(drops as f64)
+    }
+}
+
+/// The learning rate along half a period of the cosine, as `torch.optim.lr_scheduler.CosineAnnealingLR` with `T_max` set to the
+/// most epochs (Loshchilov and Hutter 2017, without restarts).
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cosine {
+    /// Fraction of the learning rate at which the cosine schedule ends, after --max-epochs
+    #[arg(id = "training.schedule.final_factor", long, value_name = "FRACTION", allow_negative_numbers = true,
+        default_value_t = 0.0, value_parser = BelowOne::parse)]
+    #[serde(deserialize_with = "within::<_, BelowOne>")]
+    pub final_factor: f64,
+}
+
+impl Schedule for Cosine {
+    fn factor(&self, epoch: u32, max_epochs: u32) -> f64 {
+        let angle = std::f64::consts::PI * f64::from(epoch) / f64::from(max_epochs);
+        self.final_factor + (1.0 - self.final_factor) * (1.0 + angle.cos()) / 2.0
     }
 }
 
