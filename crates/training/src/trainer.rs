@@ -156,10 +156,8 @@ impl<B: Backend> Job<'_, B> {
 pub(crate) fn moment(config: &RunConfig, epoch: u32, step: u32) -> Moment {
     let seed = Purpose::Dropout.seed(config.seed);
     let dropout = (config.model.dropout > 0.0).then_some(Dropout { seed, step });
-    let training = &config.training;
-    let factor = training.schedule.schedule().factor(epoch, training.max_epochs);
     let pass = Pass { batch_norm: BatchNorm::Batch, dropout };
-    Moment { step, learning_rate: training.learning_rate * factor, pass }
+    Moment { step, learning_rate: config.training.learning_rate_at(epoch, step), pass }
 }
 
 /// A training under way.

@@ -93,7 +93,8 @@ impl Cell {
         }
         let text = |key: &str| self.settings.get(key).and_then(Value::as_str);
         let is_sgd = text("training.optimizer.name") == Some("sgd");
-        if !is_sgd || text("training.schedule.name") != Some("constant") {
+        let is_constant = text("training.schedule.name") == Some("constant");
+        if !is_sgd || !is_constant || number("training.warmup_steps") > 0.0 {
             return None;
         }
         let nesterov = "training.optimizer.nesterov";

@@ -42,6 +42,10 @@ pub struct TrainingConfig {
     #[command(flatten)]
     pub schedule: ScheduleConfig,
 
+    /// Steps over which the learning rate rises linearly to that of the schedule
+    #[arg(id = "training.warmup_steps", long, value_name = "N", default_value_t = 0)]
+    pub warmup_steps: u32,
+
     /// Sharpness-aware minimization; the gradient at the weights themselves if unset.
     #[command(flatten)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,10 +83,21 @@ impl TrainingConfig {
         self.micro_batch_size.min(group)
     }
 
+    /// The learning rate of the step with the number `step`, in the epoch with the number `epoch`, both from 0.
+    pub fn learning_rate_at(&self, epoch: u32, step: u32) -> f64 {
+        let factor = self.schedule.schedule().factor(epoch, self.max_epochs);
+        let warmup = if step < self.warmup_steps {
+            f64::from(step + 1) / f64::from(self.warmup_steps)
+        } else {
+            1.0
+        };
+        self.learning_rate * factor * warmup
+    }
+
     /// The edge of stability; none of SAM, whose edge also depends on the gradient (Long and Bartlett 2024), and of learning rates
     /// that change.
     pub fn edge_of_stability(&self) -> Option<EdgeOfStability> {
-        let is_plain = self.sam.is_none() && self.schedule.is_constant();
+        let is_plain = self.sam.is_none() && self.schedule.is_constant() && self.warmup_steps == 0;
         is_plain.then(|| self.optimizer.settings().edge_of_stability()).flatten()
     }
 
