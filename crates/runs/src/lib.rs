@@ -34,7 +34,7 @@ pub use characters::is_unprintable;
 pub use config_file::{ConfigFile, line_of, read_text};
 pub use error::{Error, Result};
 pub use filter::Filter;
-pub use identity::{Identity, differences, flatten, leaves};
+pub use identity::{Identity, add_left_out, differences, flatten, leaves};
 pub use layout::RunLayout;
 pub use provenance::{Provenance, Start};
 pub use recipes::{

@@ -23,6 +23,8 @@ const DEFAULTS: &str = include_str!("defaults.toml");
 /// The letters that begin names: digits alone, such as 5326726303349359 or 1234e567, read as numbers.
 const TRAINING: char = 't';
 const MEASUREMENT: char = 'r';
+/// The key of a table that names its kind.
+const NAME: &str = "name";
 /// Hexadecimal digits of a name after the letter.
 const DIGITS: usize = 16;
 
@@ -83,18 +85,57 @@ fn differing(leaves: BTreeMap<String, Value>) -> Result<Map<String, Value>> {
 /// Leaves under the keys of `defaults.toml`: the name of a kind is part of the keys of its settings, since kinds may have different
 /// defaults.
 fn pinned_keys(leaves: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
-    let tags = [OptimizerConfig::KEY, ScheduleConfig::KEY].map(|table| {
-        let name = leaves.get(&format!("{table}.name")).and_then(Value::as_str).map(str::to_owned);
-        (format!("{table}."), name.unwrap_or_default())
-    });
-    let tagged = |key: String| match tags
+    let kinds = kinds(&leaves);
+    let pinned = |key: String| match kinds
         .iter()
-        .find_map(|(table, name)| Some((table, name, key.strip_prefix(table)?)))
+        .find_map(|(table, kind)| Some((table, kind, key.strip_prefix(table)?)))
     {
-        Some((table, name, setting)) if setting != "name" => format!("{table}{name}.{setting}"),
+        Some((table, kind, setting)) if setting != NAME => format!("{table}{kind}.{setting}"),
         _ => key,
     };
-    leaves.into_iter().map(|(key, value)| (tagged(key), value)).collect()
+    leaves.into_iter().map(|(key, value)| (pinned(key), value)).collect()
+}
+
+/// The key of a configuration of these kinds for a key of `defaults.toml`; none for a setting of another kind.
+fn unpinned_key(key: &str, kinds: &[(String, String)]) -> Option<String> {
+    let Some((table, kind, setting)) =
+        kinds.iter().find_map(|(table, kind)| Some((table, kind, key.strip_prefix(table)?)))
+    else {
+        return Some(key.to_owned());
+    };
+    let setting = if setting == NAME { NAME } else { setting.strip_prefix(kind)?.strip_prefix('.')? };
+    Some(format!("{table}{setting}"))
+}
+
+/// The tables whose settings depend on their kind, such as `training.optimizer.`, each with the kind that `leaves` names.
+fn kinds(leaves: &BTreeMap<String, Value>) -> [(String, String); 2] {
+    [OptimizerConfig::KEY, ScheduleConfig::KEY].map(|table| {
+        let kind = leaves.get(&format!("{table}.{NAME}")).and_then(Value::as_str).map(str::to_owned);
+        (format!("{table}."), kind.unwrap_or_default())
+    })
+}
+
+/// Adds the settings of the network and the training that a table of runs leaves out, since its version did not have them, with
+/// the values with which its runs were made.
+///
+/// # Errors
+/// [`Config`](sharpness_training::Error::Config) if the pinned defaults cannot be read.
+pub fn add_left_out(leaves: &mut BTreeMap<String, Value>) -> Result<()> {
+    let pinned = pinned()?;
+    let is_optional =
+        |key: &str| optional_table(key).is_some() || key.starts_with("measure.") || key == "seed";
+    // The names of kinds first: they say which further settings there are.
+    for names_kinds in [true, false] {
+        let kinds = kinds(leaves);
+        for (key, value) in
+            pinned.iter().filter(|(key, _)| !is_optional(key) && key.ends_with(".name") == names_kinds)
+        {
+            if let Some(key) = unpinned_key(key, &kinds) {
+                leaves.entry(key).or_insert_with(|| value.clone());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The table of SAM or of a measure to which a key belongs.

@@ -89,7 +89,7 @@ impl Run {
         let flag = |name: &str| value(name).and_then(Value::as_bool);
         let mut leaves = BTreeMap::new();
         for (name, value) in &cells {
-            if let Some(key) = name.strip_prefix("config.") {
+            if let Some(key) = name.strip_prefix("config.").filter(|_| !value.is_null()) {
                 leaves.insert(key.to_owned(), (*value).clone());
             }
         }
@@ -106,7 +106,7 @@ impl Run {
         let found = flag("measurement.lambda_max.converged") == Some(true);
         let train_examples = number("training.train_examples").unwrap_or(f64::NAN);
         Ok(Self {
-            settings: Settings::of_leaves(leaves, uses_batches.then_some(chunk)),
+            settings: Settings::of_leaves(leaves, uses_batches.then_some(chunk))?,
             seed: seed.ok_or_else(|| missing("config.seed"))?,
             train_examples: if train_examples.is_nan() { batch } else { train_examples },
             test_examples: number("training.test_examples").unwrap_or(0.0),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::text::number_text;
 use crate::{Error, Result};
-use sharpness_runs::flatten;
+use sharpness_runs::{add_left_out, flatten};
 use sharpness_training::settings::RunConfig;
 
 /// The largest share of the training set that is a small batch: the paper calls 100 to 500 of 50,000 small.
@@ -24,9 +24,6 @@ const OF_LAMBDA_MAX: [&str; 7] = [
     "measure.bound_rtol",
     "measure.between_iterates",
 ];
-/// What tables of runs that older versions wrote leave out.
-const LEFT_OUT: [(&str, &str); 3] =
-    [("convolution", "auto"), ("training.optimizer.name", "sgd"), ("training.schedule.name", "constant")];
 /// The largest micro-batch of the paper.
 const MICRO_BATCH: f64 = 1000.0;
 /// Settings that only some runs have: one without agrees with any value.
@@ -56,18 +53,19 @@ impl Settings {
         let mut leaves = BTreeMap::new();
         flatten("", &value, &mut leaves);
         let has_batch_norm = config.model.arch.has_batch_norm();
-        Ok(Self::of_leaves(leaves, has_batch_norm.then_some(config.measure.chunk.map(|chunk| chunk as f64))))
+        Self::of_leaves(leaves, has_batch_norm.then_some(config.measure.chunk.map(|chunk| chunk as f64)))
     }
 
     /// The settings under their names. `batch_norm` is the chunk of the measurement, if batch norm used statistics of chunks: with
     /// other networks and statistics chunks change nothing but rounding.
-    pub(super) fn of_leaves(leaves: BTreeMap<String, Value>, batch_norm: Option<Option<f64>>) -> Self {
+    pub(super) fn of_leaves(
+        mut leaves: BTreeMap<String, Value>,
+        batch_norm: Option<Option<f64>>,
+    ) -> Result<Self> {
+        add_left_out(&mut leaves)?;
         let mut settings =
             Self(leaves.into_iter().filter_map(|(key, value)| Some((key, plain(value)?))).collect());
         settings.0.retain(|key, _| key != "seed" && !is_further(key));
-        for (key, value) in LEFT_OUT {
-            settings.0.entry(key.to_owned()).or_insert_with(|| value.into());
-        }
         settings.0.entry("measure.between_iterates".to_owned()).or_insert(Value::Bool(false));
         if settings.get("data.train_examples").is_none() {
             // Nothing is drawn.
@@ -87,7 +85,7 @@ impl Settings {
             settings.0.insert("training.sam.rho".to_owned(), 0.0.into());
         }
         settings.set_chunk(batch_norm, batch);
-        settings
+        Ok(settings)
     }
 
     fn set_chunk(&mut self, batch_norm: Option<Option<f64>>, batch: f64) {

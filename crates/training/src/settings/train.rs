@@ -86,11 +86,8 @@ impl TrainingConfig {
     /// The learning rate of the step with the number `step`, in the epoch with the number `epoch`, both from 0.
     pub fn learning_rate_at(&self, epoch: u32, step: u32) -> f64 {
         let factor = self.schedule.schedule().factor(epoch, self.max_epochs);
-        let warmup = if step < self.warmup_steps {
-            f64::from(step + 1) / f64::from(self.warmup_steps)
-        } else {
-            1.0
-        };
+        let warmup =
+            if step < self.warmup_steps { f64::from(step + 1) / f64::from(self.warmup_steps) } else { 1.0 };
         self.learning_rate * factor * warmup
     }
 
