@@ -1,9 +1,10 @@
-//! Eigenvalues and the trace of a symmetric operator `A`, given only products `v -> A v`.
+//! Eigenvalues, the trace and the Frobenius norm of a symmetric operator `A`, given only products `v -> A v`.
 //!
 //! | to compute | call | with |
 //! | --- | --- | --- |
 //! | extreme eigenpairs | [`eigenpairs()`] | [`EigenParams`] |
-//! | the trace | [`trace()`] | [`TraceParams`] |
+//! | the trace | [`trace()`] | [`HutchinsonParams`] |
+//! | the squared Frobenius norm | [`squared_frobenius_norm()`] | [`HutchinsonParams`] |
 //!
 //! Implement [`SymmetricOperator`] for your matrix, Hessian or covariance. The answer to [`eigenpairs()`]
 //! has the vectors, their residuals, and an interval that contains the whole spectrum with a stated
@@ -46,6 +47,7 @@
 mod dense;
 mod eigenpairs;
 mod error;
+mod hutchinson;
 mod krylov;
 mod lanczos;
 mod operator;
@@ -55,17 +57,16 @@ pub mod spectra;
 mod spectrum_bounds;
 mod start;
 mod symmetric_eigen;
-mod trace;
 mod vectors;
 mod which;
 
 pub use dense::{DENSE_LIMIT, dense};
 pub use eigenpairs::eigenpairs;
 pub use error::{ApplyError, Error};
+pub use hutchinson::{HutchinsonEstimate, HutchinsonParams, squared_frobenius_norm, trace};
 pub use lanczos::{lanczos, lanczos_bytes, smallest_lanczos_bytes};
 pub use operator::{DenseOperator, SymmetricOperator};
 pub use params::{EigenParams, Eigenpair, Eigenpairs, Method, Progress, Stop, rounding};
 pub use power_iteration::power_iteration;
 pub use spectrum_bounds::SpectrumBounds;
-pub use trace::{TraceEstimate, TraceParams, trace};
 pub use which::Which;

@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 
-use sharpness_curvature::{EigenParams, Method, SymmetricOperator, TraceParams, Which, eigenpairs, trace};
+use sharpness_curvature::{
+    EigenParams, HutchinsonParams, Method, SymmetricOperator, Which, eigenpairs, trace,
+};
 use sharpness_kernels::Cpu;
 use sharpness_network::Error;
 use sharpness_network::architectures::Architecture;
@@ -133,7 +135,7 @@ fn the_trace_is_near_that_of_the_dense_matrix() {
         let params = EigenParams { k, method: Method::Dense, max_products: k, ..EigenParams::default() };
         let all = eigenpairs(&mut operator, &params, &mut |_| ()).unwrap().pairs;
         let expected: f64 = all.iter().map(|pair| pair.value).sum();
-        let params = TraceParams { rtol: 0.15, max_probes: 1000, block: 4, seed: 1 };
+        let params = HutchinsonParams { rtol: 0.15, max_probes: 1000, block: 4, seed: 1 };
         let own = trace(&mut operator, &params, &mut |_| ()).unwrap();
         assert!(own.converged, "{matrix:?}: {own:?}");
         assert_close(&format!("{matrix:?}"), own.value, expected, 3.0 * own.standard_error);

@@ -1,7 +1,7 @@
 //! The trace of the Hessian by Hutchinson's estimator: the mean of `vᵀ H v` over vectors `v` of random signs.
 
 use serde::{Deserialize, Serialize};
-use sharpness_curvature::{TraceEstimate, TraceParams, trace};
+use sharpness_curvature::{HutchinsonEstimate, HutchinsonParams, trace};
 use sharpness_network::backend::Backend;
 
 use super::measure::{AtWeights, Flag, Measure, Solution};
@@ -53,21 +53,25 @@ impl Measure for Trace {
         ("probes", ColumnType::Integer),
     ];
 
-    type Found = TraceEstimate;
+    type Found = HutchinsonEstimate;
     type Outcome = TraceOutcome;
 
-    fn products<B: Backend>(&self, at: &mut AtWeights<'_, '_, B>) -> Result<TraceEstimate> {
+    fn products<B: Backend>(&self, at: &mut AtWeights<'_, '_, B>) -> Result<HutchinsonEstimate> {
         let block = at.problem.block(&at.operator);
         let params =
-            TraceParams { rtol: RTOL, max_probes: self.probes, block, seed: at.problem.subject().seed };
+            HutchinsonParams { rtol: RTOL, max_probes: self.probes, block, seed: at.problem.subject().seed };
         trace(&mut at.operator, &params, &mut |p| {
             at.problem.report(Phase::Measure(Self::NAME), (p.probes, p.value, p.standard_error));
         })
         .map_err(solver_error)
     }
 
-    fn conclude<B: Backend>(&self, found: TraceEstimate, _: &Solution<'_, '_, B>) -> Result<TraceOutcome> {
-        let TraceEstimate { value, standard_error, probes, .. } = found;
+    fn conclude<B: Backend>(
+        &self,
+        found: HutchinsonEstimate,
+        _: &Solution<'_, '_, B>,
+    ) -> Result<TraceOutcome> {
+        let HutchinsonEstimate { value, standard_error, probes, .. } = found;
         Ok(TraceOutcome { value, standard_error, probes })
     }
 

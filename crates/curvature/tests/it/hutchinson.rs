@@ -1,12 +1,13 @@
-//! The estimate of the trace.
+//! The estimates of the trace and the Frobenius norm.
 
 use sharpness_curvature::{
-    Error, SymmetricOperator, TraceEstimate, TraceParams, spectra::Diagonal, spectra::with_eigenvalues, trace,
+    Error, HutchinsonEstimate, HutchinsonParams, SymmetricOperator, spectra::Diagonal,
+    spectra::with_eigenvalues, squared_frobenius_norm, trace,
 };
 
-const PARAMS: TraceParams = TraceParams { rtol: 1e-2, max_probes: 100, block: 1, seed: 0 };
+const PARAMS: HutchinsonParams = HutchinsonParams { rtol: 1e-2, max_probes: 100, block: 1, seed: 0 };
 
-fn estimate(op: &mut dyn SymmetricOperator, params: &TraceParams) -> TraceEstimate {
+fn estimate(op: &mut dyn SymmetricOperator, params: &HutchinsonParams) -> HutchinsonEstimate {
     trace(op, params, &mut |_| ()).expect("a trace of a test")
 }
 
@@ -31,7 +32,7 @@ fn the_standard_error_is_as_large_as_stated() {
     let (mut near, mut sum, mut squares) = (0, 0.0, 0.0);
     let seeds = 200;
     for seed in 0..seeds {
-        let found = estimate(&mut op, &TraceParams { rtol: 0.0, max_probes: 30, seed, ..PARAMS });
+        let found = estimate(&mut op, &HutchinsonParams { rtol: 0.0, max_probes: 30, seed, ..PARAMS });
         assert!(!found.converged && found.probes == 30, "{found:?}");
         let errors = (found.value - expected) / found.standard_error;
         near += u32::from(errors.abs() < 2.0);
@@ -53,11 +54,11 @@ fn the_standard_error_is_as_large_as_stated() {
 #[test]
 fn it_stops_at_the_tolerance_and_the_block_changes_nothing() {
     let mut op = with_eigenvalues(&eigenvalues(), 4).unwrap();
-    let loose = TraceParams { rtol: 0.2, max_probes: 1000, ..PARAMS };
+    let loose = HutchinsonParams { rtol: 0.2, max_probes: 1000, ..PARAMS };
     let one = estimate(&mut op, &loose);
     assert!(one.converged && one.standard_error <= 0.2 * one.value, "{one:?}");
     for block in [2, 7, 64, 5000] {
-        assert_eq!(estimate(&mut op, &TraceParams { block, ..loose }), one, "blocks of {block}");
+        assert_eq!(estimate(&mut op, &HutchinsonParams { block, ..loose }), one, "blocks of {block}");
     }
     let negative: Vec<f64> = eigenvalues().iter().map(|x| -x).collect();
     let other = estimate(&mut with_eigenvalues(&negative, 4).unwrap(), &loose);
@@ -65,12 +66,31 @@ fn it_stops_at_the_tolerance_and_the_block_changes_nothing() {
 }
 
 #[test]
+fn the_squared_frobenius_norm_lies_within_its_standard_error() {
+    let mut op = with_eigenvalues(&eigenvalues(), 4).unwrap();
+    let expected: f64 = eigenvalues().iter().map(|x| x * x).sum();
+    let seeds = 200;
+    let params = |seed| HutchinsonParams { rtol: 0.0, max_probes: 30, seed, ..PARAMS };
+    let found: Vec<_> = (0..seeds)
+        .map(|seed| squared_frobenius_norm(&mut op, &params(seed), &mut |_| ()).expect("a norm of a test"))
+        .collect();
+    let near = found.iter().filter(|f| (f.value - expected).abs() < 2.0 * f.standard_error).count();
+    assert!((160..200).contains(&near), "{near} of {seeds} are near");
+    let mean = found.iter().map(|f| f.value).sum::<f64>() / seeds as f64;
+    let error = found.iter().map(|f| f.standard_error).sum::<f64>() / seeds as f64 / (seeds as f64).sqrt();
+    assert!((mean - expected).abs() < 4.0 * error, "{mean} instead of {expected}");
+}
+
+#[test]
 fn impossible_requests_are_errors() {
     let mut op = Diagonal(eigenvalues());
     let mut error = |params| trace(&mut op, &params, &mut |_| ()).unwrap_err();
-    assert!(matches!(error(TraceParams { max_probes: 1, ..PARAMS }), Error::Probes { .. }), "one probe");
-    assert!(matches!(error(TraceParams { block: 0, ..PARAMS }), Error::Probes { .. }), "no block");
-    assert!(matches!(error(TraceParams { rtol: f64::NAN, ..PARAMS }), Error::Tolerance { .. }), "tolerance");
+    assert!(matches!(error(HutchinsonParams { max_probes: 1, ..PARAMS }), Error::Probes { .. }), "one probe");
+    assert!(matches!(error(HutchinsonParams { block: 0, ..PARAMS }), Error::Probes { .. }), "no block");
+    assert!(
+        matches!(error(HutchinsonParams { rtol: f64::NAN, ..PARAMS }), Error::Tolerance { .. }),
+        "tolerance"
+    );
     let error = trace(&mut Diagonal(Vec::new()), &PARAMS, &mut |_| ()).unwrap_err();
     assert!(matches!(error, Error::NoDimension), "{error}");
     let error = trace(&mut Diagonal(vec![f64::NAN; 3]), &PARAMS, &mut |_| ()).unwrap_err();

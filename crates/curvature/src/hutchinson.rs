@@ -1,4 +1,4 @@
-//! Hutchinson's estimator of the trace (1990, *A stochastic estimator of the trace of the influence matrix
+//! Hutchinson's estimators of the trace and the Frobenius norm (1990, *A stochastic estimator of the trace of the influence matrix
 //! for Laplacian smoothing splines*, Commun. Stat. Simul. Comput. 19(2)): the mean of `vᵀ A v` over random
 //! signs `v`.
 //!
@@ -16,9 +16,9 @@ use crate::vectors;
 /// The fewest probes whose standard error is trusted: fewer can agree by chance.
 const FEWEST_PROBES: usize = 8;
 
-/// The parameters of [`trace()`].
+/// The parameters of [`trace()`] and [`squared_frobenius_norm()`].
 #[derive(Debug, Clone, Copy)]
-pub struct TraceParams {
+pub struct HutchinsonParams {
     /// Stop when the standard error is at most this fraction of the estimate's magnitude, with 95 %
     /// confidence and after at least 8 probes. The spread of a few probes can be small by chance.
     pub rtol: f64,
@@ -31,10 +31,10 @@ pub struct TraceParams {
     pub seed: u64,
 }
 
-/// An estimate of the trace.
+/// An estimate of a mean over probes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TraceEstimate {
-    /// The mean of `vᵀ A v` over the probes.
+pub struct HutchinsonEstimate {
+    /// The mean over the probes.
     pub value: f64,
     /// The standard error of the mean; infinite after one probe.
     pub standard_error: f64,
@@ -52,9 +52,32 @@ pub struct TraceEstimate {
 /// not an error.
 pub fn trace(
     op: &mut dyn SymmetricOperator,
-    params: &TraceParams,
-    progress: &mut dyn FnMut(&TraceEstimate),
-) -> Result<TraceEstimate, Error> {
+    params: &HutchinsonParams,
+    progress: &mut dyn FnMut(&HutchinsonEstimate),
+) -> Result<HutchinsonEstimate, Error> {
+    mean_over_probes(op, params, vectors::dot, progress)
+}
+
+/// Estimates the squared Frobenius norm of `op`, the sum of the squares of its eigenvalues, as [`trace()`]
+/// does the trace: `‖A v‖² = vᵀ A² v`.
+///
+/// # Errors
+/// As [`trace()`].
+pub fn squared_frobenius_norm(
+    op: &mut dyn SymmetricOperator,
+    params: &HutchinsonParams,
+    progress: &mut dyn FnMut(&HutchinsonEstimate),
+) -> Result<HutchinsonEstimate, Error> {
+    mean_over_probes(op, params, |_, product| vectors::dot(product, product), progress)
+}
+
+/// The mean of `of_probe(v, A v)` over probes `v`.
+fn mean_over_probes(
+    op: &mut dyn SymmetricOperator,
+    params: &HutchinsonParams,
+    of_probe: impl Fn(&[f64], &[f64]) -> f64,
+    progress: &mut dyn FnMut(&HutchinsonEstimate),
+) -> Result<HutchinsonEstimate, Error> {
     let dim = op.dim();
     if dim == 0 {
         return Err(Error::NoDimension);
@@ -76,7 +99,7 @@ pub fn trace(
         operator.apply_block(&inputs, &mut outputs)?;
         // Check after each probe, so that the result does not depend on the size of the block.
         let mut estimates = probes.iter().zip(&products).take(size).map(|(probe, product)| {
-            sample.add(vectors::dot(probe, product));
+            sample.add(of_probe(probe, product));
             sample.estimate(params.rtol)
         });
         let converged = estimates.find(|estimate| estimate.converged);
@@ -115,13 +138,13 @@ impl Sample {
         self.squares += distance * (x - self.mean);
     }
 
-    fn estimate(&self, rtol: f64) -> TraceEstimate {
+    fn estimate(&self, rtol: f64) -> HutchinsonEstimate {
         let count = self.count as f64;
         let standard_error =
             if self.count < 2 { f64::INFINITY } else { (self.squares / (count - 1.0) / count).sqrt() };
         let converged = self.count >= FEWEST_PROBES
             && standard_error * spread_factor(count - 1.0) <= rtol * self.mean.abs();
-        TraceEstimate { value: self.mean, standard_error, probes: self.count, converged }
+        HutchinsonEstimate { value: self.mean, standard_error, probes: self.count, converged }
     }
 }
 
