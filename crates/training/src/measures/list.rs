@@ -6,6 +6,7 @@ use clap::{Arg, Command};
 use toml::{Table, Value};
 
 use super::between_iterates::BetweenIterates;
+use super::frobenius::Frobenius;
 use super::lambda_min::LambdaMin;
 use super::measure::{Flag, Measure};
 use super::sam_bound::SamBound;
@@ -21,6 +22,7 @@ pub trait Visitor {
 pub fn each(visitor: &mut impl Visitor) {
     visitor.visit::<LambdaMin>();
     visitor.visit::<Trace>();
+    visitor.visit::<Frobenius>();
     visitor.visit::<BetweenIterates>();
     visitor.visit::<SamBound>();
 }

@@ -10,7 +10,7 @@
 //! | `point.rs` | a measurement at one point of the weights |
 //! | `measurement.rs`, `eigenvalue.rs` | the report, and what each number means |
 //! | `measure.rs`, `list.rs` | what a measure besides λ_max is, and which there are |
-//! | `lambda_min.rs`, `trace.rs`, `sam_bound.rs`, `between_iterates.rs` | one measure each |
+//! | `lambda_min.rs`, `trace.rs`, `frobenius.rs`, `sam_bound.rs`, `between_iterates.rs` | one measure each |
 //! | `problem.rs` | the examples, the operator and the solver |
 //! | `double.rs` | the rounding of single precision |
 //! | `memory.rs` | how memory is shared, and how much a measurement will take |
@@ -20,6 +20,7 @@
 mod between_iterates;
 mod double;
 mod eigenvalue;
+mod frobenius;
 mod lambda_min;
 mod list;
 mod measure;
@@ -34,6 +35,7 @@ mod trace;
 
 pub use between_iterates::{BetweenIterates, BetweenIteratesOutcome, Iterate, interpolate};
 pub use eigenvalue::Eigenvalue;
+pub use frobenius::{Frobenius, FrobeniusOutcome};
 pub use lambda_min::LambdaMin;
 pub use list::{Visitor, asked, each};
 pub(crate) use list::{augment, keys, normalized};
