@@ -104,6 +104,8 @@ pub(crate) struct Step {
     pub(crate) name: &'static str,
     /// What it needs besides a Rust toolchain.
     pub(crate) needs: Option<Tool>,
+    /// Whether it is skipped wherever that is missing, on the build machines too.
+    pub(crate) is_optional: bool,
     /// What it does.
     pub(crate) action: Action,
 }
@@ -111,12 +113,17 @@ pub(crate) struct Step {
 impl Step {
     /// A step that needs a Rust toolchain and nothing else.
     pub(crate) fn new(name: &'static str, action: Action) -> Self {
-        Self { name, needs: None, action }
+        Self { name, needs: None, is_optional: false, action }
     }
 
     /// The same step where it needs `tool`.
     pub(crate) fn with_tool(self, tool: Tool) -> Self {
         Self { needs: Some(tool), ..self }
+    }
+
+    /// The same step where it needs `tool` and may be left out without it.
+    pub(crate) fn with_optional_tool(self, tool: Tool) -> Self {
+        Self { needs: Some(tool), is_optional: true, ..self }
     }
 
     /// The command that repeats it.
@@ -136,13 +143,11 @@ impl Step {
             return Ok(true);
         };
         let Tool { name, install, .. } = tool;
-        match missing {
-            Missing::Skips => {
-                println!("skipped {}: {name} is missing; install it with {install}", self.name);
-                Ok(false)
-            }
-            Missing::Fails => bail!("{} needs {name}; install it with {install}", self.name),
+        if missing == Missing::Fails && !self.is_optional {
+            bail!("{} needs {name}; install it with {install}", self.name);
         }
+        println!("skipped {}: {name} is missing; install it with {install}", self.name);
+        Ok(false)
     }
 
     /// Takes the step with this program's terminal.
@@ -228,6 +233,10 @@ mod tests {
         assert!(run_all(root, Missing::Skips, &absent).is_ok(), "a missing tool is no failure");
         let message = format!("{:#}", run_all(root, Missing::Fails, &absent).unwrap_err());
         assert_eq!(message, "check needs the tool; install it with `cargo install the-tool`");
+        let check = Action::Check(unreachable_check, "cargo xtask check");
+        let optional =
+            [Step::new("check", check).with_optional_tool(tool("cargo no-such-command --version"))];
+        assert!(run_all(root, Missing::Fails, &optional).is_ok(), "an optional tool may be missing anywhere");
         for missing in [Missing::Skips, Missing::Fails] {
             let message = format!("{:#}", run_all(root, missing, &step("cargo --version")).unwrap_err());
             assert!(message.contains("ran after all"), "a step whose tool is there is taken: {message}");
