@@ -108,6 +108,8 @@ pub(crate) struct Step {
     pub(crate) name: &'static str,
     /// The tool it needs besides a Rust toolchain.
     pub(crate) needs: Option<Tool>,
+    /// Whether it is skipped wherever that is missing, on the build machines too.
+    pub(crate) is_optional: bool,
     /// What it does.
     pub(crate) action: Action,
 }
@@ -115,12 +117,17 @@ pub(crate) struct Step {
 impl Step {
     /// A step that needs only a Rust toolchain.
     pub(crate) fn new(name: &'static str, action: Action) -> Self {
-        Self { name, needs: None, action }
+        Self { name, needs: None, is_optional: false, action }
     }
 
     /// The same step, which also needs `tool`.
     pub(crate) fn with_tool(self, tool: Tool) -> Self {
         Self { needs: Some(tool), ..self }
+    }
+
+    /// The same step, which also needs `tool` and is skipped without it, on the build machines too.
+    pub(crate) fn with_optional_tool(self, tool: Tool) -> Self {
+        Self { needs: Some(tool), is_optional: true, ..self }
     }
 
     /// The command that repeats this step.
@@ -140,13 +147,11 @@ impl Step {
             return Ok(true);
         };
         let Tool { name, install, .. } = tool;
-        match missing {
-            Missing::Skips => {
-                println!("skipped {}: {name} is missing; install it with {install}", self.name);
-                Ok(false)
-            }
-            Missing::Fails => bail!("{} needs {name}; install it with {install}", self.name),
+        if missing == Missing::Fails && !self.is_optional {
+            bail!("{} needs {name}; install it with {install}", self.name);
         }
+        println!("skipped {}: {name} is missing; install it with {install}", self.name);
+        Ok(false)
     }
 
     /// Runs the step on this terminal.
@@ -238,6 +243,10 @@ mod tests {
         assert!(run_all(root, Missing::Skips, &absent).is_ok(), "a missing tool is not a failure");
         let message = format!("{:#}", run_all(root, Missing::Fails, &absent).unwrap_err());
         assert_eq!(message, "check needs the tool; install it with `cargo install the-tool`");
+        let check = Action::Check(unreachable_check, "cargo xtask check");
+        let optional =
+            [Step::new("check", check).with_optional_tool(tool("cargo no-such-command --version"))];
+        assert!(run_all(root, Missing::Fails, &optional).is_ok(), "an optional tool may be missing anywhere");
         for missing in [Missing::Skips, Missing::Fails] {
             let message = format!("{:#}", run_all(root, missing, &step("cargo --version")).unwrap_err());
             assert!(message.contains("this check ran"), "a step with an installed tool runs: {message}");

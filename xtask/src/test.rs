@@ -15,6 +15,23 @@ const RUSTFMT: Tool =
     Tool { name: "rustfmt", probe: "cargo fmt --version", install: "`rustup component add rustfmt`" };
 const CLIPPY: Tool =
     Tool { name: "Clippy", probe: "cargo clippy --version", install: "`rustup component add clippy`" };
+const MIRI: Tool = Tool {
+    name: "Miri",
+    probe: "cargo +nightly miri --version",
+    install: "`rustup toolchain install nightly --component miri`",
+};
+/// The kernels' tests that Miri, which is some thousand times slower, runs in a minute. The portable lanes are the only ones whose
+/// instructions it knows.
+const MIRI_TESTS: &[&str] = &[
+    "--test",
+    "it",
+    "--",
+    "matmul::a",
+    "matmul::shapes",
+    "pool2d::",
+    "epilogue::choices",
+    "linear::a_value",
+];
 const GIT: Tool = Tool { name: "a Git checkout", probe: "git ls-files", install: "`git clone`" };
 
 /// Runs all steps, cheapest first.
@@ -36,6 +53,16 @@ pub(crate) fn run(root: &Path, missing: Missing) -> Result<()> {
         command("clippy", "cargo clippy --workspace --all-targets -- -D warnings").with_tool(CLIPPY),
         Step::new("documentation", Action::Command(documentation)),
         Step::new("tests", Action::Command(tests)),
+        miri(),
     ];
     run_all(root, missing, &steps)
+}
+
+/// Looks for undefined behaviour in the kernels that work through pointers. It is never required: a nightly toolchain is no part of
+/// what builds the program.
+fn miri() -> Step {
+    let invocation = Invocation::new("cargo +nightly miri test -p sharpness-kernels")
+        .with_arguments(MIRI_TESTS)
+        .with_variable("SHARPNESS_ISA", "portable");
+    Step::new("miri", Action::Command(invocation)).with_optional_tool(MIRI)
 }

@@ -159,7 +159,8 @@ pub fn matmul<R: Real>(
         for (index, (a, b)) in pairs.iter().enumerate() {
             let read = accumulate == Accumulate::Add || index > 0;
             let tile = output.address(i * row_stride + j);
-            product(m, n, (a, i), (b, j), read, tile, row_stride);
+            // SAFETY: the shapes match, the output holds all tiles, and this task is the only one that writes this one.
+            unsafe { product(m, n, (a, i), (b, j), read, tile, row_stride) };
         }
     };
     if tiles == 1 || rows * columns * pairs.first().map_or(0, |(a, _)| a.columns) < 1 << 16 {
@@ -170,8 +171,12 @@ pub fn matmul<R: Real>(
 }
 
 /// Writes (or adds to, with `read`) the `m x n` tile at `tile` the product of rows `i..i + m` of `a` and columns `j..j + n`
-/// of `b`. The caller owns the tile and has checked the shapes.
-fn product<R: Real>(
+/// of `b`.
+///
+/// # Safety
+/// The operands have these rows and columns, and as many columns and rows as each other. The `m x n` elements at `tile` in rows that
+/// begin `row_stride` elements apart lie inside one allocation, and nothing else reads or writes them meanwhile.
+unsafe fn product<R: Real>(
     m: usize,
     n: usize,
     (a, i): (&Matrix<'_, R>, usize),

@@ -29,13 +29,15 @@ impl<S> Product<'_, S> {
     /// Rows of the left factor lie 16 numbers apart.
     pub(crate) fn spread_rows<V: Lanes<Scalar = S>>(self, rows: usize, vectors: usize) {
         self.check(rows, vectors, LANES);
-        dispatch::<V, LANES>(rows, vectors, self);
+        // SAFETY: the check passed.
+        unsafe { dispatch::<V, LANES>(rows, vectors, self) };
     }
 
     /// Rows of the left factor lie side by side.
     pub(crate) fn adjacent_rows<V: Lanes<Scalar = S>>(self, rows: usize, vectors: usize) {
         self.check(rows, vectors, 1);
-        dispatch::<V, 1>(rows, vectors, self);
+        // SAFETY: the check passed.
+        unsafe { dispatch::<V, 1>(rows, vectors, self) };
     }
 
     fn check(&self, rows: usize, vectors: usize, a_row: usize) {
@@ -56,8 +58,11 @@ pub(crate) fn cut(rows: usize, most: usize) -> impl Iterator<Item = std::ops::Ra
     (0..count).map(move |i| rows * i / count..rows * (i + 1) / count)
 }
 
-/// Runs `p` with the kernel of its size. Sizes beyond the registers of `V` are cut.
-fn dispatch<V: Lanes, const ROW: usize>(rows: usize, vectors: usize, p: Product<'_, V::Scalar>) {
+/// Runs `p` with the kernel of its size.
+///
+/// # Safety
+/// [`Product::check`] passed for `rows`, `vectors` and `ROW`.
+unsafe fn dispatch<V: Lanes, const ROW: usize>(rows: usize, vectors: usize, p: Product<'_, V::Scalar>) {
     macro_rules! kernels {
         ($($r:literal)*) => {
             match (rows, vectors) {
@@ -70,19 +75,23 @@ fn dispatch<V: Lanes, const ROW: usize>(rows: usize, vectors: usize, p: Product<
     kernels!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
 }
 
-/// The loop of [`tile`].
+/// The loop of [`tile`]. Only [`dispatch`] has one, of a product that was checked for its size.
 struct Tile<'a, S, const R: usize, const N: usize, const ROW: usize>(Product<'a, S>);
 
 impl<V: Lanes, const R: usize, const N: usize, const ROW: usize> Leaf<V> for Tile<'_, V::Scalar, R, N, ROW> {
     #[inline(always)]
     fn run(self) {
-        tile::<V, R, N, ROW>(self.0);
+        // SAFETY: as its type says, the product was checked.
+        unsafe { tile::<V, R, N, ROW>(self.0) };
     }
 }
 
 /// The kernel for `R` rows and `N` vectors.
+///
+/// # Safety
+/// [`Product::check`] passed for `R`, `N` and `ROW`.
 #[inline(always)]
-fn tile<V: Lanes, const R: usize, const N: usize, const ROW: usize>(p: Product<'_, V::Scalar>) {
+unsafe fn tile<V: Lanes, const R: usize, const N: usize, const ROW: usize>(p: Product<'_, V::Scalar>) {
     let mut sums = [[V::zero(); N]; R];
     let mut b = [p.b[0].as_ptr(); N];
     for (b, vectors) in b.iter_mut().zip(p.b) {

@@ -82,7 +82,7 @@ impl<B: Backend> Network<B> {
 
     /// The shape of the output.
     fn output(&self) -> Shape {
-        self.graph.outputs()[0]
+        self.graph.shape(self.output_value())
     }
 
     /// The number of the output among the values.

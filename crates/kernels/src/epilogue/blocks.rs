@@ -158,14 +158,24 @@ pub(super) fn window(choice: &[u8], pixel: usize) -> u128 {
     u128::from_le_bytes(bytes)
 }
 
-/// Writes a part of the target from the canvas, through bias and epilogue. No other task touches the part.
-pub(crate) struct Write<'a, S>(
-    pub(crate) Part,
-    pub(crate) &'a Target<'a, S>,
-    pub(crate) Canvas,
-    pub(crate) &'a [S],
-    pub(crate) &'a mut Stage<S>,
-);
+/// Writes a part of the target from the canvas, through bias and epilogue.
+pub(crate) struct Write<'a, S>(Part, &'a Target<'a, S>, Canvas, &'a [S], &'a mut Stage<S>);
+
+impl<'a, S> Write<'a, S> {
+    /// The part of `target` from `pixels` on the canvas.
+    ///
+    /// # Safety
+    /// While it runs, no other task reads or writes the part of the target: its outputs, its choices, and its slot of the sums.
+    pub(crate) const unsafe fn new(
+        part: Part,
+        target: &'a Target<'a, S>,
+        canvas: Canvas,
+        pixels: &'a [S],
+        stage: &'a mut Stage<S>,
+    ) -> Self {
+        Self(part, target, canvas, pixels, stage)
+    }
+}
 
 impl<V: Lanes> Leaf<V> for Write<'_, V::Scalar> {
     #[inline(always)]
@@ -190,8 +200,9 @@ impl<V: Lanes> Leaf<V> for Write<'_, V::Scalar> {
             }
             for (i, column) in columns.iter_mut().enumerate().take(width) {
                 let pixel = part.block * part.n * area + first + start + i;
-                *column =
-                    value(&pixels[offsets.step()..], *column, target, pixel, (canvas.row(), rows.lanes));
+                let from = &pixels[offsets.step()..];
+                // SAFETY: `new` was promised that this task alone has the choices of these pixels.
+                *column = unsafe { value(from, *column, target, pixel, (canvas.row(), rows.lanes)) };
             }
             if target.sums.is_some() {
                 total += sum(&columns[..width]);
@@ -201,12 +212,12 @@ impl<V: Lanes> Leaf<V> for Write<'_, V::Scalar> {
             if end % STAGE == 0 || end == count {
                 let staged = start / STAGE * STAGE;
                 let range = (first + staged, end - staged);
-                // SAFETY: this task is the only one that writes these pixels of these channels.
+                // SAFETY: `new` was promised that this task alone has these pixels of these channels.
                 unsafe { stage.flush::<V>(&target.y, rows, range, count, target.accumulate) };
             }
         }
         if let Some(sums) = &target.sums {
-            // SAFETY: this task is the only one that writes this block of this slot.
+            // SAFETY: `new` was promised that this task alone has this block of this slot.
             let to = unsafe { sums.part(part.slot * target.channels.div_ceil(LANES) + part.block, 1) };
             to.fill(total);
         }
@@ -230,8 +241,11 @@ fn sum<V: Lanes>(columns: &[V]) -> f64 {
 }
 
 /// The output at `pixel`, whose sums begin at `x`.
+///
+/// # Safety
+/// Meanwhile no other task reads or writes the choices of the pixel that the target records.
 #[inline(always)]
-fn value<V: Lanes>(
+unsafe fn value<V: Lanes>(
     x: &[V::Scalar],
     bias: V,
     target: &Target<'_, V::Scalar>,
@@ -246,7 +260,7 @@ fn value<V: Lanes>(
                 Choices::Replay(choice) => z.keep(mask(choice, pixel)),
                 Choices::Record(choice) => {
                     let positive = z.greater(V::zero());
-                    // SAFETY: this task is the only one that writes this pixel's choices.
+                    // SAFETY: as the caller promises.
                     unsafe { choice.part(2 * pixel, 2) }.copy_from_slice(&positive.to_le_bytes());
                     z.keep(positive | z.nan())
                 }
@@ -261,7 +275,7 @@ fn value<V: Lanes>(
                 Choices::Replay(choice) => chosen(window_of, window(choice, pixel)),
                 Choices::Record(choice) => {
                     let (best, bytes) = choose(window_of, lanes);
-                    // SAFETY: as above.
+                    // SAFETY: as the caller promises.
                     let choice = unsafe { choice.part(LANES * pixel, LANES) };
                     choice.copy_from_slice(&bytes.to_le_bytes());
                     best

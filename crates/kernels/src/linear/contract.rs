@@ -158,7 +158,8 @@ impl<S: Real> Call<'_, S> {
                 sums.fill(S::ZERO);
             }
             let (n, columns, target) = (self.rows, self.columns, self.target);
-            V::vectorize(Store { n, columns, first, rows, sums, target });
+            // SAFETY: these rows of this panel belong to this task.
+            V::vectorize(unsafe { Store::new((n, columns), (first, rows), sums, target) });
         });
     }
 
@@ -233,13 +234,31 @@ struct Store<'a, S> {
     target: &'a Target<'a, S>,
 }
 
+impl<'a, S> Store<'a, S> {
+    /// The rows of the panel from `first` on.
+    ///
+    /// # Safety
+    /// While it runs, no other task reads or writes these results and their choices.
+    const unsafe fn new(
+        (n, columns): (usize, usize),
+        (first, rows): (usize, Range<usize>),
+        sums: &'a [S],
+        target: &'a Target<'a, S>,
+    ) -> Self {
+        Self { n, columns, first, rows, sums, target }
+    }
+}
+
 impl<V: Lanes> Leaf<V> for Store<'_, V::Scalar> {
     #[inline(always)]
     fn run(self) {
         for offset in (0..PANEL.min(self.columns - self.first)).step_by(LANES) {
-            match self.target.order {
-                Order::Rows => self.store_rows::<V>(offset),
-                Order::Columns => self.store_columns::<V>(offset),
+            // SAFETY: `new` was promised that this task alone has these results and choices.
+            unsafe {
+                match self.target.order {
+                    Order::Rows => self.store_rows::<V>(offset),
+                    Order::Columns => self.store_columns::<V>(offset),
+                }
             }
         }
     }
@@ -247,21 +266,27 @@ impl<V: Lanes> Leaf<V> for Store<'_, V::Scalar> {
 
 impl<S> Store<'_, S> {
     /// The 16 columns from `offset` on of the panel, row by row.
+    ///
+    /// # Safety
+    /// As [`Self::new`].
     #[inline(always)]
-    fn store_rows<V: Lanes<Scalar = S>>(&self, offset: usize) {
+    unsafe fn store_rows<V: Lanes<Scalar = S>>(&self, offset: usize) {
         let Self { columns, target, .. } = *self;
         let column = self.first + offset;
         let lanes = LANES.min(columns - column);
         for (sums, row) in self.sums.chunks(PANEL).zip(self.rows.clone()) {
-            // SAFETY: this task is the only one that writes these columns of these rows.
+            // SAFETY: as the caller promises.
             let to = unsafe { target.c.part(row * columns + column, lanes) };
             write(V::read(&sums[offset..]), to, target.accumulate);
         }
     }
 
     /// The 16 columns from `offset` on of the panel, column by column.
+    ///
+    /// # Safety
+    /// As [`Self::new`].
     #[inline(always)]
-    fn store_columns<V: Lanes<Scalar = S>>(&self, offset: usize) {
+    unsafe fn store_columns<V: Lanes<Scalar = S>>(&self, offset: usize) {
         let Self { n, columns, target, .. } = *self;
         let column = self.first + offset;
         let lanes = LANES.min(columns - column);
@@ -272,11 +297,12 @@ impl<S> Store<'_, S> {
             for (l, vector) in block.iter_mut().enumerate().take(count) {
                 let sum = V::read(&self.sums[(start + l) * PANEL + offset..]);
                 let place = column / LANES * n + self.rows.start + start + l;
-                *vector = self.chosen(sum.add(bias), place);
+                // SAFETY: as the caller promises.
+                *vector = unsafe { self.chosen(sum.add(bias), place) };
             }
             V::transpose(&mut block);
             for (l, &vector) in block.iter().enumerate().take(lanes) {
-                // SAFETY: this task is the only one that writes these rows of these columns.
+                // SAFETY: as the caller promises.
                 let to = unsafe { target.c.part((column + l) * n + self.rows.start + start, count) };
                 write(vector, to, target.accumulate);
             }
@@ -284,13 +310,16 @@ impl<S> Store<'_, S> {
     }
 
     /// What passes of `z`, whose choice has the number `place`.
+    ///
+    /// # Safety
+    /// As [`Self::new`].
     #[inline(always)]
-    fn chosen<V: Lanes<Scalar = S>>(&self, z: V, place: usize) -> V {
+    unsafe fn chosen<V: Lanes<Scalar = S>>(&self, z: V, place: usize) -> V {
         match &self.target.choice {
             Choices::None => z,
             Choices::Record(choice) => {
                 let positive = z.greater(V::zero());
-                // SAFETY: this task is the only one that writes the choices of these columns and rows.
+                // SAFETY: as the caller promises.
                 unsafe { choice.part(2 * place, 2) }.copy_from_slice(&positive.to_le_bytes());
                 // A NaN stays one, so that a diverged run is seen.
                 z.keep(positive | z.nan())

@@ -158,6 +158,11 @@ impl<B: Device> Graph<B> {
         &self.nodes
     }
 
+    /// The shape of a value.
+    pub(crate) fn shape(&self, value: usize) -> Shape {
+        self.shapes[value]
+    }
+
     /// The values that are outputs.
     pub(crate) fn output_values(&self) -> &[usize] {
         &self.outputs

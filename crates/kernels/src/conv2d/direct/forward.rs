@@ -1,4 +1,5 @@
 //! The sum over taps, for two image rows and a few pixels at once.
+#![expect(unsafe_code, reason = "tasks write interleaved ranges of one output")]
 
 use super::frames::{Frames, TILE};
 use super::{Pairs, Shape};
@@ -62,7 +63,8 @@ impl<S: Real> Forward<'_, S> {
                         sum.run::<V>();
                         let (images, rows) = (images.clone(), output_rows(target.epilogue, &rows));
                         let part = Part { n: shape.n, block, slot: 0, images, rows };
-                        V::vectorize(Write(part, target, canvas, &*pixels, &mut stage));
+                        // SAFETY: tasks have other images, and this one writes each block's rows in turn.
+                        V::vectorize(unsafe { Write::new(part, target, canvas, &*pixels, &mut stage) });
                     }
                 }
             }

@@ -1,4 +1,5 @@
 //! The three contractions over transformed operands. Tasks depend on sizes alone, and each sums in a fixed order.
+#![expect(unsafe_code, reason = "tasks write interleaved ranges of one output")]
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -231,7 +232,9 @@ impl<'a, S: Real> OverChannels<'a, S> {
             let tiles = (tiling, group, sums, f, self.canvas, &mut *pixels, self.overlap);
             V::vectorize(Untransform::<_, _, P, O>(tiles));
             let part = group.part(tiling.n, first / LANES + half, self.target.image.0);
-            V::vectorize(Write(part, self.target, self.canvas, &*pixels, &mut Stage::new()));
+            let stage = &mut Stage::new();
+            // SAFETY: a group and 32 results belong to one task.
+            V::vectorize(unsafe { Write::new(part, self.target, self.canvas, &*pixels, stage) });
         }
     }
 }
@@ -245,27 +248,16 @@ pub(super) fn weight_gradient<V: Lanes, F: Form<I, P, O>, const I: usize, const 
 ) {
     let parts = gradient_parts(call.g, &call.tiling);
     if parts == 1 {
-        return gradient_part::<V, P>(
-            call,
-            pairs,
-            (0, 1),
-            WeightAdjoint::<F, I, P, O>(PhantomData),
-            accumulate,
-            &Disjoint::new(w),
-        );
+        let f = WeightAdjoint::<F, I, P, O>(PhantomData);
+        // SAFETY: the weights are borrowed for this call alone.
+        return unsafe { gradient_part::<V, P>(call, pairs, (0, 1), f, accumulate, &Disjoint::new(w)) };
     }
     call.workspace.with(parts * w.len(), |partial| {
         let len = w.len();
         partial.par_chunks_mut(len).with_max_len(1).enumerate().for_each(|(part, partial)| {
-            let to = Disjoint::new(partial);
-            gradient_part::<V, P>(
-                call,
-                pairs,
-                (part, parts),
-                WeightAdjoint::<F, I, P, O>(PhantomData),
-                Accumulate::Set,
-                &to,
-            );
+            let (f, to) = (WeightAdjoint::<F, I, P, O>(PhantomData), Disjoint::new(partial));
+            // SAFETY: each part has weights of its own.
+            unsafe { gradient_part::<V, P>(call, pairs, (part, parts), f, Accumulate::Set, &to) };
         });
         crate::parallel::chunks(w, REDUCED, |index, w| {
             if accumulate == Accumulate::Set {
@@ -283,7 +275,10 @@ pub(super) fn weight_gradient<V: Lanes, F: Form<I, P, O>, const I: usize, const 
 const REDUCED: usize = 1 << 12;
 
 /// The gradient of the weights over part `part` of the groups.
-fn gradient_part<V: Lanes, const P: usize>(
+///
+/// # Safety
+/// Nothing else reads or writes `w` meanwhile.
+unsafe fn gradient_part<V: Lanes, const P: usize>(
     call: &Call<'_, V::Scalar>,
     pairs: Pairs<'_, V::Scalar>,
     (part, parts): (usize, usize),
@@ -312,7 +307,8 @@ fn gradient_part<V: Lanes, const P: usize>(
                 let from = (&sums[(i * row + o) * LANES..], point, row);
                 let at = ((at.1 + o) * LANES, (at.0 + i) * LANES);
                 V::vectorize(weights::UntransformSums::<_, _, P>((from, f, &mut *stage)));
-                V::vectorize(weights::Store((*g, at, &*stage, w, accumulate)));
+                // SAFETY: these blocks of channels belong to this task, and `w` to this call.
+                V::vectorize(unsafe { weights::Store::new((*g, at, &*stage, w, accumulate)) });
             }
         });
     });

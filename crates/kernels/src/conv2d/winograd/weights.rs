@@ -66,12 +66,23 @@ impl<V: Lanes, M: Matrix<P, 3>, const P: usize> Leaf<V> for UntransformSums<'_, 
 }
 
 /// The loop of [`store`].
-pub(super) struct Store<'a, S>(pub(super) Stage<'a, S>);
+pub(super) struct Store<'a, S>(Stage<'a, S>);
+
+impl<'a, S> Store<'a, S> {
+    /// Stores a stage.
+    ///
+    /// # Safety
+    /// As [`store`], while it runs.
+    pub(super) const unsafe fn new(stage: Stage<'a, S>) -> Self {
+        Self(stage)
+    }
+}
 
 impl<V: Lanes> Leaf<V> for Store<'_, V::Scalar> {
     #[inline(always)]
     fn run(self) {
-        store::<V>(self.0);
+        // SAFETY: `new` was promised so.
+        unsafe { store::<V>(self.0) };
     }
 }
 
@@ -181,9 +192,12 @@ pub(super) fn taps_of_sums<V: Lanes, const P: usize>(
 /// What [`store`] reads and writes: the geometry, the block's first output and input channel, the stage, and the gradient.
 pub(super) type Stage<'a, S> = (&'a Conv2d, (usize, usize), &'a [S], &'a Disjoint<'a, S>, Accumulate);
 
-/// Writes the gradient of the weights of 16 x 16 channels from its stage. No other task touches these weights.
+/// Writes the gradient of the weights of 16 x 16 channels from its stage.
+///
+/// # Safety
+/// No other task reads or writes these weights meanwhile.
 #[inline(always)]
-pub(super) fn store<V: Lanes>((g, at, stage, to, accumulate): Stage<'_, V::Scalar>) {
+unsafe fn store<V: Lanes>((g, at, stage, to, accumulate): Stage<'_, V::Scalar>) {
     let (rows, columns) = taps(g, at);
     for start in (0..columns).step_by(LANES) {
         let mut vectors = [V::zero(); LANES];
@@ -191,7 +205,7 @@ pub(super) fn store<V: Lanes>((g, at, stage, to, accumulate): Stage<'_, V::Scala
             *vector = V::read(from);
         }
         let width = LANES.min(columns - start);
-        // SAFETY: the caller owns these weights.
+        // SAFETY: as the caller promises.
         unsafe { rows::store::<V>(vectors, to, rows, (start, width), accumulate) };
     }
 }
