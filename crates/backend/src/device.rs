@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::{Backend, View};
+use crate::View;
 
 /// Ops that a backend may compute in one pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +28,6 @@ pub trait Device: Debug + Send + 'static {
 
     /// One byte an element: the choices of max pooling.
     type Bytes: Debug + Send;
-
-    /// The same device in double precision, by which results are checked.
-    type Double: Backend<Double = Self::Double>;
-
-    /// The same device in double precision.
-    fn double(&self) -> Self::Double;
 
     /// Whether `fusion` is faster than its ops one by one. A new backend fuses nothing.
     fn fuses(&self, fusion: Fusion) -> bool {

@@ -1,7 +1,7 @@
 //! The loops that a network needs, as traits: ops hold the calculus, a backend holds the loops.
 //!
-//! A backend implements a small trait for each family of kernels, and an op bounds only those that it uses. [`Backend`] is an
-//! alias for all of them.
+//! A backend implements a small trait for each family of kernels, and an op bounds only those that it uses. [`Backend`] is
+//! all of them.
 //!
 //! # Contract
 //! - Buffers are opaque. Host data passes only through [`Device::upload`], [`Layout::upload_images`],
@@ -73,19 +73,9 @@ pub trait Backend:
     + Losses
     + Updates
 {
-}
+    /// The same device in double precision, by which results are checked.
+    type Double: Backend<Double = Self::Double>;
 
-impl<B> Backend for B where
-    B: Device
-        + Layout
-        + Vectors
-        + Elementwise
-        + Contractions
-        + Normalization
-        + Pooling
-        + Channels
-        + Dropout
-        + Losses
-        + Updates
-{
+    /// The same device in double precision.
+    fn double(&self) -> Self::Double;
 }

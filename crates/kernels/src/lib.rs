@@ -18,6 +18,7 @@ mod disjoint;
 pub mod dropout;
 pub mod elementwise;
 pub mod epilogue;
+mod gemm;
 pub mod layout;
 pub mod linear;
 pub mod loss;

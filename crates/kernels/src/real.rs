@@ -3,7 +3,7 @@
 use sharpness_backend::Scalar;
 
 /// A [`Scalar`] whose matrices can be multiplied and that has vectors.
-pub trait Real: Scalar + crate::matmul::Multiply + crate::simd::Vectorized {}
+pub trait Real: Scalar + crate::gemm::Multiply + crate::simd::Vectorized {}
 
 impl Real for f32 {}
 impl Real for f64 {}

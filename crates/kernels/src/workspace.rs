@@ -1,8 +1,7 @@
 //! Scratch memory that is reused: after the first calls nothing is allocated.
 
+use sharpness_backend::Scalar;
 use std::sync::{Mutex, PoisonError};
-
-use crate::Real;
 
 /// Bytes of a cache line and of the widest register.
 const ALIGNMENT: usize = 64;
@@ -16,12 +15,12 @@ pub(crate) const fn bytes<R>(len: usize) -> usize {
 }
 
 /// The part of `x` from its first element at a multiple of 64 bytes.
-pub(crate) fn aligned<R: Real>(x: &[R]) -> &[R] {
+pub(crate) fn aligned<R: Scalar>(x: &[R]) -> &[R] {
     &x[skip(x.as_ptr())..]
 }
 
 /// The part of `x` from its first element at a multiple of 64 bytes.
-pub(crate) fn aligned_mut<R: Real>(x: &mut [R]) -> &mut [R] {
+pub(crate) fn aligned_mut<R: Scalar>(x: &mut [R]) -> &mut [R] {
     let skip = skip(x.as_ptr());
     &mut x[skip..]
 }
@@ -36,7 +35,7 @@ pub struct Workspace<R> {
     free: Mutex<Vec<Vec<R>>>,
 }
 
-impl<R: Real> Workspace<R> {
+impl<R: Scalar> Workspace<R> {
     /// A workspace without buffers.
     pub const fn new() -> Self {
         Self { free: Mutex::new(Vec::new()) }

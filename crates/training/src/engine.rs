@@ -2,7 +2,7 @@
 
 use sharpness_kernels::Cpu;
 use sharpness_network::Network;
-use sharpness_network::backend::{Backend, Device as _, Shape};
+use sharpness_network::backend::{Backend, Shape};
 
 use crate::Result;
 use crate::settings::{Precision, RunConfig};

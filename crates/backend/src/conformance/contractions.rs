@@ -1,6 +1,6 @@
 //! Convolutions and linear layers with all epilogues and addends.
 
-use super::{BOTH, Results, all};
+use super::results::{BOTH, Results, all};
 use crate::{
     Addends, Backend, BilinearLayer, Choice, Contraction, Conv2d, Epilogue, Prepared, Shape, View, ViewMut,
 };

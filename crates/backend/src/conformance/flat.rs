@@ -1,6 +1,6 @@
 //! Flat vectors: `Device`, `Vectors`, `Elementwise` and `Update`.
 
-use super::{BOTH, Results, all, flat};
+use super::results::{BOTH, Results, all, flat};
 use crate::{Activation, Adam, Backend, Sgd, Update, View, ViewMut};
 
 /// Lengths around those of a vector and of a task.

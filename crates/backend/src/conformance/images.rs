@@ -1,6 +1,6 @@
 //! Activations: `Layout`, `Pooling`, `Channels` and `Dropout`.
 
-use super::{BOTH, Results, images};
+use super::results::{BOTH, Results, images};
 use crate::{Backend, MaskKey, Pixels, Pool2d, Shape};
 
 /// One pixel, one row, odd sizes; one channel and seventeen.

@@ -1,6 +1,6 @@
 //! Losses.
 
-use super::{Results, images};
+use super::results::{Results, images};
 use crate::{Backend, Loss, Shape};
 
 pub(super) fn results<B: Backend>(b: &B) -> Results {

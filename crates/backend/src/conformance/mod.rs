@@ -13,8 +13,10 @@ mod flat;
 mod images;
 mod losses;
 mod normalization;
+mod results;
 
-use crate::{Accumulate, Backend, Reference, Shape, View};
+use crate::{Backend, Reference};
+use results::Results;
 
 /// The largest relative error of a result in single precision: Winograd's transforms cost a digit or two.
 const SINGLE: f64 = 2e-5;
@@ -52,80 +54,4 @@ fn compare(name: &str, got: &[f64], want: &[f64], tolerance: f64) {
     let allowed = tolerance * norm(&|_, want| want).max(1.0);
     let error = norm(&|got, want| got - want);
     assert!(error <= allowed, "{name}: off by {error:e} where {allowed:e} is allowed");
-}
-
-/// Both ways of writing.
-const BOTH: [Accumulate; 2] = [Accumulate::Set, Accumulate::Add];
-
-/// Named results, and the random data that they come from.
-struct Results {
-    rows: Vec<(String, Vec<f64>)>,
-    state: u64,
-}
-
-impl Results {
-    const fn new(seed: u64) -> Self {
-        Self { rows: Vec::new(), state: seed }
-    }
-
-    /// The generator SplitMix64 (Steele, Lea, Flood 2014).
-    const fn word(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.state ^ (self.state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform on `[-1, 1)` with 23 bits, so that single precision holds them.
-    fn numbers(&mut self, len: usize) -> Vec<f64> {
-        (0..len).map(|_| (self.word() >> 40) as f64 / f64::from(1 << 23) - 1.0).collect()
-    }
-
-    /// A few whole numbers around zero, so that many are equal.
-    fn ties(&mut self, len: usize) -> Vec<f64> {
-        (0..len).map(|_| (self.word() >> 62) as f64 - 1.0).collect()
-    }
-
-    /// An activation of random numbers.
-    fn activation<B: Backend>(&mut self, b: &B, shape: Shape, n: usize) -> B::Buffer {
-        let x = self.numbers(n * shape.elements());
-        images(b, shape, n, &x)
-    }
-
-    /// A flat vector of random numbers.
-    fn vector<B: Backend>(&mut self, b: &B, len: usize) -> B::Buffer {
-        let x = self.numbers(len);
-        flat(b, &x)
-    }
-
-    fn push(&mut self, name: String, values: Vec<f64>) {
-        self.rows.push((name, values));
-    }
-
-    fn push_activation<B: Backend>(&mut self, b: &B, name: String, shape: Shape, n: usize, x: &B::Buffer) {
-        self.push(name, b.download_activations(shape, n, x));
-    }
-
-    fn push_flat<B: Backend>(&mut self, b: &B, name: String, len: usize, x: &B::Buffer) {
-        self.push(name, b.download(View::new(x, 0, len)));
-    }
-}
-
-/// An activation on the device.
-fn images<B: Backend>(b: &B, shape: Shape, n: usize, x: &[f64]) -> B::Buffer {
-    let mut to = b.buffer(n * shape.elements());
-    b.upload_images(shape, n, x, &mut to);
-    to
-}
-
-/// A flat vector on the device.
-fn flat<B: Backend>(b: &B, x: &[f64]) -> B::Buffer {
-    let mut to = b.buffer(x.len());
-    b.upload(x, &mut to);
-    to
-}
-
-/// The whole of a flat buffer of this length.
-const fn all<T>(buffer: &T, len: usize) -> View<'_, T> {
-    View::new(buffer, 0, len)
 }

@@ -1,6 +1,6 @@
 //! Batch norm with all epilogues, with the batch's statistics and with given ones.
 
-use super::{BOTH, Results, all};
+use super::results::{BOTH, Results, all};
 use crate::{Backend, BatchNormLayer, BatchNormPoint, Epilogue, PointOf, Shape, View};
 
 pub(super) fn results<B: Backend>(b: &B) -> Results {

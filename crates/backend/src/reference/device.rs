@@ -1,18 +1,13 @@
 //! Vectors of the host.
 
 use super::{Reference, slice};
-use crate::{Device, View};
+use crate::{Backend, Device, View};
 
 impl Device for Reference {
     type Buffer = Vec<f64>;
     type Wide = Vec<f64>;
     type Integers = Vec<u32>;
     type Bytes = Vec<u8>;
-    type Double = Self;
-
-    fn double(&self) -> Self {
-        Self
-    }
 
     fn precision(&self) -> &'static str {
         "f64"
@@ -60,5 +55,13 @@ impl Device for Reference {
 
     fn clear(&self, x: &mut Vec<f64>) {
         x.fill(0.0);
+    }
+}
+
+impl Backend for Reference {
+    type Double = Self;
+
+    fn double(&self) -> Self {
+        Self
     }
 }

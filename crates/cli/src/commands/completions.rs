@@ -1,10 +1,9 @@
 //! `sharpness completions SHELL`.
 
 use anyhow::{Context, Result};
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::Cli;
 use crate::exit::Exit;
 use crate::output::print;
 
@@ -19,10 +18,10 @@ pub(super) struct CompletionsCommand {
     shell: Shell,
 }
 
-/// Prints the script that teaches the shell our commands and flags.
-pub(super) fn run(command: &CompletionsCommand) -> Result<Exit> {
+/// Prints the completions of `program`.
+pub(super) fn run(command: &CompletionsCommand, mut program: Command) -> Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(command.shell, &mut Cli::command(), "sharpness", &mut script);
+    clap_complete::generate(command.shell, &mut program, "sharpness", &mut script);
     print(&String::from_utf8(script).context("the completions are no UTF-8")?)?;
     Ok(Exit::Done)
 }

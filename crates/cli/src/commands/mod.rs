@@ -19,7 +19,7 @@ mod sweep;
 mod train;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::exit::{EXIT_CODES, Exit};
 
@@ -82,7 +82,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Bench(command)) => bench::run(&command),
         Some(Command::Data(command)) => data::run(command),
         Some(Command::Info(command)) => info::run(&command),
-        Some(Command::Completions(command)) => completions::run(&command),
+        Some(Command::Completions(command)) => completions::run(&command, Cli::command()),
     }
 }
 

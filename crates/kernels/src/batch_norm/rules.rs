@@ -4,8 +4,8 @@
 use sharpness_backend::{Accumulate, Epilogue, Scalar};
 
 use super::loops::{Combine, Moments, Products, Term};
+use super::norm::{BatchNorm, Pair, PairMut, Point, Target};
 use super::windows::{gather, record, scatter};
-use super::{BatchNorm, Pair, PairMut, Point, Target};
 use crate::Real;
 use crate::disjoint::Disjoint;
 use crate::parallel::tasks;

@@ -1,6 +1,6 @@
 //! Buffers on a device, and the passage of host data.
 
-use sharpness_backend::{Device, Fusion, View};
+use sharpness_backend::{Backend, Device, Fusion, View};
 
 use super::{Cpu, slice};
 use crate::Real;
@@ -10,11 +10,6 @@ impl<R: Real> Device for Cpu<R> {
     type Wide = Vec<f64>;
     type Integers = Vec<u32>;
     type Bytes = Vec<u8>;
-    type Double = Cpu<f64>;
-
-    fn double(&self) -> Cpu<f64> {
-        Cpu::new(self.algorithm)
-    }
 
     fn fuses(&self, _: Fusion) -> bool {
         true
@@ -69,5 +64,13 @@ impl<R: Real> Device for Cpu<R> {
 
     fn clear(&self, x: &mut Vec<f64>) {
         x.fill(0.0);
+    }
+}
+
+impl<R: Real> Backend for Cpu<R> {
+    type Double = Cpu<f64>;
+
+    fn double(&self) -> Cpu<f64> {
+        Cpu::new(self.algorithm)
     }
 }

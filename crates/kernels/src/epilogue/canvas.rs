@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::LANES;
+use crate::simd::LANES;
 
 /// A zero-bordered image in blocks of 16 channels: element `(y, x)` of image `i` is the 16 numbers from
 /// `16 ((i * height + y + border) * width + x + border)`.

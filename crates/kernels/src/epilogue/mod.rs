@@ -27,9 +27,8 @@ use sharpness_backend::{Accumulate, Epilogue};
 
 use crate::Real;
 use crate::parallel::{chunks, chunks2};
+use crate::simd::LANES;
 
-/// Channels of a block of choices.
-pub const LANES: usize = 16;
 /// The choice of a window that passes nothing.
 pub const NOTHING: u8 = u8::MAX;
 /// Pixels whose bits are collected at once.

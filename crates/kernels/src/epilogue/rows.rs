@@ -1,9 +1,8 @@
 //! Between channels as rows of pixels and blocks of 16 channels.
 #![expect(unsafe_code, reason = "tasks write interleaved ranges of one output")]
 
-use sharpness_backend::Accumulate;
+use sharpness_backend::{Accumulate, Scalar};
 
-use crate::Real;
 use crate::disjoint::Disjoint;
 use crate::simd::{LANES, Lanes};
 
@@ -67,7 +66,7 @@ const STAGE_ROW: usize = STAGE + LANES;
 /// cache set; so they are read and written in long runs, and transposed here.
 pub(crate) struct Stage<S>([S; LANES * STAGE_ROW]);
 
-impl<S: Real> Stage<S> {
+impl<S: Scalar> Stage<S> {
     pub(crate) const fn new() -> Self {
         Self([S::ZERO; LANES * STAGE_ROW])
     }

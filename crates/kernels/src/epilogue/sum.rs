@@ -6,11 +6,11 @@ use sharpness_backend::{Epilogue, Scalar};
 
 use super::blocks::{mask, window};
 use super::rows::{Rows, STAGE, Stage};
-use super::{LANES, NOTHING, Size};
+use super::{NOTHING, Size};
 use crate::Real;
 use crate::channels;
 use crate::parallel::chunks_of;
-use crate::simd::{Lanes, Leaf, Task};
+use crate::simd::{LANES, Lanes, Leaf, Task};
 
 /// Pixels of a block of channels that one task sums.
 const SUMMED_PIXELS: usize = 1 << 13;

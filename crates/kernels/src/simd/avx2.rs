@@ -6,8 +6,8 @@
 
 use std::arch::x86_64::*;
 
+use super::lanes::{LANES, Lanes, Leaf};
 use super::portable::spread;
-use super::{LANES, Lanes, Leaf};
 
 /// Two registers of 8 `f32`.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{LANES, Lanes, Leaf, deinterleaved, interleaved};
+use super::lanes::{LANES, Lanes, Leaf, deinterleaved, interleaved};
 
 /// A register of 16 `f32`.
 #[derive(Clone, Copy, Debug)]

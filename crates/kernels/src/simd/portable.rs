@@ -4,8 +4,9 @@
     reason = "vectors load and store through pointers, with instructions that the processor must have"
 )]
 
-use super::{LANES, Lanes, Leaf};
-use crate::Real;
+use sharpness_backend::Scalar;
+
+use super::lanes::{LANES, Lanes, Leaf};
 
 /// 16 numbers in an array.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +14,7 @@ pub(super) struct Portable<R>([R; LANES]);
 
 /// The lanes of `f(a, b)`.
 #[inline(always)]
-fn zip<R: Real>(a: &[R; LANES], b: &[R; LANES], f: impl Fn(R, R) -> R) -> [R; LANES] {
+fn zip<R: Scalar>(a: &[R; LANES], b: &[R; LANES], f: impl Fn(R, R) -> R) -> [R; LANES] {
     std::array::from_fn(|l| f(a[l], b[l]))
 }
 
@@ -23,7 +24,7 @@ fn mask(f: impl Fn(usize) -> bool) -> u16 {
     (0..LANES).fold(0, |mask, l| mask | (u16::from(f(l)) << l))
 }
 
-impl<R: Real> Lanes for Portable<R> {
+impl<R: Scalar> Lanes for Portable<R> {
     type Scalar = R;
     const TILE: (usize, usize) = (2, 1);
 

@@ -1,8 +1,9 @@
 //! Epilogues against the chain of separate kernels that they stand for: bias, ReLU, max pooling.
 
 use sharpness_backend::{Accumulate, Activation, Epilogue, Pool2d};
-use sharpness_kernels::epilogue::{LANES, NOTHING, Size, apply, channel_sum, gather, scatter};
+use sharpness_kernels::epilogue::{NOTHING, Size, apply, channel_sum, gather, scatter};
 use sharpness_kernels::pool2d::{max_pool, max_pool_gather, max_pool_scatter};
+use sharpness_kernels::simd::LANES;
 use sharpness_kernels::{Real, activation, channels};
 
 use crate::data::{F64_ROUNDING, Random, assert_near, assert_same, wide};

@@ -1,7 +1,8 @@
 //! A small convolutional network: two 3x3 convolutions of 16 and 32 channels, each with a nonlinearity and a 2x2 max pooling,
 //! then one linear layer. Initialised as PyTorch does.
 
-use super::{ModelConfig, Sequential, torch_default};
+use super::config::ModelConfig;
+use super::sequential::{Sequential, torch_default};
 use crate::backend::Shape;
 use crate::ops::{Flatten, Linear};
 use crate::{Error, Model};

@@ -5,7 +5,8 @@
 //! `f(y + shortcut)`; the shortcut is `x`, or in a widening block every second pixel of `a` with channels of zeros. With `L`
 //! blocks in all, `conv1 ~ N(0, 2 / (9 · out · L))`, `conv2 = 0`, and the classifier is 0. Names are those of the reference code.
 
-use super::{ModelConfig, to_f64, torch_default};
+use super::config::ModelConfig;
+use super::sequential::{to_f64, torch_default};
 use crate::backend::Shape;
 use crate::op::Init;
 use crate::ops::{

@@ -1,7 +1,7 @@
 //! A multilayer perceptron: hidden linear layers, each with a nonlinearity and dropout, then one linear layer; `fc1`, `fc2`, …
 //! Initialised as PyTorch does. Two hidden layers of 256 are the network of the paper's section 3.4.
 
-use super::ModelConfig;
+use super::config::ModelConfig;
 use crate::backend::Shape;
 use crate::ops::{DropoutOp, Elementwise, Flatten, Linear};
 use crate::{Error, Model};

@@ -1,32 +1,15 @@
 //! Architectures: they describe networks in plain ops and know no mathematics. A new one is a file, and a name and a row here.
 
 mod cnn;
+mod config;
 mod fixup_resnet;
 mod mlp;
+mod sequential;
 mod vgg;
 
-use serde::{Deserialize, Serialize};
-
 use crate::backend::{Activation, Shape};
-use crate::op::Init;
-use crate::ops::{BatchNorm2d, Convolution, Elementwise, MaxPool, Operation};
-use crate::{Error, Model, Value};
-
-/// A family of networks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "each name is the architecture's own")]
-pub enum Architecture {
-    Vgg11,
-    Vgg11Bn,
-    FixupResnet20,
-    FixupResnet32,
-    FixupResnet44,
-    FixupResnet56,
-    Mlp,
-    Cnn,
-    CnnBn,
-}
+use crate::{Error, Model};
+pub use config::{Architecture, ModelConfig};
 
 /// What is known of an architecture.
 struct Row {
@@ -92,21 +75,6 @@ impl Architecture {
 const MOST_WIDTH: usize = 1 << 20;
 const MOST_LAYERS: usize = 64;
 
-/// The architecture and its options.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelConfig {
-    /// The family.
-    pub arch: Architecture,
-    /// The nonlinearity.
-    pub activation: Activation,
-    /// Widths of the hidden layers of an MLP.
-    pub hidden: Vec<usize>,
-    /// The dropout probability after each hidden layer of an MLP.
-    pub dropout: f64,
-    /// All widths of a convolutional network are divided by this; 1 is the published network.
-    pub width_divisor: usize,
-}
-
 impl ModelConfig {
     /// The published network: ReLU, two hidden layers of 256 in an MLP, no dropout.
     pub fn new(arch: Architecture) -> Self {
@@ -137,62 +105,5 @@ impl ModelConfig {
             return Ok(());
         };
         Err(Error::Option { option, problem })
-    }
-
-    /// A published width, divided.
-    fn width(&self, published: usize) -> usize {
-        (published / self.width_divisor).max(1)
-    }
-}
-
-fn to_f64(count: usize) -> f64 {
-    u32::try_from(count).map_or(f64::INFINITY, f64::from)
-}
-
-/// PyTorch's default for a convolution: uniform within `1 / sqrt(fan in)`.
-fn torch_default(channels_in: usize, kernel: usize) -> Init {
-    Init::Uniform(1.0 / to_f64(channels_in * kernel * kernel).sqrt())
-}
-
-/// Modules of a PyTorch `Sequential`, which counts them.
-struct Sequential<'a> {
-    model: &'a mut Model,
-    prefix: &'static str,
-    index: usize,
-    value: Value,
-}
-
-impl<'a> Sequential<'a> {
-    const fn new(model: &'a mut Model, prefix: &'static str, value: Value) -> Self {
-        Self { model, prefix, index: 0, value }
-    }
-
-    /// The shape of the last value.
-    fn shape(&self) -> Shape {
-        self.model.shape(self.value)
-    }
-
-    fn push(&mut self, op: impl Into<Operation>) -> Result<(), Error> {
-        let name = format!("{}.{}", self.prefix, self.index);
-        self.value = self.model.push(name, op, &[self.value])?;
-        self.index += 1;
-        Ok(())
-    }
-
-    /// A 3x3 convolution that keeps the image's size, batch norm where the architecture has it, the nonlinearity, and where asked
-    /// for a 2x2 max pooling.
-    fn push_convolution(
-        &mut self,
-        config: &ModelConfig,
-        channels: usize,
-        (weight, bias): (Init, Init),
-        is_pooled: bool,
-    ) -> Result<(), Error> {
-        self.push(Convolution::same(self.shape().channels(), channels, weight, Some(bias)))?;
-        if config.arch.has_batch_norm() {
-            self.push(BatchNorm2d::new(channels))?;
-        }
-        self.push(Elementwise(config.activation))?;
-        if is_pooled { self.push(MaxPool { kernel: 2, stride: 2 }) } else { Ok(()) }
     }
 }

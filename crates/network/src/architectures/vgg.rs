@@ -3,7 +3,8 @@
 //! Convolutions 3x3 with padding 1: 64 M 128 M 256 256 M 512 512 M 512 512 M, weights `N(0, 2 / (9 · out))`, biases 0; then
 //! linear layers 512-512-512-classes without dropout, as PyTorch initialises them. Names are torchvision's.
 
-use super::{ModelConfig, Sequential, to_f64};
+use super::config::ModelConfig;
+use super::sequential::{Sequential, to_f64};
 use crate::backend::Shape;
 use crate::op::Init;
 use crate::ops::{Elementwise, Flatten, Linear};

@@ -1,6 +1,6 @@
 //! A convolution, linear layer or batch norm with the ReLU and the 2x2 max pooling after it.
 
-use super::Nodes;
+use super::nodes::Nodes;
 use crate::backend::{Activation, Epilogue, Fusion};
 use crate::model::Node;
 use crate::ops::{BatchNorm2d, Convolution, Elementwise, Linear, MaxPool, Operation};

@@ -1,6 +1,6 @@
 //! A 3x3 convolution with Fixup's numbers around it, a residual, and the ReLU after them.
 
-use super::Nodes;
+use super::nodes::Nodes;
 use crate::backend::{Activation, Epilogue, Fusion};
 use crate::model::{Node, Value};
 use crate::ops::{Convolution, Elementwise, FixupConvolution, Operation};

@@ -1,6 +1,7 @@
 //! A compiled network: ops in order, their memory, and the four sweeps. The only place that knows the order of ops and the values
 //! kept for them.
 
+mod compile;
 mod memory;
 mod sweeps;
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! A description of a network that knows no device: plain ops with names, any number of inputs and outputs, and parameters that
-//! several ops may share. [`Model::compile`] makes a [`Graph`] of it for a backend.
+//! several ops may share. [`Model::compile`] makes a [`Graph`](crate::Graph) of it for a backend.
 //!
 //! ```
 //! use sharpness_network::backend::{Activation, Reference, Shape};
@@ -22,9 +22,7 @@
 use std::ops::Range;
 
 use crate::Error;
-use crate::backend::{Backend, Device, Reference, Shape};
-use crate::fuse::fuse;
-use crate::graph::Graph;
+use crate::backend::{Reference, Shape};
 use crate::op::Op;
 use crate::ops::Operation;
 use crate::parameters::Table;
@@ -147,22 +145,8 @@ impl Model {
         &self.state
     }
 
-    /// The graph for `backend`: ops that no output depends on are left out, and those that the backend computes in one pass are
-    /// fused. Parameters, their order and the outputs are the same for every backend.
-    #[inline(never)]
-    pub fn compile<B: Backend>(&self, backend: &B) -> Graph<B> {
-        let live = self.live();
-        let nodes = fuse(live, &self.outputs(), &|fusion| Device::fuses(backend, fusion));
-        Graph::new(self, nodes)
-    }
-
-    /// As [`Self::compile`] without fusing anything.
-    pub fn compile_plain<B: Backend>(&self) -> Graph<B> {
-        Graph::new(self, self.live())
-    }
-
     /// The ops on which an output depends.
-    fn live(&self) -> Vec<Node> {
+    pub(crate) fn live(&self) -> Vec<Node> {
         let mut is_live = vec![false; self.shapes.len()];
         self.outputs().iter().for_each(|output| is_live[output.0] = true);
         for node in self.nodes.iter().rev() {

@@ -1,6 +1,6 @@
 //! Average pooling without padding, over windows or over the whole image. Linear.
 
-use super::image;
+use super::shapes::image;
 use crate::backend::{Pool2d, Pooling, Shape};
 use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved};
 

@@ -13,7 +13,7 @@
 //!
 //! Sums and results share a pass over a channel, so that each rule is one kernel. Only `μ`, `σ²` and sums are kept between rules.
 
-use super::only;
+use super::shapes::only;
 use crate::backend::{
     Accumulate, BatchNormLayer, BatchNormPoint, Device, Epilogue, Normalization, OperandSizes, PointOf,
     Shape, Target, Vectors, View,

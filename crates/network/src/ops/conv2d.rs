@@ -1,7 +1,7 @@
 //! Convolution with an optional bias and an epilogue: `y = e(x ∗ w + b)`. Bilinear: `bilinear.rs` makes its four rules.
 
 use super::bilinear::Bilinear;
-use super::image;
+use super::shapes::image;
 use crate::backend::{BilinearLayer, Contraction, Conv2d, Epilogue, Shape};
 use crate::op::{Init, TensorSpec};
 

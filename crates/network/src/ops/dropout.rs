@@ -1,6 +1,6 @@
 //! Dropout (Srivastava et al. 2014): `y = m ⊙ x`, where `m` is 0 with probability `p` and `1 / (1 - p)` otherwise. Linear.
 
-use super::only;
+use super::shapes::only;
 use crate::backend::{self, Accumulate, MaskKey, Shape, Vectors, View, ViewMut};
 use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved, SavedSizes, TapeKind};
 

@@ -2,7 +2,7 @@
 //!
 //! `x̄ = f'(x) ȳ`, `ẏ = f'(x) ẋ`, `d x̄ = f'(x) dȳ + f''(x) ẋ ȳ`.
 
-use super::only;
+use super::shapes::only;
 use crate::backend::{self, Accumulate, Activation, Shape};
 use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved};
 

@@ -1,6 +1,6 @@
 //! An image as a vector of features, in PyTorch's order `(c, h, w)`. Linear.
 
-use super::only;
+use super::shapes::only;
 use crate::backend::{Layout, Shape};
 use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved};
 

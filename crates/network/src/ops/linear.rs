@@ -1,7 +1,7 @@
 //! A linear layer with an epilogue: `y = e(w x + b)`. Bilinear: `bilinear.rs` makes its four rules.
 
 use super::bilinear::Bilinear;
-use super::only;
+use super::shapes::only;
 use crate::backend::{BilinearLayer, Contraction, Epilogue, Shape};
 use crate::op::{Init, TensorSpec};
 

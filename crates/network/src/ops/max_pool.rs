@@ -1,6 +1,6 @@
 //! Max pooling without padding. Linear wherever no two elements of a window tie: tangents and gradients follow the choice.
 
-use super::image;
+use super::shapes::image;
 use crate::backend::{Pool2d, Pooling, Shape};
 use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved, SavedSizes, TapeKind};
 

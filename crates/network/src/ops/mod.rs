@@ -13,6 +13,7 @@ mod linear;
 mod max_pool;
 mod scalar_bias;
 mod scalar_scale;
+mod shapes;
 mod subsample;
 
 pub use add::Add;
@@ -29,7 +30,7 @@ pub use scalar_bias::ScalarBias;
 pub use scalar_scale::ScalarScale;
 pub use subsample::Subsample;
 
-use crate::backend::{Backend, Shape};
+use crate::backend::Backend;
 use crate::op::Op;
 
 /// Any of the ops, without a backend. A new op has a row here, in [`Self::op`], and among the conversions below.
@@ -84,22 +85,3 @@ macro_rules! conversions {
 }
 
 conversions!(Add AveragePool BatchNorm2d Convolution DropoutOp Elementwise FixupConvolution Flatten Linear MaxPool ScalarBias ScalarScale Subsample);
-
-/// The only input of an op that takes one.
-fn only(inputs: &[Shape]) -> Result<Shape, String> {
-    match inputs {
-        [shape] => Ok(*shape),
-        _ => Err(format!("takes one input, got {}", inputs.len())),
-    }
-}
-
-/// The only input of an op that takes one image.
-fn image(inputs: &[Shape]) -> Result<Shape, String> {
-    let shape = only(inputs)?;
-    if shape.rank() == 3 { Ok(shape) } else { Err(format!("expects channels x height x width, got {shape}")) }
-}
-
-/// The whole of an activation as one channel, for sums over everything and scalar coefficients.
-fn whole(shape: Shape) -> Shape {
-    Shape::new(1, 1, shape.elements())
-}

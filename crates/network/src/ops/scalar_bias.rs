@@ -2,7 +2,7 @@
 //!
 //! `ẏ = ẋ + ḃ`, `x̄ = ȳ`, `b̄ = Σ ȳ`; linear, so that the gradient's tangent is the gradient of `dȳ`.
 
-use super::{only, whole};
+use super::shapes::{only, whole};
 use crate::backend::{Accumulate, Channels, Shape, Vectors, View, ViewMut};
 use crate::op::{Context, Direction, Gradients, Init, Op, Point, Saved, SavedSizes, TapeKind, TensorSpec};
 

@@ -2,7 +2,7 @@
 //!
 //! `ẏ = s ẋ + ṡ x`, `x̄ = s ȳ`, `s̄ = Σ x ȳ`, `d x̄ = ṡ ȳ + s dȳ`, `d s̄ = Σ (ẋ ȳ + x dȳ)`.
 
-use super::{only, whole};
+use super::shapes::{only, whole};
 use crate::backend::{Accumulate, Channels, Shape, Vectors};
 use crate::op::{Context, Direction, Gradients, Init, Op, Point, Saved, SavedSizes, TapeKind, TensorSpec};
 

@@ -1,6 +1,6 @@
 //! Every second pixel, then channels of zeros: the shortcut of a widening Fixup block (Zhang, Dauphin, Ma 2019). Linear.
 
-use super::image;
+use super::shapes::image;
 use crate::backend::{Pooling, Shape};
 use crate::op::{Context, Direction, Gradients, Homogeneity, Op, Point, Saved};
 

@@ -19,23 +19,12 @@ use crate::files;
 use crate::network::Network;
 use crate::op::Init;
 use crate::parameters::{Table, Tensor};
-use pair::Found;
+pub use pair::Match;
+use pair::{Found, is_statistic};
 pub use rename::Rename;
 
 /// How much of a file says what it is.
 const HEAD_BYTES: u64 = 1024;
-
-/// How a file's tensors find their places in the network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Match {
-    /// By name: as it stands, or without the prefixes that wrappers such as `DataParallel` add.
-    #[default]
-    Name,
-    /// By name where possible. Otherwise by module or tensor: those of equal shapes in the order of the numbers in their names. It
-    /// is an error if these do not settle the order.
-    Order,
-}
 
 /// How to read a file of weights.
 #[derive(Clone, Debug, Default)]
@@ -202,10 +191,6 @@ impl Weights {
 /// Whether a tensor counts what PyTorch has done, which takes no part in the mathematics.
 fn is_counter(name: &str) -> bool {
     matches!(name.rsplit('.').next(), Some("num_batches_tracked" | "n_averaged"))
-}
-
-fn is_statistic(name: &str) -> bool {
-    matches!(name.rsplit('.').next(), Some("running_mean" | "running_var"))
 }
 
 /// The file's bytes, unless there are far more than the weights of `network` can be.

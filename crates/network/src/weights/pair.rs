@@ -7,13 +7,32 @@
 
 use std::collections::BTreeMap;
 
-use super::{Match, Rename, is_statistic};
+use serde::Serialize;
+
+use super::rename::Rename;
 use crate::parameters::Tensor;
 
 /// Components that wrappers of PyTorch put into the names of what they wrap.
 const WRAPPERS: [&str; 4] = ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 /// At most this many names are listed on each side.
 const LISTED: usize = 40;
+
+/// How a file's tensors find their places in the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Match {
+    /// By name: as it stands, or without the prefixes that wrappers such as `DataParallel` add.
+    #[default]
+    Name,
+    /// By name where possible. Otherwise by module or tensor: those of equal shapes in the order of the numbers in their names. It
+    /// is an error if these do not settle the order.
+    Order,
+}
+
+/// Whether a tensor is a running statistic of batch norm.
+pub(super) fn is_statistic(name: &str) -> bool {
+    matches!(name.rsplit('.').next(), Some("running_mean" | "running_var"))
+}
 
 /// A tensor of the file.
 pub(super) struct Found<'a> {

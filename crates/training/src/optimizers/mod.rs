@@ -2,7 +2,7 @@
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `rule.rs` | what an optimizer is |
+//! | `rule.rs`, `fused.rs` | what an optimizer is, and those that are one kernel |
 //! | `config.rs` | the optimizers that a run can name |
 //! | `sgd.rs`, `adam.rs` | one optimizer each: its settings and its update |
 //! | `sam.rs` | the perturbed point at which SAM takes its gradient |
@@ -12,6 +12,7 @@
 mod adam;
 mod config;
 mod edge_of_stability;
+mod fused;
 mod rule;
 mod sam;
 mod schedule;
@@ -20,7 +21,7 @@ mod sgd;
 pub use adam::AdamConfig;
 pub use config::OptimizerConfig;
 pub use edge_of_stability::EdgeOfStability;
-pub(crate) use rule::Fused;
+pub(crate) use fused::Fused;
 pub use rule::{Rule, Settings};
 pub(crate) use sam::Sam;
 pub use sam::{BnStats, SamConfig};

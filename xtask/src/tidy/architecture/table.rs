@@ -60,10 +60,9 @@ impl Table {
         self.crates.iter().find(|entry| entry.name == name)
     }
 
-    /// The crates that a crate is built on, directly or not: its tests may use any of them.
-    pub(super) fn reachable(&self, name: &str) -> BTreeSet<String> {
-        let uses = self.entry(name).map(|entry| entry.uses.as_slice()).unwrap_or_default();
-        uses.iter().flat_map(|used| self.reachable(used).into_iter().chain([used.clone()])).collect()
+    /// Whether a crate is listed before another, whose tests may then use it.
+    pub(super) fn is_before(&self, name: &str, other: &str) -> bool {
+        self.crates.iter().take_while(|entry| entry.name != other).any(|entry| entry.name == name)
     }
 }
 

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "tasks write interleaved ranges of one output")]
 
 use super::frames::{Frames, TILE};
-use super::{Pairs, Shape};
+use super::shape::{Pairs, Shape};
 use crate::Real;
 use crate::epilogue::blocks::{Part, Target, Write};
 use crate::epilogue::canvas::Canvas;

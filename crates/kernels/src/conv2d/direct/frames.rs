@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use sharpness_backend::Conv2d;
-
-use crate::Real;
+use sharpness_backend::{Conv2d, Scalar};
 
 /// Pixels of a full tile of results. Frames are so wide that all tiles of a row are full.
 pub(super) const TILE: usize = 8;
@@ -37,7 +35,7 @@ impl Frames {
     }
 
     /// Copies `images` of `x: [channels, n, height, width]` into the frames `to`, whose borders are zero.
-    pub(super) fn fill<R: Real>(&self, x: &[R], n: usize, images: Range<usize>, to: &mut [R]) {
+    pub(super) fn fill<R: Scalar>(&self, x: &[R], n: usize, images: Range<usize>, to: &mut [R]) {
         let (height, width) = self.image;
         for (image, to) in images.zip(to.chunks_exact_mut(self.len())) {
             for channel in 0..self.channels {

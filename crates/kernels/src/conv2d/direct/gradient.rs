@@ -4,7 +4,7 @@
 use sharpness_backend::{Accumulate, Epilogue, Scalar};
 
 use super::frames::{Frames, TILE};
-use super::{Pairs, Shape};
+use super::shape::{Pairs, Shape};
 use crate::Real;
 use crate::epilogue::blocks::{Part, Read, Source};
 use crate::epilogue::canvas::Canvas;

@@ -8,8 +8,9 @@
 mod forward;
 mod frames;
 mod gradient;
+mod shape;
 
-use frames::Frames;
+use shape::{Pairs, Shape};
 
 use sharpness_backend::{Accumulate, Conv2d, Epilogue};
 
@@ -17,22 +18,13 @@ use super::im2col;
 use crate::Real;
 use crate::disjoint::Disjoint;
 use crate::epilogue::blocks::{Choices, Source, Target};
-use crate::epilogue::canvas::Strips;
 use crate::epilogue::{Addends, Choice};
-use crate::simd::LANES;
 use crate::workspace::{Workspace, bytes};
 
 /// Input channels up to which the direct sum is the fastest.
 const CHANNELS: usize = 4;
-/// Pixels of the images of one task.
-const TASK_PIXELS: usize = 1 << 11;
-/// Tasks at most: each has its own part of the weights' gradient.
-const TASKS: usize = 64;
 /// Examples at most whose output gradient is made for the input gradient at once.
 const INPUT_GRADIENT_EXAMPLES: usize = 8;
-
-/// Pairs of an operand and another, which a contraction sums over.
-type Pairs<'a, S> = &'a [(&'a [S], &'a [S])];
 
 /// A convolution with its epilogue.
 #[derive(Clone, Copy, Debug)]
@@ -126,65 +118,5 @@ impl Direct {
         };
         let shape = Shape::new(g, n);
         R::with_lanes(gradient::WeightGradient { shape, pairs, source, accumulate, w, workspace });
-    }
-}
-
-/// The sizes of one call.
-#[derive(Clone, Copy, Debug)]
-struct Shape {
-    g: Conv2d,
-    n: usize,
-    strips: Strips,
-    frames: Frames,
-}
-
-impl Shape {
-    fn new(g: &Conv2d, n: usize) -> Self {
-        Self { g: *g, n, strips: Strips::new((g.height, g.width)), frames: Frames::new(g) }
-    }
-
-    /// Blocks of 16 output channels.
-    const fn blocks(&self) -> usize {
-        self.g.channels_out.div_ceil(LANES)
-    }
-
-    /// Frame rows of a window.
-    const fn rows(&self) -> usize {
-        3 * self.g.channels_in
-    }
-
-    /// Numbers of one block of weights.
-    const fn block(&self) -> usize {
-        self.rows() * 3 * LANES
-    }
-
-    /// Numbers of all weights.
-    const fn panel(&self) -> usize {
-        self.blocks() * self.block()
-    }
-
-    /// Images of a full task.
-    fn images(&self) -> usize {
-        let images = (TASK_PIXELS / (self.g.height * self.g.width)).max(self.n.div_ceil(TASKS)).max(1);
-        images.next_multiple_of(self.strips.images())
-    }
-
-    fn groups(&self) -> usize {
-        self.n.div_ceil(self.images())
-    }
-
-    /// The images of a task.
-    fn group(&self, index: usize) -> std::ops::Range<usize> {
-        index * self.images()..self.n.min((index + 1) * self.images())
-    }
-
-    /// Numbers of the frames of the images of a strip.
-    const fn frames_len(&self) -> usize {
-        self.strips.images() * self.frames.len()
-    }
-
-    /// Numbers of the scratch of a task with frames of `pairs` operands.
-    const fn task_len(&self, pairs: usize) -> usize {
-        pairs * self.frames_len() + self.strips.canvas(frames::TILE).len(self.strips.images())
     }
 }

@@ -12,7 +12,6 @@ use super::forms::{Form, InputAdjoint, Matrix, Output, Weight, WeightAdjoint};
 use super::output::{Sums, Untransform};
 use super::tiling::{Group, Tiling};
 use super::weights::{self, PANEL, STAGE, Sum, panel_point};
-use crate::Real;
 use crate::disjoint::Disjoint;
 use crate::epilogue::blocks::{Target, Write};
 use crate::epilogue::canvas::Canvas;
@@ -120,7 +119,7 @@ pub(super) fn input_gradient<V: Lanes, F: Form<I, P, O>, const I: usize, const P
         .run::<V, P, I>(Weight::<F, I, P, O>(PhantomData), InputAdjoint::<F, I, P, O>(PhantomData));
 }
 
-impl<'a, S: Real> OverChannels<'a, S> {
+impl<'a, S: Scalar> OverChannels<'a, S> {
     fn new(
         call: &'a Call<'a, S>,
         sum: Sum,
