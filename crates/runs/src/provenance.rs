@@ -42,6 +42,10 @@ pub struct Start {
 
 impl Start {
     /// This process.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the record says when the run began; no result depends on it"
+    )]
     pub fn now() -> Self {
         let instruction_set = sharpness_kernels::simd::detect();
         Self {

@@ -8,12 +8,15 @@ use toml::{Table, Value};
 /// The key that names the kind.
 pub(crate) const NAME: &str = "name";
 
+/// Reads settings from flags or from a table.
+type Read<From, T, E> = Box<dyn Fn(&From) -> Result<T, E>>;
+
 /// A kind of settings `T`: its name, its flags, and how its settings are read.
 pub struct Kind<T> {
     name: &'static str,
     augment: fn(Command) -> Command,
-    of_flags: Box<dyn Fn(&ArgMatches) -> Result<T, clap::Error>>,
-    of_table: Box<dyn Fn(Table) -> Result<T, String>>,
+    of_flags: Read<ArgMatches, T, clap::Error>,
+    of_table: Read<Table, T, String>,
 }
 
 impl<T: 'static> Kind<T> {
@@ -23,12 +26,13 @@ impl<T: 'static> Kind<T> {
             name,
             augment: S::augment_args,
             of_flags: Box::new(move |matches| S::from_arg_matches(matches).map(wrap)),
-            of_table: Box::new(move |table| {
-                let settings = serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
-                    let path = error.path().to_string();
-                    let problem = error.into_inner().message().to_owned();
-                    if path == "." { problem } else { format!("{path} {problem}") }
-                });
+            of_table: Box::new(move |table: &Table| {
+                let settings =
+                    serde_path_to_error::deserialize(Value::Table(table.clone())).map_err(|error| {
+                        let path = error.path().to_string();
+                        let problem = error.into_inner().message().to_owned();
+                        if path == "." { problem } else { format!("{path} {problem}") }
+                    });
                 settings.map(wrap)
             }),
         }
@@ -87,5 +91,5 @@ pub(crate) fn deserialize<'de, T: Tagged, D: Deserializer<'de>>(deserializer: D)
         Some(_) => None,
     };
     let kind = kind.ok_or_else(|| D::Error::custom(format!("{NAME} must be one of {}", names())))?;
-    (kind.of_table)(table).map_err(D::Error::custom)
+    (kind.of_table)(&table).map_err(D::Error::custom)
 }

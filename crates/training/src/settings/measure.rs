@@ -68,7 +68,7 @@ pub struct MeasureConfig {
 }
 
 /// Examples of a measurement on everything that was trained on; the largest number that TOML has.
-pub const ALL_EXAMPLES: usize = i64::MAX as usize;
+pub const ALL_EXAMPLES: usize = usize::MAX >> 1;
 
 fn parse_examples(text: &str) -> Result<usize, String> {
     if text == "all" { Ok(ALL_EXAMPLES) } else { Count::parse(text) }
