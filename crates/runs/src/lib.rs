@@ -38,8 +38,8 @@ pub use identity::{Identity, add_left_out, differences, flatten, leaves};
 pub use layout::RunLayout;
 pub use provenance::{Provenance, Start};
 pub use recipes::{
-    FIGURES, FigureAxis, FigureKind, FigureSpec, PaperFigure, Plan, PlannedBlock, PlannedRun, PublishedLine,
-    Scale,
+    FIGURES, FigureKind, FigureSpec, LEARNING_RATE, PaperFigure, Plan, PlannedBlock, PlannedRun,
+    PublishedLine, Scale,
 };
 pub use report::{Report, TrainReport};
 pub use run::{Completion, RunObserver, RunOptions, complete_run, last_step};

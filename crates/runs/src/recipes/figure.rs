@@ -2,15 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The key of η, over which the edge of stability can be drawn.
+pub const LEARNING_RATE: &str = "training.learning_rate";
+
 /// The `[figure]` of a recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FigureSpec {
     /// What is drawn.
     pub kind: FigureKind,
-    /// The setting along the abscissa of lines.
-    #[serde(default)]
-    pub x: FigureAxis,
+    /// The setting along the abscissa of lines, by its whole key; any that is a number.
+    #[serde(default = "learning_rate")]
+    pub x: String,
     /// Whether the edge of stability (`2/η` for plain SGD) is drawn among the values of λ_max: over learning rates one line for each
     /// optimizer, for curves that of each run.
     #[serde(default)]
@@ -18,6 +21,10 @@ pub struct FigureSpec {
     /// In what it differs from the paper, for the caption.
     #[serde(default)]
     pub note: String,
+}
+
+fn learning_rate() -> String {
+    LEARNING_RATE.to_owned()
 }
 
 /// What a figure shows.
@@ -30,30 +37,6 @@ pub enum FigureKind {
     Scatter,
     /// λ_max through training over the steps, with a curve for each run.
     Curves,
-}
-
-/// A setting that lines run along.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FigureAxis {
-    /// η, on a logarithmic axis.
-    #[default]
-    LearningRate,
-    /// ρ.
-    Rho,
-    /// p.
-    Dropout,
-}
-
-impl FigureAxis {
-    /// The name of the setting.
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::LearningRate => "training.learning_rate",
-            Self::Rho => "training.sam.rho",
-            Self::Dropout => "model.dropout",
-        }
-    }
 }
 
 /// Which published points belong to a block.

@@ -40,6 +40,11 @@ impl Keys {
         }
     }
 
+    /// Whether the values of a key are numbers.
+    pub(crate) fn is_number(&self, key: &str) -> bool {
+        matches!(self.0.get(key), Some(ColumnType::Integer | ColumnType::Double))
+    }
+
     /// Whether the values of a key are whole numbers.
     pub(crate) fn is_whole(&self, key: &str) -> bool {
         self.0.get(key) == Some(&ColumnType::Integer)

@@ -15,6 +15,6 @@ mod paper;
 mod recipe;
 
 pub use expand::{Plan, PlannedBlock, PlannedRun};
-pub use figure::{FigureAxis, FigureKind, FigureSpec, PublishedLine};
+pub use figure::{FigureKind, FigureSpec, LEARNING_RATE, PublishedLine};
 pub(crate) use keys::Keys;
 pub use paper::{FIGURES, PaperFigure, Scale};

@@ -154,8 +154,20 @@ impl Parser<'_> {
             // Seeds change fastest, so that all settings are seen soon.
             block.axes.sort_by_key(|axis| axis.keys().any(|key| key == "seed"));
         }
-        let figure = self.part(top, "figure")?;
+        let figure = self.figure(top)?;
         Ok(Recipe { file: self.path.to_owned(), title, figure, keys: self.keys, blocks })
+    }
+
+    /// The figure, with the whole key of its abscissa.
+    fn figure(&self, top: Place<'_>) -> Result<Option<FigureSpec>> {
+        let Some(mut figure) = self.part::<FigureSpec>(top, "figure")? else { return Ok(None) };
+        let error = |problem| self.error(self.line(top, "figure"), format!("figure: x: {problem}"));
+        figure.x = self.keys.resolve(&figure.x).map_err(error)?;
+        if self.keys.is_number(&figure.x) {
+            Ok(Some(figure))
+        } else {
+            Err(error(format!("'{}' is not a number; lines run along numbers", figure.x)))
+        }
     }
 
     fn check_keys(&self, place: Place<'_>, known: &[&str]) -> Result<()> {

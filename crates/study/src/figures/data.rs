@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use sharpness_runs::{FigureAxis, FigureKind, FigureSpec, Plan, PublishedLine, Report, RunStatus, RunStore};
+use sharpness_runs::{
+    FigureKind, FigureSpec, LEARNING_RATE, Plan, PublishedLine, Report, RunStatus, RunStore,
+};
 use sharpness_training::measures::SubsetSize;
 use sharpness_training::optimizers::EdgeOfStability;
 
@@ -225,7 +227,7 @@ impl Figure {
 
     /// One line for the runs of a block, or one for each setting in which they differ beside the abscissa and the seed.
     fn add_curves(&mut self, own: &Line, cells: &[Cell]) {
-        for (number, (difference, cells)) in curves(cells, self.spec.x.key()).into_iter().enumerate() {
+        for (number, (difference, cells)) in curves(cells, &self.spec.x).into_iter().enumerate() {
             let name =
                 if difference.is_empty() { own.name.clone() } else { format!("{}, {difference}", own.name) };
             let place = if number == 0 { own.place } else { self.extra_place(own.panel) };
@@ -249,7 +251,7 @@ impl Figure {
     }
 
     fn point(&self, cell: &Cell) -> Option<FigurePoint> {
-        let x = cell.settings.number(self.spec.x.key()).unwrap_or(0.0);
+        let x = cell.settings.number(&self.spec.x).unwrap_or(0.0);
         Some(FigurePoint { x, accuracy: Statistic::accuracy(cell), lambda_max: Statistic::lambda_max(cell)? })
     }
 
@@ -271,7 +273,7 @@ impl Line {
 /// The edges of stability of the runs of a plan, each once, where the figure can show them.
 fn edges(plan: &Plan, spec: &FigureSpec) -> Vec<EdgeOfStability> {
     let has_place = match spec.kind {
-        FigureKind::Lines => spec.x == FigureAxis::LearningRate,
+        FigureKind::Lines => spec.x == LEARNING_RATE,
         FigureKind::Scatter => false,
         FigureKind::Curves => true,
     };

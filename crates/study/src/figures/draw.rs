@@ -8,7 +8,7 @@ use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use sharpness_runs::{FigureAxis, FigureKind};
+use sharpness_runs::{FigureKind, LEARNING_RATE};
 use sharpness_training::optimizers::EdgeOfStability;
 
 use super::axis::Axis;
@@ -50,7 +50,7 @@ type Number = fn(&FigurePoint) -> Option<Statistic>;
 struct Panel<'a> {
     lines: Vec<&'a Line>,
     number: Number,
-    x: (&'static str, bool),
+    x: (&'a str, bool),
     y: (&'static str, bool),
     /// The edges of stability that are drawn.
     edges: &'a [EdgeOfStability],
@@ -152,12 +152,10 @@ impl Figure {
         lines.sort_by_key(|line| !line.is_published);
         let lambda = ("λ_max", true);
         let accuracy = ("test accuracy", false);
-        let x = match (self.spec.kind, self.spec.x) {
-            (FigureKind::Scatter, _) => lambda,
-            (FigureKind::Curves, _) => ("step", false),
-            (_, FigureAxis::LearningRate) => ("learning rate η", true),
-            (_, FigureAxis::Rho) => ("SAM radius ρ", false),
-            (_, FigureAxis::Dropout) => ("dropout probability p", false),
+        let x = match self.spec.kind {
+            FigureKind::Scatter => lambda,
+            FigureKind::Curves => ("step", false),
+            FigureKind::Lines => self.abscissa(),
         };
         let (joined, marked) = (self.spec.kind != FigureKind::Scatter, self.spec.kind != FigureKind::Curves);
         let pairs = self.equal_lambda_pairs();
@@ -169,7 +167,24 @@ impl Figure {
             Panel { lines, number, x, y: lambda, edges: &self.edges, pairs: Vec::new(), joined, marked }
         }
     }
+
+    /// The name of the setting along the abscissa, and whether its axis is logarithmic.
+    fn abscissa(&self) -> (&str, bool) {
+        match self.spec.x.as_str() {
+            LEARNING_RATE => ("learning rate η", true),
+            "training.sam.rho" => ("SAM radius ρ", false),
+            "model.dropout" => ("dropout probability p", false),
+            key => {
+                let values = || self.lines.iter().flat_map(|line| &line.points).map(|point| point.x);
+                let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+                (key.rsplit('.').next().unwrap_or(key), low > 0.0 && high > LINEAR_RATIO * low)
+            }
+        }
+    }
 }
+
+/// The largest ratio of two abscissas that a linear axis still tells apart.
+const LINEAR_RATIO: f64 = 10.0;
 
 fn entry_width(name: &str) -> usize {
     MARK + LETTER * name.chars().count()
