@@ -1,6 +1,7 @@
 //! Every choice that a run depends on. Two runs with the same choices are the same run.
 //!
-//! Where data lie, how many threads work, where and how often to save: none of these changes a result, so none is here.
+//! The location of data, the number of threads, and where and how often to save do not change results, so they are not
+//! here.
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -32,8 +33,8 @@ pub struct RunConfig {
     #[serde(default)]
     pub precision: Precision,
 
-    /// How convolutions are computed: by definition, by Winograd's algorithm wherever it applies, or the fastest for each layer;
-    /// results differ by rounding
+    /// How to compute convolutions: by definition, by Winograd's algorithm wherever it applies, or the fastest for each
+    /// layer; results differ by rounding
     #[arg(id = "convolution", long, value_name = "METHOD", default_value = "auto", value_parser = one_of([
         ("direct", ConvolutionAlgorithm::Direct),
         ("winograd", ConvolutionAlgorithm::Winograd),
@@ -80,9 +81,9 @@ impl RunConfig {
         config
     }
 
-    /// What is measured, with the chunk filled in. With batch statistics an unset chunk is the micro-batch of the training, so that
-    /// batch norm sees batches of the size that it was trained with, at most [`MeasureConfig::DEFAULT_CHUNK`]. Otherwise chunks
-    /// change nothing but rounding.
+    /// The settings of the measurement, with the chunk filled in. With batch statistics, an unset chunk is the
+    /// micro-batch of the training, at most [`MeasureConfig::DEFAULT_CHUNK`], so that batch norm has the batch size of
+    /// the training. Otherwise chunks affect rounding alone.
     pub fn measurement(&self) -> MeasureConfig {
         let has_batches = self.model.arch.has_batch_norm() && self.measure.bn == BatchNorm::Batch;
         let trained_with = if has_batches { self.training.micro_batch() } else { usize::MAX };
