@@ -1,4 +1,4 @@
-//! What a recipe says of its figure.
+//! The figure of a recipe.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +11,11 @@ pub struct FigureSpec {
     /// The setting along the abscissa of lines.
     #[serde(default)]
     pub x: FigureAxis,
-    /// Whether the edge of stability (`2/η` for plain SGD) is drawn among the values of λ_max: over learning rates one line for each
-    /// optimizer, for curves that of each run.
+    /// Whether to draw the edge of stability (`2/η` for plain SGD) among the values of λ_max: over learning rates, one
+    /// line for each optimizer; for curves, one for each run.
     #[serde(default)]
     pub edge_of_stability: bool,
-    /// In what it differs from the paper, for the caption.
+    /// How it differs from the paper, for the caption.
     #[serde(default)]
     pub note: String,
 }
@@ -32,7 +32,7 @@ pub enum FigureKind {
     Curves,
 }
 
-/// A setting that lines run along.
+/// The setting on the abscissa of lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FigureAxis {
@@ -62,12 +62,12 @@ impl FigureAxis {
 pub struct PublishedLine {
     /// The figure, as `1` or `13a`.
     pub figure: String,
-    /// The network, where the figure has several.
+    /// The network, if the figure has several.
     pub network: Option<String>,
-    /// The learning rate, where the figure has several lines of them.
+    /// The learning rate, if the figure has lines for several.
     pub learning_rate: Option<f64>,
-    /// The batch size, where the figure has several.
+    /// The batch size, if the figure has several.
     pub batch_size: Option<f64>,
-    /// The ratio of batch size to learning rate, where the figure has several.
+    /// The ratio of batch size to learning rate, if the figure has several.
     pub ratio: Option<f64>,
 }
