@@ -68,7 +68,7 @@ impl Provenance {
         Ok(read_json(path)?.unwrap_or_default())
     }
 
-    /// Appends this process to the file at `path`. A damaged file is replaced: it must not make the run fail.
+    /// Appends this process to the file at `path`. A file that cannot be read is replaced: a run must not fail for it.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be written.

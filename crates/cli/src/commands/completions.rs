@@ -19,10 +19,10 @@ pub(super) struct CompletionsCommand {
     shell: Shell,
 }
 
-/// Prints the completion script of a shell.
+/// Prints the script that teaches the shell our commands and flags.
 pub(super) fn run(command: &CompletionsCommand) -> Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(command.shell, &mut Cli::command(), "sharpness", &mut script);
-    print(&String::from_utf8(script).context("the completions are not UTF-8")?)?;
+    print(&String::from_utf8(script).context("the completions are no UTF-8")?)?;
     Ok(Exit::Done)
 }

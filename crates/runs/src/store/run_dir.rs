@@ -74,7 +74,7 @@ impl RunDir {
             true => report(layout, config, is_measured),
             false => Ok(None),
         };
-        // A finished run never changes, so it can be read without a lock, even in a read-only store.
+        // A run that is done does not change any more, so it can be read without a lock: also where nothing can be written.
         if existing != Existing::Refuse
             && let Ok(Some(report)) = finished(&layout)
         {
@@ -242,8 +242,8 @@ pub(crate) fn needs_no_measurement(outcome: Outcome) -> bool {
     outcome == Outcome::Diverged
 }
 
-/// Rejects a directory with other files but no configuration. Needs no lock: another process writes the configuration
-/// of a run before any other file.
+/// Refuses a directory that has no configuration but other files. Needs no lock: of a run that another process is making, the
+/// configuration is there before any other file.
 fn check_content(layout: &RunLayout) -> Result<()> {
     let dir = layout.dir();
     let entries = match fs::read_dir(dir) {

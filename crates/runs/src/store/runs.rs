@@ -194,7 +194,7 @@ impl RunStore {
     }
 }
 
-/// The state of a run without a report that no process works on.
+/// The state of a run that nobody works on and that has no report.
 fn unfinished(layout: &RunLayout) -> Result<RunStatus> {
     if let Some(Failure { problem }) = read_json(&layout.failure())? {
         return Ok(RunStatus::Failed(problem));

@@ -2,7 +2,7 @@
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `rule.rs` | the traits of an optimizer |
+//! | `rule.rs` | what an optimizer is |
 //! | `config.rs` | the optimizers that a run can name |
 //! | `sgd.rs`, `adam.rs` | one optimizer each: its settings and its update |
 //! | `sam.rs` | the perturbed point at which SAM takes its gradient |

@@ -68,7 +68,7 @@ pub struct MeasureConfig {
     pub asked: BTreeMap<String, Value>,
 }
 
-/// Stands for all examples of the training; the largest integer of TOML.
+/// Examples of a measurement on everything that was trained on; the largest number that TOML has.
 pub const ALL_EXAMPLES: usize = i64::MAX as usize;
 
 fn parse_examples(text: &str) -> Result<usize, String> {

@@ -81,9 +81,9 @@ impl RunConfig {
         config
     }
 
-    /// The settings of the measurement, with the chunk filled in. With batch statistics, an unset chunk is the
-    /// micro-batch of the training, at most [`MeasureConfig::DEFAULT_CHUNK`], so that batch norm has the batch size of
-    /// the training. Otherwise chunks affect rounding alone.
+    /// What is measured, with the chunk filled in. With batch statistics an unset chunk is the micro-batch of the training, so that
+    /// batch norm sees batches of the size that it was trained with, at most [`MeasureConfig::DEFAULT_CHUNK`]. Otherwise chunks
+    /// change nothing but rounding.
     pub fn measurement(&self) -> MeasureConfig {
         let has_batches = self.model.arch.has_batch_norm() && self.measure.bn == BatchNorm::Batch;
         let trained_with = if has_batches { self.training.micro_batch() } else { usize::MAX };
