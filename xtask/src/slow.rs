@@ -20,7 +20,7 @@ const RUNS: &[(&str, &str)] = &[
     ),
     (
         "simulated stores of every finding",
-        "cargo test --release -p sharpness-experiments --features simulation --lib simulation -- --nocapture",
+        "cargo test --release -p sharpness-study --features simulation --lib simulation -- --nocapture",
     ),
 ];
 

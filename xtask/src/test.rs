@@ -8,7 +8,7 @@ use crate::step::{Action, Invocation, Missing, Step, Tool, run_all};
 use crate::{dependencies, tidy};
 
 /// The environment variable that makes a test fail, rather than skip, if its data or program is missing
-/// (`crates/experiments/tests/it/skip.rs`).
+/// (`crates/data/tests/it/skip.rs`).
 const REQUIRE_ALL: &str = "SHARPNESS_REQUIRE_ALL";
 
 const RUSTFMT: Tool =

@@ -1,4 +1,4 @@
-//! How the program ends.
+//! Exit codes.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use sharpness_runs::Report;
 use sharpness_training::Outcome;
 use sharpness_training::measures::Measurement;
 
-/// What a command came to; its number is the program's exit code.
+/// How a command ended; its discriminant is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done as asked.
@@ -19,11 +19,11 @@ pub(crate) enum Exit {
     Diverged = 3,
     /// Training reached its last epoch without the target accuracy.
     TargetNotReached = 4,
-    /// An eigenvalue was not found to the asked tolerance.
+    /// An eigenvalue was not found to the requested tolerance.
     NotConverged = 5,
     /// The program has a bug; the code of Rust's panics.
     Bug = 101,
-    /// Stopped by Ctrl-C or a signal; what was done is saved if the run has a directory.
+    /// Stopped by Ctrl-C or a signal; the run is saved if it has a directory.
     Interrupted = 130,
 }
 
@@ -35,7 +35,7 @@ Exit codes:
   2    the command line, a configuration or a recipe does not make sense
   3    the training run diverged
   4    training ended without reaching the target accuracy
-  5    an eigenvalue was not found to the asked tolerance
+  5    an eigenvalue was not found to the requested tolerance
   101  an internal error: a bug
   130  stopped by Ctrl-C or a signal; a run with a directory is saved";
 
@@ -43,7 +43,7 @@ Exit codes:
 pub(crate) const SIGNALS: &str = "\
 Signals:
   SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGUSR1, SIGXCPU   finish the step, save, and exit with 130
-  a second SIGINT                                      exit at once; what was saved before is kept";
+  a second SIGINT                                      exit at once; earlier checkpoints are kept";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
@@ -57,7 +57,7 @@ impl From<Exit> for ExitCode {
 pub(crate) struct Usage(String);
 
 impl Usage {
-    /// With what is wrong and what would be right.
+    /// An error with a message that says what is wrong and what would be right.
     pub(crate) const fn new(message: String) -> Self {
         Self(message)
     }
@@ -92,7 +92,7 @@ pub(crate) fn is_stopped(error: &anyhow::Error) -> bool {
         || matches!(error.downcast_ref(), Some(sharpness_runs::Error::Training(MeasureStopped)))
 }
 
-/// An error and its causes on one line, without what an outer message says already.
+/// An error and its causes on one line, without causes that an outer message already contains.
 pub(crate) fn message(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {

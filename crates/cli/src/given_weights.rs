@@ -1,4 +1,4 @@
-//! Weights that exist: the network that they are of, the data, and how they are measured.
+//! Existing weights: their network, the data, and how they are measured.
 
 use anyhow::Result;
 use clap::Args;
@@ -14,7 +14,7 @@ use crate::exit::Usage;
 use crate::output::note;
 use crate::settings::{asked_examples, check, check_settings, configuration, fit_examples};
 
-/// Weights, the network that they are of, and the examples.
+/// Weights, their network, and the examples.
 #[derive(Args, Debug)]
 pub(crate) struct GivenWeights {
     #[command(flatten)]
@@ -35,13 +35,13 @@ pub(crate) struct GivenWeights {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Measurement")]
 struct ExamplesArg {
-    /// Training examples that the measured loss is the mean over, or `all`; several are compared, as 1000,5000,all [default:
-    /// 5000, or all where there are fewer]
+    /// Number of training examples that the measured loss averages over, or `all`; a list such as 1000,5000,all
+    /// compares them [default: 5000, or all if there are fewer]
     #[arg(long, value_name = "N")]
     examples: Option<ExampleCounts>,
 }
 
-/// What a measurement needs beside the weights.
+/// What a measurement needs besides the weights.
 pub(crate) struct Prepared {
     pub(crate) config: RunConfig,
     pub(crate) data: Standardized,
@@ -49,7 +49,7 @@ pub(crate) struct Prepared {
 }
 
 impl GivenWeights {
-    /// The numbers of examples that are asked for.
+    /// The requested numbers of examples.
     pub(crate) fn counts(&self) -> &[usize] {
         self.examples.examples.as_ref().map_or(&[], |counts| &counts.0)
     }
@@ -57,7 +57,7 @@ impl GivenWeights {
     /// Starts the threads, checks all settings, and loads the data.
     ///
     /// # Errors
-    /// Settings that cannot be, data or a run that cannot be read, or too little memory.
+    /// Invalid settings, unreadable data or an unreadable run, or too little memory.
     pub(crate) fn prepare(&self) -> Result<Prepared> {
         start_threads(self.machine.threads)?;
         let file = self.file()?;
@@ -84,13 +84,13 @@ impl GivenWeights {
         Ok(Some(run_config(&layout)?.ok_or(Error::Io { action, path, source })?))
     }
 
-    /// Defaults, the run's own settings and the flags in one.
+    /// The defaults, overlaid with the settings of the run and the flags.
     fn config(&self, file: Option<&ConfigFile>) -> Result<RunConfig> {
         let mut base = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
-        // Nothing is trained, so that any number of examples will do.
+        // Nothing is trained, so any number of examples is valid.
         (base.training.batch_size, base.training.micro_batch_size) = (1, 1);
         if file.is_none() {
-            // How such weights were trained is not known.
+            // It is not known how such weights were trained.
             base.measure.chunk = Some(MeasureConfig::DEFAULT_CHUNK);
         }
         let mut config = configuration(&base, file, &self.settings.table)?;
@@ -103,7 +103,8 @@ impl GivenWeights {
             asked.insert(BetweenIterates::NAME.to_owned(), true.into());
             let of_run = file.map(|file| file.over(&base)).transpose()?;
             if of_run.is_some_and(|of_run| of_run.model != config.model) {
-                let message = "--between-iterates makes the next step of the run; leave its network as it is";
+                let message =
+                    "--between-iterates takes the next step of the run, so the network must be the run's own";
                 return Err(Usage::new(message.to_owned()).into());
             }
         }

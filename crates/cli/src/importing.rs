@@ -1,4 +1,4 @@
-//! Weights from files, by the flags that say how: read, paired, and doubted where they look wrong.
+//! Reads weights from files, pairs their tensors with layers as the flags say, and warns if they look wrong.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use sharpness_training::settings::RunConfig;
 use crate::args::WeightsArgs;
 use crate::output::{note, percent};
 
-/// A file of pairs is read no further than this.
+/// The largest file of pairs, in bytes.
 const MOST_RENAME_BYTES: u64 = 1 << 20;
 
 impl WeightsArgs {
@@ -27,10 +27,10 @@ impl WeightsArgs {
         self.weights.clone().or_else(of_run).unwrap_or_default()
     }
 
-    /// Reads the weights, and notes which tensors were paired if their names are not the network's.
+    /// Reads the weights, and notes which tensors were paired if the names differ.
     ///
     /// # Errors
-    /// A file that cannot be read, that does not fit the network, or that leaves open which tensor is which.
+    /// A file that cannot be read, does not fit the network, or does not determine which tensor is which.
     pub(crate) fn import<B: Backend>(&self, network: &Network<B>, config: &RunConfig) -> Result<Imported> {
         let mut renames = self.rename.clone();
         renames.extend(self.renames_of_file()?);
@@ -50,7 +50,8 @@ impl WeightsArgs {
         Rename::parse_lines(&text).map_err(|problem| anyhow::anyhow!("{}, {problem}", path.display()))
     }
 
-    /// A reason to doubt that foreign weights are where they belong: a trained network that guesses.
+    /// A reason to doubt that foreign weights were imported correctly: a trained network that does no better than
+    /// chance.
     pub(crate) fn doubt<B: Backend>(
         &self,
         network: &Network<B>,
@@ -72,7 +73,7 @@ impl WeightsArgs {
     }
 }
 
-/// Which tensors were paired, if it is not plain from their names.
+/// Which tensors were paired, unless it is clear from their names.
 fn pairs_text(origin: &Origin) -> Option<String> {
     let prefix = |pair: &Pair| pair.file.strip_suffix(&pair.network).map(str::to_owned);
     let first = origin.pairs.first().and_then(prefix);

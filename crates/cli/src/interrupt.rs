@@ -1,4 +1,4 @@
-//! Signals that ask a command to finish its step and save: Ctrl-C, and those with which a scheduler announces the end.
+//! Signals that ask a command to finish its step and save: Ctrl-C, and those that schedulers send before a time limit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +9,8 @@ use signal_hook::flag;
 
 use crate::exit::Exit;
 
-/// The signals that stop a command. Slurm sends `SIGUSR1` (if asked by `--signal`) or `SIGTERM` before a time limit, the kernel
-/// `SIGXCPU` once a second after a limit of processor time, a terminal `SIGHUP` when it closes.
+/// The signals that stop a command. Slurm sends `SIGUSR1` (with `--signal`) or `SIGTERM` before a time limit, the
+/// kernel `SIGXCPU` once a second after a CPU time limit, a terminal `SIGHUP` when it closes.
 #[cfg(unix)]
 const STOPPING: &[i32] = {
     use signal_hook::consts::signal::{SIGHUP, SIGUSR1, SIGXCPU};
@@ -25,7 +25,7 @@ const STOPPING: &[i32] = &[SIGINT, SIGTERM];
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Listens from now on.
+    /// Starts to listen.
     ///
     /// # Errors
     /// The operating system does not allow it.
@@ -36,19 +36,19 @@ impl Interrupt {
     }
 
     fn register(&self) -> std::io::Result<()> {
-        // Ctrl-C while the command is stopping ends it at once. Handlers run in the order of their registration, so the first Ctrl-C
-        // does not see its own mark. The other signals may come several times and only ask.
+        // A second Ctrl-C ends the command at once. Handlers run in the order of their registration, so the first
+        // Ctrl-C does not see the flag that it sets. The other signals may arrive repeatedly and never force the exit.
         flag::register_conditional_shutdown(SIGINT, Exit::Interrupted as i32, Arc::clone(&self.0))?;
         for signal in STOPPING {
             flag::register(*signal, Arc::clone(&self.0))?;
         }
-        // A write beyond the limit of a file's size is then an error like that of a full disk, and does not kill the process.
+        // Writing beyond the file size limit is then an error, like a full disk, and does not kill the process.
         #[cfg(unix)]
         flag::register(signal_hook::consts::signal::SIGXFSZ, Arc::default())?;
         Ok(())
     }
 
-    /// Whether the command was asked to stop since.
+    /// Whether the command was asked to stop.
     pub(crate) fn is_raised(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,5 +1,5 @@
-//! The program `sharpness`: it reads the command line, runs one command and ends with its exit code. The work is done in
-//! the libraries.
+//! The program `sharpness`: parses the command line, runs one command and exits with its code. The libraries do the
+//! work.
 
 mod args;
 mod commands;
@@ -36,14 +36,14 @@ fn main() -> ExitCode {
     let exit = match Cli::try_parse() {
         Ok(cli) => commands::run(cli),
         Err(message) if message.exit_code() == 0 => match message.print() {
-            // A reader that has gone away (`| head`) is no error.
+            // A closed pipe (`| head`) is not an error.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 Err(error).context("cannot write to standard output")
             }
             _ => Ok(Exit::Done),
         },
         Err(message) => {
-            // It quotes what was typed, or what the shell made of it.
+            // The message quotes the arguments, which may contain control characters.
             let text = message.to_string();
             output::error(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
             return Exit::Usage.into();
@@ -56,11 +56,11 @@ fn main() -> ExitCode {
     .into()
 }
 
-/// Ends the program where it has a bug, with one line in place of a backtrace. Checkpoints stay as they are.
+/// Reports a panic on one line instead of a backtrace, and exits. Checkpoints stay as they are.
 fn report_bug(panic: &PanicHookInfo<'_>) {
     let what = panic.payload_as_str().unwrap_or("a panic").replace('\n', " ");
     if what.starts_with("failed to allocate an alternative stack") {
-        // The standard library panics in a thread that begins when its memory is not to be had. Several may at once.
+        // The standard library panics in a new thread that cannot get memory; several threads may do so at once.
         static TOLD: std::sync::Once = std::sync::Once::new();
         TOLD.call_once(|| {
             output::error(&format!(
@@ -80,7 +80,7 @@ fn report_bug(panic: &PanicHookInfo<'_>) {
 mod tests {
     use super::report_bug;
 
-    /// Set where this test runs itself.
+    /// Set when this test runs itself.
     const VARIABLE: &str = "SHARPNESS_TEST_PANICS";
 
     #[test]

@@ -7,7 +7,7 @@ use sharpness_training::{MeasureProgress, Phase, Watcher};
 use crate::interrupt::Interrupt;
 use crate::output::{Progress, bytes, plural, significant};
 
-/// What the bar shows.
+/// The template of the bar.
 pub(crate) const TEMPLATE: &str = "{spinner} {msg} {elapsed}";
 
 /// A bar for a measurement, which Ctrl-C stops.
@@ -22,7 +22,7 @@ impl<'a> Bar<'a> {
         Self { bar: RefCell::new(Progress::new(TEMPLATE)), interrupt }
     }
 
-    /// The bar itself, for other work in between.
+    /// The bar itself, to show other work.
     pub(crate) const fn bar(&self) -> &RefCell<Progress> {
         &self.bar
     }
@@ -40,7 +40,7 @@ impl Watcher for Bar<'_> {
 
 /// Shows how far a measurement is.
 pub(crate) fn show(bar: &mut Progress, progress: &MeasureProgress) {
-    // The number of products that it takes is not known.
+    // The number of products is not known in advance.
     bar.update(0, 0, || message(progress));
 }
 
@@ -58,9 +58,9 @@ pub(crate) fn message(progress: &MeasureProgress) -> String {
         Phase::Measure(name) => name,
     };
     let products = plural(progress.products, "product");
-    // Both to their own digits: first estimates may be far smaller than their residuals.
+    // Each to its own digits: first estimates may be far smaller than their residuals.
     let (value, residual) = (significant(progress.value, 5), significant(progress.residual, 2));
-    // A Rayleigh quotient never passes the end of the spectrum that it approaches.
+    // A Rayleigh quotient is never beyond the end of the spectrum.
     let (relation, error) =
         if progress.phase == Phase::LambdaMax { (" ≥", "residual") } else { (":", "error") };
     format!("measuring {name}{place}{relation} {value}, {error} {residual}, after {products}")

@@ -1,4 +1,4 @@
-//! Commands of this program as a user would type them.
+//! Command lines of this program to suggest to users.
 
 use std::fmt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use sharpness_runs::is_unprintable;
 pub(crate) struct Suggestion(String);
 
 impl Suggestion {
-    /// This program as it was called, with these arguments, which need no quotes.
+    /// This program as it was invoked, with these arguments, which need no quotes.
     pub(crate) fn new(arguments: &str) -> Self {
         let called = std::env::args_os().next().unwrap_or_else(|| "sharpness".into());
         let by_cargo = std::env::var_os("CARGO").is_some();
@@ -40,7 +40,7 @@ impl fmt::Display for Suggestion {
     }
 }
 
-/// A word as a shell takes it.
+/// A word, quoted for a shell if necessary.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {

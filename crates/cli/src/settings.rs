@@ -1,4 +1,4 @@
-//! From flags and files to a configuration that is complete and in range: defaults, then the file, then the flags.
+//! Resolves defaults, file and flags, in this order, to a complete and valid configuration.
 
 use anyhow::Result;
 use sharpness_data::{Dataset, DatasetName};
@@ -12,10 +12,10 @@ use crate::args::ExampleCounts;
 use crate::exit::Usage;
 use crate::output::count;
 
-/// The base, the file's settings and the flags' in one.
+/// The base, overlaid with the settings of the file and the flags.
 ///
 /// # Errors
-/// A network or a data set that nothing names; a value that the file or a flag gives and that is wrong; options of SAM without SAM.
+/// A missing network or data set; an invalid value in the file or a flag; options of SAM without SAM.
 pub(crate) fn configuration(base: &RunConfig, file: Option<&ConfigFile>, given: &Table) -> Result<RunConfig> {
     let is_given = |key: &str| flags::lookup(given, key).is_some() || file.is_some_and(|file| file.has(key));
     if !is_given("model.arch") {
@@ -36,10 +36,10 @@ pub(crate) fn configuration(base: &RunConfig, file: Option<&ConfigFile>, given: 
     config.map_err(|(key, problem)| named(Error::Config { key, problem }, None))
 }
 
-/// Fits the micro-batch to the batch: the whole of it, in pieces where it is large and no size was asked for.
+/// Limits the default micro-batch to the batch.
 ///
 /// # Errors
-/// A size that was asked for on the command line and is larger than the batch.
+/// A size on the command line that is larger than the batch.
 pub(crate) fn fit_micro_batch(training: &mut TrainingConfig, is_asked: bool) -> Result<()> {
     let (batch, asked) = (training.batch_size, training.micro_batch_size);
     if is_asked && asked > batch {
@@ -50,17 +50,17 @@ pub(crate) fn fit_micro_batch(training: &mut TrainingConfig, is_asked: bool) -> 
     Ok(())
 }
 
-/// Refuses a configuration with a value out of range, or that `dataset` does not allow.
+/// Checks a configuration against the ranges of its settings and against `dataset`.
 ///
 /// # Errors
-/// The first such value, with the flag that sets it and its place in the file, if it is there.
+/// The first invalid value, with its flag and, if it is in the file, its line.
 pub(crate) fn check(config: &RunConfig, dataset: &Dataset, file: Option<&ConfigFile>) -> Result<()> {
     config.validate(dataset.train().len()).map_err(|error| named(error, file))?;
     trained_examples(config, dataset).map_err(|error| named(error, file))?;
     Ok(())
 }
 
-/// Refuses what can be refused without the data, before they are loaded; `train_examples` is how many there are.
+/// Checks what can be checked before the data are loaded; `train_examples` is the number of training examples.
 ///
 /// # Errors
 /// As [`check`].
@@ -72,7 +72,7 @@ pub(crate) fn check_settings(
     config.validate(train_examples).map_err(|error| named(error, file))
 }
 
-/// Refuses a network that cannot be built, or not for the images of its data set.
+/// Checks that the network can be built for the images of its data set.
 ///
 /// # Errors
 /// As [`check`].
@@ -80,7 +80,7 @@ pub(crate) fn check_model(config: &RunConfig) -> Result<()> {
     config.validate_model().map(drop).map_err(|error| named(error, None))
 }
 
-/// An error of a setting, with the flag that sets it and its place in the file, if it is there.
+/// An error in a setting, with its flag and, if it is in the file, its line.
 fn named(error: Error, file: Option<&ConfigFile>) -> anyhow::Error {
     let (key, problem) = match error {
         Error::Config { key, problem } => (key, problem),
@@ -97,17 +97,17 @@ fn named(error: Error, file: Option<&ConfigFile>) -> anyhow::Error {
     Usage::new(format!("{name} {problem}")).into()
 }
 
-/// The number of examples that a flag asks for, if it is a number.
+/// The number of examples that a flag requests, if it is a number.
 pub(crate) fn asked_examples(counts: Option<&ExampleCounts>) -> Option<usize> {
     counts.and_then(|counts| counts.0.first().copied()).filter(|count| *count < usize::MAX)
 }
 
-/// Fits the number of measured examples to those that there are.
+/// Limits the default number of measured examples to the available ones.
 ///
-/// Gives a note where the default was too large.
+/// Returns a note if the default was too large.
 ///
 /// # Errors
-/// A number that was asked for and is too large.
+/// A requested number that is too large.
 pub(crate) fn fit_examples(
     measure: &mut MeasureConfig,
     available: usize,
@@ -119,8 +119,7 @@ pub(crate) fn fit_examples(
     }
     if is_asked_for {
         let asked = measure.examples;
-        let problem =
-            format!("must be at most {available}, the training examples that there are, got {asked}");
+        let problem = format!("must be at most {available}, the number of training examples, got {asked}");
         return Err(named(Error::Config { key: "measure.examples".to_owned(), problem }, file));
     }
     measure.examples = available;

@@ -1,4 +1,4 @@
-//! Shows a sweep while it runs: a line for each active run and one for all of them.
+//! Shows the progress of a sweep: a line for each active run and one for all of them.
 
 use std::fmt;
 use std::io::{IsTerminal, stderr};
@@ -16,18 +16,18 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::{duration, escaped, fitted, note, percent, plural, significant, time_left};
 
-/// How the line of a run looks, and that of all.
+/// The templates of the line of a run and of the line of all runs.
 const RUN: &str = "{wide_msg}";
 const ALL: &str = "{bar:24} {pos}/{len} runs{msg}";
-/// How far the line of a run is indented.
+/// The indentation of the line of a run.
 const INDENT: usize = 2;
-/// The columns of a terminal that does not tell how many it has.
+/// The width of a terminal that does not report one, in columns.
 const WIDTH: usize = 80;
-/// A step is shown if the last one shown is as old.
+/// The shortest time between two steps that are shown.
 const REFRESH: Duration = Duration::from_millis(200);
-/// A log is told that a sweep is alive if its last line is as old.
+/// The longest silence of a log while a sweep is alive.
 const LINE_PERIOD: Duration = Duration::from_secs(30);
-/// The time left is estimated again after this time, and after this many times what an estimate takes.
+/// The time left is estimated again after this time, and after this many times the duration of an estimate.
 const ESTIMATE_PERIOD: Duration = Duration::from_secs(1);
 const ESTIMATE_REST: u32 = 20;
 
@@ -44,7 +44,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// The number of runs of which the end has been told.
+    /// The number of runs whose end was reported.
     const fn ended(&self) -> usize {
         self.finished() + self.failed + self.prevented
     }
@@ -54,12 +54,12 @@ impl Counts {
         format!("[{}/{}]", self.ended(), self.total)
     }
 
-    /// Whether runs are left to make.
+    /// Whether runs are left.
     pub(crate) const fn is_incomplete(&self) -> bool {
         self.finished() < self.total
     }
 
-    /// Runs that are done, whoever made them.
+    /// Runs that are done, including those by other processes.
     pub(crate) const fn finished(&self) -> usize {
         self.done + self.known + self.elsewhere
     }
@@ -105,16 +105,16 @@ pub(crate) struct SweepWatch<'a> {
 struct State {
     counts: Counts,
     left: TimeLeft,
-    /// The time left in words, after a comma; empty if it cannot be told.
+    /// The time left in words, after a comma; empty if unknown.
     words: String,
-    /// When to estimate it again.
+    /// When it is estimated again.
     estimate_at: Instant,
-    /// When the last line was written, where there is no terminal.
+    /// When the last line was written, if there is no terminal.
     told: Instant,
 }
 
 impl<'a> SweepWatch<'a> {
-    /// Begins to watch the runs of a plan.
+    /// Starts to watch the runs of a plan.
     pub(crate) fn new(plan: &Plan, jobs: usize, interrupt: &'a Interrupt) -> Self {
         let total = plan.distinct().count();
         let lines = stderr().is_terminal().then(|| {
@@ -133,11 +133,11 @@ impl<'a> SweepWatch<'a> {
         Self { interrupt, started, lines, state }
     }
 
-    /// Takes the lines away, and says how many runs ended how.
+    /// Removes the lines and prints how many runs ended how.
     pub(crate) fn finish(self) -> Counts {
         if let Some((all, bar)) = &self.lines {
             bar.finish_and_clear();
-            // Lines that cannot be cleared do no harm.
+            // Failing to clear them is harmless.
             let _ = all.clear();
         }
         self.state().counts
@@ -152,7 +152,7 @@ impl<'a> SweepWatch<'a> {
         self.started.elapsed().as_secs_f64()
     }
 
-    /// Says a sentence above the lines.
+    /// Prints a line above the progress lines.
     fn say(&self, text: &str) {
         match &self.lines {
             Some((all, _)) => all.suspend(|| note(text)),
@@ -173,7 +173,7 @@ impl<'a> SweepWatch<'a> {
         }
     }
 
-    /// Shows how far a run is: in its line on a terminal, elsewhere in a line now and then.
+    /// Shows the progress of a run: on its line of a terminal, otherwise in an occasional line.
     fn progress(
         &self,
         watch: &RunWatch<'_>,
@@ -193,7 +193,7 @@ impl<'a> SweepWatch<'a> {
 }
 
 impl State {
-    /// A line that says that the sweep is alive, if the last one is old.
+    /// A line that shows that the sweep is alive, if the last one is old.
     fn line(&mut self, name: &str, numbers: &str) -> Option<String> {
         let is_due = self.told.elapsed() >= LINE_PERIOD;
         is_due.then(|| {
@@ -203,7 +203,7 @@ impl State {
     }
 }
 
-/// The line of a run in a terminal of so many columns.
+/// The line of a run on a terminal of `width` columns.
 fn run_line(name: &str, numbers: &str, width: usize) -> String {
     format!("{:INDENT$}{}", "", fitted(name, numbers, width.saturating_sub(INDENT)))
 }
@@ -221,7 +221,7 @@ impl SweepObserver for SweepWatch<'_> {
     }
 
     fn wait(&self, run: &PlannedRun) {
-        self.say(&format!("{} {}: another process is making it; waiting for that", run.block, run.label()));
+        self.say(&format!("{} {}: waiting for another process that is running it", run.block, run.label()));
     }
 
     fn end(&self, run: &PlannedRun, end: &RunEnd) {
@@ -275,7 +275,7 @@ fn style(template: &str) -> ProgressStyle {
     style.progress_chars("━╸─")
 }
 
-/// What came out of a run, in a few words.
+/// The result of a run, in a few words.
 fn result(report: &Report) -> String {
     let training = &report.training;
     let time = duration(Duration::from_secs_f64(training.seconds.max(0.0)));
@@ -291,20 +291,20 @@ fn result(report: &Report) -> String {
     format!("{test}{lambda}{} epochs{short}, {time}", training.epochs)
 }
 
-/// What a run is doing in its training, in few columns.
+/// The progress of a training, in few columns.
 fn step_numbers(step: &StepReport, accuracy: &str) -> String {
     let StepReport { epoch, step_in_epoch, steps_per_epoch, loss, .. } = step;
     format!("epoch {epoch} ({step_in_epoch}/{steps_per_epoch}), loss {}{accuracy}", significant(*loss, 3))
 }
 
-/// What a run is doing in a measurement, in few columns.
+/// The progress of a measurement, in few columns.
 fn measure_numbers(progress: &MeasureProgress) -> String {
     let MeasureProgress { phase, products, value, residual, point, .. } = *progress;
     let point = point.map_or_else(String::new, |(point, points)| format!(", point {point} of {points}"));
     let (name, error) = match phase {
         Phase::Gradient => return format!("measuring the gradient{point}"),
         Phase::Measure(name) if value.is_nan() => return format!("measuring {name}{point}"),
-        // A Rayleigh quotient lies within the spectrum.
+        // A Rayleigh quotient is within the spectrum.
         Phase::LambdaMax => ("λ_max ≥", "residual"),
         Phase::Measure(name) => (name, "error"),
     };
@@ -325,7 +325,7 @@ struct RunWatch<'a> {
 }
 
 impl RunWatch<'_> {
-    /// Whether the last progress that was shown is old.
+    /// Whether progress is due to be shown again.
     fn is_due(&mut self) -> bool {
         let is_due = self.shown.is_none_or(|shown| shown.elapsed() >= REFRESH);
         if is_due {
@@ -349,7 +349,7 @@ impl Observer for RunWatch<'_> {
 
     fn on_epoch(&mut self, metrics: &EpochMetrics) {
         self.accuracy = format!(", train {}", percent(metrics.train_accuracy));
-        // What comes next is told at once, so that it is timed from its start.
+        // The next phase is reported at once, so that it is timed from its start.
         (self.in_epoch, self.shown) = (false, None);
     }
 

@@ -11,10 +11,10 @@ use crate::interrupt::Interrupt;
 use crate::measuring;
 use crate::output::{Progress, note, percent, significant, time_left};
 
-/// What the bar shows.
+/// The template of the bar.
 const TEMPLATE: &str = "{msg} {bar:16} {pos}/{len} steps";
 
-/// By which factor the trend of the errors may be wrong.
+/// The factor by which the trend of the errors may be wrong.
 const TREND_ERROR: f64 = 1.6;
 
 /// Watches one run.
@@ -25,13 +25,13 @@ pub(crate) struct Watch<'a> {
     progress: Progress,
     is_measuring: bool,
     started: Instant,
-    /// The share of wrong training examples at the end of each epoch that this process made.
+    /// The training error at the end of each epoch of this process, as a fraction.
     errors: Vec<f64>,
     last_epoch: String,
 }
 
 impl<'a> Watch<'a> {
-    /// Begins to watch.
+    /// Starts to watch.
     pub(crate) fn new(interrupt: &'a Interrupt, config: &RunConfig) -> Self {
         Self {
             interrupt,
@@ -45,14 +45,14 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// The seconds until the training ends after `epoch` epochs: until the target accuracy, if the share of errors keeps
-    /// falling as over the later half of the epochs, and `max_epochs` at the latest.
+    /// The seconds until the end of a training that has done `epoch` epochs: until the target accuracy, if the training
+    /// error keeps falling as in the later half of the epochs, and at the latest until `max_epochs`.
     fn time_left(&self, epoch: u32) -> Option<Range<f64>> {
         let made = self.errors.len() as f64;
         let most = f64::from(self.max_epochs.saturating_sub(epoch));
         let epochs = match self.epochs_left() {
             Some(epochs) => (epochs / TREND_ERROR).min(most)..(epochs * TREND_ERROR).min(most),
-            // Without a trend the limit says something only once it is near.
+            // Without a trend, the limit is informative only when it is near.
             None if most <= made => 0.0..most,
             None => return None,
         };
@@ -60,12 +60,12 @@ impl<'a> Watch<'a> {
         (epochs.end > 0.0).then_some(epochs.start * epoch_secs..epochs.end * epoch_secs)
     }
 
-    /// The epochs until the target accuracy by the fall of the errors.
+    /// The epochs until the target accuracy, extrapolated from the errors.
     fn epochs_left(&self) -> Option<f64> {
         let epochs = self.errors.len();
         let (last, earlier) = (*self.errors.last()?, *self.errors.get(epochs / 2)?);
         let span = (epochs - 1 - epochs / 2) as f64;
-        // A span of no epoch gives NaN, which is no fall either.
+        // A span of zero epochs gives NaN, which is not a fall either.
         let fall_per_epoch = Some((earlier / last).ln() / span).filter(|fall| *fall > 0.0)?;
         let epochs_left = (last / (1.0 - self.target_accuracy)).ln() / fall_per_epoch;
         Some(epochs_left.max(0.0)).filter(|epochs| epochs.is_finite())

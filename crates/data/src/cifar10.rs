@@ -1,4 +1,4 @@
-//! CIFAR-10 in its binary and its Python version: a folder of six batches, or the official archive of it.
+//! CIFAR-10 in its binary and its Python version: a folder of six batches, or the official archive.
 //!
 //! A binary batch is a sequence of records without a header; a record is one label byte and 3,072 pixel bytes
 //! (red, green and blue planes of 32 x 32 in row order). A Python batch is a pickled dictionary with the same
@@ -18,12 +18,12 @@ use crate::{Error, Result};
 /// The official number of records of each file.
 pub const RECORDS_PER_FILE: usize = 10_000;
 
-/// The form in which CIFAR-10 is published.
+/// A published version of CIFAR-10.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
-    /// Records of bytes.
+    /// Binary records.
     Binary,
-    /// Pickles of Python.
+    /// Python pickles.
     Python,
 }
 
@@ -61,7 +61,7 @@ impl Version {
 const TRAIN_FILES: usize = 5;
 const PIXELS: usize = 3 * 32 * 32;
 const CLASSES: u8 = 10;
-/// An archive is read no further than this. The official one unpacks to 184 MB.
+/// The most bytes to read from an archive. The official one unpacks to 184 MB.
 const MAX_UNPACKED_BYTES: u64 = 1 << 30;
 
 /// Reads the six batches in `folder`, each of `records_per_file` records; returns (train, test).
@@ -78,7 +78,7 @@ pub fn read_folder(folder: &Path, version: Version, records_per_file: usize) -> 
 }
 
 /// Reads the six batches from a gzipped tar archive without unpacking it on disk; returns (train, test).
-/// The batches may lie in any folder of the archive and in any order; other entries are passed over.
+/// The batches may be in any folder of the archive and in any order; other entries are skipped.
 ///
 /// # Errors
 /// [`Error::Malformed`] if the archive is truncated or corrupt, or if a batch is missing, occurs twice, has
@@ -89,7 +89,7 @@ pub fn read_archive(archive: &Path, version: Version, records_per_file: usize) -
     Ok(batches.into_splits())
 }
 
-/// Gives `visit` each of the six batches of an archive with its index among [`Version::files`].
+/// Calls `visit` with each of the six batches of an archive and its index among [`Version::files`].
 ///
 /// # Errors
 /// As [`read_archive`], and those of `visit`.
@@ -126,7 +126,7 @@ pub(super) fn each_in_archive(
         visit(index, Input::new(name, entry))?;
         is_read[index] = true;
     }
-    // Reading up to the end checks the checksum of the gzip file.
+    // Reading to the end verifies the checksum of the gzip file.
     io::copy(&mut tar.into_inner(), &mut io::sink())
         .map_err(|error| corrupt("the end of the file", error))?;
     match is_read.iter().position(|&is_read| !is_read) {
@@ -138,7 +138,7 @@ pub(super) fn each_in_archive(
     }
 }
 
-/// The six batches while they are being read; a batch is known by its index, the test batch is the last.
+/// The six batches while they are being read, by index; the test batch is the last.
 struct Batches {
     version: Version,
     pixels: Vec<u8>,
@@ -237,7 +237,7 @@ fn read_pickle(input: &mut Input<'_>, labels: &mut [u8], pixels: &mut [u8]) -> R
     Ok(())
 }
 
-/// Counts the bytes that are read, for whoever holds the other end of `offset`.
+/// Counts the bytes read in the shared `offset`.
 struct Counted<R> {
     content: R,
     offset: Rc<Cell<u64>>,

@@ -17,7 +17,7 @@ impl Dataset {
     /// Finds the files of `name` in `locations` and reads them. Each file is read once.
     ///
     /// # Errors
-    /// [`Error::DatasetNotFound`](crate::Error::DatasetNotFound) if the files are nowhere;
+    /// [`Error::DatasetNotFound`](crate::Error::DatasetNotFound) if the files are not found;
     /// [`Error::Malformed`](crate::Error::Malformed) if they do not hold the official number of
     /// well-formed examples; [`Error::Io`](crate::Error::Io) if they cannot be read.
     pub fn load(name: DatasetName, locations: &Locations) -> Result<Self> {
@@ -62,7 +62,7 @@ impl Dataset {
         self.name.classes()
     }
 
-    /// What a raw pixel is multiplied with to lie in [0, 1]: 1/255, or 1/16 for the digits.
+    /// The factor that scales a raw pixel to [0, 1]: 1/255, or 1/16 for the digits.
     pub fn pixel_scale(&self) -> f64 {
         1.0 / f64::from(self.name.pixel_max())
     }

@@ -2,9 +2,9 @@
 //!
 //! It is the test part of the UCI "Optical Recognition of Handwritten Digits" data set (E. Alpaydin and
 //! C. Kaynak, 1998, CC BY 4.0), the same rows as `sklearn.datasets.load_digits`. It has no official
-//! training split, so this module makes a fixed one: of the examples of each class, in the order of the
-//! file, every fifth (the 5th, 10th, 15th, ...) is a test example. That gives 1,442 training and 355 test
-//! examples, and the shares of the classes are equal in both up to rounding.
+//! training split, so this module defines a fixed one: every fifth example of each class (the 5th, 10th,
+//! 15th, ...), in the order of the file, is a test example. That gives 1,442 training and 355 test
+//! examples, with the same proportions of classes in both up to rounding.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What can go wrong with a data set.
+//! Errors of data sets.
 
 use std::fmt::Write as _;
 use std::io;
@@ -16,7 +16,7 @@ pub enum Error {
     /// The operating system refused an operation on a file or a directory.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried, as a verb: `open`, `read`, `create`.
+        /// The attempted action, as a verb: `open`, `read`, `create`.
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
@@ -36,14 +36,14 @@ pub enum Error {
         unpacked: bool,
         /// What the format requires here.
         expected: String,
-        /// What is there.
+        /// What was found.
         found: String,
     },
 
     /// A name that is not on a fixed list.
     #[error("unknown {kind} '{given}'; choose one of: {known}")]
     UnknownName {
-        /// What the name stands for: `data set`, `subset`.
+        /// What kind of name it is: `data set`, `subset`.
         kind: &'static str,
         /// The name as given.
         given: String,
@@ -75,7 +75,7 @@ pub enum Error {
     },
 
     /// A subset of no examples.
-    #[error("a subset of 0 examples was asked for; ask for at least 1")]
+    #[error("cannot take a subset of 0 examples; request at least 1")]
     EmptySubset,
 
     /// The data set is part of the program, so there is nothing to download.
@@ -95,7 +95,7 @@ pub enum Error {
         url: String,
         /// What the network or the server reported.
         reason: String,
-        /// The directory in which the file is looked for.
+        /// The directory that is searched for the file.
         folder: PathBuf,
     },
 
@@ -136,7 +136,7 @@ impl Error {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
-    /// Whether the request itself is wrong, so that it would fail on any machine.
+    /// Whether the request itself is invalid, so that it fails on any machine.
     pub const fn is_usage(&self) -> bool {
         matches!(
             self,

@@ -4,7 +4,7 @@
 //! big-endian 32-bit integer), and then one byte for each pixel. A label file is `0x00000801`, the number
 //! of labels, and one byte for each label. Source: <http://yann.lecun.com/exdb/mnist/>.
 //!
-//! The header must state exactly what the caller expects, so nothing is allocated on the word of a file.
+//! The header must match what the caller expects, so a file cannot cause large allocations.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! The bytes of a data file, plain or gzipped, read once from front to back with the offset known,
-//! so that an error can say where the file stops being what it should be.
+//! The bytes of a data file, plain or gzipped, read once from front to back. Errors name the offset where
+//! the file is not what it should be.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Take};
@@ -11,12 +11,12 @@ use sharpness_network::files;
 
 use crate::{Error, Result};
 
-/// The size of the largest data file that is read, in bytes. The largest official one has 170 MB.
+/// The size of the largest data file, in bytes. The largest official one has 170 MB.
 const LIMIT: u64 = 1 << 30;
-/// How much is read from the disk at a time, in bytes.
+/// The size of a read from the disk, in bytes.
 pub(super) const BUFFER_BYTES: usize = 1 << 18;
 
-/// A stream of bytes that knows its name and its offset. Memory: one buffer, whatever the file says.
+/// A stream of bytes with its name and offset. Memory: one buffer, whatever the file says.
 pub(super) struct Input<'a> {
     file: PathBuf,
     content: Box<dyn Read + 'a>,
@@ -25,7 +25,7 @@ pub(super) struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// Opens a file; its content is unpacked on the way if it starts as a gzip file does.
+    /// Opens a file and unpacks its content if it starts like a gzip file.
     pub(super) fn open(path: &Path) -> Result<Input<'static>> {
         let mut file = BufReader::with_capacity(BUFFER_BYTES, open_file(path)?);
         let start = file.fill_buf().map_err(Error::io("read", path))?;
@@ -60,7 +60,7 @@ impl<'a> Input<'a> {
         &self.file
     }
 
-    /// The MD5 checksum of all that follows, in hexadecimal. For a gzip file it is that of the unpacked content.
+    /// The MD5 checksum of the rest, in hexadecimal; for a gzip file, of the unpacked content.
     pub(super) fn md5(mut self) -> Result<String> {
         let mut hash = Md5::new();
         let mut piece = vec![0; BUFFER_BYTES];
@@ -72,7 +72,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Checks that nothing follows; for a gzip file this also checks its checksum.
+    /// Checks that nothing follows; for a gzip file, this also verifies its checksum.
     pub(super) fn finish(mut self) -> Result<()> {
         let expected = || "the end of the file".to_owned();
         let offset = self.offset;
@@ -114,8 +114,8 @@ impl<'a> Input<'a> {
     }
 }
 
-/// The content of a gzip file: that of all its members, which zeros may follow, as gzip itself has it. Tapes and blocks of a fixed
-/// size pad files so.
+/// The content of a gzip file: that of all its members, possibly followed by zeros, which gzip also accepts. Tapes and
+/// blocks of a fixed size pad files this way.
 pub(super) struct Gunzip<R> {
     /// The member that is being read; none at the end.
     member: Option<GzDecoder<R>>,
@@ -164,7 +164,7 @@ pub(super) fn open_file(path: &Path) -> Result<Take<File>> {
     files::open(path, LIMIT).map_err(Error::io("open", path))
 }
 
-/// Whether a read failed because of what the file holds and not because of the disk. The decoders of gzip
+/// Whether a read failed because of the file's content and not because of the disk. The decoders of gzip
 /// and tar report corrupt content as an [`io::Error`] without a code of the operating system.
 pub(super) fn is_corruption(error: &io::Error) -> bool {
     error.raw_os_error().is_none()

@@ -1,4 +1,4 @@
-//! Data sets of labelled images: finding, downloading, reading and standardizing them, and taking subsets.
+//! Data sets of labelled images: finds, downloads, reads and standardizes them, and takes subsets.
 //!
 //! | file | subject |
 //! | --- | --- |
@@ -6,11 +6,11 @@
 //! | `locate.rs` | where files may be |
 //! | `digits.rs`, `idx.rs`, `cifar10.rs` | one format each |
 //! | `pickle.rs` | the format of CIFAR-10's Python version |
-//! | `input.rs` | the bytes of a file, packed or not, with the offset for errors |
+//! | `input.rs` | the bytes of a file, gzipped or not, with the offset for errors |
 //! | `dataset.rs`, `split.rs` | examples in memory |
 //! | `published.rs` | whether files are the published ones |
 //! | `random.rs` | random images, for timing |
-//! | `standardize.rs` | means, deviations and the images that a network sees |
+//! | `standardize.rs` | means, deviations and the inputs of a network |
 //! | `examples.rs` | a standardized part as a network's source of examples |
 //! | `subset.rs` | which examples to take |
 //! | `fetch/` | downloads |

@@ -1,4 +1,4 @@
-//! Where the files of a data set may be, and the search for them.
+//! Searches for the files of a data set.
 
 use std::path::{Path, PathBuf};
 
@@ -73,7 +73,7 @@ impl Locations {
         }
     }
 
-    /// Searches for the files of a data set; the first directory that holds all of them is taken.
+    /// Searches for the files of a data set, and takes the first directory that holds all of them.
     ///
     /// # Errors
     /// [`Error::DatasetNotFound`] with every place that was searched.
@@ -94,7 +94,7 @@ impl Locations {
         Err(Error::DatasetNotFound { name: name.to_string(), searched })
     }
 
-    /// The directories in which the files themselves may be.
+    /// The directories that may hold the files themselves.
     fn places(&self, name: DatasetName) -> Vec<PathBuf> {
         let optional = [&self.data_dir, &self.environment, &self.cache_dir];
         let roots = optional.into_iter().flatten().chain(&self.system_dirs);

@@ -46,7 +46,7 @@ impl ImageShape {
         self.channels * self.plane_len()
     }
 
-    /// Whether an image has no value at all.
+    /// Whether an image has no values.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
@@ -109,7 +109,7 @@ impl DatasetName {
         all * (self.shape().len() + 1) + self.train_examples() * ORDERS * size_of::<u32>()
     }
 
-    /// The largest value that a raw pixel can have, which stands for full brightness.
+    /// The largest value of a raw pixel, which means full brightness.
     pub fn pixel_max(self) -> u8 {
         match self {
             Self::Digits => 16,

@@ -1,9 +1,9 @@
-//! The subset of Python's pickle format in which batches of CIFAR-10 are written: a dictionary of numbers, strings, lists and one
-//! NumPy array of bytes.
+//! Reads the subset of Python's pickle format that CIFAR-10's batches use: a dictionary of numbers, strings, lists and
+//! one NumPy array of bytes.
 //!
-//! A pickle is a program for a machine with a stack. This reader follows protocols 2 to 5 as Python 2 and 3 write them; of the
-//! functions that a pickle can call it knows five by name, and calls none. Memory: the strings of the file once, and a bounded
-//! number of small values, nested no deeper than these batches are.
+//! A pickle is a program for a stack machine. This reader follows protocols 2 to 5 as Python 2 and 3 write them. Of the
+//! functions that a pickle can call, it recognizes five by name and calls none. Memory: the strings of the file once,
+//! and a bounded number of small values, nested no deeper than in these batches.
 //!
 //! Source: `Lib/pickletools.py` of CPython.
 
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use crate::input::Input;
 use crate::{Error, Result};
 
-/// Longer strings are not remembered for later use in the file, since nothing writes them twice.
+/// Longer strings are not memoized, since no writer repeats them.
 const LONGEST_REMEMBERED: usize = 64;
 
 /// A value on the stack.
@@ -45,18 +45,18 @@ pub(super) struct Array {
     pub(super) offset: u64,
 }
 
-/// The functions and classes that are known.
+/// The recognized functions and classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Global {
-    /// Makes an empty array, to be built.
+    /// Creates an empty array, to be built.
     Reconstruct,
-    /// Makes an array from bytes.
+    /// Creates an array from bytes.
     FromBuffer,
     /// The class of arrays.
     Array,
-    /// Makes the type of elements.
+    /// Creates the type of elements.
     ElementType,
-    /// Makes bytes of a string.
+    /// Converts a string to bytes.
     Encode,
 }
 
@@ -118,7 +118,7 @@ struct Machine<'a, 'b> {
 }
 
 impl Machine<'_, '_> {
-    /// Follows one instruction; whether it was the last.
+    /// Executes one instruction. Returns whether it was the last.
     fn step(&mut self) -> Result<bool> {
         self.start = self.input.offset();
         let [instruction] = self.array("an instruction of a pickle")?;
@@ -240,7 +240,7 @@ impl Machine<'_, '_> {
 
     fn remember(&mut self, instruction: u8) -> Result<()> {
         let place = match instruction {
-            // The next place: values that are not remembered take one too.
+            // The next place: values that are not memoized take one too.
             0x94 => self.memory.len(),
             _ => self.place(instruction == b'q')?,
         };
@@ -349,7 +349,7 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    /// What the function on the stack would give for the arguments on the stack.
+    /// The result of the function on the stack for the arguments on the stack.
     fn call(&mut self) -> Result<()> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let (Value::Tuple(arguments), Value::Global(function)) = (arguments, function) else {
@@ -379,12 +379,12 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    /// Gives the array or the type on the stack what makes it up.
+    /// Sets the state of the array or the type on the stack.
     fn build(&mut self) -> Result<()> {
         let state = self.pop()?;
         let offset = self.start;
         match (self.stack.last_mut(), state) {
-            // How elements are stored, which is known of bytes.
+            // The storage of elements, which is known for bytes.
             (Some(Value::ElementType(_)), Value::Tuple(_)) => Ok(()),
             (Some(Value::Array(array)), Value::Tuple(state)) => {
                 let Ok([_version, Value::Tuple(shape), Value::ElementType(true), order, Value::Bytes(data)]) =

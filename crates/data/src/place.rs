@@ -3,12 +3,12 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// A directory in which a data set is not, and why not.
+/// A directory without the data set, and what is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchedPlace {
     /// The directory.
     pub path: PathBuf,
-    /// The first file that is missing there; none if the directory does not exist.
+    /// The first missing file; none if the directory does not exist.
     pub missing: Option<String>,
 }
 

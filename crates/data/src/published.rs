@@ -1,4 +1,4 @@
-//! Whether the files of a data set are the published ones, or at least hold the published examples.
+//! Checks whether the files of a data set are the published ones, or at least hold the published examples.
 //!
 //! Digests are of unpacked content, so that it does not matter how a file is packed. Those of the Python batches are
 //! torchvision's. The authors publish no digests of the other files unpacked: those here are the ones that several independent
@@ -50,7 +50,7 @@ const CIFAR10_PYTHON: [&str; 6] = [
     "40351d587109b95175f43aff81a1287e",
 ];
 
-/// What is known of a data set that was read.
+/// What is established about a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Established {
@@ -58,17 +58,16 @@ pub enum Established {
     Embedded,
     /// Every file is the published one.
     PublishedFiles,
-    /// The files are others, but they hold the published images, each with its label, in the right splits. The order or the format
-    /// differs.
+    /// The files differ in order or format, but hold the published images, each with its label, in the right splits.
     PublishedExamples,
-    /// The files have the right format and the right number of examples. Which examples is not known.
+    /// The files have the right format and the right number of examples, but which examples is unknown.
     WellFormed,
 }
 
-/// What is known of a data set, and of its files.
+/// What is established about a data set and its files.
 #[derive(Debug, Clone, Serialize)]
 pub struct Verification {
-    /// What is known of the whole.
+    /// What is established about the whole.
     pub established: Established,
     /// The files, in the order of the examples.
     pub files: Vec<CheckedFile>,
@@ -81,9 +80,9 @@ pub struct CheckedFile {
     pub file: PathBuf,
     /// The MD5 of its unpacked content, in hexadecimal.
     pub md5: String,
-    /// The same of the published file.
+    /// The MD5 of the published file.
     pub published_md5: String,
-    /// Another file of which it is a copy: a published one, or one of the same data set.
+    /// Another file that it is a copy of: a published one, or one of the same data set.
     pub copy_of: Option<String>,
 }
 
@@ -190,7 +189,7 @@ fn digest_of(split: &Split) -> u128 {
     split.labels.iter().zip(split.pixels.chunks_exact(pixels.max(1))).map(digest).fold(0, u128::wrapping_add)
 }
 
-/// The digests of the published training and test examples; none where no copy was at hand to take them from.
+/// The digests of the published training and test examples; none if there was no copy to compute them from.
 fn published_examples(name: DatasetName) -> Option<[u128; 2]> {
     match name {
         DatasetName::FashionMnist => {

@@ -1,4 +1,4 @@
-//! Random images, for work whose time does not depend on what the images show.
+//! Random images, for timing work that does not depend on the content of images.
 
 use rand::RngExt as _;
 

@@ -1,4 +1,4 @@
-//! The images that a network sees: raw pixels scaled to [0, 1], less a mean, divided by a deviation.
+//! Standardizes images: raw pixels scaled to [0, 1], minus a mean, divided by a deviation.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use crate::dataset::Dataset;
 use crate::split::{Part, Split};
 use crate::{Error, Result};
 
-/// Over which values a mean and a deviation are taken.
+/// The values that share a mean and a deviation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standardization {
@@ -58,8 +58,8 @@ impl FromStr for Standardization {
 
 /// A data set with the mean and deviation of its training split.
 ///
-/// Both are of the whole official training split, also when only a subset of it is trained on, as in the
-/// earlier code of the paper's authors; so the same image is the same input in every experiment. The
+/// Both are of the whole official training split, even if only a subset of it is trained on, as in the
+/// earlier code of the paper's authors. So the same image is the same input in every experiment. The
 /// deviation is the population's (divided by n). A value that is constant over the training split, such as
 /// a corner of the digits, has deviation 0 and is divided by 1 instead, so it becomes 0 in the training split.
 #[derive(Debug, Clone)]
@@ -89,7 +89,7 @@ impl Standardized {
         &self.dataset
     }
 
-    /// Over which values mean and deviation were taken.
+    /// The values that share a mean and a deviation.
     pub fn standardization(&self) -> Standardization {
         self.standardization
     }

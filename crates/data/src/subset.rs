@@ -1,4 +1,4 @@
-//! Which examples of a split to take: class-balanced subsets to train on, and subsets to measure on.
+//! Selects examples of a split: class-balanced subsets to train on, and subsets to measure on.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// The random streams of this module, distinct so that no choice of one repeats in the other.
+/// The random streams of this module, distinct so that their draws are independent.
 const CLASS_BALANCED_STREAM: u64 = 0x6261_6c61_6e63_6564;
 const MEASURED_STREAM: u64 = 0x6d65_6173_7572_6564;
 
-/// The indices of `n` examples, as equally many of each class as possible, sorted.
+/// The indices of `n` examples, balanced over the classes as far as possible, sorted.
 ///
-/// `labels: [total]`, each less than `classes`. When `n` is no multiple of `classes`, some classes, chosen
-/// by the seed, give one example more than the others. Subsets of the same seed are nested: a larger one
+/// `labels: [total]`, each less than `classes`. When `n` is not a multiple of `classes`, some classes,
+/// chosen by the seed, contribute one more example than the others. Subsets of the same seed are nested: a larger one
 /// holds every example of a smaller one.
 ///
 /// # Errors
@@ -58,7 +58,7 @@ pub fn class_balanced(labels: &[u8], classes: usize, n: usize, seed: u64) -> Res
     Ok(chosen)
 }
 
-/// How a subset to measure on is taken from a split.
+/// How to take a subset to measure on from a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subset {

@@ -1,4 +1,4 @@
-//! Files that are replaced whole or not at all, and locks.
+//! Atomic replacement of files, and locks.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -9,27 +9,27 @@ use sharpness_network::files;
 use crate::layout::RunLayout;
 use crate::{Error, Result};
 
-/// How often a file may be replaced while it is being locked: more often than any number of processes would.
+/// How often a file may be replaced while it is being locked: more often than processes ever would.
 const REPLACEMENTS: usize = 10_000;
 
-/// Replaces `path` with `content`. At any instant, also after a power loss, the file has its old or its new content. Processes that
-/// replace the same file take turns.
+/// Replaces `path` with `content`. At any instant, even after a power loss, the file has its old or its new content.
+/// Processes that replace the same file take turns.
 ///
 /// # Errors
-/// [`Error::Io`] if the directory cannot be written or the disk is full; the old content is kept then.
+/// [`Error::Io`] if the directory cannot be written or the disk is full; the old content is then kept.
 pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
-    // To rename over a link such as `/dev/stdout` would destroy it.
+    // Renaming over a link such as `/dev/stdout` would destroy it.
     files::check_to_write(path).map_err(Error::io("replace", path))?;
     let partial = RunLayout::partial(path);
     let mut file = open_locked(&partial, |file| {
-        // A file system without locks is no reason not to write: mostly nobody else writes this file.
+        // Write even if the file system has no locks: usually no other process writes this file.
         let _ = file.lock();
         Ok(())
     })?;
     let replaced = write_synced(&mut file, &partial, content)
         .and_then(|()| fs::rename(&partial, path).map_err(Error::io("replace", path)));
     if replaced.is_err() {
-        // The error at hand says more than one of this clean-up could.
+        // The original error is more informative than one of this clean-up.
         let _ = fs::remove_file(&partial);
     }
     replaced?;
@@ -37,7 +37,7 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
 }
 
 fn write_synced(file: &mut File, path: &Path, content: &[u8]) -> Result<()> {
-    // What a killed process left.
+    // Left by a killed process.
     file.set_len(0).map_err(Error::io("write", path))?;
     file.write_all(content).map_err(Error::io("write", path))?;
     file.sync_all().map_err(Error::io("write", path))
@@ -54,7 +54,7 @@ pub(crate) fn open_locked(path: &Path, lock: impl Fn(&File) -> Result<()>) -> Re
             return Ok(file);
         }
     }
-    Err(Error::io("lock", path)(io::Error::other("it is replaced again and again")))
+    Err(Error::io("lock", path)(io::Error::other("it keeps being replaced")))
 }
 
 /// Whether the open `file` is still the one at `path`.
@@ -85,10 +85,10 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Makes the names in the directory of `path` durable.
+/// Syncs the directory of `path`.
 pub(crate) fn sync_directory_of(path: &Path) -> Result<()> {
     let dir = parent(path);
-    // Windows cannot open a directory and makes renames durable by itself.
+    // Windows cannot open a directory, and its renames are durable anyway.
     if cfg!(unix) {
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io("write", dir))?;
     }

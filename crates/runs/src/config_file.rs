@@ -1,6 +1,6 @@
 //! A run's configuration in TOML: the file of `--config`, and `config.toml` in a run's directory.
 //!
-//! A file may leave out any key; what it leaves out keeps its default. Errors name the file, the line and the key.
+//! A file may omit any key, which then keeps its default. Errors name the file, the line and the key.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use crate::migrate;
 use crate::{Error, Result};
 
-/// The size of the largest configuration or recipe that is read, in bytes.
+/// The size of the largest configuration or recipe, in bytes.
 const LIMIT: u64 = 4 << 20;
 
 /// A file that is well-formed TOML.
@@ -57,7 +57,7 @@ impl ConfigFile {
         }
     }
 
-    /// The `config.toml` of a run, which an older version may have written.
+    /// The `config.toml` of a run, possibly written by an older version.
     ///
     /// # Errors
     /// As [`Self::parse`].
@@ -67,7 +67,7 @@ impl ConfigFile {
         Ok(Self { table, ..file })
     }
 
-    /// What the file holds.
+    /// The content of the file.
     pub(crate) fn into_table(self) -> Table {
         self.table
     }
@@ -80,10 +80,10 @@ impl ConfigFile {
         table.is_some_and(|table| table.contains_key(last))
     }
 
-    /// The configuration `base` with the file's choices in place of its own.
+    /// The configuration `base`, overlaid with the file.
     ///
     /// # Errors
-    /// [`Error::File`] for a key that no configuration has, or a value of the wrong type.
+    /// [`Error::File`] for an unknown key, or a value of the wrong type.
     pub fn over(&self, base: &RunConfig) -> Result<RunConfig> {
         base.overlaid(&self.table).map_err(|(key, problem)| {
             let keys: Vec<&str> = key.split('.').collect();
@@ -92,14 +92,14 @@ impl ConfigFile {
         })
     }
 
-    /// The file and the line in which a key such as `training.batch_size` stands, if it does.
+    /// The file and the line of a key such as `training.batch_size`, if the file has it.
     pub fn place(&self, key: &str) -> Option<String> {
         let keys: Vec<&str> = key.split('.').collect();
         let span = self.has(key).then(|| self.span(&keys))??;
         Some(format!("{}, line {}", self.path.display(), line_of(&self.text, &span)))
     }
 
-    /// Where a key stands in the text; its innermost table that the text has, where it is not there itself.
+    /// The place of a key in the text, or that of its innermost table if the text has only that.
     fn span(&self, keys: &[&str]) -> Option<Range<usize>> {
         let document = DeTable::parse(&self.text).ok()?;
         let mut table = document.get_ref();
@@ -124,7 +124,7 @@ pub fn read_text(path: &Path) -> Result<String> {
     files::read_text(path, LIMIT).map_err(Error::io("read", path))
 }
 
-/// The number of the line, from 1, in which a part of a text begins.
+/// The number of the line, from 1, where a part of a text begins.
 pub fn line_of(text: &str, span: &Range<usize>) -> usize {
     text.bytes().take(span.start).filter(|&byte| byte == b'\n').count() + 1
 }

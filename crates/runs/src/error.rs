@@ -1,4 +1,4 @@
-//! What can go wrong with runs on disk. Each message says what was wrong, where, and what would be right.
+//! Errors of runs on disk. Each message says what is wrong, where, and what would be right.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub enum Error {
     /// The operating system refused an operation on a file or a directory.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried, as a verb: `open`, `read`, `create`.
+        /// The attempted action, as a verb: `open`, `read`, `create`.
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
@@ -21,7 +21,7 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// A line of a file that users write is wrong.
+    /// A line of a user's file is invalid.
     #[error("{}, line {line}: {problem}", file.display())]
     File {
         /// The file.
@@ -44,16 +44,16 @@ pub enum Error {
     #[error("cannot start the threads of the runs: {0}; ask for fewer with --jobs or --threads")]
     Threads(String),
 
-    /// The directory of a new run holds a run already.
-    #[error("{} holds a run already; add --resume to resume it, or choose another directory with --out", dir.display())]
+    /// The directory of a new run already holds a run.
+    #[error("{} already holds a run; add --resume to resume it, or choose another directory with --out", dir.display())]
     RunExists {
         /// The directory.
         dir: PathBuf,
     },
 
-    /// The directory of a new run holds other things.
+    /// The directory of a new run holds other files.
     #[error(
-        "{} is not a run: it has no config.toml but holds '{found}'; choose an empty or a new directory with --out",
+        "{} is not a run: it has no config.toml but holds '{found}'; choose an empty or new directory with --out",
         dir.display()
     )]
     NotARun {
@@ -63,16 +63,16 @@ pub enum Error {
         found: String,
     },
 
-    /// There is no directory where runs were looked for.
-    #[error("there is no store of runs at {}; name one with --store, or make its runs with `sharpness sweep`", dir.display())]
+    /// The directory of a store does not exist.
+    #[error("there is no store of runs at {}; name one with --store, or create it with `sharpness sweep`", dir.display())]
     NoStore {
         /// The path that was given.
         dir: PathBuf,
     },
 
-    /// Another process is making the run.
+    /// Another process is executing the run.
     #[error(
-        "{} is in use: another process is making a run there; wait for it to end, or choose another directory with --out",
+        "{} is in use by another process; wait for it to end, or choose another directory with --out",
         dir.display()
     )]
     RunLocked {
@@ -80,9 +80,9 @@ pub enum Error {
         dir: PathBuf,
     },
 
-    /// The directory of a run, or its lock, is not the one that was opened.
+    /// The directory of a run, or its lock, was replaced after it was opened.
     #[error(
-        "{} was deleted or replaced while the run was being made; nothing more was written there",
+        "{} was deleted or replaced during the run; nothing more was written there",
         dir.display()
     )]
     RunReplaced {
@@ -99,11 +99,11 @@ pub enum Error {
     OtherConfig {
         /// The directory.
         dir: PathBuf,
-        /// The keys that differ, each with the value there and the one here.
+        /// The keys that differ, each with the stored and the given value.
         differences: Vec<String>,
     },
 
-    /// A run was written by an older version, in a form that this one reads but does not write.
+    /// A run was written by an older version, in a format that this one can read but not write.
     #[error(
         "{} was written by an older version and can be read, but not resumed; choose another directory with --out",
         dir.display()
@@ -113,7 +113,7 @@ pub enum Error {
         dir: PathBuf,
     },
 
-    /// The content of a file of a run is not what this program wrote.
+    /// A file of a run is damaged.
     #[error("{} is damaged: {problem}; {way_out}", file.display())]
     DamagedRun {
         /// The file.
@@ -135,19 +135,19 @@ impl Error {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
-    /// A damaged file of a run that can be restored or made again elsewhere.
+    /// A damaged file of a run that can be restored or recreated elsewhere.
     pub(crate) fn damaged(file: PathBuf, problem: String) -> Self {
         let way_out = "restore it from a copy, or train again in another directory with --out";
         Self::DamagedRun { file, problem, way_out }
     }
 
-    /// Whether the settings of a run alone cause this, so that another try would end the same way: on any machine, with any disk,
-    /// and whatever was left by earlier tries.
+    /// Whether the settings of a run alone cause this, so that a retry fails the same way: on any machine, with any
+    /// disk, whatever earlier tries left.
     pub(crate) const fn is_of_configuration(&self) -> bool {
         matches!(self, Self::Training(error) if error.is_of_configuration())
     }
 
-    /// Whether the request itself is wrong, so that it would fail on any machine: a setting, a configuration or a recipe.
+    /// Whether the request itself (a setting, a configuration, a recipe) is invalid, so that it fails on any machine.
     pub const fn is_usage(&self) -> bool {
         match self {
             Self::File { .. } => true,

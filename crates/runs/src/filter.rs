@@ -1,4 +1,4 @@
-//! Choosing runs by their settings.
+//! Selects runs by their settings.
 
 use serde_json::Value;
 
@@ -16,10 +16,11 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Reads `learning_rate=0.1`: the last name or the whole of a key, and a value.
+    /// Reads `learning_rate=0.1`: the short or full name of a key, and a value.
     ///
     /// # Errors
-    /// [`Config`](sharpness_training::Error::Config) if there is no such setting, with the nearest one, or no value.
+    /// [`Config`](sharpness_training::Error::Config) if the setting is unknown, with the nearest one, or the value is
+    /// missing.
     pub fn parse(text: &str) -> Result<Self> {
         let wrong = |problem: String| sharpness_training::Error::Config { key: format!("'{text}'"), problem };
         let (key, value) = text.split_once('=').ok_or_else(|| {

@@ -8,7 +8,7 @@ use sharpness_network::files;
 
 use crate::{Error, Result};
 
-/// The size of the largest JSON document of a run that is read, in bytes: λ_max through a million epochs fits.
+/// The size of the largest JSON document of a run, in bytes: λ_max through a million epochs fits.
 const LIMIT: u64 = 512 << 20;
 
 /// The content of a JSON file; `None` if there is no such file.

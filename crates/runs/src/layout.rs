@@ -1,10 +1,10 @@
-//! Where the files of a run are: the only place that spells their names.
+//! The paths of a run's files. No other module spells their names.
 
 use std::path::{Path, PathBuf};
 
-/// Ends the name of a file that is being written.
+/// The suffix of a file that is being written.
 const PARTIAL: &str = ".partial";
-/// Ends the name of a file that was damaged and set aside.
+/// The suffix of a damaged file that was set aside.
 const DAMAGED: &str = ".damaged";
 
 /// The paths of one run.
@@ -34,7 +34,7 @@ impl RunLayout {
         self.dir.join("metrics.jsonl")
     }
 
-    /// All that is needed to resume the run, in one file.
+    /// Everything that is needed to resume the run, in one file.
     pub fn checkpoint(&self) -> PathBuf {
         self.dir.join("checkpoint.safetensors")
     }
@@ -54,7 +54,7 @@ impl RunLayout {
         self.dir.join("result.json")
     }
 
-    /// What made the run: one entry for each start.
+    /// The provenance of the run: one entry for each start.
     pub fn provenance(&self) -> PathBuf {
         self.dir.join("provenance.json")
     }
@@ -69,12 +69,12 @@ impl RunLayout {
         self.measurements().join(format!("{id}.json"))
     }
 
-    /// λ_max at the final weights on several numbers of examples, where that was asked for.
+    /// λ_max at the final weights on several numbers of examples, if requested.
     pub fn subset_sizes(&self) -> PathBuf {
         self.dir.join("subset_sizes.json")
     }
 
-    /// Why the run could not be made, where it could not.
+    /// Why the run failed, if it did.
     pub fn failure(&self) -> PathBuf {
         self.dir.join("failure.json")
     }
@@ -97,7 +97,7 @@ impl RunLayout {
         name.into()
     }
 
-    /// Where the damaged content of `file` is kept: the first name that is free.
+    /// Where the damaged content of `file` is kept: the first free name.
     pub(crate) fn set_aside(file: &Path) -> PathBuf {
         let mut name = file.as_os_str().to_owned();
         name.push(DAMAGED);

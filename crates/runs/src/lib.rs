@@ -1,16 +1,16 @@
-//! Training runs on disk: what a run's directory holds, stores of many runs, recipes, and making their runs.
+//! Training runs on disk: the directory of a run, stores of many runs, recipes, and sweeps that execute them.
 //!
 //! | module | subject |
 //! | --- | --- |
 //! | `layout.rs`, `atomic.rs` | all paths; files that are replaced whole, and locks |
 //! | `identity/` | the names of trainings and measurements |
-//! | `config_file.rs`, `migrate.rs` | settings in TOML, those of older versions too |
-//! | `report.rs`, `provenance.rs` | what came out of a run, and what made it |
-//! | `store/` | the directory of a run, and many of them side by side |
+//! | `config_file.rs`, `migrate.rs` | settings in TOML, including those of older versions |
+//! | `report.rs`, `provenance.rs` | the results of a run, and the processes that produced it |
+//! | `store/` | the directory of a run, and stores of many |
 //! | `run.rs` | a run from its settings to its report |
 //! | `table/` | runs as a table |
-//! | `recipes/` | files that say which runs to make |
-//! | `sweep/` | making them |
+//! | `recipes/` | files that list runs |
+//! | `sweep/` | executing the runs of a recipe |
 
 mod atomic;
 mod characters;

@@ -1,17 +1,17 @@
-//! Settings that older versions wrote, in today's form.
+//! Converts settings of older versions.
 //!
 //! Schema 1 had one identity for training and measurement, SGD's settings among those of training, and λ_max through training among
 //! those of measuring. Its files have no key `schema`.
 
 use toml::{Table, Value};
 
-/// The version of the form of a run's files.
+/// The version of the format of a run's files.
 pub(crate) const SCHEMA: i64 = 2;
 
 /// The key of that version.
 pub(crate) const SCHEMA_KEY: &str = "schema";
 
-/// Where the keys of schema 1 are today.
+/// The keys of schema 1 that moved, and where.
 const RENAMED: [(&str, &str, &[&str]); 4] = [
     ("training", "momentum", &["training", "optimizer", "momentum"]),
     ("training", "nesterov", &["training", "optimizer", "nesterov"]),
@@ -19,7 +19,7 @@ const RENAMED: [(&str, &str, &[&str]); 4] = [
     ("measure", "through_training", &["training", "through_training"]),
 ];
 
-/// `table` with the keys that were renamed under their names of today. Files that users wrote for an older version keep working.
+/// Renames the old keys of `table`, so that users' files for older versions keep working.
 pub(crate) fn renamed_keys(mut table: Table) -> Table {
     for (section, key, to) in RENAMED {
         let value = match table.get_mut(section) {
@@ -33,7 +33,7 @@ pub(crate) fn renamed_keys(mut table: Table) -> Table {
     table
 }
 
-/// The name of today of a key of a recipe or a filter.
+/// The current name of a key of a recipe or a filter.
 pub(crate) fn renamed_key(key: &str) -> String {
     let renamed = RENAMED.iter().find(|(section, old, _)| key.split_once('.') == Some((*section, *old)));
     renamed.map_or_else(|| key.to_owned(), |(_, _, to)| to.join("."))
@@ -45,7 +45,7 @@ pub(crate) fn stored_settings(mut table: Table) -> (Table, bool) {
         return (table, false);
     }
     let mut table = renamed_keys(table);
-    // The run's own seed drew the subset before `data.seed` existed, and no bound was asked for before there was one.
+    // Before `data.seed` existed, the run's own seed drew the subset; before `bound_rtol` existed, there was no bound.
     let seed = table.get("seed").cloned();
     if let (Some(Value::Table(data)), Some(seed)) = (table.get_mut("data"), seed) {
         data.entry("seed").or_insert(seed);
@@ -85,14 +85,14 @@ mod tests {
             optimizer = { momentum = 0.9 }\n[measure]\nbound_rtol = 'off'\ntrace = 7\n"
                 .parse()
                 .unwrap();
-        assert_eq!(table, expected, "each key is where it is today");
+        assert_eq!(table, expected, "each key is in its current place");
     }
 
     #[test]
-    fn settings_of_today_are_left_alone() {
+    fn current_settings_are_unchanged() {
         let (table, is_old) =
             stored_settings("schema = 2\nseed = 3\n[measure]\nrtol = 0.1\n".parse().unwrap());
-        assert!(!is_old, "it has today's schema");
+        assert!(!is_old, "it has the current schema");
         assert_eq!(table, "seed = 3\n[measure]\nrtol = 0.1\n".parse().unwrap(), "nothing is filled in");
     }
 }

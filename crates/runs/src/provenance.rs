@@ -1,4 +1,4 @@
-//! What made a run: a line for each start. No name depends on it.
+//! The provenance of a run: an entry for each start. Names do not depend on it.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use crate::atomic::replace_json;
 use crate::json::read_json;
 use crate::{Error, Result};
 
-/// The starts of a run, the first one first; the content of `provenance.json`.
+/// The starts of a run in order; the content of `provenance.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Provenance {
@@ -22,7 +22,7 @@ pub struct Provenance {
 pub struct Start {
     /// The version of the program.
     pub version: String,
-    /// The commit that it was built from; none outside of a Git checkout. A `+` says that files had changed since.
+    /// The commit of the build; none outside a Git checkout. A `+` means that files were modified.
     pub commit: Option<String>,
     /// The command line.
     pub command: Vec<String>,
@@ -30,11 +30,11 @@ pub struct Start {
     pub host: Option<String>,
     /// Its processor.
     pub processor: Option<String>,
-    /// The vector instructions that were used.
+    /// The vector instructions in use.
     pub instruction_set: String,
-    /// The threads that worked.
+    /// The number of threads.
     pub threads: usize,
-    /// The backend that computed.
+    /// The backend.
     pub backend: String,
     /// Seconds since 1970.
     pub time: u64,

@@ -1,23 +1,23 @@
-//! What came out of a run.
+//! The results of a run.
 
 use serde::{Deserialize, Serialize};
 use sharpness_training::measures::Measurement;
 use sharpness_training::settings::RunConfig;
 use sharpness_training::{Outcome, Progress, TrackedLambdaMax};
 
-/// All that came out of a run.
+/// All results of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The name of the run: of its training and its measurement.
     pub id: String,
-    /// The name of its training, which other runs may share.
+    /// The name of its training, possibly shared with other runs.
     #[serde(default)]
     pub training_id: String,
     /// What the run depends on.
     pub config: RunConfig,
-    /// How the training went.
+    /// The results of the training.
     pub training: TrainReport,
-    /// What was measured at its end. None if the run diverged or was not to be measured.
+    /// The measurement at its end. None if the run diverged or was not to be measured.
     pub measurement: Option<Measurement>,
 }
 
@@ -26,9 +26,9 @@ pub struct Report {
 pub struct TrainReport {
     /// How it ended.
     pub outcome: Outcome,
-    /// Epochs that have ended.
+    /// Completed epochs.
     pub epochs: u32,
-    /// Steps made.
+    /// Steps taken.
     pub steps: u32,
     /// Accuracy on the training set at the end of the last epoch, from 0 to 1; none before the first has ended.
     pub train_accuracy: Option<f64>,
@@ -40,7 +40,7 @@ pub struct TrainReport {
     pub test_loss: Option<f64>,
     /// The mean loss of the last batch whose loss was finite, before its step.
     pub last_batch_loss: Option<f64>,
-    /// The time that training took, in seconds, over all processes that worked on it.
+    /// The training time in seconds, over all processes.
     pub seconds: f64,
     /// Parameters of the network.
     pub parameters: usize,
@@ -81,7 +81,8 @@ impl TrainReport {
         }
     }
 
-    /// The median number of products of λ_max through training, without the first one, which has nothing to start from.
+    /// The median number of products of λ_max through training, without the first one, which has no eigenvector to
+    /// start from.
     pub fn median_products(&self) -> Option<usize> {
         let mut products: Vec<usize> = self.lambda_max.iter().skip(1).map(|found| found.products).collect();
         products.sort_unstable();

@@ -1,4 +1,4 @@
-//! A run from its settings to its report: train, measure, write the results down.
+//! A run from its settings to its report: train, measure, write the results.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,17 +27,17 @@ use crate::{Error, Result};
 pub struct RunOptions {
     /// The directory of the run; if unset, nothing is written.
     pub out: Option<PathBuf>,
-    /// What to do with a run that is in that directory already.
+    /// What to do with an existing run in that directory.
     pub existing: Existing,
-    /// When checkpoints are written.
+    /// When to write checkpoints.
     pub checkpoint_every: CheckpointEvery,
     /// The memory that the run may take.
     pub budget: Budget,
 }
 
-/// Who watches a run that is kept.
+/// An observer of a run on disk.
 pub trait RunObserver: Observer {
-    /// A damaged file of the run was set aside, and its content is computed again.
+    /// A damaged file of the run was set aside, and its content will be recomputed.
     fn on_damage(&mut self, damage: &Damage) {
         let _ = damage;
     }
@@ -45,12 +45,12 @@ pub trait RunObserver: Observer {
 
 impl RunObserver for () {}
 
-/// How a run ended that was to be trained and measured.
+/// How a run ended.
 #[derive(Clone, Debug)]
 pub enum Completion {
     /// It is done now.
     Made(Box<Report>),
-    /// It had been done before.
+    /// It was done before.
     Known(Box<Report>),
     /// The observer stopped it. If it has a directory, it is saved and can be resumed.
     Stopped,
@@ -66,11 +66,11 @@ impl Completion {
     }
 }
 
-/// Trains the network of `config` on `data`, on the threads of the current rayon pool, and measures it if `is_measured`. What is done
-/// already is not repeated: neither the training nor the measurement.
+/// Trains the network of `config` on `data`, on the threads of the current rayon pool, and measures it if
+/// `is_measured`. A training or measurement that is already done is not repeated.
 ///
-/// The result depends on `config` alone: not on threads, on `options`, or on interruptions. A training that diverges, or is
-/// interrupted by the observer, is no error.
+/// The result depends on `config` alone: not on threads, on `options`, or on interruptions. A training that diverges,
+/// or is interrupted by the observer, is not an error.
 ///
 /// # Errors
 /// [`Config`](sharpness_training::Error::Config) if a setting is out of range or `data` is another data set than the
@@ -89,7 +89,7 @@ pub fn complete_run(
     with_engine(config, Run { config, data, options, is_measured, observer })?
 }
 
-/// What [`complete_run`] is given.
+/// The arguments of [`complete_run`].
 struct Run<'a> {
     config: &'a RunConfig,
     data: &'a Standardized,
@@ -136,7 +136,7 @@ impl Visitor for Run<'_> {
     }
 }
 
-/// Trains, or reads what was trained; `None` if the observer stopped it.
+/// Trains, or reads the finished training; `None` if the observer stopped it.
 fn train<B: Backend>(
     job: Job<'_, B>,
     dir: Option<&RunDir>,
@@ -174,7 +174,7 @@ fn train<B: Backend>(
     Ok(Some((training, state)))
 }
 
-/// The state in the run's checkpoint, or the beginning; and where the training is written, if it has a directory.
+/// The state of the run's checkpoint, or the initial one; and the journal, if the run has a directory.
 fn start<'d, B: Backend>(
     job: &Job<'_, B>,
     dir: Option<&'d RunDir>,
@@ -196,7 +196,7 @@ fn write_weights<B: Backend>(
     weights: &Weights,
 ) -> Result<()> {
     if weights.parameters.iter().chain(&weights.state).all(|x| x.is_finite()) {
-        // One key only: several would have no fixed order in the file.
+        // A single key, since several would have no fixed order in the file.
         let settings = serde_json::to_string(&crate::identity::leaves(config)?).unwrap_or_default();
         let metadata = BTreeMap::from([("config".to_owned(), settings)]);
         dir.write_weights(&weights.to_bytes(network, metadata)?)?;
@@ -204,7 +204,7 @@ fn write_weights<B: Backend>(
     Ok(())
 }
 
-/// Measures the end of a training.
+/// Measures the final weights of a training.
 fn measure_end<B: Backend>(
     job: Job<'_, B>,
     state: &TrainState,
@@ -218,15 +218,15 @@ fn measure_end<B: Backend>(
     let subject = Subject { engine, data, trained, settings: &settings, seed: config.seed, budget: left };
     let at = Iterates { weights: &state.weights, next: next.as_ref() };
     let mut measured = measure(subject, at, &Watch::new(observer))?;
-    // The training before may have taken more.
+    // The training may have taken more.
     let before = predicted_bytes(engine, (config, data), is_kept, budget)?;
     let predicted = &mut measured.memory.predicted_bytes;
     *predicted = (*predicted).max(before);
     Ok(measured)
 }
 
-/// The last iterate of the run in `dir`, finished or stopped, and the one that its training would make next. `data` are those of
-/// the run.
+/// The last iterate of the run in `dir`, finished or stopped, and the next one of its training. `data` are those of the
+/// run.
 ///
 /// # Errors
 /// [`Error::DamagedRun`] if the run has no configuration or no checkpoint, or they cannot be read;

@@ -1,4 +1,4 @@
-//! What can go wrong when runs are drawn or judged.
+//! Errors of drawing and judging runs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub enum Error {
     /// The operating system refused an operation on a file or a directory.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried, as a verb: `open`, `read`, `create`.
+        /// The attempted action, as a verb: `open`, `read`, `create`.
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
@@ -21,7 +21,7 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// A line of a file that users write is wrong.
+    /// A line of a user's file is invalid.
     #[error("{}, line {line}: {problem}", file.display())]
     File {
         /// The file.
@@ -45,7 +45,7 @@ pub enum Error {
     #[error("cannot draw the figure: {0}")]
     Picture(String),
 
-    /// A row of a table of runs lacks what every run has.
+    /// A row of a table of runs lacks a value that every run has.
     #[error("{0}")]
     Table(String),
 
@@ -60,7 +60,7 @@ impl Error {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
-    /// Whether the request itself is wrong, so that it would fail on any machine.
+    /// Whether the request itself is invalid, so that it fails on any machine.
     pub const fn is_usage(&self) -> bool {
         match self {
             Self::File { .. } | Self::Config { .. } => true,

@@ -1,4 +1,4 @@
-//! What is concluded from runs: figures, findings and verdicts. Reads runs and never writes one.
+//! Draws conclusions from runs: figures, findings and verdicts. Reads runs and never writes one.
 
 pub mod claims;
 mod error;

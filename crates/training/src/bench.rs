@@ -1,7 +1,7 @@
-//! Times what a user waits for: a training step, an epoch, a Hessian-vector product, λ_max.
+//! Times a training step, an epoch, a Hessian-vector product and λ_max.
 //!
-//! A repetition does what `train` and `measure` do with the same settings, on weights and buffers that were made before. It
-//! gives its numbers with its time, so that they can be held against those of another program.
+//! A repetition does what `train` and `measure` do with the same settings, on weights and buffers that are allocated
+//! beforehand. It returns its results with its time, so that they can be compared with those of another program.
 
 use std::time::Instant;
 
@@ -25,15 +25,15 @@ use crate::{Error, Result, trained_examples};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
-    /// One step of training on one batch, with the loading of its images.
+    /// One step of training on one batch, including the loading of its images.
     Step,
     /// All steps of an epoch, without an evaluation.
     Epoch,
-    /// One Hessian-vector product over the measured examples. As many chunks as the memory holds are linearized before.
+    /// One Hessian-vector product over the measured examples. The chunks that fit in memory are linearized beforehand.
     Hvp,
     /// λ_max by its residual alone, as other programs stop: the linearization and all products.
     LambdaMaxResidual,
-    /// A whole measurement of λ_max, as `measure` makes it: also shown to be the largest, and checked in double precision.
+    /// A whole measurement of λ_max, as by `measure`: also shown to be the largest, and checked in double precision.
     LambdaMax,
 }
 
@@ -101,7 +101,7 @@ pub enum Computed {
         residual: f64,
         /// Hessian-vector products that it took.
         products: usize,
-        /// Whether everything that was asked for holds: the residual, and for [`Task::LambdaMax`] the bound.
+        /// Whether the requested tolerances are met: the residual's, and for [`Task::LambdaMax`] the bound's.
         converged: bool,
         /// Whether it was shown to be the largest, within `bound_rtol`.
         certified: bool,
@@ -112,7 +112,7 @@ pub enum Computed {
     },
 }
 
-/// What the tasks are done on.
+/// The subject of the tasks.
 pub struct Bench<'a, B: Backend> {
     /// The network.
     pub engine: &'a Engine<B>,
@@ -128,12 +128,12 @@ pub struct Bench<'a, B: Backend> {
     pub watcher: &'a dyn Watcher,
 }
 
-/// Does a task once more.
+/// Runs a task once.
 pub type Again<'a> = dyn FnMut() -> Result<Repetition> + 'a;
 
 impl<B: Backend> Bench<'_, B> {
-    /// Prepares `task` and calls `run` with the function that does it once more. Training continues from repetition to repetition:
-    /// batch `k` is the next `batch_size` examples in the order of the data, starting over at their end.
+    /// Prepares `task` and calls `run` with a function that runs it once. Training continues from repetition to
+    /// repetition: batch `k` is the next `batch_size` examples in the order of the data, starting over at their end.
     ///
     /// # Errors
     /// Those of `run`; those of [`measure`] and [`trained_examples`].
@@ -161,7 +161,7 @@ impl<B: Backend> Bench<'_, B> {
         Subject { engine, data, trained, settings, seed: config.seed, budget }
     }
 
-    /// A function that makes the next `steps` steps. The last batch before the end of the examples may be smaller.
+    /// A function that takes the next `steps` steps. The last batch before the end of the examples may be smaller.
     fn training(&self, examples: &[u32], steps: usize) -> impl FnMut() -> Result<Repetition> {
         let mut optimizer = Optimizer::new(&self.engine.network, &self.config.training, self.weights, &[]);
         let source = PartExamples::new(self.data, Part::Train);
@@ -213,7 +213,7 @@ impl<B: Backend> Bench<'_, B> {
         })
     }
 
-    /// What peers do: no bound, and no product in double precision.
+    /// λ_max as peers compute it: without a bound, and without a product in double precision.
     fn lambda_max_residual(&self, examples: &[u32]) -> Result<Repetition> {
         let settings = MeasureConfig { bound_rtol: BoundRtol::off(), ..self.config.measurement() };
         let start = Instant::now();

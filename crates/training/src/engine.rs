@@ -12,21 +12,20 @@ use crate::settings::{Precision, RunConfig};
 pub struct Engine<B: Backend> {
     /// The network.
     pub network: Network<B>,
-    /// The network by which results in single precision are checked.
+    /// The network in double precision that checks results in single precision.
     pub double: Option<Network<B::Double>>,
 }
 
-/// Work that any backend can do.
+/// Work that is generic over the backend.
 pub trait Visitor {
-    /// What comes of it.
+    /// The result.
     type Output;
 
-    /// Does it.
+    /// Does the work.
     fn visit<B: Backend>(self, engine: &Engine<B>) -> Self::Output;
 }
 
-/// Builds the untrained network of a configuration once, on the backend and in the precision that it names, and lets `visitor`
-/// work with it.
+/// Builds the untrained network of a configuration, on its backend and in its precision, and passes it to `visitor`.
 ///
 /// # Errors
 /// [`Error::Network`](crate::Error::Network) if the architecture cannot be built with these options.

@@ -1,4 +1,4 @@
-//! What can go wrong when a network is trained or measured.
+//! Errors of training and measuring.
 
 /// The result of an operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -24,14 +24,14 @@ pub enum Error {
     #[error(transparent)]
     Network(#[from] sharpness_network::Error),
 
-    /// The work does not fit into memory.
+    /// The work does not fit in memory.
     #[error("{}", too_little_memory(*needed_bytes, *available_bytes, *is_asked))]
     Memory {
-        /// The smallest bound on the memory of the process that suffices.
+        /// The smallest sufficient bound on the memory of the process.
         needed_bytes: usize,
         /// The present bound.
         available_bytes: usize,
-        /// Whether a user has set it.
+        /// Whether a user set it.
         is_asked: bool,
     },
 
@@ -44,11 +44,11 @@ pub enum Error {
         quantity: &'static str,
         /// What it is.
         value: f64,
-        /// At which weights.
+        /// The weights where this happens.
         place: String,
     },
 
-    /// A setting with which nothing can be measured.
+    /// A setting that makes a measurement impossible.
     #[error("cannot measure with this {name}: {problem}")]
     MeasureSetting {
         /// The setting.
@@ -67,7 +67,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the settings of a run alone cause this, so that another try would end the same way: on any machine, with any disk.
+    /// Whether the settings of a run alone cause this, so that a retry fails the same way on any machine.
     pub const fn is_of_configuration(&self) -> bool {
         use sharpness_curvature::Error as Eigenvalue;
         use sharpness_data::Error as Data;
@@ -81,7 +81,7 @@ impl Error {
         }
     }
 
-    /// Whether the request itself is wrong, so that it would fail on any machine.
+    /// Whether the request itself is invalid, so that it fails on any machine.
     pub const fn is_usage(&self) -> bool {
         match self {
             Self::Config { .. } | Self::MeasureSetting { .. } | Self::Memory { is_asked: true, .. } => true,

@@ -5,7 +5,7 @@ use sharpness_network::backend::Backend;
 use sharpness_network::op::{Pass, TapeKind};
 use sharpness_network::{Examples, HostBatch, Network, Sums, Tape, Weights};
 
-/// The buffers of an evaluation, which are allocated once.
+/// The buffers of an evaluation, allocated once.
 #[derive(Debug)]
 pub(crate) struct Evaluation<B: Backend> {
     tape: Tape<B>,

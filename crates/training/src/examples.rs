@@ -18,7 +18,7 @@ pub fn trained_examples(config: &RunConfig, data: &Dataset) -> Result<Vec<u32>> 
     }
 }
 
-/// Refuses data that are not those of the configuration.
+/// Checks that the data are those of the configuration.
 ///
 /// # Errors
 /// [`Error::Config`] names the key that differs.

@@ -25,8 +25,8 @@ pub fn command() -> Command {
     measures::augment(named)
 }
 
-/// The settings for which `matches` has flags, as a table to lay over those of a file. `matches` may be of a command that has some of
-/// the flags of [`command()`].
+/// The settings given as flags in `matches`, as a table that overlays those of a file. `matches` may be those of a
+/// command with only some of the flags of [`command()`].
 ///
 /// # Errors
 /// A value that its parser refuses.
@@ -36,7 +36,7 @@ pub fn given(matches: &ArgMatches) -> Result<Table, ClapError> {
     let command = command();
     for arg in command.get_arguments() {
         let id = arg.get_id().as_str();
-        // The command may lack this flag.
+        // The command need not have this flag.
         if !matches!(matches.try_contains_id(id), Ok(true))
             || matches.value_source(id) != Some(ValueSource::CommandLine)
         {

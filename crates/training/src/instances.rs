@@ -1,4 +1,4 @@
-//! The generic functions of `sharpness-network` on the CPU, compiled once.
+//! Instances of the generic functions of `sharpness-network` on the CPU.
 
 use sharpness_kernels::Cpu;
 use sharpness_network::{Graph, Model};

@@ -1,15 +1,15 @@
-//! Training networks and measuring the curvature of their loss. Writes no files and prints nothing.
+//! Trains networks and measures the curvature of their loss. Writes no files and prints nothing.
 //!
 //! | module | subject |
 //! | --- | --- |
 //! | `settings/` | every choice that a run depends on |
-//! | `flags.rs`, `overlay.rs`, `validation.rs` | flags and keys of all settings; settings over others; which go together |
+//! | `flags.rs`, `overlay.rs`, `validation.rs` | flags and keys of all settings; overlaying them; valid combinations |
 //! | `engine.rs` | the one place that picks a backend and a precision |
 //! | `optimizers/` | optimizers, schedules, SAM |
 //! | `measures/` | λ_max and the other measures |
 //! | `trainer.rs`, `step.rs` | the loop over epochs and steps |
-//! | `memory/`, `training_bytes.rs` | the bound on memory, and how much work takes |
-//! | `progress.rs`, `observer.rs` | how far work is, and who watches |
+//! | `memory/`, `training_bytes.rs` | the bound on memory, and how much each task takes |
+//! | `progress.rs`, `observer.rs` | progress, and its observers |
 //! | `bench.rs` | the time of a step, an epoch, a product and a measurement |
 
 pub mod bench;

@@ -1,9 +1,9 @@
-//! Numbers as people read them.
+//! Formats numbers for people.
 
 use std::ops::Range;
 use std::time::Duration;
 
-/// Decimals that are never exceeded.
+/// The most decimals.
 const MOST_DECIMALS: i32 = 12;
 
 /// A count with a comma between thousands: `1,442`.
@@ -29,7 +29,7 @@ pub fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
-/// A time in the unit that suits it.
+/// A time in a suitable unit.
 pub fn duration(time: Duration) -> String {
     let secs = time.as_secs_f64();
     let whole = time.as_secs();
@@ -46,7 +46,7 @@ pub fn duration_secs(secs: f64) -> String {
     Duration::try_from_secs_f64(secs).map_or_else(|_| format!("{secs} s"), duration)
 }
 
-/// A range of seconds as a time that is left: `12–40 min left`. It is rounded outwards.
+/// A range of seconds as the time left, rounded outwards: `12–40 min left`.
 pub fn time_left(seconds: &Range<f64>) -> String {
     let units = [("s", 1.0, 100.0), ("min", 60.0, 100.0), ("h", 3600.0, 48.0)];
     let fitting = units.into_iter().find(|(_, unit, most)| seconds.end < unit * most);
@@ -63,7 +63,7 @@ pub fn time_left(seconds: &Range<f64>) -> String {
     }
 }
 
-/// A number with so many significant digits.
+/// A number with this many significant digits.
 pub fn significant(value: f64, digits: i32) -> String {
     let is_plain = value == 0.0 || (1e-4..1e7).contains(&value.abs());
     if !value.is_finite() {

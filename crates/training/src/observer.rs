@@ -1,4 +1,4 @@
-//! Who watches a training or a measurement.
+//! Observers of trainings and measurements.
 
 use std::cell::RefCell;
 
@@ -6,15 +6,15 @@ use crate::progress::{EpochMetrics, MeasureProgress, StepReport};
 
 /// A progress bar, the handler of Ctrl-C, a test.
 pub trait Observer {
-    /// A step has been made.
+    /// A step was taken.
     fn on_step(&mut self, step: &StepReport) {
         let _ = step;
     }
-    /// An epoch has ended, with finite numbers.
+    /// An epoch ended with finite numbers.
     fn on_epoch(&mut self, metrics: &EpochMetrics) {
         let _ = metrics;
     }
-    /// A measurement has advanced.
+    /// A measurement advanced.
     fn on_measure(&mut self, progress: &MeasureProgress) {
         let _ = progress;
     }
@@ -24,12 +24,12 @@ pub trait Observer {
     }
 }
 
-/// Nobody watches.
+/// Observes nothing.
 impl Observer for () {}
 
-/// An observer as the parts of a measurement share it.
+/// An observer that the parts of a measurement share.
 pub trait Watcher {
-    /// Passes on how far a measurement is.
+    /// Reports the progress of a measurement.
     fn report(&self, progress: &MeasureProgress);
     /// Whether to stop.
     fn should_stop(&self) -> bool;

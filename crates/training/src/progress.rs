@@ -1,4 +1,4 @@
-//! How far a training or a measurement is, and what is known at the end of a step, an epoch and a training.
+//! The progress of a training or a measurement, and what is known after a step, an epoch and a training.
 
 use serde::{Deserialize, Serialize};
 use sharpness_curvature::Progress as SolverProgress;
@@ -7,10 +7,10 @@ use sharpness_network::Weights;
 /// The memory that a measurement was predicted to take before it began, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Memory {
-    /// The peak of the whole process: the two below, the weights, the data set and the program. A solve of more than 12 products
-    /// takes a vector more for each, within the bound that was given.
+    /// The peak of the whole process: the two below, the weights, the data set and the program. A solve of more than 12
+    /// products takes another vector for each, within the given bound.
     pub predicted_bytes: usize,
-    /// Linearizations and what products need.
+    /// Linearizations and the buffers of products.
     pub operator_bytes: usize,
     /// The solver's vectors.
     pub solver_bytes: usize,
@@ -23,11 +23,11 @@ pub enum Phase {
     Gradient,
     /// The largest eigenvalues.
     LambdaMax,
-    /// A measure besides, by its name. An estimate's residual is its standard error.
+    /// Another measure, by its name. The residual of an estimate is its standard error.
     Measure(&'static str),
 }
 
-/// Where a measurement is.
+/// The progress of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MeasureProgress {
     /// What it is doing.
@@ -40,12 +40,12 @@ pub struct MeasureProgress {
     pub residual: f64,
     /// Between iterates: which point this is, counted from 1, and how many there are.
     pub point: Option<(usize, usize)>,
-    /// The memory that the measurement is predicted to take.
+    /// The predicted memory of the measurement.
     pub memory: Memory,
 }
 
 impl MeasureProgress {
-    /// Of a solve for λ_max at one point.
+    /// The progress of a solve for λ_max at one point.
     pub(crate) fn lambda_max(solver: &SolverProgress, memory: Memory) -> Self {
         let &SolverProgress { products, value, residual, .. } = solver;
         Self { phase: Phase::LambdaMax, products, value, residual, point: None, memory }
@@ -63,8 +63,7 @@ pub struct TrackedLambdaMax {
     pub residual: f64,
     /// Hessian-vector products that it took.
     pub products: usize,
-    /// Whether the residual reached the tolerance that was asked for, and the bound `bound_rtol` or 0.1, whichever is
-    /// less.
+    /// Whether the residual reached the requested tolerance, and the bound `bound_rtol` or 0.1, whichever is smaller.
     pub converged: bool,
 }
 
@@ -103,53 +102,53 @@ pub struct EpochMetrics {
     /// The accuracy on the test set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f64>,
-    /// λ_max at the epoch's end, where it is measured through training.
+    /// λ_max at the epoch's end, if it is measured through training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lambda_max: Option<TrackedLambdaMax>,
 }
 
-/// How far a run is. With the configuration it determines all that follows.
+/// The progress of a run. With the configuration, it determines everything that follows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Epochs that have ended.
     pub epoch: u32,
-    /// Steps made in the epoch that has begun.
+    /// Steps taken in the current epoch.
     pub step_in_epoch: u32,
     /// Steps since the start of the run.
     pub step: u32,
-    /// The sum of the losses of the examples that this epoch's steps saw.
+    /// The sum of the losses over the examples of this epoch's steps.
     pub loss_sum: f64,
     /// How many of them were classified correctly.
     pub correct: f64,
-    /// How many they are.
+    /// The number of these examples.
     pub seen: u64,
     /// The loss of the last batch whose loss was finite.
     pub last_batch_loss: Option<f64>,
     /// The metrics of the last epoch that ended with finite numbers.
     pub last_epoch: Option<EpochMetrics>,
-    /// λ_max so far, where it is measured through training.
+    /// λ_max so far, if it is measured through training.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lambda_max: Vec<TrackedLambdaMax>,
-    /// The time that training has taken, in seconds.
+    /// The training time in seconds.
     pub seconds: f64,
     /// How the training ended, once it has.
     pub outcome: Option<Outcome>,
 }
 
-/// All that is needed to resume a run, on the host. Single-precision numbers are held exactly.
+/// Everything that is needed to resume a run, on the host. Single-precision numbers are exact.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainState {
     /// Parameters and running statistics.
     pub weights: Weights,
-    /// The optimizer's state vectors, in the order in which it names them; none before the first step.
+    /// The optimizer's state vectors, in the order of their names; none before the first step.
     pub optimizer: Vec<Vec<f64>>,
-    /// The eigenvector of the last λ_max, where that is measured through training.
+    /// The eigenvector of the last λ_max, if it is measured through training.
     pub eigenvector: Option<Vec<f64>>,
-    /// How far the run is.
+    /// The progress of the run.
     pub progress: Progress,
 }
 
-/// What an observer hears of a step.
+/// A step, as reported to an observer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepReport {
     /// The number of the epoch, from 1.

@@ -1,4 +1,4 @@
-//! One random stream per purpose, so that no choice of one purpose shifts the draws of another.
+//! One random stream per purpose, so that the draws for one purpose do not shift those for another.
 //!
 //! The weights of a run depend on its seed and its architecture alone: the same seed gives the same start whatever the
 //! learning rate, the batch size, ρ or the dropout probability.
@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// What random numbers are drawn for.
+/// A purpose of random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The initial weights.
@@ -16,12 +16,12 @@ pub enum Purpose {
     Order,
     /// The dropout masks.
     Dropout,
-    /// The subset of the training set that is trained on; its seed is `data.seed`, not the run's.
+    /// The subset of the training set to train on; its seed is `data.seed`, not the run's.
     Subset,
 }
 
 impl Purpose {
-    /// The seed of this purpose's stream that the seed `run`, of a run or of its data, stands for.
+    /// The seed of this purpose's stream, derived from the seed `run` of a run or of its data.
     ///
     /// Both steps are bijections of 64 bits (the finaliser of splitmix64; Steele, Lea, Flood 2014), so two runs never share
     /// the seed of a purpose, and two purposes of a run never share a seed.
@@ -45,7 +45,7 @@ const fn finalise(mut z: u64) -> u64 {
 
 /// Overwrites `order` with the examples `trained` in the order of epoch `epoch` (from 0) of the run with the seed `run`.
 ///
-/// It depends on nothing else, so a run that is resumed in the middle of an epoch needs no state of a generator.
+/// It depends on nothing else, so a run that is resumed within an epoch needs no generator state.
 pub(crate) fn shuffle(run: u64, epoch: u32, trained: &[u32], order: &mut Vec<u32>) {
     order.clear();
     order.extend_from_slice(trained);

@@ -1,4 +1,4 @@
-//! One step: the gradient of a batch, at SAM's perturbed point if that is asked for, and the optimizer's update.
+//! One step: the gradient of a batch, at SAM's perturbed point if SAM is on, and the optimizer's update.
 
 use sharpness_network::backend::{Accumulate, Backend, View, ViewMut};
 use sharpness_network::op::{Pass, TapeKind};
@@ -7,7 +7,7 @@ use sharpness_network::{Examples, HostBatch, Network, Sums, Tape, Weights};
 use crate::optimizers::{BnStats, Fused, Rule, Sam};
 use crate::settings::TrainingConfig;
 
-/// When a step happens, and what follows from that.
+/// The number of a step, and what follows from it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moment {
     /// The number of the step since the start of the run, from 0.
@@ -18,7 +18,7 @@ pub struct Moment {
     pub pass: Pass,
 }
 
-/// An iterate of an optimizer on a network, and the buffers of a step, which are allocated once.
+/// An iterate of an optimizer on a network, and the buffers of a step, allocated once.
 #[derive(Debug)]
 pub struct Optimizer<'n, B: Backend> {
     network: &'n Network<B>,
@@ -36,7 +36,7 @@ pub struct Optimizer<'n, B: Backend> {
 #[derive(Debug)]
 struct Perturbation<B: Backend> {
     sam: Sam<B>,
-    /// Examples that share a perturbation; the whole batch where absent.
+    /// Number of examples that share a perturbation; the whole batch if unset.
     group: Option<usize>,
     bn_stats: BnStats,
     /// The gradient of one group at the weights.
@@ -60,7 +60,7 @@ impl<'n, B: Backend> Optimizer<'n, B> {
         Self::with_rule(network, config, weights, Box::new(rule))
     }
 
-    /// As [`Self::new`], with a rule of one's own in place of the optimizer that `config` names.
+    /// As [`Self::new`], with a custom rule instead of the optimizer of `config`.
     ///
     /// # Panics
     /// As [`Self::new`].
@@ -116,12 +116,12 @@ impl<'n, B: Backend> Optimizer<'n, B> {
         vectors.iter().map(|buffer| backend.download(View::new(buffer, 0, dim))).collect()
     }
 
-    /// One step on the mean loss of the examples `batch`, and the sums of their losses before it. A loss that is not finite makes
-    /// no update.
+    /// Takes a step on the mean loss of the examples `batch` and returns the sums of their losses before it. Does not
+    /// update if the loss is not finite.
     ///
-    /// The batch is cut into groups that share a perturbation of SAM (one group in plain SGD), and each group into micro-batches,
-    /// whose gradients are added and whose statistics batch norm uses. Both passes of SAM have the same dropout masks, so that
-    /// they see the same function.
+    /// The batch is split into groups that share a perturbation of SAM (one group without SAM), and each group into
+    /// micro-batches, whose gradients are added and whose statistics batch norm uses. Both passes of SAM have the same
+    /// dropout masks, and so the same function.
     ///
     /// Cost: one gradient of the batch, two with SAM.
     pub fn step(&mut self, examples: &dyn Examples, batch: &[u32], at: &Moment) -> Sums {
@@ -156,7 +156,7 @@ impl<'n, B: Backend> Optimizer<'n, B> {
     }
 }
 
-/// What the gradients of one step have in common.
+/// The common arguments of the gradients of a step.
 #[derive(Debug)]
 struct Sweep<'a, B: Backend> {
     network: &'a Network<B>,

@@ -19,12 +19,12 @@ use crate::step::{Moment, Optimizer};
 use crate::training_bytes::device_bytes;
 use crate::{Error, Result};
 
-/// Where a training is written on its way; `()` writes nothing.
+/// Where a training records its progress; `()` records nothing.
 pub trait Journal {
-    /// What can go wrong.
+    /// The error of writing.
     type Error: From<Error>;
 
-    /// Writes down the metrics of an epoch, durably.
+    /// Appends the metrics of an epoch, durably.
     ///
     /// # Errors
     /// Those of writing.
@@ -63,7 +63,7 @@ impl Journal for () {
     }
 }
 
-/// A training that may be written.
+/// An optional journal.
 impl<J: Journal> Journal for Option<J> {
     type Error = J::Error;
 
@@ -93,9 +93,9 @@ pub struct Job<'a, B: Backend> {
     pub engine: &'a Engine<B>,
     /// The data set of this configuration.
     pub data: &'a Standardized,
-    /// Numbers of the examples that are trained on: [`trained_examples`](crate::trained_examples).
+    /// The indices of the training examples: [`trained_examples`](crate::trained_examples).
     pub trained: &'a [u32],
-    /// The memory of the process, of which the training is a part.
+    /// The memory of the process, which the training is a part of.
     pub budget: Budget,
 }
 
@@ -114,8 +114,8 @@ impl<B: Backend> Job<'_, B> {
         TrainState { weights, optimizer: Vec::new(), eigenvector: None, progress: Progress::default() }
     }
 
-    /// Trains from `state` until there is an outcome, and gives it with the last iterate. A training that diverges, or that the
-    /// observer interrupts, is no error.
+    /// Trains from `state` until there is an outcome, and returns it with the last iterate. A training that diverges,
+    /// or that the observer interrupts, is not an error.
     ///
     /// The result depends on the configuration and the state alone: not on threads, memory, or interruptions.
     ///
@@ -133,8 +133,8 @@ impl<B: Backend> Job<'_, B> {
         Trainer::new(*self, state)?.run(journal, observer)
     }
 
-    /// The iterate after `state`: one step on the next batch, as the training would make it. The segment between both is what the
-    /// paper's section 3.5 searches.
+    /// The iterate after `state`: one step on the next batch, exactly as in the training. The paper's section 3.5
+    /// searches the segment between both.
     pub fn next_weights(&self, state: &TrainState) -> Weights {
         let Self { config, engine, data, trained, .. } = *self;
         let Progress { epoch, step_in_epoch, step, .. } = state.progress;
@@ -151,8 +151,8 @@ impl<B: Backend> Job<'_, B> {
     }
 }
 
-/// The step with the number `step` from 0, in the epoch with the number `epoch` from 0: statistics of the batch, and dropout masks
-/// of the step.
+/// The step `step` in the epoch `epoch`, both counted from 0, with statistics of the batch and the dropout masks of the
+/// step.
 pub(crate) fn moment(config: &RunConfig, epoch: u32, step: u32) -> Moment {
     let seed = Purpose::Dropout.seed(config.seed);
     let dropout = (config.model.dropout > 0.0).then_some(Dropout { seed, step });
@@ -164,7 +164,7 @@ pub(crate) fn moment(config: &RunConfig, epoch: u32, step: u32) -> Moment {
 #[derive(Debug)]
 struct Trainer<'a, B: Backend> {
     job: Job<'a, B>,
-    /// Numbers of the test examples.
+    /// The indices of the test examples.
     tested: Vec<u32>,
     /// The examples in the order of this epoch.
     order: Vec<u32>,
@@ -172,7 +172,7 @@ struct Trainer<'a, B: Backend> {
     evaluation: Evaluation<B>,
     tracker: Option<Tracker<'a, B>>,
     progress: Progress,
-    /// When this process began, and the seconds before that.
+    /// When this process started, and the training time before that in seconds.
     started: (Instant, f64),
 }
 
@@ -256,7 +256,7 @@ impl<'a, B: Backend> Trainer<'a, B> {
         Ok(None)
     }
 
-    /// Measures, records and judges the epoch whose steps are done.
+    /// Evaluates, records and judges an epoch after its steps.
     fn end_epoch<J: Journal>(
         &mut self,
         journal: &mut J,
@@ -307,7 +307,7 @@ impl<'a, B: Backend> Trainer<'a, B> {
         Ok(outcome)
     }
 
-    /// Measures λ_max where it is measured through training. Says whether it was stopped.
+    /// Measures λ_max if it is measured through training. Returns whether it was stopped.
     fn track(&mut self, observer: &mut dyn Observer) -> Result<bool> {
         let Some(tracker) = &mut self.tracker else { return Ok(false) };
         let (weights, step) = (self.optimizer.weights(), self.progress.step);

@@ -1,4 +1,4 @@
-//! The memory that a training takes.
+//! The memory of a training.
 
 use sharpness_network::Network;
 use sharpness_network::backend::Backend;
@@ -8,12 +8,12 @@ use crate::evaluation::Evaluation;
 use crate::measures::weights_bytes;
 use crate::settings::RunConfig;
 
-/// Bytes that a training of `network` takes at its peak, the data set not counted. A run that is kept writes checkpoints.
+/// The peak memory of a training of `network` in bytes, without the data set. A run that is kept writes checkpoints.
 pub fn training_bytes<B: Backend>(network: &Network<B>, config: &RunConfig, is_kept: bool) -> usize {
     // Of the state there are the bytes of each tensor and those of the file while a checkpoint is written.
     let copies = if is_kept { 2 * network.backend().element_bytes() } else { 0 };
     let checkpoint = state_vectors(config).saturating_mul(copies).saturating_mul(network.parameters().len());
-    // At the end, the next iterate comes to the state.
+    // At the end, the next iterate is added to the state.
     let host = state_bytes(network, config).saturating_add(checkpoint.max(weights_bytes(network)));
     device_bytes(network, config).saturating_add(host)
 }

@@ -1,4 +1,4 @@
-//! Which settings go together. The range of each is declared at its field.
+//! Checks of combinations of settings. The range of each setting is declared at its field.
 
 use sharpness_network::Error as NetworkError;
 use sharpness_network::backend::Shape;
@@ -16,7 +16,7 @@ impl RunConfig {
     /// # Errors
     /// [`Error::Config`] names the first key with a value out of its range or that contradicts another.
     pub fn validate(&self, train_examples: usize) -> Result<()> {
-        // A configuration that a program made has passed none of the ranges yet.
+        // A configuration built in code has not been checked against the ranges.
         self.overlaid(&Table::new()).map_err(|(key, problem)| Error::Config { key, problem })?;
         let trained = match self.data.train_examples {
             None => train_examples,
@@ -53,7 +53,7 @@ impl RunConfig {
         })?;
         let parameters = model.parameters().tensors().iter().map(|tensor| tensor.len() as u128).sum::<u128>();
         require(parameters <= MAX_PARAMETERS as u128, "model.hidden", || {
-            format!("gives {parameters} parameters, and {MAX_PARAMETERS} is the most; choose smaller widths")
+            format!("gives {parameters} parameters, more than {MAX_PARAMETERS}; choose smaller widths")
         })?;
         Ok(parameters)
     }

@@ -1,4 +1,4 @@
-//! Work whose memory is checked before it begins.
+//! Work whose memory is checked before it starts.
 
 use sharpness_data::Standardized;
 use sharpness_network::backend::Backend;
@@ -10,7 +10,7 @@ use crate::settings::{MeasureConfig, RunConfig};
 use crate::training_bytes::{device_bytes, state_bytes, training_bytes};
 use crate::{Result, trained_examples};
 
-/// Work whose memory is checked before it begins.
+/// Work whose memory is checked before it starts.
 #[derive(Clone, Copy, Debug)]
 pub enum Work<'a> {
     /// A run.
@@ -22,13 +22,13 @@ pub enum Work<'a> {
     },
     /// A measurement of given weights.
     Measurement {
-        /// Further numbers of examples that λ_max is measured on.
+        /// Further numbers of examples to measure λ_max on.
         examples: &'a [usize],
     },
 }
 
 impl Work<'_> {
-    /// The least memory that it needs besides the data set, in bytes.
+    /// The least memory that it needs, without the data set, in bytes.
     pub fn least_bytes<B: Backend>(self, engine: &Engine<B>, config: &RunConfig) -> usize {
         let network = &engine.network;
         let available = config.data.trained_examples();
@@ -48,7 +48,7 @@ impl Work<'_> {
                 let least = |&examples: &usize| {
                     least_bytes(engine, &MeasureConfig { examples, ..settings.clone() }, available) + between
                 };
-                // The next iterate is that of a training.
+                // Only a training has a next iterate.
                 let next = if is_searched { training_bytes(network, config, false) } else { 0 };
                 examples.iter().map(least).fold(measuring.max(next), usize::max)
             }
@@ -61,7 +61,7 @@ pub fn beside_weights<B: Backend>(engine: &Engine<B>, config: &RunConfig) -> usi
     state_bytes(&engine.network, config).saturating_sub(weights_bytes(&engine.network))
 }
 
-/// The peak of the process that is predicted for the training of a run.
+/// The predicted peak memory of the process for the training of a run, in bytes.
 ///
 /// # Errors
 /// Those of [`trained_examples`]; too little memory to track λ_max.
@@ -79,7 +79,7 @@ pub fn predicted_bytes<B: Backend>(
     Ok(budget.total(training_bytes(&engine.network, config, is_kept)).max(tracking))
 }
 
-/// Refuses work that does not fit `budget`, of which the data set is taken already.
+/// Fails if work does not fit `budget`, from which the data set is already subtracted.
 ///
 /// # Errors
 /// [`Error::Memory`](crate::Error::Memory) with the smallest bound that suffices;

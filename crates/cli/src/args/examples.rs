@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-/// Numbers of examples, separated by commas; the largest number there is stands for `all`.
+/// Numbers of examples, separated by commas; `usize::MAX` stands for `all`.
 #[derive(Clone, Debug)]
 pub(crate) struct ExampleCounts(pub(crate) Vec<usize>);
 

@@ -13,7 +13,7 @@ pub(crate) const MOST_THREADS: usize = 1024;
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Engine")]
 pub(crate) struct MachineArgs {
-    /// Threads to work with; the result does not depend on it [default: one per core]
+    /// Number of threads; results do not depend on it [default: one per core]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
 
@@ -21,13 +21,13 @@ pub(crate) struct MachineArgs {
     pub(crate) memory: MemoryArg,
 }
 
-/// Makes the engine work with the given number of threads.
+/// Starts the given number of threads.
 ///
 /// # Errors
-/// A number that no machine has, or instructions that this one lacks.
+/// A number of threads out of range, or an instruction set that this machine lacks.
 pub(crate) fn start_threads(threads: Option<usize>) -> Result<()> {
     sharpness_kernels::simd::detect().map_err(|error| Usage::new(error.to_string()))?;
-    // This thread works too: small tasks are not worth the way to another thread and back.
+    // This thread works too: handing a small task to another thread costs more than the task.
     let mut pool = rayon::ThreadPoolBuilder::new().use_current_thread();
     if let Some(threads) = threads {
         if threads == 0 || threads > MOST_THREADS {
@@ -47,14 +47,14 @@ pub(crate) fn start_threads(threads: Option<usize>) -> Result<()> {
 #[derive(Args, Clone, Copy, Debug, Default)]
 #[command(next_help_heading = "Engine")]
 pub(crate) struct MemoryArg {
-    /// Keep the peak memory of the whole process below this, as 4GiB or 500MB; less costs time, not accuracy [default: half of
-    /// what is available, or more if less will not do]
+    /// Keep the peak memory of the whole process below this, such as 4GiB or 500MB; less costs time, not accuracy
+    /// [default: half of the available memory, or more if necessary]
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     memory: Option<usize>,
 }
 
 impl MemoryArg {
-    /// What the process may take, once its threads have started.
+    /// The memory that the process may take, once its threads have started.
     pub(crate) fn budget(self) -> Budget {
         Budget::of_process(self.memory)
     }
@@ -63,7 +63,7 @@ impl MemoryArg {
 /// A number of bytes with an optional unit: `KB`, `MB`, `GB`, `TB` (powers of 1000), `KiB`, `MiB`, `GiB`, `TiB` (of 1024).
 ///
 /// # Errors
-/// A text that says what is wrong and gives an example.
+/// A message that says what is wrong and gives an example.
 fn parse_memory(text: &str) -> Result<usize, String> {
     const UNITS: [(&str, u64); 10] = [
         ("TIB", 1 << 40),

@@ -1,4 +1,4 @@
-//! The flags that subcommands share, as they are typed.
+//! Flags that subcommands share.
 
 mod examples;
 mod machine;

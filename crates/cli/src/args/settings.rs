@@ -1,4 +1,4 @@
-//! Flags of settings: those of [`flags::command`] that a command has.
+//! Flags of settings: the ones of [`flags::command`] that a command has.
 
 use std::marker::PhantomData;
 
@@ -22,7 +22,7 @@ impl Scope for RunScope {
     }
 }
 
-/// The settings of weights that exist: how they were trained does not matter, but for the loss.
+/// The settings of existing weights: of their training, only the loss matters.
 #[derive(Debug)]
 pub(crate) struct WeightsScope;
 
@@ -43,7 +43,7 @@ impl Scope for ModelScope {
     }
 }
 
-/// The settings for which flags were given, as a table to lay over those of a file.
+/// The settings given as flags, as a table that overlays those of a file.
 #[derive(Debug)]
 pub(crate) struct SettingFlags<S> {
     /// The settings.

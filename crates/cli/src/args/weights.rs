@@ -1,4 +1,4 @@
-//! Flags about weights that exist.
+//! Flags about existing weights.
 
 use std::path::PathBuf;
 
@@ -19,17 +19,17 @@ pub(crate) struct WeightsArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) run: Option<PathBuf>,
 
-    /// Also search λ_max at eight points between the last iterate of the run and the next one, which is computed as its training
-    /// would; the run may be finished or stopped
+    /// Also search λ_max at eight points between the last iterate of the run and the next one, which is computed
+    /// exactly as in its training; the run may be finished or stopped
     #[arg(id = "at_iterates", long = "between-iterates", requires = "run", conflicts_with = "weights")]
     pub(crate) between_iterates: bool,
 
-    /// Pair tensors with layers by name, or, if names differ, by shape and the numbers in their names [default: name]
+    /// Pair tensors with layers by name or, if names differ, by shape and the numbers in their names [default: name]
     #[arg(long, value_name = "HOW",
         value_parser = one_of([("name", Match::Name), ("order", Match::Order)]))]
     pub(crate) r#match: Option<Match>,
 
-    /// Pair a tensor or module of the file with one of the network, as in net.0=fc1; repeatable
+    /// Pair a tensor or module of the file with one of the network, such as net.0=fc1; repeatable
     #[arg(long, value_name = "FILE_NAME=NETWORK_NAME")]
     pub(crate) rename: Vec<Rename>,
 

@@ -1,4 +1,4 @@
-//! `sharpness bench`: how long training and measuring take on this machine.
+//! `sharpness bench`: times training and measuring on this machine.
 
 use std::cell::RefCell;
 use std::io::{BufRead as _, stdin};
@@ -50,11 +50,11 @@ struct BenchArgs {
     #[arg(long, value_name = "TASK,TASK,...", value_delimiter = ',', value_parser = one_of(Task::ALL.map(|task| (task.as_str(), task))))]
     only: Vec<Task>,
 
-    /// Repetitions of each task, after one that does not count
+    /// Repetitions of each task, after a warm-up
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     repetitions: u32,
 
-    /// Use random images of the data set's size, so that its files are not needed
+    /// Use random images of the data set's size, which needs none of its files
     #[arg(long)]
     random: bool,
 
@@ -62,12 +62,12 @@ struct BenchArgs {
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
 
-    /// Do the one task of --only once for each line on standard input, and print a line of JSON for it
+    /// Run the task of --only once for each line on standard input, and print a line of JSON each time
     #[arg(long)]
     interactive: bool,
 }
 
-/// Everything that was timed; what `--json` prints.
+/// All timings; the document of `--json`.
 #[derive(Serialize)]
 struct Document {
     arch: Architecture,
@@ -171,18 +171,18 @@ impl BenchCommand {
         tasks.dedup();
         if self.bench.interactive && tasks.len() > 1 {
             let names = Task::ALL.map(Task::as_str).join(", ");
-            let message = format!("--interactive does one task; name it with --only: {names}");
+            let message = format!("--interactive runs one task; name it with --only: {names}");
             return Err(Usage::new(message).into());
         }
         Ok(tasks)
     }
 
-    /// Defaults and flags in one.
+    /// The defaults, overlaid with the flags.
     fn config(&self) -> Result<RunConfig> {
         if !self.settings.has("data.name") && self.settings.has("model.arch") {
             let names = DatasetName::ALL.map(DatasetName::as_str).join(", ");
             let message = format!(
-                "name the data set with --dataset; there are {names}; with --random only its size counts"
+                "name the data set with --dataset, one of {names}; with --random, only its size matters"
             );
             return Err(Usage::new(message).into());
         }
@@ -192,7 +192,7 @@ impl BenchCommand {
         Ok(config)
     }
 
-    /// The examples: random ones as many as the tasks need.
+    /// The examples; if random, as many as the tasks need.
     fn dataset(&self, config: &RunConfig) -> Result<Dataset> {
         if self.bench.random {
             let measured = config.measure.examples.min(config.data.name.train_examples());
@@ -203,7 +203,7 @@ impl BenchCommand {
         Ok(Dataset::load(config.data.name, &Locations::of_process(self.data_dir.clone()))?)
     }
 
-    /// All repetitions of a task, after one that fills caches and buffers.
+    /// All repetitions of a task, after a warm-up that fills caches and buffers.
     fn repeat(
         &self,
         task: Task,
@@ -237,7 +237,7 @@ impl BenchCommand {
     }
 }
 
-/// Says that all is prepared, and does the task once for each line on standard input.
+/// Prints a line when everything is prepared, then runs the task once for each line on standard input.
 fn converse(task: Task, again: &mut Again<'_>) -> Result<()> {
     /// The first line.
     #[derive(Serialize)]

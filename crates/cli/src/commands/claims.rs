@@ -1,4 +1,4 @@
-//! `sharpness claims`: whether the findings of the paper hold.
+//! `sharpness claims`: judges the findings of the paper.
 
 use std::path::PathBuf;
 
@@ -19,23 +19,23 @@ pub(super) struct ClaimsCommand {
     #[command(flatten)]
     choice: Choice,
 
-    /// Judge the runs of a table that `runs export` wrote, as CSV or Parquet, instead of a store's; may be given several times
+    /// Judge the runs of a table written by `runs export` (CSV or Parquet) instead of those of a store; repeatable
     #[arg(long = "table", value_name = "FILE", conflicts_with_all = ["store", "filters"])]
     tables: Vec<PathBuf>,
 
-    /// Judge the findings in a TOML file instead of the paper's
+    /// Judge the findings of a TOML file instead of the paper's
     #[arg(long, value_name = "FILE")]
     findings: Option<PathBuf>,
 
-    /// Judge the paper's own numbers alone
+    /// Judge only the paper's own numbers
     #[arg(long, conflicts_with_all = ["store", "filters", "tables"])]
     published: bool,
 
-    /// Use trainings that missed their target and λ_max that did not converge too
+    /// Also use trainings that missed their target and λ_max that did not converge
     #[arg(long)]
     with_unconverged: bool,
 
-    /// Show every number behind each verdict, and the runs that are missing
+    /// Show every number behind each verdict, and the missing runs
     #[arg(long)]
     details: bool,
 
@@ -57,7 +57,7 @@ pub(super) fn run(command: &ClaimsCommand) -> Result<Exit> {
 }
 
 impl ClaimsCommand {
-    /// The runs that are judged; none if the published numbers are judged alone.
+    /// The runs to judge; none if only the published numbers are judged.
     fn cells(&self) -> Result<Option<Cells>> {
         if self.published {
             return Ok(None);

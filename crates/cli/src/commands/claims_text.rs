@@ -9,13 +9,13 @@ use sharpness_study::claims::{
 
 use crate::output::{Align, Style, Table, escaped, plural, styled};
 
-/// What is said of the numbers, on every screen.
+/// The explanation of the numbers, on every screen.
 const MEANING: &str = "Effects with intervals of 95 % by Student's t over seeds: the one that decides, in points of accuracy or as a factor of λ_max.";
-/// What is said of the published numbers.
+/// The explanation of the published numbers.
 const BARS: &str =
     "The paper does not say what its bars are; they are taken as standard deviations over runs.";
 
-/// The first screen, or all of it.
+/// The summary, or all details.
 pub(super) fn text(claims: &Claims, details: bool) -> String {
     let verdicts = if details { all(claims) } else { table(claims) };
     let mut text = format!("{verdicts}\n{MEANING}\n{BARS}{}\n", if_standard_errors(&claims.findings));
@@ -70,7 +70,7 @@ fn has_numbers(judgement: &Judgement) -> bool {
     judgement.conditions.iter().any(|condition| !condition.effects.is_empty())
 }
 
-/// The findings that no row is about, on a line or two.
+/// The findings without a row, on a line or two.
 fn without_numbers(claims: &Claims) -> String {
     let sections = |is_meant: &dyn Fn(&JudgedFinding) -> bool| -> Vec<&str> {
         let meant = claims.findings.iter().filter(|finding| is_meant(finding));
@@ -87,7 +87,7 @@ fn without_numbers(claims: &Claims) -> String {
     text
 }
 
-/// The published verdicts that are others if the bars are standard errors.
+/// The published verdicts that change if the bars are standard errors.
 fn if_standard_errors(findings: &[JudgedFinding]) -> String {
     let change = |finding: &JudgedFinding| {
         let (verdict, other) = (finding.published.as_ref()?.verdict, finding.published_if_standard_errors?);

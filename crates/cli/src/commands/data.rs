@@ -1,4 +1,4 @@
-//! `sharpness data`: where data sets are, and how they come there.
+//! `sharpness data`: lists, checks and downloads data sets.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -22,9 +22,9 @@ pub(super) struct DataCommand {
 
 #[derive(Subcommand, Debug)]
 enum Action {
-    /// Show which data sets are found, and where they are searched
+    /// Show which data sets are found, and where they are searched for
     List(Places),
-    /// Read data sets as training does, and tell whether their files are the published ones
+    /// Read data sets as training does, and check whether their files are the published ones
     #[command(after_help = CHECK_EXIT_CODES)]
     Check(CheckCommand),
     /// Download a data set from its official address
@@ -65,7 +65,7 @@ struct FetchCommand {
     #[arg(value_name = "NAME", value_parser = dataset_parser())]
     name: DatasetName,
 
-    /// Take the files from another server, which has them directly under this address
+    /// Download the files from another server, which has them directly under this address
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
 
@@ -78,7 +78,7 @@ struct FetchCommand {
     json: bool,
 }
 
-/// A data set that is in the cache now.
+/// A data set that is now in the cache.
 #[derive(Serialize)]
 struct Fetched {
     name: DatasetName,
@@ -89,7 +89,7 @@ struct Fetched {
 #[derive(Serialize)]
 struct FetchedEntry {
     path: String,
-    /// Whether it was there before.
+    /// Whether it was already there.
     was_present: bool,
 }
 
@@ -97,9 +97,9 @@ struct FetchedEntry {
 #[derive(Serialize)]
 struct Entry {
     name: DatasetName,
-    /// Where it is; none where it is not found.
+    /// Where it is; none if it was not found.
     place: Option<String>,
-    /// The places that were searched in vain.
+    /// The places that were searched without success.
     searched: Vec<String>,
 }
 

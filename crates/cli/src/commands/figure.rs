@@ -1,4 +1,4 @@
-//! `sharpness figure`: draws what a recipe asks for from the runs that are done.
+//! `sharpness figure`: draws the figure of a recipe from its finished runs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,10 +22,10 @@ use crate::output::{Progress, line, note, print, print_json};
 #[derive(Args, Debug)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct FigureCommand {
-    /// The recipe; its table `figure` says what is drawn
+    /// The recipe; its table `figure` says what to draw
     recipe: PathBuf,
 
-    /// The directory in which the runs are kept
+    /// The directory of the runs
     #[arg(long, value_name = "DIR", default_value = "runs")]
     store: PathBuf,
 
@@ -36,7 +36,7 @@ pub(super) struct FigureCommand {
     #[command(flatten)]
     examples: ExamplesArg,
 
-    /// Look for data sets in this directory too
+    /// Look for data sets in this directory first
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
@@ -48,7 +48,7 @@ pub(super) struct FigureCommand {
     json: bool,
 }
 
-/// A figure that was drawn, for programs: its files, and every number in it.
+/// The JSON document of a figure: its files, and every number in it.
 #[derive(Serialize)]
 pub(super) struct Drawn {
     pub(super) figure: String,
@@ -59,7 +59,7 @@ pub(super) struct Drawn {
     /// The names of the rows of panels, which lines name by their index.
     panels: Vec<String>,
     lines: Vec<Line>,
-    /// λ_max on several numbers of examples, by the names of the runs for which it is known.
+    /// λ_max on several numbers of examples, by the names of the runs that have it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     subset_sizes: BTreeMap<String, Vec<SubsetSize>>,
 }
@@ -83,13 +83,13 @@ impl Drawn {
 /// Numbers of examples to compare.
 #[derive(Args, Debug)]
 pub(super) struct ExamplesArg {
-    /// Say how far λ_max moves with the examples: measure the runs of the first seed on these numbers of them too
+    /// Also show how λ_max depends on the examples: measure the runs of the first seed on these numbers of them
     #[arg(long, value_name = "N,N,all")]
     examples: Option<ExampleCounts>,
 }
 
 impl ExamplesArg {
-    /// Refuses a limit on the memory that will not suffice for [`Self::compare`], before the runs are made.
+    /// Fails if the memory limit is too small for [`Self::compare`], before any run starts.
     pub(super) fn check(
         &self,
         plan: &Plan,
@@ -103,7 +103,7 @@ impl ExamplesArg {
         Ok(CompareExamples { plan, store, sizes, budget, load: &load }.check_memory()?)
     }
 
-    /// Measures what is not known yet.
+    /// Measures what is not measured yet.
     pub(super) fn compare(
         &self,
         plan: &Plan,
@@ -125,7 +125,7 @@ impl ExamplesArg {
     }
 }
 
-/// What fonts and the picture of a figure take, in bytes.
+/// The memory for fonts and the picture of a figure, in bytes.
 pub(super) const DRAWING_BYTES: usize = 8 << 20;
 
 /// Draws the figure.
@@ -148,7 +148,7 @@ pub(super) fn run(command: &FigureCommand) -> Result<Exit> {
     }
     if figure.reports.len() < figure.planned {
         note(&format!(
-            "only {} of {} runs are done; `sharpness sweep` makes the others",
+            "only {} of {} runs are done; `sharpness sweep` runs the others",
             figure.reports.len(),
             figure.planned
         ));

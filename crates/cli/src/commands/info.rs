@@ -20,14 +20,14 @@ use crate::settings::check_model;
 /// Examples of a batch whose memory is shared among them.
 const BATCH: usize = 100;
 
-/// An architecture and the images that it is for.
+/// An architecture and the size of its images.
 #[derive(Args, Debug)]
 pub(super) struct InfoCommand {
     /// The architecture
     #[arg(value_name = "ARCH", value_parser = architecture_parser())]
     arch: Architecture,
 
-    /// The data set that gives the size of the images [default: cifar10]
+    /// The data set that determines the size of the images [default: cifar10]
     #[arg(long, value_name = "NAME", value_parser = dataset_parser())]
     dataset: Option<DatasetName>,
 
@@ -39,7 +39,7 @@ pub(super) struct InfoCommand {
     json: bool,
 }
 
-/// What there is to know about a network in f32.
+/// The facts of a network in f32.
 #[derive(Serialize)]
 struct Facts {
     arch: &'static str,
@@ -66,7 +66,7 @@ struct LayerFacts {
 
 /// Prints the facts.
 pub(super) fn run(command: &InfoCommand) -> Result<Exit> {
-    // Scratch depends on their number.
+    // Scratch memory depends on the number of threads.
     start_threads(None)?;
     let facts = facts(command)?;
     if command.json {

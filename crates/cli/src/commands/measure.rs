@@ -1,4 +1,4 @@
-//! `sharpness measure`: the curvature at weights that exist.
+//! `sharpness measure`: measures the curvature at existing weights.
 
 use anyhow::Result;
 use clap::Args;
@@ -29,30 +29,30 @@ pub(super) struct MeasureCommand {
     json: bool,
 }
 
-/// What was measured, and where.
+/// The JSON document: what was measured, and where.
 #[derive(Serialize)]
 struct Document {
     arch: Architecture,
     dataset: DatasetName,
     standardize: Standardization,
     weights: String,
-    /// Where its tensors went; none for the checkpoint of a run.
+    /// How its tensors were paired; none for the checkpoint of a run.
     #[serde(flatten)]
     origin: Option<Origin>,
-    /// Reasons to doubt that these are the weights meant.
+    /// Reasons to doubt that these are the intended weights.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     seed: u64,
-    /// The most memory that the process has had, where the system tells it.
+    /// The peak memory of the process, if the system reports it.
     peak_bytes: Option<usize>,
     #[serde(flatten)]
     measurement: Measurement,
-    /// λ_max at several numbers of examples, where they are asked for.
+    /// λ_max at several numbers of examples, if requested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     subset_sizes: Vec<SubsetSize>,
 }
 
-/// What comes of the weights.
+/// The results at the weights.
 struct Measured {
     measurement: Measurement,
     subset_sizes: Vec<SubsetSize>,
@@ -60,7 +60,7 @@ struct Measured {
     warnings: Vec<String>,
 }
 
-/// Weights, and the next ones that their training would make.
+/// Weights, and the next iterate of their training.
 struct Given {
     weights: Weights,
     next: Option<Weights>,
@@ -138,7 +138,7 @@ impl MeasureCommand {
         Ok(Given { weights, next: None, origin: Some(origin) })
     }
 
-    /// The numbers of examples to compare: none where one is asked for.
+    /// The numbers of examples to compare; none if only one is requested.
     fn sizes(&self, available: usize) -> Result<Vec<usize>> {
         let counts = self.given.counts();
         if counts.len() < 2 {
@@ -170,7 +170,7 @@ fn text(document: &Document) -> String {
     text
 }
 
-/// How far λ_max moves with the examples.
+/// A table of λ_max by the number of examples.
 fn sizes_text(sizes: &[SubsetSize]) -> String {
     if sizes.is_empty() {
         return String::new();

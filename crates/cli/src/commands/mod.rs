@@ -25,7 +25,7 @@ use crate::exit::{EXIT_CODES, Exit};
 
 /// Train networks and measure how sharp their minima are.
 ///
-/// Without a command: train a small network on the embedded digits and measure it, in a few seconds.
+/// Without a command, train a small network on the embedded digits and measure it, in a few seconds.
 #[derive(Parser, Debug)]
 #[command(name = "sharpness", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -37,21 +37,21 @@ pub(crate) struct Cli {
 enum Command {
     /// Train a network until it fits, and measure its sharpness
     Train(train::TrainCommand),
-    /// Measure the sharpness at weights that exist, also PyTorch's
+    /// Measure the sharpness at existing weights, including PyTorch's
     Measure(measure::MeasureCommand),
     /// Rescale two layers: the same function and accuracy, another λ_max
     Rescale(rescale::RescaleCommand),
-    /// Make all runs of a recipe, and resume those that were interrupted
+    /// Run a recipe, and resume interrupted runs
     Sweep(sweep::SweepCommand),
-    /// Draw the figure of a recipe from the runs that are done
+    /// Draw the figure of a recipe from its finished runs
     Figure(figure::FigureCommand),
-    /// Reproduce figures of the paper: make their runs and draw them
+    /// Reproduce figures of the paper: execute their runs and draw them
     Reproduce(reproduce::ReproduceCommand),
     /// Judge the findings of the paper by runs, and by the paper's own numbers
     Claims(claims::ClaimsCommand),
     /// Write one page of HTML with the figures, verdicts and tables of a store
     Report(report::ReportCommand),
-    /// List, filter, show and compare the runs of a store, and export them
+    /// List, filter, show, compare and export the runs of a store
     Runs(runs::RunsCommand),
     /// Time a training step, a Hessian-vector product and λ_max on this machine
     Bench(bench::BenchCommand),
@@ -59,11 +59,11 @@ enum Command {
     Data(data::DataCommand),
     /// Show the layers, parameters and cost of an architecture
     Info(info::InfoCommand),
-    /// Print the completions of a shell
+    /// Print shell completions
     Completions(completions::CompletionsCommand),
 }
 
-/// Runs the command that was asked for.
+/// Runs the given command.
 ///
 /// # Errors
 /// Those of the command; see [`crate::exit::of_error`] for their exit codes.

@@ -1,4 +1,4 @@
-//! `sharpness` alone: the main job in a few seconds, on data that the program carries.
+//! `sharpness` without a command: trains and measures on the embedded data, in a few seconds.
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ use crate::program::Suggestion;
 use crate::settings::{fit_examples, fit_micro_batch};
 use crate::watch::Watch;
 
-/// Trains a small network on the digits, measures it, and says what to try next.
+/// Trains a small network on the digits, measures it, and suggests what to try next.
 pub(super) fn run() -> Result<Exit> {
     note(
         "training a small network on the embedded digits until it fits 99 % of them, then measuring its sharpness",
@@ -26,7 +26,7 @@ pub(super) fn run() -> Result<Exit> {
     start_threads(None)?;
     let dataset = Dataset::load(DatasetName::Digits, &Locations::default())?;
     let mut config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
-    // Of the settings tried on the digits, these fit in the shortest time; the tight tolerance costs a few products.
+    // The settings that fit the digits fastest; the tight tolerance costs a few products.
     config.training.learning_rate = 0.1;
     config.training.batch_size = 32;
     fit_micro_batch(&mut config.training, false)?;

@@ -16,21 +16,21 @@ use crate::exit::{EXIT_CODES, Exit};
 use crate::output::{line, plural, print, print_json};
 use crate::program::Suggestion;
 
-/// Which runs are shown, and how they are drawn.
+/// The runs to show, and how to draw them.
 #[derive(Args, Debug)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct ReportCommand {
-    /// Recipes of further figures; those of the paper that have runs in the store are drawn in any case
+    /// Recipes of further figures; the paper's figures are always drawn if the store has runs of theirs
     recipes: Vec<PathBuf>,
 
     #[command(flatten)]
     choice: Choice,
 
-    /// The page
+    /// Write the page to this file
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     out: PathBuf,
 
-    /// Its title
+    /// The title of the page
     #[arg(long, value_name = "TEXT", default_value = "How sharp are these minima, and does it matter?")]
     title: String,
 
@@ -39,7 +39,7 @@ pub(super) struct ReportCommand {
     json: bool,
 }
 
-/// What is in the page, for programs.
+/// The JSON document: what is in the page.
 #[derive(Serialize)]
 struct Written {
     file: String,
@@ -86,7 +86,7 @@ pub(super) fn run(command: &ReportCommand) -> Result<Exit> {
 }
 
 impl ReportCommand {
-    /// The paper's figures of which some run is done, at all scales, and those of further recipes.
+    /// The paper's figures with finished runs, at all scales, and those of further recipes.
     fn figures(&self) -> Result<Vec<PageFigure>> {
         let store = RunStore::existing(self.choice.store())?;
         let mut figures = Vec::new();
@@ -110,7 +110,7 @@ impl ReportCommand {
         Ok(figures)
     }
 
-    /// The command that makes the page again.
+    /// The command that rewrites the page.
     fn again(&self) -> String {
         let mut again = Suggestion::new("report");
         for recipe in &self.recipes {
@@ -126,7 +126,7 @@ fn commands(recipe: &Path, store: &Path) -> String {
     format!("{sweep}\n{figure}")
 }
 
-/// What rendered the page.
+/// The machine that rendered the page.
 fn machine() -> Vec<(&'static str, String)> {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));

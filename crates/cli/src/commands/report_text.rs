@@ -1,4 +1,4 @@
-//! A run as people read it.
+//! The text report of a run.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use sharpness_training::Outcome;
 
 use crate::output::{count, duration_secs, line, measurement, percent, significant};
 
-/// A run as people read it.
+/// The text report of a run.
 pub(super) fn report_text(report: &Report) -> String {
     let (config, training) = (&report.config, &report.training);
     let mut text = String::new();

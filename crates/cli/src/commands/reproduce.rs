@@ -1,4 +1,4 @@
-//! `sharpness reproduce`: the figures of the paper, from its runs to the pictures.
+//! `sharpness reproduce`: executes the runs of the paper's figures and draws them.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -15,10 +15,10 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::{line, note, plural, print, print_json};
 
-/// What the scales are, for the help text.
+/// The scales, for the help text.
 const SCALES: &str = "\
 Scales:
-  smoke    all fifteen in minutes: shows that all works, not what is true
+  smoke    all fifteen in minutes: shows that everything works, not whether the findings hold
   laptop   minutes to hours for each on two cores: fewer examples, narrower networks, fewer settings and seeds
   paper    the authors' own grid and data: hours (Figure 8) to weeks
 
@@ -26,8 +26,8 @@ Each scale of each figure is a recipe. Print it with --recipe, edit it, and run 
 `sharpness figure`.
 
 Exit codes:
-  0    all runs are done, and the figures drawn
-  1    a run could not be made
+  0    all runs are done and the figures are drawn
+  1    a run failed
   2    the command line or a recipe does not make sense
   130  stopped by Ctrl-C or a signal; all runs are saved";
 
@@ -53,7 +53,7 @@ pub(super) struct ReproduceCommand {
     #[command(flatten)]
     examples: ExamplesArg,
 
-    /// Print the recipe of the figure, and make nothing
+    /// Print the recipe of the figure and exit
     #[arg(long, conflicts_with_all = ["dry_run", "json"])]
     recipe: bool,
 
@@ -78,9 +78,9 @@ impl FromStr for Figures {
         }
         let number = text.strip_prefix("fig").unwrap_or(text).parse();
         let number = number.ok().filter(|number| (1..=FIGURES).contains(number));
-        number
-            .map(Self::One)
-            .ok_or_else(|| format!("there is no figure '{text}'; there are fig1 to fig{FIGURES}, and all"))
+        number.map(Self::One).ok_or_else(|| {
+            format!("there is no figure '{text}'; the figures are fig1 to fig{FIGURES}, and all")
+        })
     }
 }
 
@@ -102,7 +102,7 @@ impl ScaleName {
     }
 }
 
-/// A figure at a scale, for programs.
+/// The JSON document of a figure at a scale.
 #[derive(Serialize)]
 struct Reproduced {
     scale: &'static str,
@@ -110,7 +110,7 @@ struct Reproduced {
     drawn: Drawn,
 }
 
-/// Makes the runs and draws the figures.
+/// Executes the runs and draws the figures.
 pub(super) fn run(command: &ReproduceCommand) -> Result<Exit> {
     let figures = command.figures();
     if command.recipe {
@@ -146,13 +146,13 @@ pub(super) fn run(command: &ReproduceCommand) -> Result<Exit> {
         print(&text(&drawn))?;
     }
     if counts.is_incomplete() {
-        note("runs are missing; the same command resumes with them");
+        note("some runs are missing; run the same command to resume");
     }
     Ok(counts.exit(interrupt.is_raised()))
 }
 
 impl ReproduceCommand {
-    /// The figures that are asked for, each once, in their order.
+    /// The requested figures, each once, in their order.
     fn figures(&self) -> Vec<PaperFigure> {
         let is_asked = |number: u8| {
             self.figures.iter().any(|asked| match asked {

@@ -1,4 +1,4 @@
-//! `sharpness rescale`: the same function at other weights, where its Hessian is another one.
+//! `sharpness rescale`: the same function at other weights, with another Hessian.
 
 use std::str::FromStr;
 
@@ -18,18 +18,19 @@ use crate::interrupt::Interrupt;
 use crate::measuring::Bar;
 use crate::output::{line, note, percent, print, print_json, significant};
 
-/// What the table shows.
+/// The explanation of the table.
 const MEANING: &str = "\nThe same function, at other weights, has another λ_max: by itself λ_max does not decide how it generalizes (Dinh et al. 2017).\n";
 
 /// Weights, the layers, and the factors.
 #[derive(Args, Debug)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct RescaleCommand {
-    /// Multiply weight and bias of a layer by this, and divide the weight of the next one by it; several are measured in turn, as 0.1,10
+    /// Multiply weight and bias of a layer by this, and divide the weight of the next one by it; a list such as 0.1,10
+    /// measures each in turn
     #[arg(long, value_name = "ALPHA", required = true, value_delimiter = ',', allow_negative_numbers = true)]
     alpha: Vec<f64>,
 
-    /// The layers, as fc1,fc2 [default: the first two that have nothing but ReLUs and poolings between them]
+    /// The layers, such as fc1,fc2 [default: the first two with nothing but ReLUs and poolings between them]
     #[arg(long, value_name = "FIRST,SECOND")]
     layers: Option<Layers>,
 
@@ -50,19 +51,19 @@ impl FromStr for Layers {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let names = text.split_once(',').map(|(first, second)| (first.trim(), second.trim()));
-        let (first, second) = names.ok_or("write two layers, as fc1,fc2")?;
+        let (first, second) = names.ok_or("write two layers, such as fc1,fc2")?;
         Ok(Self(RescaledLayers { multiplied: first.to_owned(), divided: second.to_owned() }))
     }
 }
 
-/// One function at several weights.
+/// The JSON document: one function at several weights.
 #[derive(Serialize)]
 struct Document {
     arch: Architecture,
     dataset: DatasetName,
     weights: String,
     layers: RescaledLayers,
-    /// At the weights as they are.
+    /// At the given weights.
     original: Point,
     /// At each α.
     rescaled: Vec<Point>,
@@ -78,7 +79,7 @@ struct Point {
     measurement: Measurement,
 }
 
-/// Measures at all weights and shows them beside each other.
+/// Measures at all weights and shows them side by side.
 pub(super) fn run(command: &RescaleCommand) -> Result<Exit> {
     command.check()?;
     let place = command.given.prepare()?;
@@ -113,7 +114,7 @@ impl Visitor for Rescale<'_> {
         let network = &engine.network;
         let layers = command.layers(network)?;
         let weights = command.given.source.import(network, config)?.weights;
-        // All are checked before the first is measured.
+        // All factors are checked before the first is measured.
         let rescaled = command.alpha.iter().map(|alpha| rescale(network, &weights, &layers, *alpha));
         let rescaled = rescaled.collect::<Result<Vec<Weights>>>()?;
         let interrupt = Interrupt::listen()?;
@@ -141,7 +142,7 @@ impl Visitor for Rescale<'_> {
 impl RescaleCommand {
     fn check(&self) -> Result<()> {
         if self.given.source.between_iterates {
-            let message = "rescaled weights have no next iterate; leave --between-iterates out";
+            let message = "rescaled weights have no next iterate; remove --between-iterates";
             return Err(Usage::new(message.to_owned()).into());
         }
         if self.given.counts().len() > 1 {
@@ -182,7 +183,7 @@ impl Document {
     }
 }
 
-/// The points beside each other: a name and a column for each.
+/// The points side by side: a name and a column for each.
 fn text(document: &Document) -> String {
     let mut text = String::new();
     let RescaledLayers { multiplied, divided } = &document.layers;

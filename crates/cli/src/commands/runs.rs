@@ -1,4 +1,4 @@
-//! `sharpness runs`: what a store holds.
+//! `sharpness runs`: lists, shows, compares and exports the runs of a store.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::output::{
     Align, Table, duration_secs, line, note, percent, plural, print, print_bytes, print_json, significant,
 };
 
-/// Runs that are kept.
+/// The runs of a store.
 #[derive(Args, Debug)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct RunsCommand {
@@ -34,9 +34,9 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Show a run that is done
+    /// Show a finished run, its settings, results and provenance
     Show {
-        /// The run: its name or the beginning of it
+        /// The run: its name, or the start of it
         run: String,
         /// The store
         #[arg(long, value_name = "DIR", default_value = "runs")]
@@ -45,9 +45,9 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Show in what two runs differ
+    /// Show how two runs differ
     Compare {
-        /// The runs: their names or the beginnings of them
+        /// The runs: their names, or the starts of them
         #[arg(num_args = 2)]
         runs: Vec<String>,
         /// The store
@@ -57,7 +57,7 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Write the runs that are done as a table, with all settings and results
+    /// Write the finished runs as a table, with all settings and results
     Export {
         #[command(flatten)]
         choice: Choice,
@@ -77,12 +77,12 @@ pub(super) struct Choice {
     #[arg(long, value_name = "DIR", default_value = "runs")]
     store: PathBuf,
 
-    /// Only runs with this setting, as learning_rate=0.1; may be given several times
+    /// Only runs with this setting, such as learning_rate=0.1; repeatable
     #[arg(long = "where", value_name = "KEY=VALUE")]
     filters: Vec<String>,
 }
 
-/// A run, and what made it.
+/// A run and its provenance.
 #[derive(Serialize)]
 struct Shown<'a> {
     #[serde(flatten)]
@@ -90,7 +90,7 @@ struct Shown<'a> {
     provenance: &'a Provenance,
 }
 
-/// Two runs, and the settings in which they differ, each with both values.
+/// Two runs, and the settings that differ, each with both values.
 #[derive(Serialize)]
 struct Compared<'a> {
     settings: Vec<String>,
@@ -111,7 +111,7 @@ enum Format {
     Parquet,
 }
 
-/// Shows what is asked for.
+/// Runs the action.
 pub(super) fn run(command: RunsCommand) -> Result<Exit> {
     match command.action {
         Action::List { choice, json } => list(&choice, json)?,
@@ -146,7 +146,7 @@ impl Choice {
         &self.store
     }
 
-    /// The reports of the runs that are done; a note for each that is damaged.
+    /// The reports of the finished runs; prints a note for each damaged one.
     pub(super) fn reports(&self) -> Result<Vec<Report>> {
         let (reports, others) = self.runs()?;
         for (id, status) in &others {
@@ -157,7 +157,7 @@ impl Choice {
         Ok(reports)
     }
 
-    /// The reports of the runs that are done, and the others with their status.
+    /// The reports of the finished runs, and the others with their status.
     fn runs(&self) -> Result<(Vec<Report>, Vec<Unfinished>)> {
         let filters = self.filters.iter().map(|text| Filter::parse(text));
         let filters: Vec<Filter> =
@@ -197,7 +197,7 @@ impl Choice {
 fn damage(error: &sharpness_runs::Error) -> String {
     match error {
         sharpness_runs::Error::DamagedRun { file, problem, .. } => {
-            format!("{} is damaged: {problem}; a sweep makes it again", file.display())
+            format!("{} is damaged: {problem}; a sweep recreates it", file.display())
         }
         error => error.to_string(),
     }
@@ -248,7 +248,7 @@ fn list(choice: &Choice, json: bool) -> Result<()> {
     print(&text)
 }
 
-/// The report of the one run whose name, or that of its training, begins with `start`.
+/// The report of the only run whose name, or whose training's name, begins with `start`.
 fn done(store: &RunStore, start: &str) -> Result<Report> {
     let place = store.dir().display();
     let (mut meant, mut unfinished) = (Vec::new(), Vec::new());
@@ -264,7 +264,7 @@ fn done(store: &RunStore, start: &str) -> Result<Report> {
         ([report], []) => Ok(report.clone()),
         ([], [id]) => Err(Usage::new(format!("the run {id} in {place} is not done yet")).into()),
         ([], []) => Err(Usage::new(format!(
-            "no run in {place} begins with '{start}'; `sharpness runs list` shows all"
+            "no run in {place} begins with '{start}'; list them with `sharpness runs list`"
         ))
         .into()),
         (several, unfinished) => {
@@ -276,7 +276,7 @@ fn done(store: &RunStore, start: &str) -> Result<Report> {
     }
 }
 
-/// What made a run: two lines for each start.
+/// The provenance of a run: two lines for each start.
 fn provenance_text(provenance: &Provenance) -> String {
     let mut text = String::new();
     for start in &provenance.starts {
@@ -349,7 +349,7 @@ fn export(choice: &Choice, format: Format) -> Result<()> {
     }
 }
 
-/// A cell of a table of text.
+/// A cell of a text table.
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),

@@ -2,7 +2,7 @@
 
 use sharpness_runs::RunStatus;
 
-/// How far a run is, in one word.
+/// The state of a run, in one word.
 pub(super) const fn status_word(status: &RunStatus) -> &'static str {
     match status {
         RunStatus::Missing => "to do",

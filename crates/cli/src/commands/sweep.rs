@@ -1,4 +1,4 @@
-//! `sharpness sweep`: makes all runs of a recipe.
+//! `sharpness sweep`: executes all runs of a recipe.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ const RECIPES: &str = "\
 A recipe is a TOML file:
   title = \"Step sizes\"
   seeds = [0, 1, 2]                               # each seed is a run
-  fixed = { arch = \"mlp\", data.name = \"digits\" }  # settings of a run's config.toml, by their last names or whole
+  fixed = { arch = \"mlp\", data.name = \"digits\" }  # settings of a run's config.toml, by their last or full names
   [[block]]                                       # each block is a line of a figure
   name = \"bs=32\"
   fixed = { batch_size = 32 }
@@ -32,19 +32,18 @@ A recipe is a TOML file:
   [[block]]
   name = \"batch size / learning rate = 320\"
   grid = { learning_rate = [0.05, 0.1, 0.2] }
-  derive = { \"batch_size / learning_rate\" = 320 } # the one that is not given follows
+  derive = { \"batch_size / learning_rate\" = 320 } # derives the one that is not given
 
-Runs that are done are not made again, so add a seed to the list and run the same command.
-Several processes, also on several machines, may share a store: each run is made once, and all of them wait until every
-run is done.
+Finished runs are skipped, so you can add a seed to the list and run the same command. Several processes can share a
+store, on one machine or many: each run is executed once, and every process waits until all runs are done.
 
 Exit codes:
   0    all runs are done
-  1    a run could not be made
+  1    a run failed
   2    the command line or a recipe does not make sense
   130  stopped by Ctrl-C or a signal; all runs are saved";
 
-/// A recipe, and how its runs are made.
+/// A recipe, and how to execute its runs.
 #[derive(Args, Debug)]
 #[command(after_help = format!("{RECIPES}\n\n{SIGNALS}"))]
 pub(super) struct SweepCommand {
@@ -59,30 +58,30 @@ pub(super) struct SweepCommand {
     json: bool,
 }
 
-/// How runs are made, and where they are kept.
+/// How to execute runs, and where to keep them.
 #[derive(Args, Debug)]
 pub(super) struct SweepArgs {
-    /// Keep the runs in this directory, each under a name made from its settings
+    /// Keep the runs in this directory, each named by a hash of its settings
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub(super) store: PathBuf,
 
-    /// Make this many runs at once, each on its share of the threads: more runs in an hour where networks are small
+    /// Execute this many runs at once, each on its share of the threads; faster for small networks
     #[arg(long, value_name = "N", default_value_t = 1)]
     jobs: usize,
 
-    /// Show the runs, which of them are done and what the others will cost; make none
+    /// List the runs, which of them are done and the cost of the others, and exit
     #[arg(long)]
     pub(super) dry_run: bool,
 
-    /// Try again the runs whose settings made them fail before; runs that an error prevented are always tried again
+    /// Also retry runs that failed because of their settings; other failures are always retried
     #[arg(long)]
     retry_failed: bool,
 
-    /// Look for data sets in this directory too
+    /// Look for data sets in this directory first
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Threads to work with; the results do not depend on it [default: one per core]
+    /// Number of threads; results do not depend on it [default: one per core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 
@@ -90,7 +89,7 @@ pub(super) struct SweepArgs {
     pub(super) memory: MemoryArg,
 }
 
-/// A run of a recipe, for programs.
+/// A run of a recipe in the JSON document.
 #[derive(Serialize)]
 struct Listed<'a> {
     id: &'a str,
@@ -108,7 +107,7 @@ struct Listed<'a> {
     config: &'a RunConfig,
 }
 
-/// Makes the runs, or shows them.
+/// Executes the runs, or lists them.
 pub(super) fn run(command: &SweepCommand) -> Result<Exit> {
     let interrupt = Interrupt::listen()?;
     command.sweep.start()?;
@@ -145,12 +144,12 @@ impl SweepArgs {
         Locations::of_process(self.data_dir.clone())
     }
 
-    /// Makes all runs that are not done.
+    /// Executes all runs that are not done.
     pub(super) fn make(&self, plan: &Plan, interrupt: &Interrupt) -> Result<Counts> {
         let old = self.store().old().len();
         if old > 0 {
             note(&format!(
-                "{} of this store: an older version made them; they are read as they are",
+                "{} in this store from an older version; they can be read, but not resumed",
                 plural(old, "run")
             ));
         }
@@ -178,7 +177,7 @@ impl SweepArgs {
         print_json(&listed.collect::<Vec<_>>())
     }
 
-    /// The runs, which are done, and what the others will cost.
+    /// Lists the runs, which of them are done, and the cost of the others.
     pub(super) fn show(&self, plan: &Plan, json: bool) -> Result<Exit> {
         let store = self.store();
         let runs: Vec<&PlannedRun> = plan.distinct().collect();
@@ -207,7 +206,7 @@ impl SweepArgs {
 }
 
 impl SweepCommand {
-    /// What the sweep came to, and what to do next.
+    /// The outcome of the sweep, and what to do next.
     fn summary(&self, plan: &Plan, counts: &Counts) -> String {
         let mut text = String::new();
         line(&mut text, "sweep", &plan.title);
@@ -215,12 +214,12 @@ impl SweepCommand {
         line(&mut text, "kept in", &self.sweep.store.display().to_string());
         let again = Suggestion::new("sweep").with_file(&self.recipe).with_path("--store", &self.sweep.store);
         if counts.failed + counts.finished() == counts.total && counts.failed > 0 {
-            let _ = writeln!(text, "\nTry the failed runs again with:\n  {again} --retry-failed");
+            let _ = writeln!(text, "\nRetry the failed runs with:\n  {again} --retry-failed");
         } else if counts.is_incomplete() {
-            let _ = writeln!(text, "\nMake the others with:\n  {again}");
+            let _ = writeln!(text, "\nRun the others with:\n  {again}");
         } else {
             let list = Suggestion::new("runs list").with_path("--store", &self.sweep.store);
-            let _ = writeln!(text, "\nSee them with:\n  {list}");
+            let _ = writeln!(text, "\nList them with:\n  {list}");
         }
         text
     }
@@ -249,7 +248,7 @@ fn listed<'a>(run: &'a PlannedRun, status: &RunStatus, cost: Option<Cost>) -> Li
     }
 }
 
-/// The dry run for people.
+/// The text of the dry run.
 fn table(plan: &Plan, rows: &[(&PlannedRun, &RunStatus, Option<Cost>)]) -> String {
     let mut table = Table::new([
         ("block", Align::Left),
@@ -293,7 +292,7 @@ fn table(plan: &Plan, rows: &[(&PlannedRun, &RunStatus, Option<Cost>)]) -> Strin
     }
     if unknown > 0 {
         note(&format!(
-            "the number of epochs of {} is not known; it is estimated from runs of the same network that are done",
+            "the number of epochs of {} is unknown; it is estimated from finished runs of the same network",
             plural(unknown, "run")
         ));
     }

@@ -22,7 +22,7 @@ use crate::program::Suggestion;
 use crate::settings::{check, check_settings, configuration, fit_examples, fit_micro_batch};
 use crate::watch::Watch;
 
-/// A run, and where it is kept.
+/// A run, and where to keep it.
 #[derive(Args, Debug)]
 #[command(after_help = format!("{EXIT_CODES}\n\n{SIGNALS}"))]
 pub(super) struct TrainCommand {
@@ -34,11 +34,11 @@ pub(super) struct TrainCommand {
     run: RunArgs,
 }
 
-/// Where a run comes from, is kept, and what of it is printed.
+/// Where settings come from, where to keep the run, and what to print.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Run")]
 struct RunArgs {
-    /// Read settings from a TOML file such as a run's config.toml; flags take precedence
+    /// Read settings from a TOML file, such as a run's config.toml; flags take precedence
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -46,7 +46,7 @@ struct RunArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// Resume the run in the directory of --out, or start it if there is none yet
+    /// Resume the run in the directory of --out, or start it if there is none
     #[arg(long, requires = "out")]
     resume: bool,
 
@@ -54,7 +54,7 @@ struct RunArgs {
     #[arg(long, value_name = "N", requires = "out", value_parser = clap::value_parser!(u32).range(1..))]
     checkpoint_epochs: Option<u32>,
 
-    /// Save when the last save is this many seconds old [default: 60]
+    /// Save after the first step that ends this many seconds after the last save [default: 60]
     #[arg(long, value_name = "S", requires = "out")]
     checkpoint_seconds: Option<u64>,
 
@@ -71,12 +71,12 @@ struct RunArgs {
     json: bool,
 }
 
-/// What came out, for programs.
+/// The JSON document.
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(flatten)]
     report: &'a Report,
-    /// The most memory that the process has had, where the system tells it.
+    /// The peak memory of the process, if the system reports it.
     peak_bytes: Option<usize>,
 }
 
@@ -120,7 +120,7 @@ pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
 }
 
 impl TrainCommand {
-    /// The file with settings: the one that is named, or that of the run to resume if no network is named.
+    /// The file with settings: the given one, or that of the run to resume if no network is given.
     fn file(&self) -> Result<Option<ConfigFile>> {
         if let Some(path) = &self.run.config {
             return Ok(Some(ConfigFile::read(path)?));
@@ -133,7 +133,7 @@ impl TrainCommand {
         }
     }
 
-    /// Defaults, the file and the flags in one.
+    /// The defaults, overlaid with the file and the flags.
     fn config(&self, file: Option<&ConfigFile>) -> Result<RunConfig> {
         let base = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
         let mut config = configuration(&base, file, &self.settings.table)?;
@@ -152,10 +152,10 @@ impl TrainCommand {
         RunOptions { out: self.run.out.clone(), existing, checkpoint_every, budget }
     }
 
-    /// What to say after Ctrl-C.
+    /// The message after Ctrl-C.
     fn how_to_resume(&self) -> String {
         let Some(out) = &self.run.out else {
-            return "stopped; nothing is kept, because the run has no directory (--out DIR)".to_owned();
+            return "stopped; nothing is kept, because no --out DIR was given".to_owned();
         };
         let mut again = Suggestion::new("train").with_path("--out", out).with("--resume");
         if let Some(folder) = &self.run.data_dir {

@@ -25,13 +25,13 @@ pub(crate) fn bytes(number: usize) -> String {
     indicatif::BinaryBytes(number as u64).to_string()
 }
 
-/// Writes a text to standard output, without colors where it is no terminal. Of the text, only line ends, tabs and
-/// [styles](styled) act on a terminal.
+/// Writes a text to standard output, without colors unless that is a terminal. Control characters of the text other
+/// than line ends, tabs and [styles](styled) are escaped.
 ///
-/// A reader that has gone away (`| head`) is no error.
+/// A closed pipe (`| head`) is not an error.
 ///
 /// # Errors
-/// The text cannot be written, as on a full disk.
+/// The text cannot be written, for example because the disk is full.
 pub(crate) fn print(text: &str) -> Result<()> {
     write(anstream::stdout().lock(), style::shown(text).as_bytes())
 }
@@ -45,10 +45,10 @@ fn write(mut out: impl Write, bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// Writes bytes to standard output, which a terminal is not meant to show.
+/// Writes bytes that are not text to standard output.
 ///
 /// # Errors
-/// As [`print()`]; if standard output is a terminal.
+/// Those of [`print()`]; standard output is a terminal.
 pub(crate) fn print_bytes(bytes: &[u8]) -> Result<()> {
     let out = io::stdout().lock();
     if out.is_terminal() {
@@ -63,7 +63,7 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> Result<()> {
 /// As [`print()`].
 pub(crate) fn print_json(document: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(document).context("cannot write the result as JSON")?;
-    // These are in strings only, where they may be written as numbers.
+    // These occur in strings only, where JSON allows numeric escapes.
     let escaped =
         |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
     let acts = |c: &char| is_unprintable(*c) && *c != '\n';
@@ -72,13 +72,13 @@ pub(crate) fn print_json(document: &impl Serialize) -> Result<()> {
     write(io::stdout().lock(), shown.as_bytes())
 }
 
-/// Writes a line to standard error, in the way of [`print()`].
+/// Writes a line to standard error, escaped like [`print()`].
 pub(crate) fn note(text: &str) {
-    // Nobody can be told that standard error cannot be written to.
+    // There is nowhere to report that standard error is not writable.
     let _ = writeln!(anstream::stderr().lock(), "{}", style::shown(text));
 }
 
-/// Writes what went wrong to standard error.
+/// Writes an error to standard error.
 pub(crate) fn error(text: &str) {
     note(&format!("{} {text}", styled(Style::Red, "error:")));
 }

@@ -1,4 +1,4 @@
-//! Progress on standard error: a bar on a terminal, otherwise a line now and then.
+//! Progress on standard error: a bar on a terminal, otherwise an occasional line.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{escaped, note};
 
-/// How long a log waits for its next line.
+/// The shortest time between two lines of a log.
 const LINE_PERIOD: Duration = Duration::from_secs(5);
 
-/// The fewest columns in which a shortened name still says something.
+/// The fewest columns in which a shortened name is still useful.
 const SHORTEST_NAME: usize = 5;
 
 /// A bar on a terminal, lines elsewhere.
@@ -21,7 +21,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// A bar that looks as `template` says in indicatif's language.
+    /// A bar with an indicatif template.
     pub(crate) fn new(template: &str) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
@@ -45,8 +45,8 @@ impl Progress {
     }
 }
 
-/// `name: numbers` in at most `width` columns. If both do not fit, the middle of the name is left out, or all of it: never a
-/// number.
+/// `name: numbers` in at most `width` columns. If both do not fit, the middle of the name is left out, or all of it,
+/// but never a number.
 pub(crate) fn fitted(name: &str, numbers: &str, width: usize) -> String {
     let room = width.saturating_sub(measure_text_width(numbers) + 2);
     if measure_text_width(name) <= room {
@@ -72,7 +72,7 @@ pub(crate) fn fitted(name: &str, numbers: &str, width: usize) -> String {
 }
 
 impl Drop for Progress {
-    /// Takes the bar away, so that what follows stands on a line of its own.
+    /// Removes the bar, so that later output starts on its own line.
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

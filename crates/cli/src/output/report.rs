@@ -1,4 +1,4 @@
-//! A measurement as people read it.
+//! The text report of a measurement.
 
 use std::fmt::Write as _;
 
@@ -19,7 +19,7 @@ pub(crate) fn line(text: &mut String, name: &str, value: &str) {
     let _ = writeln!(text, "{name} {}", escaped(value));
 }
 
-/// Appends everything that was measured.
+/// Appends a measurement.
 pub(crate) fn measurement(text: &mut String, measured: &Measurement) {
     let largest = &measured.lambda_max;
     line(text, "λ_max", &largest.value_text());

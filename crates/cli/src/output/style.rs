@@ -1,4 +1,4 @@
-//! Styles, and what is done to the rest of a text before a terminal shows it.
+//! Styles, and the escaping of all other control characters.
 
 use anstyle::AnsiColor;
 use sharpness_runs::is_unprintable;
@@ -18,7 +18,7 @@ const END: char = '\u{fdd4}';
 impl Style {
     const ALL: [Self; 4] = [Self::Bold, Self::Red, Self::Green, Self::Yellow];
 
-    /// Begins the style in a text on its way to [`shown`]. Unicode leaves these characters to the inner use of programs.
+    /// Marks the start of the style until [`shown`] replaces it. Unicode reserves these noncharacters for internal use.
     const fn mark(self) -> char {
         match self {
             Self::Bold => '\u{fdd0}',
@@ -39,17 +39,17 @@ impl Style {
     }
 }
 
-/// A part of a text in a style. It stays so through [`print`](super::print()) and [`note`](super::note()) only.
+/// Text in a style, for [`print`](super::print()) and [`note`](super::note()) only.
 pub(crate) fn styled(style: Style, text: &str) -> String {
     format!("{}{text}{END}", style.mark())
 }
 
-/// A text as a terminal gets it: styles as escape sequences, and whatever else would act on the terminal spelled out, since texts
-/// name files and quote what is in them.
+/// A text for a terminal: styles as escape sequences, all other control characters escaped, since texts contain file
+/// names and quote files.
 pub(super) fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut open: Option<Style> = None;
-    // A style that a foreign text begins ends with it.
+    // A style that foreign text begins ends with that text.
     for c in text.chars().chain([END]) {
         if let Some(style) = Style::ALL.into_iter().find(|style| style.mark() == c) {
             shown.push_str(&style.codes().render().to_string());
@@ -65,7 +65,7 @@ pub(super) fn shown(text: &str) -> String {
     shown
 }
 
-/// A text in one line, with what would act on a terminal spelled out: `\u{1b}`.
+/// A text on one line, with control characters escaped: `\u{1b}`.
 pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     text.chars().for_each(|c| push(&mut escaped, c, &[]));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Style, escaped, styled};
 
-/// On which side of its column a text stands.
+/// The alignment of a column.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Align {
     /// Words.

@@ -68,7 +68,7 @@ fn of_ten_trainings_into_one_directory_one_is_made() {
         let winner = ended.iter().position(|ended| ended.code == Some(4)).unwrap();
         assert_eq!(seed.to_string(), seeds[winner], "round {round}: what is kept is what the winner made");
         for Ended { code, err, .. } in refused {
-            let is_told = err.contains("is in use: another process") || err.contains("holds a run already");
+            let is_told = err.contains("is in use by another process") || err.contains("already holds a run");
             assert!(*code == Some(1) && is_told && !err.contains("delete"), "round {round}: {code:?} {err}");
         }
     }
@@ -94,7 +94,7 @@ fn of_ten_trainings_that_resume_all_come_to_the_one_result() {
                 }
                 _ => {
                     let is_told =
-                        err.contains("is in use: another process") || err.contains("holds another run");
+                        err.contains("is in use by another process") || err.contains("holds another run");
                     assert!(is_told && !err.contains("delete"), "round {round}: {code:?} {err}");
                 }
             }

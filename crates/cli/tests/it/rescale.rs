@@ -43,8 +43,8 @@ fn rescaled_weights_have_the_same_loss_and_another_lambda_max() {
         &["--alpha", "2", "--layers", "fc1,fc3"],
         &["--layers fc1,fc3: ", "is `fc2`, not `fc3`", "fc1,fc2; fc2,fc3"],
     );
-    refused(&["--alpha", "2", "--layers", "fc1"], &["as fc1,fc2"]);
+    refused(&["--alpha", "2", "--layers", "fc1"], &["such as fc1,fc2"]);
     refused(&["--alpha", "2", "--activation", "gelu"], &["no two layers", "--activation relu"]);
-    refused(&["--alpha", "2", "--between-iterates"], &["leave --between-iterates out"]);
+    refused(&["--alpha", "2", "--between-iterates"], &["remove --between-iterates"]);
     refused(&["--alpha", "2", "--examples", "100,all"], &["one number of --examples"]);
 }

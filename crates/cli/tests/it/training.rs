@@ -76,7 +76,7 @@ fn a_run_with_a_directory_is_kept_and_not_made_twice() {
     let report = run(&arguments).out_with(0);
     assert!(report.contains("measure --run '"), "a path with a space is quoted:\n{report}");
     let result = fs::read(out.join("result.json")).unwrap();
-    run(&arguments).refuses(1, &["holds a run already", "--resume"]);
+    run(&arguments).refuses(1, &["already holds a run", "--resume"]);
     let mut again = run(&["train", "--out", text(&out), "--resume", "--json"]).json_with(0);
     again.as_object_mut().unwrap().remove("peak_bytes").expect("the memory of this process");
     let kept: serde_json::Value = serde_json::from_slice(&result).unwrap();

@@ -1,4 +1,4 @@
-//! The download of one file: resumed by HTTP ranges (RFC 9110, section 14), checked, renamed when whole.
+//! Downloads one file: resumes by HTTP ranges (RFC 9110, section 14), verifies, and renames when complete.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -13,13 +13,13 @@ use ureq::{Agent, Body};
 use super::file::{FetchedFile, Progress, RemoteFile};
 use crate::{Error, Result};
 
-/// How long a connection may take to be made.
+/// The timeout of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a server may take until it begins to answer.
+/// The timeout of the start of a response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a server may send nothing before the download counts as cut.
+/// How long a server may send nothing before the download fails.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How much is read from the network at a time, in bytes.
+/// The size of a read from the network, in bytes.
 const PIECE_BYTES: usize = 1 << 16;
 
 /// Downloads into one folder.
@@ -36,7 +36,7 @@ struct Transfer<'a> {
 }
 
 impl Client {
-    /// Creates `folder` if need be.
+    /// Creates `folder` if necessary.
     pub(super) fn new(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         let config = Agent::config_builder()
@@ -48,7 +48,7 @@ impl Client {
         Ok(Self { agent: config.into(), folder: folder.to_owned() })
     }
 
-    /// Brings one file into the folder unless it is there.
+    /// Downloads one file into the folder unless it is already there.
     pub(super) fn fetch(
         &self,
         base_url: &str,
@@ -64,7 +64,7 @@ impl Client {
             url: format!("{}/{}", base_url.trim_end_matches('/'), file.name),
             part: self.folder.join(format!("{}.part", file.name)),
         };
-        // A part that is already whole was left by a process that ended just before it renamed the part.
+        // A complete part was left by a process that ended just before it renamed the part.
         if !(transfer.part.is_file() && md5_of(&transfer.part)? == file.md5) {
             self.transfer(&transfer, progress)?;
             transfer.check()?;
@@ -74,7 +74,7 @@ impl Client {
         Ok(FetchedFile { path, was_present: false })
     }
 
-    /// Completes the part, from its end if the server can, otherwise from the start.
+    /// Completes the part, from its end if the server supports ranges, otherwise from the start.
     fn transfer(&self, transfer: &Transfer<'_>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<()> {
         let held_bytes = fs::metadata(&transfer.part).map_or(0, |metadata| metadata.len());
         let mut response = self.request(transfer, held_bytes)?;
@@ -83,7 +83,7 @@ impl Client {
         let is_wrong_range = response.status() == StatusCode::RANGE_NOT_SATISFIABLE
             || response.status() == StatusCode::PARTIAL_CONTENT && !is_continued;
         if is_wrong_range {
-            // The part does not fit the file of the server.
+            // The part does not match the file of the server.
             response = self.request(transfer, 0)?;
             is_continued = false;
         }
@@ -93,7 +93,7 @@ impl Client {
         transfer.receive(response, if is_continued { held_bytes } else { 0 }, progress)
     }
 
-    /// Asks for the bytes of the file from `start_byte` on.
+    /// Requests the bytes of the file from `start_byte`.
     fn request(&self, transfer: &Transfer<'_>, start_byte: u64) -> Result<Response<Body>> {
         let mut request = self.agent.get(&transfer.url);
         if start_byte > 0 {
@@ -111,7 +111,7 @@ impl Client {
 }
 
 impl Transfer<'_> {
-    /// Writes the body of `response` behind the first `held_bytes` of the part and waits until it is on disk.
+    /// Writes the body of `response` after the first `held_bytes` of the part and syncs it.
     fn receive(
         &self,
         response: Response<Body>,
@@ -180,7 +180,7 @@ fn md5_of(path: &Path) -> Result<String> {
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Makes a rename in `folder` last through a power cut.
+/// Makes a rename in `folder` durable.
 fn sync_directory(folder: &Path) -> Result<()> {
     if cfg!(unix) {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", folder))?;

@@ -11,14 +11,14 @@ pub struct RemoteFile {
     pub md5: String,
 }
 
-/// How far the download of a file has come.
+/// The progress of the download of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress<'a> {
     /// The name of the file.
     pub file: &'a str,
-    /// How many of its bytes are on disk.
+    /// The number of its bytes on disk.
     pub done_bytes: u64,
-    /// Its size, if the server said it.
+    /// Its size, if the server reports it.
     pub total_bytes: Option<u64>,
 }
 
@@ -27,6 +27,6 @@ pub struct Progress<'a> {
 pub struct FetchedFile {
     /// Where it is.
     pub path: PathBuf,
-    /// Whether it was there before, with the right checksum, so that nothing was downloaded.
+    /// Whether it was already there with the right checksum, so that nothing was downloaded.
     pub was_present: bool,
 }

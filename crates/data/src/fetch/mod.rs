@@ -21,7 +21,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The official source of a data set. Checksums are those that its authors publish; MNIST, whose first
+    /// The official source of a data set, with the checksums that its authors publish. MNIST, whose original
     /// address no longer serves it, comes from PyTorch's mirror with the checksums of torchvision.
     ///
     /// # Errors
@@ -57,12 +57,12 @@ impl Source {
     }
 
     /// Downloads every file that `folder` does not hold with the right checksum. A download goes to
-    /// `NAME.part`, from where a later call resumes if it is cut, and gets its own name only when it is
-    /// whole, on disk and has the right checksum. `progress` is called after each piece of at most 64 KiB.
+    /// `NAME.part`, which a later call resumes, and gets its own name only when it is complete, on disk and
+    /// verified. `progress` is called after each piece of at most 64 KiB.
     ///
     /// # Errors
     /// [`Error::Download`] if a server cannot be reached or does not have a file; [`Error::Interrupted`] if
-    /// the connection is cut; [`Error::Checksum`] if the wrong bytes arrive (they are deleted);
+    /// the connection is lost; [`Error::Checksum`] if the wrong bytes arrive (they are deleted);
     /// [`Error::Io`] if the folder cannot be written to.
     pub fn fetch(&self, folder: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Vec<FetchedFile>> {
         let client = download::Client::new(folder)?;

@@ -1,8 +1,8 @@
-//! The names of trainings and measurements, and what distinguishes two.
+//! The names of trainings and measurements, and the differences of two runs.
 //!
-//! A training is named by a hash of the schema's version and the settings that differ from `defaults.toml`; a measurement by the
-//! name of its training and its own settings, likewise. So figures share trainings, a further measurement trains nothing, and a
-//! setting that is added later, with the old behaviour pinned in that file, renames no run.
+//! The name of a training is a hash of the schema version and the settings that differ from `defaults.toml`. The name
+//! of a measurement is a hash of the training's name and the measurement's own settings. So figures share trainings,
+//! another measurement does not train again, and a new setting renames no run if its old value is pinned in that file.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,10 +17,10 @@ use sharpness_training::settings::RunConfig;
 use crate::migrate::SCHEMA;
 use crate::{Error, Result};
 
-/// The settings whose values are left out of names. They are pinned: today's defaults may differ.
+/// The pinned defaults. Names leave out settings with these values; the current defaults may differ.
 const DEFAULTS: &str = include_str!("defaults.toml");
 
-/// The letters that begin names: digits alone, such as 5326726303349359 or 1234e567, read as numbers.
+/// The first letters of names: digits alone, such as 5326726303349359 or 1234e567, look like numbers.
 const TRAINING: char = 't';
 const MEASUREMENT: char = 'r';
 /// The key of a table that names its kind.
@@ -28,10 +28,10 @@ const NAME: &str = "name";
 /// Hexadecimal digits of a name after the letter.
 const DIGITS: usize = 16;
 
-/// The names of a run: its training, and the training with its measurement.
+/// The names of a run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identity {
-    /// The name of the training, which is that of its directory in a store.
+    /// The name of the training and of its directory in a store.
     pub training: String,
     /// The name of the run: of the measurement at the end of the training.
     pub run: String,
@@ -54,7 +54,7 @@ impl Identity {
 fn parts(config: &RunConfig) -> Result<(BTreeMap<String, Value>, BTreeMap<String, Value>)> {
     let mut training = leaves(config)?;
     let measure = training.split_off("measure.");
-    // Keys sort, and those after `measure.` are not of a measurement.
+    // Keys are sorted; those after `measure.` belong to the training.
     let (measure, after): (BTreeMap<_, _>, BTreeMap<_, _>) =
         measure.into_iter().partition(|(key, _)| key.starts_with("measure."));
     training.extend(after);
@@ -67,7 +67,7 @@ fn parts(config: &RunConfig) -> Result<(BTreeMap<String, Value>, BTreeMap<String
     Ok((training, measure))
 }
 
-/// The leaves that differ from the pinned defaults, and a mark for each table that a configuration need not have.
+/// The leaves that differ from the pinned defaults, and a mark for each optional table that is present.
 fn differing(leaves: BTreeMap<String, Value>) -> Result<Map<String, Value>> {
     let defaults = pinned()?;
     let mut differing = Map::new();
@@ -115,8 +115,8 @@ fn kinds(leaves: &BTreeMap<String, Value>) -> [(String, String); 2] {
     })
 }
 
-/// Adds the settings of the network and the training that a table of runs leaves out, since its version did not have them, with
-/// the values with which its runs were made.
+/// Adds the settings of the network and the training that an older table of runs lacks, with the values that its runs
+/// had.
 ///
 /// # Errors
 /// [`Config`](sharpness_training::Error::Config) if the pinned defaults cannot be read.
@@ -124,7 +124,7 @@ pub fn add_left_out(leaves: &mut BTreeMap<String, Value>) -> Result<()> {
     let pinned = pinned()?;
     let is_optional =
         |key: &str| optional_table(key).is_some() || key.starts_with("measure.") || key == "seed";
-    // The names of kinds first: they say which further settings there are.
+    // The names of kinds first, since they determine the other settings.
     for names_kinds in [true, false] {
         let kinds = kinds(leaves);
         for (key, value) in
@@ -163,7 +163,7 @@ fn name(letter: char, content: &Value) -> String {
     name
 }
 
-/// The keys in which the settings of two runs differ, each with both values: `training.learning_rate (0.05 and 0.1)`.
+/// The keys of settings that differ between two runs, each with both values: `training.learning_rate (0.05 and 0.1)`.
 ///
 /// # Errors
 /// [`Config`](sharpness_training::Error::Config) if a number is not finite.
@@ -186,7 +186,7 @@ fn different(one: &BTreeMap<String, Value>, other: &BTreeMap<String, Value>) -> 
     different.map(|key| format!("{key} ({} and {})", shown(one.get(key)), shown(other.get(key)))).collect()
 }
 
-/// The run `config` with what follows from other settings filled in, and what has no effect left out.
+/// `config` with derived settings filled in, and settings without effect reset.
 fn effective(config: &RunConfig) -> RunConfig {
     let mut effective = RunConfig { measure: config.measurement(), ..config.clone() };
     if config.data.train_examples.is_none() {
@@ -247,8 +247,8 @@ mod tests {
 
     use super::*;
 
-    /// The default of every setting that has one, under the keys of `defaults.toml`: those of every kind, of SAM and of every measure
-    /// too.
+    /// The default of every setting that has one, under the keys of `defaults.toml`, including those of every kind, of
+    /// SAM and of every measure.
     fn todays_defaults() -> BTreeMap<String, Value> {
         let base = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
         let mut tables = vec![Table::new()];

@@ -1,4 +1,4 @@
-//! From a recipe to its runs.
+//! Expands a recipe to its runs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,9 +12,9 @@ use super::recipe::{Block, Ratio, Recipe, Setting};
 use crate::identity::Identity;
 use crate::{Error, Result};
 
-/// How far a derived whole number may lie from one, relative to it.
+/// The largest relative error of a derived whole number.
 const ROUNDING: f64 = 1e-9;
-/// More runs than this are a mistake in a recipe.
+/// A recipe with more runs than this is a mistake.
 const MOST_RUNS: usize = 100_000;
 
 /// All runs of a recipe, block by block.
@@ -22,11 +22,11 @@ const MOST_RUNS: usize = 100_000;
 pub struct Plan {
     /// What the recipe is about.
     pub title: String,
-    /// How they are drawn.
+    /// How to draw them.
     pub figure: Option<FigureSpec>,
     /// The blocks, in their order.
     pub blocks: Vec<PlannedBlock>,
-    /// The runs of each block, each once. Blocks may share runs: see [`Self::distinct`].
+    /// The runs of each block, without repetition in a block. Blocks may share runs: see [`Self::distinct`].
     pub runs: Vec<PlannedRun>,
 }
 
@@ -35,13 +35,13 @@ pub struct Plan {
 pub struct PlannedBlock {
     /// Its name.
     pub name: String,
-    /// The row of panels in which a figure shows it.
+    /// The row of panels of a figure that shows it.
     pub panel: String,
     /// The published points that belong to it.
     pub published: Option<PublishedLine>,
 }
 
-/// A run that a recipe asks for.
+/// A run of a recipe.
 #[derive(Clone, Debug)]
 pub struct PlannedRun {
     /// The names of the run and of its training.
@@ -50,12 +50,12 @@ pub struct PlannedRun {
     pub config: RunConfig,
     /// The block that it belongs to.
     pub block: String,
-    /// What distinguishes it from the block's other runs: whole keys, and values as they are written.
+    /// What distinguishes it from the block's other runs: full keys, and values as written.
     pub settings: Vec<(String, String)>,
 }
 
 impl PlannedRun {
-    /// The settings in one line, by the last names of their keys.
+    /// The settings on one line, with short keys.
     pub fn label(&self) -> String {
         let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
         let settings = self.settings.iter().map(|(key, value)| format!("{}={value}", last(key)));
@@ -67,8 +67,8 @@ impl Plan {
     /// Reads a recipe and resolves its runs.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read; [`Error::File`] with the line: invalid TOML, a key that does not exist (with the nearest one that
-    /// does), a value of the wrong type or out of its range, settings that contradict each other.
+    /// [`Error::Io`] if the file cannot be read; [`Error::File`] with the line of invalid TOML, an unknown key (with
+    /// the nearest one), a value of the wrong type or out of its range, or settings that contradict each other.
     pub fn read(path: &Path) -> Result<Self> {
         Self::of(&Recipe::read(path)?)
     }
@@ -95,7 +95,7 @@ impl Plan {
         all
     }
 
-    /// The runs to make: each once, as the first block that has it describes it.
+    /// The runs without repetition, each as its first block describes it.
     pub fn distinct(&self) -> impl Iterator<Item = &PlannedRun> {
         let mut seen = BTreeSet::new();
         self.runs.iter().filter(move |run| seen.insert(&run.identity))
@@ -108,10 +108,10 @@ impl Plan {
             let ratios = block.ratios.iter().map(|ratio| ratio.values.len());
             let count = counts.chain(ratios).fold(1_usize, usize::saturating_mul);
             if runs.len().saturating_add(count) > MOST_RUNS {
-                let problem = format!("these are more than {MOST_RUNS} runs");
+                let problem = format!("the recipe has more than {MOST_RUNS} runs");
                 return Err(Error::File { file: recipe.file.clone(), line: block.line, problem });
             }
-            // The same value twice, or written in two ways, is one run.
+            // The same value twice, or written differently, is one run.
             let mut seen = BTreeSet::new();
             for index in 0..count {
                 let run = Expansion { recipe, block }.run(index)?;
@@ -130,7 +130,7 @@ impl Plan {
     }
 }
 
-/// One block on its way to runs.
+/// The expansion of one block.
 struct Expansion<'a> {
     recipe: &'a Recipe,
     block: &'a Block,
@@ -164,7 +164,7 @@ impl Expansion<'_> {
         Ok(PlannedRun { identity: Identity::of(&config)?, config, block: self.block.name.clone(), settings })
     }
 
-    /// The setting that follows from a ratio and the other one.
+    /// The setting that is derived from a ratio and the other setting.
     fn derived(&self, ratio: &Ratio, value: f64, given: &[&Setting]) -> Result<Setting> {
         let Ratio { above, below, line, .. } = ratio;
         let number = |key: &String| -> Result<Option<f64>> {
@@ -185,7 +185,7 @@ impl Expansion<'_> {
                 return Err(self.error(*line, problem));
             }
             (None, None) => {
-                let problem = format!("one of {above} and {below} must be given, so that the other follows");
+                let problem = format!("one of {above} and {below} must be given, to derive the other");
                 return Err(self.error(*line, problem));
             }
         };
@@ -213,12 +213,12 @@ impl Expansion<'_> {
             if !has(settings, key) {
                 return Err(self.error(
                     self.block.line,
-                    format!("the runs of '{}' lack {key}; put it into [fixed]", self.block.name),
+                    format!("the runs of '{}' lack {key}; add it to [fixed]", self.block.name),
                 ));
             }
         }
         let line = |key: &str| {
-            // A setting may stand for a table, and a table for its settings.
+            // The key of a table stands for those of its settings, and vice versa.
             let is_of = |setting: &&&Setting| key.starts_with(&setting.key) || setting.key.starts_with(key);
             let exact = settings.iter().find(|setting| setting.key == key);
             let setting = exact.or_else(|| settings.iter().find(is_of));
@@ -236,7 +236,7 @@ impl Expansion<'_> {
             config.measure.examples = config.measure.examples.min(available);
         } else if config.measure.examples > available {
             let problem = format!(
-                "measure.examples must be at most {available}, the training examples that there are, got {}",
+                "measure.examples must be at most {available}, the number of training examples, got {}",
                 config.measure.examples
             );
             return Err(self.error(line("measure.examples"), problem));

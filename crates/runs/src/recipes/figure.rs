@@ -1,4 +1,4 @@
-//! What a recipe says of its figure.
+//! The figure of a recipe.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub struct FigureSpec {
     /// optimizer, for curves that of each run.
     #[serde(default)]
     pub edge_of_stability: bool,
-    /// In what it differs from the paper, for the caption.
+    /// How it differs from the paper, for the caption.
     #[serde(default)]
     pub note: String,
 }
@@ -45,12 +45,12 @@ pub enum FigureKind {
 pub struct PublishedLine {
     /// The figure, as `1` or `13a`.
     pub figure: String,
-    /// The network, where the figure has several.
+    /// The network, if the figure has several.
     pub network: Option<String>,
-    /// The learning rate, where the figure has several lines of them.
+    /// The learning rate, if the figure has lines for several.
     pub learning_rate: Option<f64>,
-    /// The batch size, where the figure has several.
+    /// The batch size, if the figure has several.
     pub batch_size: Option<f64>,
-    /// The ratio of batch size to learning rate, where the figure has several.
+    /// The ratio of batch size to learning rate, if the figure has several.
     pub ratio: Option<f64>,
 }

@@ -1,4 +1,4 @@
-//! The keys of a configuration, as recipes name them.
+//! Resolves the keys of recipes.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use sharpness_training::{ColumnType, flags};
 
 use crate::migrate::renamed_key;
 
-/// Names at least as near to another as this (Jaro-Winkler) are offered in its place.
+/// Names with at least this similarity (Jaro-Winkler) are suggested.
 const NEAR: f64 = 0.75;
 
-/// Every key that a configuration may have, such as `training.learning_rate`, with the type of its values.
+/// Every key of a configuration, such as `training.learning_rate`, with the type of its values.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys(BTreeMap<String, ColumnType>);
 
@@ -18,16 +18,16 @@ impl Keys {
         Self(flags::keys())
     }
 
-    /// The whole key that `given` names: itself, or the only one that ends with it.
+    /// The full key for `given`: itself, or the only one that ends with it.
     ///
     /// # Errors
-    /// What to say if there is none, or several.
+    /// A message if there is no such key, or more than one.
     pub(crate) fn resolve(&self, given: &str) -> Result<String, String> {
         let given = renamed_key(given);
         if self.0.contains_key(&given) {
             return Ok(given);
         }
-        // A kind is named by its table: `optimizer = "sgd"`.
+        // The key of a table stands for its kind: `optimizer = "sgd"`.
         let ends = [format!(".{given}"), format!(".{given}.name")];
         let is_meant = |key: &&String| ends.iter().any(|end| key.ends_with(end)) && is_short_for(&given, key);
         match self.0.keys().filter(is_meant).collect::<Vec<_>>()[..] {
@@ -61,7 +61,7 @@ impl Keys {
     }
 }
 
-/// Whether a name may stand for a whole key: a setting of a measure is named with its measure.
+/// Whether a name may stand for a full key. The settings of a measure need the name of the measure.
 fn is_short_for(given: &str, key: &str) -> bool {
     given.contains('.') || !key.starts_with("measure.") || key.matches('.').count() < 2
 }

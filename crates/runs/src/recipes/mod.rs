@@ -1,11 +1,11 @@
-//! Recipes: files that say which runs to make, and those of the paper's figures.
+//! Recipes: files that list runs, and those of the paper's figures.
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `recipe.rs` | the file as it is written |
-//! | `keys.rs` | the settings that it may name |
-//! | `figure.rs` | what it says of its figure |
-//! | `expand.rs` | its runs |
+//! | `recipe.rs` | parsing the file |
+//! | `keys.rs` | resolving its keys |
+//! | `figure.rs` | its figure |
+//! | `expand.rs` | expanding it to runs |
 //! | `paper.rs` | the recipes of the paper's figures |
 
 mod expand;

@@ -12,7 +12,7 @@ pub const FIGURES: u8 = 15;
 /// How large the runs of a figure are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// Seconds to minutes: shows that all works, not what is true.
+    /// Seconds to minutes: shows that everything works, not whether the findings hold.
     Smoke,
     /// Minutes to hours on two cores: fewer examples, narrower networks, fewer learning rates and seeds.
     Laptop,
@@ -24,7 +24,7 @@ impl Scale {
     /// All scales, the smallest first.
     pub const ALL: [Self; 3] = [Self::Smoke, Self::Laptop, Self::Paper];
 
-    /// Its name, which is that of its folder of recipes.
+    /// Its name and that of its folder of recipes.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Smoke => "smoke",

@@ -1,26 +1,25 @@
-//! Recipes: files that say which runs to make.
+//! Recipes: files that list runs.
 //!
 //! ```toml
 //! title = "Larger steps with small and large batches"
 //! seeds = [0, 1, 2]
 //!
-//! [fixed]                          # any settings of a run's config.toml, by their last names or whole
+//! [fixed]                          # any settings of a run's config.toml, by their short or full names
 //! arch = "vgg11"
 //! data.name = "cifar10"
 //!
-//! [[block]]                        # blocks have settings of their own, on top of those above
+//! [[block]]                        # blocks have settings of their own in addition to those above
 //! name = "bs=100"
 //! fixed = { batch_size = 100 }
 //! grid = { learning_rate = [0.01, 0.05, 0.1] }         # every combination
 //!
-//! [[block]]
-//! name = "same ratio"
-//! zip = { learning_rate = [0.005, 0.01], batch_size = [100, 200] }     # these go together
+//! [[block]] name = "same ratio" zip = { learning_rate = [0.005, 0.01], batch_size = [100, 200] }     # the first
+//! values together, then the second ones
 //!
 //! [[block]]
 //! name = "same ratio, derived"
 //! grid = { learning_rate = [0.005, 0.01] }
-//! derive = { "batch_size / learning_rate" = 20000 }    # the one of both that is not given follows
+//! derive = { "batch_size / learning_rate" = 20000 }    # derives the one that is not given
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -35,7 +34,7 @@ use crate::characters::is_unprintable;
 use crate::config_file::{ConfigFile, line_of, read_text};
 use crate::{Error, Result};
 
-/// A recipe as it is written.
+/// A parsed recipe.
 #[derive(Clone, Debug)]
 pub(super) struct Recipe {
     pub(super) file: PathBuf,
@@ -59,7 +58,7 @@ pub(super) struct Block {
     pub(super) ratios: Vec<Ratio>,
 }
 
-/// A setting with the line in which it stands.
+/// A setting and its line.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     pub(super) key: String,
@@ -82,7 +81,7 @@ pub(super) struct Ratio {
     pub(super) line: usize,
 }
 
-/// The keys of a recipe outside of its settings.
+/// The keys of a recipe that are not settings.
 const TOP: [&str; 8] = ["title", "seeds", "fixed", "grid", "zip", "derive", "block", "figure"];
 const IN_BLOCK: [&str; 8] = ["name", "seeds", "fixed", "grid", "zip", "derive", "panel", "published"];
 
@@ -107,7 +106,7 @@ impl Recipe {
     }
 }
 
-/// A table of the file: its values, and where they stand.
+/// A table of the file: its values, and their places.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     values: &'a Table,
@@ -151,7 +150,7 @@ impl Parser<'_> {
         }
         for block in &mut blocks {
             self.check_block(block)?;
-            // Seeds change fastest, so that all settings are seen soon.
+            // Seeds change fastest, so that every setting has a run early.
             block.axes.sort_by_key(|axis| axis.keys().any(|key| key == "seed"));
         }
         let figure = self.figure(top)?;
@@ -180,7 +179,7 @@ impl Parser<'_> {
                     .max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
                 let nearest = nearest.unwrap_or_default();
                 let problem = match self.keys.resolve(key) {
-                    Ok(_) => format!("'{key}' is a setting of runs: put it into [fixed]"),
+                    Ok(_) => format!("'{key}' is a setting of runs; move it to [fixed]"),
                     Err(_) => {
                         format!(
                             "a recipe has no '{key}'; did you mean '{nearest}'? There are {}",
@@ -199,11 +198,11 @@ impl Parser<'_> {
             Some(value @ Value::String(text)) => {
                 self.check_text(place, key, value).map(|()| Some(text.clone()))
             }
-            Some(_) => Err(self.error(self.line(place, key), format!("{key} must be a text in quotes"))),
+            Some(_) => Err(self.error(self.line(place, key), format!("{key} must be a string"))),
         }
     }
 
-    /// Refuses characters that neither a picture nor a terminal can show, before runs are made in vain.
+    /// Rejects characters that a picture or a terminal cannot show, before any run starts.
     fn check_text(&self, place: Place<'_>, key: &str, value: &Value) -> Result<()> {
         match value {
             Value::String(text) => match text.chars().find(|c| is_unprintable(*c)) {
@@ -313,7 +312,7 @@ impl Parser<'_> {
             let found = self.list(setting)?.len();
             if found != count {
                 let problem = format!(
-                    "the lists of a zip go together, but {} has {count} values and {} has {found}",
+                    "the lists of a zip must have the same length, but {} has {count} values and {} has {found}",
                     first.key, setting.key
                 );
                 return Err(self.error(setting.line, problem));
@@ -379,14 +378,14 @@ impl Parser<'_> {
         }
     }
 
-    /// Refuses a setting that a block gives twice.
+    /// Rejects a setting that a block gives twice.
     fn check_block(&self, block: &Block) -> Result<()> {
         let axes = block.axes.iter().filter_map(|axis| axis.points.first());
         let mut seen: Vec<&Setting> = Vec::new();
         for setting in block.fixed.iter().chain(axes.flatten()) {
             if let Some(other) = seen.iter().find(|other| other.key == setting.key) {
                 let problem =
-                    format!("{} is given twice: also in line {}; keep one of them", setting.key, other.line);
+                    format!("{} is given twice, also in line {}; keep one of them", setting.key, other.line);
                 return Err(self.error(setting.line, problem));
             }
             seen.push(setting);
@@ -396,10 +395,10 @@ impl Parser<'_> {
 }
 
 impl Block {
-    /// This block with what it does not say itself from `common`.
+    /// This block, with missing settings from `common`.
     ///
     /// # Errors
-    /// The line and the problem where it says a part only of what `common` varies together.
+    /// The line and the problem if it gives only some of the settings that `common` varies together.
     fn on_top_of(mut self, common: &Self) -> std::result::Result<Self, (usize, String)> {
         let axes = self.axes.iter().flat_map(Axis::keys);
         let own: Vec<String> = self.fixed.iter().map(|setting| &setting.key).chain(axes).cloned().collect();
@@ -411,7 +410,7 @@ impl Block {
                 (None, _) => self.axes.push(axis.clone()),
                 (Some(mine), Some(other)) => {
                     let problem = format!(
-                        "the block gives {mine}, which the recipe zips with {other}: give both or none"
+                        "the block gives {mine}, which the recipe zips with {other}; give both or neither"
                     );
                     return Err((self.line, problem));
                 }

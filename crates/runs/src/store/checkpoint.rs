@@ -1,4 +1,4 @@
-//! A checkpoint: one safetensors file with all that is needed to resume a run.
+//! A checkpoint: one safetensors file with everything that is needed to resume a run.
 //!
 //! Tensors `parameters`, `running_statistics`, the optimizer's state vectors by their names and, if λ_max is measured through
 //! training, `eigenvector`, flat and in the precision of the run; in the metadata the name of the training, the progress, and a
@@ -22,24 +22,24 @@ use crate::{Error, Result};
 /// The only key of the metadata: with several, their order in the file would differ from run to run.
 const KEY: &str = "sharpness";
 
-/// The tensors of every run; those of its optimizer lie between them in the digest.
+/// The tensors of every run; in the digest, those of its optimizer come between them.
 const PARAMETERS: &str = "parameters";
 const STATISTICS: &str = "running_statistics";
 const EIGENVECTOR: &str = "eigenvector";
 
-/// Bytes beyond the tensors that a checkpoint never reaches.
+/// The most bytes of a checkpoint besides the tensors.
 const HEADER_LIMIT: u64 = 1 << 24;
 
-/// What the metadata hold.
+/// The content of the metadata.
 #[derive(Serialize, Deserialize)]
 struct Header {
     run: String,
-    /// The progress as JSON, in exactly the bytes of the digest.
+    /// The progress as JSON, byte for byte as in the digest.
     progress: String,
     sha256: String,
 }
 
-/// What a checkpoint must be of.
+/// What a checkpoint must match.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key<'a> {
     /// The name of the training.
@@ -53,7 +53,7 @@ pub(crate) struct Key<'a> {
 /// Replaces the checkpoint at `path`.
 ///
 /// # Errors
-/// [`Error::Io`] if the disk is full or the directory cannot be written; the last checkpoint is kept then.
+/// [`Error::Io`] if the disk is full or the directory cannot be written; the last checkpoint is then kept.
 pub(super) fn write(path: &Path, key: &Key<'_>, state: &TrainState) -> Result<()> {
     let TrainState { weights, optimizer, eigenvector, .. } = state;
     let (run, precision) = (key.training, key.precision);
@@ -89,7 +89,7 @@ pub(super) fn read(
     let damaged = |problem: String| Error::DamagedRun {
         file: path.to_owned(),
         problem,
-        way_out: "restore it from a copy, or move it away to train this run again from its start",
+        way_out: "restore it from a copy, or move it away to restart the training",
     };
     let limit = ((2 + key.optimizer.len()) * dim + state_dim) as u64 * size_of::<f64>() as u64 + HEADER_LIMIT;
     let content = match files::read(path, limit) {

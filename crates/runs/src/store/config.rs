@@ -10,7 +10,7 @@ use crate::layout::RunLayout;
 use crate::migrate::{SCHEMA, SCHEMA_KEY, stored_settings};
 use crate::{Error, Result};
 
-/// The settings that a run began with.
+/// The settings that a run started with.
 pub(crate) struct StoredConfig {
     text: String,
     /// The settings.
@@ -57,7 +57,7 @@ pub(super) fn config_text(config: &RunConfig) -> Result<String> {
 pub(super) fn read_config(layout: &RunLayout) -> Result<Option<StoredConfig>> {
     let path = layout.config();
     let damaged = |problem: String| Error::damaged(path.clone(), problem);
-    // Looked at first: another process that makes the run writes the configuration before anything else.
+    // Checked first, since another process writes the configuration before any other file of the run.
     let is_begun = layout.checkpoint().exists() || layout.result().exists();
     let bytes = match read_file(&path)? {
         Some(bytes) => bytes,
@@ -79,7 +79,7 @@ pub(super) fn read_config(layout: &RunLayout) -> Result<Option<StoredConfig>> {
     Ok(Some(StoredConfig { text, config, is_old }))
 }
 
-/// Whether settings are there, which must be of the same training.
+/// Whether the directory has settings, which must be those of the same training.
 pub(super) fn same_training(layout: &RunLayout, config: &RunConfig) -> Result<bool> {
     let Some(found) = read_config(layout)? else { return Ok(false) };
     let differences = training_differences(&found.config, config)?;

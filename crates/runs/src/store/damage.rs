@@ -25,11 +25,11 @@ impl fmt::Display for Damage {
         let Self { file, problem, kept } = self;
         let kept =
             kept.as_ref().map_or_else(String::new, |kept| format!("it is kept as {} and ", kept.display()));
-        write!(f, "{} was damaged: {problem}; {kept}written again", file.display())
+        write!(f, "{} was damaged: {problem}; {kept}recreated", file.display())
     }
 }
 
-/// Renames a damaged file, if it is there.
+/// Renames a damaged file, if it exists.
 pub(crate) fn set_aside(file: PathBuf, problem: String) -> Result<Damage> {
     let kept = RunLayout::set_aside(&file);
     let kept = match fs::rename(&file, &kept) {

@@ -1,4 +1,4 @@
-//! What a training writes down on its way.
+//! Records the progress of a training.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::run_dir::RunDir;
 use crate::atomic;
 use crate::{Error, Result};
 
-/// When checkpoints are written. One is always written when a training ends or is interrupted.
+/// When to write checkpoints. One is always written when a training ends or is interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckpointEvery {
     /// After every epoch whose number is a multiple of this.
@@ -20,7 +20,7 @@ pub struct CheckpointEvery {
 }
 
 impl Default for CheckpointEvery {
-    /// Every minute: a kill loses at most that much work, and writing takes a small part of it.
+    /// Every minute: a kill loses at most that much work, and writing takes a small fraction of it.
     fn default() -> Self {
         Self { epochs: None, seconds: Some(60) }
     }
@@ -36,10 +36,10 @@ pub(crate) struct Journal<'r> {
 }
 
 impl<'r> Journal<'r> {
-    /// A journal that continues after `epochs` epochs. What was written beyond them is cut.
+    /// A journal that continues after `epochs` epochs. Later entries are cut.
     ///
     /// # Errors
-    /// If the metrics of these epochs are not all there, or a file cannot be written.
+    /// If the metrics of these epochs are incomplete, or a file cannot be written.
     pub(crate) fn open(dir: &'r RunDir, every: CheckpointEvery, epochs: u32) -> Result<Self> {
         let metrics = MetricsFile::open(&dir.layout().metrics(), epochs)?;
         Ok(Self { dir, metrics, every, saved: Instant::now() })

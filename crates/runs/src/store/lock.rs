@@ -1,4 +1,4 @@
-//! The lock of a run: of several processes one works on it.
+//! The lock of a run, so that only one process works on it.
 
 use std::fs::{File, TryLockError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::atomic;
 use crate::layout::RunLayout;
 use crate::{Error, Result};
 
-/// How often and how long a lock that another holds is waited for.
+/// How often and how long to wait for a lock that another process holds.
 const LOCK_TRIES: usize = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
@@ -23,7 +23,7 @@ pub(super) fn lock(layout: &RunLayout) -> Result<File> {
         for _ in 0..LOCK_TRIES {
             match file.try_lock() {
                 Ok(()) => return Ok(()),
-                // Somebody may only look whether the run is being made.
+                // Another process may be checking whether the run is locked.
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
                 Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path)(source)),
             }
@@ -32,9 +32,9 @@ pub(super) fn lock(layout: &RunLayout) -> Result<File> {
     })
 }
 
-/// Whether a process is making the run. Its lock ends with it, however it ends.
+/// Whether a process is executing the run. The lock ends with the process, however it ends.
 pub(super) fn is_locked(layout: &RunLayout) -> bool {
-    // A shared lock, so that others who look at the same time do not take this process for one that is making the run.
+    // A shared lock, so that processes that check at the same time do not take each other for the owner.
     let file = files::open_to_read(&layout.lock());
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

@@ -10,7 +10,7 @@ use sharpness_training::EpochMetrics;
 use crate::atomic::sync_directory_of;
 use crate::{Error, Result};
 
-/// The length of the longest line that is read, in bytes.
+/// The length of the longest line, in bytes.
 const LINE_LIMIT: u64 = 1 << 20;
 
 /// The metrics file of a run that this process writes.
@@ -21,8 +21,8 @@ pub(super) struct MetricsFile {
 }
 
 impl MetricsFile {
-    /// Opens the file, keeps the lines of the first `epochs` epochs and cuts what follows: lines that the checkpoint does not know
-    /// of, which will be written again, and a last line that was torn when the process was killed.
+    /// Opens the file, keeps the lines of the first `epochs` epochs and cuts the rest: lines of epochs after the
+    /// checkpoint, which will be repeated, and a last line that was torn when the process was killed.
     ///
     /// # Errors
     /// [`Error::DamagedRun`] if a line that must be kept is missing or is not that of its epoch; [`Error::Io`].

@@ -1,10 +1,10 @@
-//! What the directory of a run holds, and many of them side by side.
+//! The directory of a run, and stores of many runs.
 //!
 //! | file | subject |
 //! | --- | --- |
 //! | `run_dir.rs` | the directory of a run while a process works on it |
 //! | `config.rs`, `records.rs` | its settings and its results |
-//! | `checkpoint.rs`, `journal.rs`, `metrics.rs` | what a training writes on its way |
+//! | `checkpoint.rs`, `journal.rs`, `metrics.rs` | what a training writes |
 //! | `lock.rs`, `damage.rs` | its lock, and damaged files |
 //! | `runs.rs` | many runs |
 

@@ -39,7 +39,7 @@ pub enum Opened {
     Finished(Box<Report>),
 }
 
-/// What to do with a run that is in the directory already.
+/// What to do with an existing run in the directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
     /// Refuse it.
@@ -47,21 +47,22 @@ pub enum Existing {
     Refuse,
     /// Resume it. A damaged result is measured again; other damage is an error.
     Resume,
-    /// Resume it, set damaged files aside and make again what they held. For a directory whose name says which run it holds.
+    /// Resume it, set damaged files aside and recompute their content. For a directory whose name identifies the run.
     Repair,
 }
 
 impl RunDir {
-    /// Makes `dir` the directory of the run `config`, or opens the run in it as `existing` says. A run that is to be measured is
-    /// done when it was; another one when its training has ended.
+    /// Creates the directory `dir` of the run `config`, or opens the run in it as `existing` says. A run that is to be
+    /// measured is done when its measurement is, any other one when its training is.
     ///
-    /// The directory is locked before anything in it is judged or written, so that of several processes one makes the run.
+    /// The directory is locked before anything in it is checked or written, so that only one of several processes
+    /// executes the run.
     ///
     /// # Errors
-    /// - [`Error::RunLocked`] if another process is making a run there;
-    /// - [`Error::RunExists`] if a run is there and `existing` is [`Existing::Refuse`];
-    /// - [`Error::OtherConfig`] if the training there is another one, [`Error::OldRun`] if an older version began it;
-    /// - [`Error::NotARun`] if other files are there;
+    /// - [`Error::RunLocked`] if another process is executing a run there;
+    /// - [`Error::RunExists`] if it holds a run and `existing` is [`Existing::Refuse`];
+    /// - [`Error::OtherConfig`] if it holds another training, [`Error::OldRun`] if an older version started it;
+    /// - [`Error::NotARun`] if it holds other files;
     /// - [`Error::DamagedRun`] if the configuration there cannot be read, unless it is to be repaired;
     /// - [`Error::Io`] if the directory cannot be written.
     pub fn open(dir: &Path, config: &RunConfig, existing: Existing, is_measured: bool) -> Result<Opened> {
@@ -109,7 +110,7 @@ impl RunDir {
                 self.damage.push(set_aside(file, problem)?);
                 false
             }
-            // Its name says that this is the run, and a file that was cut can be a configuration still.
+            // The name identifies the run, and a truncated file can still be a valid configuration.
             Err(error @ Error::OtherConfig { .. }) if existing == Existing::Repair => {
                 self.damage.push(set_aside(path.clone(), error.to_string())?);
                 false
@@ -122,16 +123,17 @@ impl RunDir {
         atomic::replace(&path, config_text(&self.config)?.as_bytes())
     }
 
-    /// What was damaged when the directory was opened.
+    /// The files that were damaged when the directory was opened.
     pub fn damage(&self) -> &[Damage] {
         &self.damage
     }
 
-    /// Moves the checkpoint, the metrics and the result out of the way, of which `file` is damaged, so that the training starts over.
+    /// Sets the checkpoint, the metrics and the result aside, one of which (`file`) is damaged, so that the training
+    /// restarts.
     pub(crate) fn set_training_aside(&self, file: PathBuf, problem: String) -> Result<Damage> {
         let (metrics, checkpoint) = (self.layout.metrics(), self.layout.checkpoint());
         set_aside(self.layout.result(), String::new())?;
-        // The checkpoint last: while it is there, metrics that are missing are damage too.
+        // The checkpoint last: while it exists, missing metrics count as damage.
         if file == checkpoint {
             set_aside(metrics, String::new())?;
             set_aside(file, problem)
@@ -142,10 +144,10 @@ impl RunDir {
         }
     }
 
-    /// Refuses to write where the lock is not held any more.
+    /// Fails if the lock is no longer held.
     ///
     /// # Errors
-    /// [`Error::RunReplaced`] if the directory was deleted, and perhaps made again by another process.
+    /// [`Error::RunReplaced`] if the directory was deleted, and possibly recreated by another process.
     pub(crate) fn check_lock(&self) -> Result<()> {
         if atomic::is_at(&self.lock, &self.layout.lock())? {
             return Ok(());
@@ -153,7 +155,7 @@ impl RunDir {
         Err(Error::RunReplaced { dir: self.layout.dir().to_owned() })
     }
 
-    /// Where the files are.
+    /// The paths of the files.
     pub const fn layout(&self) -> &RunLayout {
         &self.layout
     }
@@ -163,7 +165,7 @@ impl RunDir {
         &self.identity
     }
 
-    /// What the checkpoint must be of.
+    /// What the checkpoint must match.
     pub(crate) fn checkpoint_key(&self) -> Key<'_> {
         checkpoint_key(&self.config, &self.identity)
     }
@@ -184,7 +186,7 @@ impl RunDir {
         atomic::replace(&self.layout.weights(), content)
     }
 
-    /// Writes the result of the training, after which that is done.
+    /// Writes the result of the training, which is then done.
     ///
     /// # Errors
     /// [`Error::Io`] if the disk is full or the directory cannot be written; [`Error::RunReplaced`].
@@ -195,7 +197,7 @@ impl RunDir {
         atomic::replace_json(&self.layout.result(), &record)
     }
 
-    /// Writes a measurement, after which the run is done.
+    /// Writes a measurement. The run is then done.
     ///
     /// # Errors
     /// As [`Self::write_training`].
@@ -210,7 +212,7 @@ impl RunDir {
     }
 }
 
-/// What the checkpoint of a run must be of.
+/// What the checkpoint of a run must match.
 pub(crate) fn checkpoint_key<'i>(config: &RunConfig, identity: &'i Identity) -> Key<'i> {
     let optimizer = config.training.optimizer.settings().state_vectors();
     Key { training: &identity.training, precision: config.precision, optimizer }

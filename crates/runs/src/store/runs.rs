@@ -1,4 +1,4 @@
-//! Many runs side by side, each training in the directory that has its name. Nothing in it depends on the machine: a store may be
+//! A store of runs, each training in a directory with its name. Nothing in it depends on the machine, so a store can be
 //! copied.
 
 use std::collections::BTreeMap;
@@ -25,14 +25,14 @@ use crate::{Error, Result, atomic};
 #[derive(Clone, Debug)]
 pub struct RunStore {
     dir: PathBuf,
-    /// The runs that an older version finished, by the names that they have today.
+    /// The finished runs of older versions, by their current names.
     old: OnceLock<BTreeMap<String, Report>>,
 }
 
 /// The state of a run of a store.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunStatus {
-    /// It has not begun.
+    /// It has not started.
     Missing,
     /// It was interrupted after this many epochs, and can be resumed.
     Started(u32),
@@ -40,7 +40,7 @@ pub enum RunStatus {
     Running,
     /// Its configuration cannot be trained or measured, for this reason.
     Failed(String),
-    /// A file of it cannot be read, for this reason. A sweep makes it again.
+    /// One of its files cannot be read, for this reason. A sweep recreates it.
     Damaged(String),
     /// It is done.
     Done(Box<Report>),
@@ -94,13 +94,13 @@ impl RunStore {
         Ok(names)
     }
 
-    /// The runs that an older version finished, by the names that they have today. They are read as they are and never changed.
+    /// The finished runs of older versions, by their current names. They are never changed.
     pub fn old(&self) -> &BTreeMap<String, Report> {
         self.old.get_or_init(|| {
             let names = self.trainings().unwrap_or_default();
             let read = |name: &String| {
                 let layout = self.training(name);
-                // What an older version began or what is damaged is told where the run itself is asked for.
+                // Unfinished old runs and damage are reported when the run itself is requested.
                 let is_old = read_config(&layout).ok()??.is_old;
                 let report = if is_old { old_report(&layout).ok()? } else { None };
                 report.map(|report| (report.id.clone(), report))
@@ -109,7 +109,7 @@ impl RunStore {
         })
     }
 
-    /// The reports of a training that is done, one for each measurement, and what is known of it otherwise.
+    /// The reports of a finished training, one for each measurement; otherwise its state.
     ///
     /// # Errors
     /// [`Error::DamagedRun`] or [`Error::Io`] if a file cannot be read.
@@ -171,7 +171,7 @@ impl RunStore {
         atomic::replace_json(&self.training(training_id).subset_sizes(), &sizes)
     }
 
-    /// Writes why the settings of a run cannot be trained or measured.
+    /// Records why the settings of a run cannot be trained or measured.
     ///
     /// # Errors
     /// [`Error::Io`] if the store cannot be written.
@@ -209,7 +209,7 @@ fn unfinished(layout: &RunLayout) -> Result<RunStatus> {
 fn damaged(error: &Error) -> RunStatus {
     RunStatus::Damaged(match error {
         Error::DamagedRun { file, problem, .. } => {
-            format!("{} is damaged: {problem}; a sweep makes it again", file.display())
+            format!("{} is damaged: {problem}; a sweep recreates it", file.display())
         }
         error => error.to_string(),
     })

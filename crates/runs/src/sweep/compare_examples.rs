@@ -1,4 +1,4 @@
-//! How far λ_max of the runs of a plan moves with the examples that it is measured on.
+//! How λ_max of the runs of a plan depends on the measured examples.
 
 use std::cell::RefCell;
 
@@ -15,13 +15,13 @@ use crate::recipes::{Plan, PlannedRun};
 use crate::store::{RunStatus, RunStore};
 use crate::{Error, Result};
 
-/// What is measured, and on what.
+/// What to measure, and on which examples.
 pub struct CompareExamples<'a> {
     /// The runs: those that are done and have the smallest seed.
     pub plan: &'a Plan,
-    /// Where they are kept, and where the result is: beside each run.
+    /// Where the runs are, and the results beside them.
     pub store: &'a RunStore,
-    /// The numbers of examples; those that are larger than a run's training set stand for all of it.
+    /// The numbers of examples; numbers above the size of a run's training set stand for all of it.
     pub sizes: &'a [usize],
     /// The memory of the process.
     pub budget: Budget,
@@ -30,8 +30,8 @@ pub struct CompareExamples<'a> {
 }
 
 impl CompareExamples<'_> {
-    /// Measures the runs for which these numbers of examples are not known. `observer` hears which run is measured, from 1, and how
-    /// many there are.
+    /// Measures the runs that lack these numbers of examples. `observer` receives the number of the run, from 1, and
+    /// their count.
     ///
     /// # Errors
     /// Those of [`subset_sizes`]; if weights cannot be read, or results not written.
@@ -64,10 +64,10 @@ impl CompareExamples<'_> {
         Ok(())
     }
 
-    /// Refuses the comparison if it will not fit the memory once all runs are done.
+    /// Fails if the comparison will not fit in memory when all runs are done.
     ///
     /// # Errors
-    /// [`Error::Memory`]; if what is known of the runs cannot be read.
+    /// [`Error::Memory`]; if the records of the runs cannot be read.
     pub fn check_memory(&self) -> Result<()> {
         self.fit(&self.wanted()?)
     }
@@ -81,7 +81,7 @@ impl CompareExamples<'_> {
         )
     }
 
-    /// The runs of the smallest seed for which these numbers of examples are not known, done or not, each once.
+    /// The runs of the smallest seed that lack these numbers of examples, done or not, without repetition.
     fn wanted(&self) -> Result<Vec<&PlannedRun>> {
         let seed = self.plan.runs.iter().map(|run| run.config.seed).min();
         let mut runs = Vec::new();
@@ -99,7 +99,7 @@ impl CompareExamples<'_> {
         Ok(runs)
     }
 
-    /// The numbers of examples for a run, each once.
+    /// The numbers of examples for a run, without repetition.
     fn sizes(&self, run: &PlannedRun) -> Vec<usize> {
         let available = run.config.data.trained_examples();
         let mut sizes: Vec<usize> = self.sizes.iter().map(|size| *size.min(&available)).collect();

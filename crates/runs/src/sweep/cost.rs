@@ -1,4 +1,4 @@
-//! How long runs will take: from one timed step of each kind, and from runs of the same network that are done.
+//! Estimates how long runs will take from one timed step of each kind and from finished runs of the same network.
 
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The whole training, where the number of epochs is known.
+    /// The whole training, if the number of epochs is known.
     pub fn training(&self) -> Option<Duration> {
         self.epochs.map(|epochs| self.epoch.mul_f64(epochs))
     }
 }
 
-/// Timed steps, and runs that are done.
+/// Timed steps, and finished runs.
 #[derive(Debug, Default)]
 pub struct Costs {
     done: Vec<Report>,
@@ -38,16 +38,16 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// What is known from runs that are done.
+    /// What is known from finished runs.
     pub const fn from_done(done: Vec<Report>) -> Self {
         Self { done, timed: Vec::new() }
     }
 
-    /// The cost of a run, on the threads of the current rayon pool. Times a step on random images
-    /// where none of its kind has been timed.
+    /// The cost of a run, on the threads of the current rayon pool. Times a step on random images unless one of its
+    /// kind was already timed.
     ///
     /// # Errors
-    /// If the network does not fit the memory.
+    /// If the network does not fit in memory.
     pub fn of(&mut self, config: &RunConfig) -> Result<Cost> {
         let kind = kind(config);
         let known = self.timed.iter().find(|(timed, _)| *timed == kind).map(|(_, step)| *step);
@@ -67,8 +67,9 @@ impl Costs {
         Ok(Cost { step, epoch: step.mul_f64(steps * (1.0 + share)), epochs: self.epochs(config) })
     }
 
-    /// Epochs until the target. For small steps training follows the gradient flow, so that it takes as many epochs as the batch
-    /// size divided by the step size asks for; the done run of the same network that is nearest in this ratio tells how many.
+    /// Epochs until the target. For small steps, training follows the gradient flow, so the number of epochs is
+    /// proportional to batch size over step size; it is scaled from the finished run of the same network that is
+    /// nearest in this ratio.
     fn epochs(&self, config: &RunConfig) -> Option<f64> {
         let ratio = |config: &RunConfig| config.training.batch_size as f64 / config.training.learning_rate;
         let distance = |other: &RunConfig| (ratio(config) / ratio(other)).ln().abs();
@@ -83,7 +84,7 @@ impl Costs {
     }
 }
 
-/// The configuration without what does not change the cost of an example in a step.
+/// The configuration without the settings that do not affect the cost of an example in a step.
 fn kind(config: &RunConfig) -> RunConfig {
     let mut kind = config.clone();
     kind.seed = 0;
@@ -98,7 +99,7 @@ fn kind(config: &RunConfig) -> RunConfig {
     kind
 }
 
-/// The time of one step on random images, after one that does not count.
+/// The time of one step on random images, after a warm-up.
 struct TimeStep<'a>(&'a RunConfig);
 
 impl Visitor for TimeStep<'_> {

@@ -1,4 +1,4 @@
-//! Makes the runs of a plan, several at once.
+//! Executes the runs of a plan, several at once.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
@@ -14,7 +14,7 @@ use crate::run::{Completion, RunObserver, RunOptions, complete_run};
 use crate::store::{CheckpointEvery, Existing, RunStatus, RunStore};
 use crate::{Error, Result};
 
-/// How long to wait before looking again at a run that another process is making.
+/// How long to wait before checking again a run that another process is executing.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Loads a data set.
@@ -23,67 +23,69 @@ pub(super) type Load<'a> = dyn Fn(DatasetName) -> sharpness_data::Result<Dataset
 /// Runs are kept and measured.
 const RUN: Work<'_> = Work::Run { is_kept: true, is_measured: true };
 
-/// The runs to make, and how.
+/// The runs to execute, and how.
 pub struct Sweep<'a> {
     /// The runs.
     pub plan: &'a Plan,
     /// Where they are kept.
     pub store: &'a RunStore,
-    /// How many runs are made at once.
+    /// How many runs are executed at once.
     pub jobs: usize,
     /// The threads that they share. With one job, it works on the current rayon pool instead.
     pub threads: usize,
     /// The memory of the process, which they share.
     pub budget: Budget,
-    /// Whether to try again what could not be made before.
+    /// Whether to retry failed runs.
     pub retry_failed: bool,
-    /// When checkpoints are written.
+    /// When to write checkpoints.
     pub checkpoint_every: CheckpointEvery,
     /// Where data sets come from.
     pub load: &'a Load<'a>,
 }
 
-/// What became of a run.
+/// How a run of a sweep ended.
 #[derive(Clone, Debug)]
 pub enum RunEnd {
     /// It is done now.
     Done(Box<Report>),
-    /// It had been done before.
+    /// It was done before.
     Known(Box<Report>),
-    /// Another process has made it in the meantime.
+    /// Another process finished it in the meantime.
     Elsewhere(Box<Report>),
-    /// Its configuration cannot be trained or measured, for this reason; it is not tried again unless asked for.
+    /// Its configuration cannot be trained or measured, for this reason; it is retried only on request.
     Failed(String),
-    /// Something else prevented it, such as the disk or missing data; the next sweep tries it again.
+    /// It failed for another reason, such as a full disk or missing data; the next sweep retries it.
     Prevented(String),
     /// It was interrupted and saved.
     Interrupted,
 }
 
-/// Who watches a sweep. Runs that are made at once call it from several threads.
+/// An observer of a sweep. Concurrent runs call it from several threads.
 pub trait SweepObserver: Sync {
-    /// A run begins or is resumed; the answer watches it.
+    /// A run starts or resumes; the returned observer watches it.
     fn begin<'o>(&'o self, run: &'o PlannedRun) -> Box<dyn RunObserver + 'o>;
-    /// Another process is making a run. It is waited for, and made here if that process ends without a result.
+    /// Another process is executing a run. The sweep waits for it, and takes over if that process ends without a
+    /// result.
     fn wait(&self, run: &PlannedRun);
-    /// A run ended. Each is told once, also where several blocks share it.
+    /// A run ended. Called once per run, even if several blocks share it.
     fn end(&self, run: &PlannedRun, end: &RunEnd);
     /// Whether to save all runs and stop.
     fn should_stop(&self) -> bool;
 }
 
 impl Sweep<'_> {
-    /// Makes every run that is not done, and waits for those that other processes are making. A run that fails does not stop the
+    /// Executes every run that is not done, and waits for those of other processes. A run that fails does not stop the
     /// others.
     ///
     /// # Errors
-    /// [`Error::Threads`] if the threads cannot be started; [`Error::Io`] if there can be no store; [`Memory`](sharpness_training::Error::Memory) if a user has set a bound on the memory and a run
-    /// that is not done does not fit.
+    /// [`Error::Threads`] if the threads cannot be started; [`Error::Io`] if the store cannot be created;
+    /// [`Memory`](sharpness_training::Error::Memory) if a user set a bound on the memory and an unfinished run does not
+    /// fit.
     pub fn run(&self, observer: &dyn SweepObserver) -> Result<()> {
         if self.budget.is_asked() {
             self.check_memory()?;
         }
-        // One error here, in place of one for each run.
+        // One error here instead of one per run.
         fs::create_dir_all(self.store.dir()).map_err(Error::io("create", self.store.dir()))?;
         let queue: Queue<'_> = Mutex::new(self.plan.distinct().map(|run| (run, false)).collect());
         let data = DataCache::new(self.load);
@@ -116,19 +118,20 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// The share of a run in the memory.
+    /// The share of the memory for a run.
     fn share(&self) -> Budget {
         self.budget.less(data_bytes(self.plan)).shared_by(self.jobs)
     }
 
-    /// Refuses a plan with a run that does not fit.
+    /// Fails if a run of the plan does not fit in memory.
     fn check_memory(&self) -> Result<()> {
         let is_done = |run: &&PlannedRun| matches!(self.store.status(&run.config), RunStatus::Done(_));
         let runs = self.plan.distinct().filter(|run| !is_done(run));
         all_fit(runs.map(|run| check_memory(&run.config, RUN, self.share())))
     }
 
-    /// Makes a run if it is not done, or gives `None` if another process is making it; `was_busy` says whether one was before.
+    /// Executes a run unless it is done. Returns `None` if another process is executing it; `was_busy` says whether one
+    /// was before.
     fn make(
         &self,
         run: &PlannedRun,
@@ -169,7 +172,7 @@ impl Sweep<'_> {
     }
 }
 
-/// Calls `work` on a thread of each pool at once. This takes no further threads, so that it cannot fail.
+/// Calls `work` on a thread of each pool at once. This starts no threads, so it cannot fail.
 fn on_each(pools: &[rayon::ThreadPool], work: &(impl Fn() + Sync)) {
     if let Some((pool, others)) = pools.split_first() {
         pool.in_place_scope(|scope| {
@@ -185,8 +188,8 @@ pub(super) fn data_bytes(plan: &Plan) -> usize {
     data.collect::<BTreeSet<_>>().into_iter().map(|(name, _)| name.bytes()).sum()
 }
 
-/// Whether everything that was checked fits the memory; if not, the error that names the bound under which all of it does. What else is
-/// wrong is told when its turn comes.
+/// Checks that everything fits in memory. The error names the bound that suffices for all of it. Other errors are
+/// reported when their run's turn comes.
 pub(super) fn all_fit(checked: impl Iterator<Item = sharpness_training::Result<()>>) -> Result<()> {
     let checked = checked.map(|checked| checked.map_err(Error::from));
     let needed = |error: &Error| match error {
@@ -197,7 +200,7 @@ pub(super) fn all_fit(checked: impl Iterator<Item = sharpness_training::Result<(
     misfits.max_by_key(|error| needed(error)).map_or(Ok(()), Err)
 }
 
-/// The runs that are left, and whether another process was making them.
+/// The remaining runs, and whether another process was executing them.
 type Queue<'q> = Mutex<VecDeque<(&'q PlannedRun, bool)>>;
 
 fn lock<'l, 'q>(queue: &'l Queue<'q>) -> MutexGuard<'l, VecDeque<(&'q PlannedRun, bool)>> {
@@ -208,7 +211,7 @@ fn next<'q>(queue: &Queue<'q>) -> Option<(&'q PlannedRun, bool)> {
     lock(queue).pop_front()
 }
 
-/// Data sets that some run has needed.
+/// The data sets that runs have needed so far.
 pub(super) struct DataCache<'a> {
     load: &'a Load<'a>,
     loaded: Mutex<Vec<(DatasetName, Standardization, Arc<Standardized>)>>,
@@ -221,7 +224,7 @@ impl<'a> DataCache<'a> {
 
     pub(super) fn of(&self, run: &PlannedRun) -> Result<Arc<Standardized>> {
         let (name, standardize) = (run.config.data.name, run.config.data.standardize);
-        // Others wait meanwhile, since they may need the same.
+        // Hold the lock while loading, since other runs may need the same data set.
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let found = loaded.iter().find(|(n, s, _)| (*n, *s) == (name, standardize));
         if let Some((_, _, data)) = found {

@@ -1,11 +1,11 @@
-//! Sweeps: many runs from one recipe, made in any order, on several machines, and never twice.
+//! Sweeps: execute the runs of a recipe in any order, on several machines, and never one twice.
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `execute.rs` | making the runs of a plan |
+//! | `execute.rs` | executing the runs of a plan |
 //! | `compare_examples.rs` | λ_max of its runs on several numbers of examples |
 //! | `cost.rs` | how long they will take |
-//! | `time_left.rs`, `similar.rs` | how long they will still take |
+//! | `time_left.rs`, `similar.rs` | the time left |
 
 mod compare_examples;
 mod cost;

@@ -1,6 +1,6 @@
-//! A quantity of a run, such as its epochs, from the same quantity of similar runs: a regression of its logarithm with
-//! random effects of the network, of the settings and of the run. Where it is not certain it is drawn: a world is one of the
-//! possible values for every setting, and all of them together agree with what is known.
+//! Predicts a quantity of a run, such as its epochs, from the same quantity of similar runs: a regression of its
+//! logarithm with random effects of the network, of the settings and of the run. Uncertain values are drawn: a world is
+//! one possible value for every setting, consistent with all that is known.
 
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
@@ -13,7 +13,7 @@ const NOISE: f64 = 0.2;
 /// The samples that these count as, when the scatter of the known ones is compared with them.
 const WEIGHT: f64 = 3.0;
 
-/// Where a run stands among others.
+/// The place of a run among others.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     /// Runs of one group have the same network, data and kind of training.
@@ -33,7 +33,7 @@ pub(super) struct Sample {
     pub(super) error: f64,
 }
 
-/// What is believed before anything is known: the mean of the logarithm, and how far off it may be.
+/// The prior: the mean of the logarithm, and its standard deviation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Prior {
     pub(super) mean: f64,
@@ -47,7 +47,7 @@ pub(super) struct Regression<'a> {
     prior: Prior,
     /// The lower factor of the covariance of the samples (Cholesky), by rows.
     factor: Vec<Vec<f64>>,
-    /// By what the samples scatter more than expected.
+    /// The factor by which the samples scatter more than expected.
     scale: f64,
 }
 
@@ -80,8 +80,8 @@ impl<'a> Regression<'a> {
         self.scale * NOISE
     }
 
-    /// The logarithm at the places that are `wanted` in one world (Matheron's rule: a draw from what was believed before, corrected
-    /// by how far it is from the samples); 0 elsewhere.
+    /// The logarithm at the `wanted` places in one world (Matheron's rule: a draw from the prior, corrected by its
+    /// distance from the samples); 0 elsewhere.
     pub(super) fn draw(&self, wanted: &[bool], random: &mut ChaCha8Rng) -> Vec<f64> {
         let mut normal = |deviation: f64| self.scale * deviation * normal(random);
         let shared = normal(self.prior.deviation);

@@ -1,9 +1,10 @@
-//! How long a sweep will still take.
+//! Estimates the time left of a sweep.
 //!
-//! A run takes its epochs, each of which takes some time, and then a measurement. Each of the three is estimated from the runs
-//! that are done and those under way (`similar.rs`), on top of what theory says of it: an epoch takes as long as its operations;
-//! epochs grow with batch size over learning rate, since training follows the gradient flow where steps are small; a
-//! measurement takes some number of passes over its examples. What is not known yet is drawn many times.
+//! The time of a run depends on the number of its epochs, the time of an epoch, and the time of its measurement. Each
+//! of the three is estimated from finished and active runs (`similar.rs`), relative to theory: the time of an epoch is
+//! proportional to its operations; the number of epochs grows with batch size over learning rate, since training
+//! follows the gradient flow for small steps; a measurement takes some number of passes over its examples. Unknown
+//! values are drawn many times.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,15 +21,16 @@ use crate::identity::{Identity, leaves};
 use crate::recipes::{Plan, PlannedRun};
 use crate::report::Report;
 
-/// How often what is not known is drawn, and how many of the draws lie beyond each end of the range.
+/// The number of draws, and how many of them are beyond each end of the range.
 const WORLDS: usize = 64;
 const BEYOND: usize = 3;
-/// A range is told if its upper end is at most this multiple of the lower one, and this share of the time so far.
+/// A range is shown if its upper end is at most this multiple of the lower one, and this share of the time so far.
 const WIDEST: f64 = 3.5;
 const SLACK: f64 = 0.02;
-/// Runs from which others are estimated: the last ones.
+/// The number of runs, the latest ones, from which others are estimated.
 const MOST_SAMPLES: usize = 64;
-/// What is believed of the seconds of a floating-point operation, of epochs at a ratio of 1, and of the passes of a measurement.
+/// The priors of the seconds of a floating-point operation, of epochs at a ratio of 1, and of the passes of a
+/// measurement.
 const PRIORS: [Prior; 3] = [
     Prior { mean: -23.0, deviation: 5.0 },
     Prior { mean: -2.7, deviation: 1.5 },
@@ -40,25 +42,25 @@ const EPOCHS_POWER: f64 = 0.8;
 const BETWEEN_SHARE: f64 = 0.5;
 const BETWEEN_POINTS: f64 = 8.0;
 
-/// What is left of a sweep. Times are in seconds since its start.
+/// The rest of a sweep. Times are in seconds since its start.
 #[derive(Clone, Debug)]
 pub struct TimeLeft {
     jobs: usize,
     places: Vec<Place>,
-    /// The runs, in the order in which they begin.
+    /// The runs, in the order of their starts.
     runs: Vec<Run>,
     numbers: BTreeMap<Identity, usize>,
     done: Vec<Known>,
-    /// The seconds of the last run that diverged, by the places where no run has fitted its data.
+    /// The seconds of the last diverged run, by the places where no run has fitted its data.
     diverged: BTreeMap<usize, f64>,
 }
 
-/// What a run took.
+/// The time and epochs of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spent {
     /// How its training ended.
     pub outcome: Outcome,
-    /// Epochs that ended.
+    /// Completed epochs.
     pub epochs: u32,
     /// Seconds of its training.
     pub training: f64,
@@ -67,7 +69,7 @@ pub struct Spent {
 }
 
 impl Spent {
-    /// What a run took by its report.
+    /// The time and epochs of a run from its report.
     pub fn of(report: &Report) -> Self {
         let measuring = report.measurement.as_ref().map(|measured| measured.seconds);
         let training = &report.training;
@@ -78,7 +80,7 @@ impl Spent {
 #[derive(Clone, Debug)]
 struct Run {
     place: usize,
-    /// What theory says of the logarithms of the three quantities.
+    /// The logarithms of the three quantities by theory.
     scales: [f64; 3],
     max_epochs: f64,
     state: State,
@@ -94,15 +96,15 @@ enum State {
 /// A run under way.
 #[derive(Clone, Debug, Default)]
 struct Running {
-    /// When it began or was resumed.
+    /// When it started or resumed.
     begun: f64,
-    /// The epochs and the time of the first step that was heard of.
+    /// The epochs and the time of the first reported step.
     first: Option<(f64, f64)>,
     epochs: f64,
     updated: f64,
     /// The seconds of an epoch, and whether whole ones were timed.
     epoch: Option<(f64, bool)>,
-    /// Its measurement, once it has begun.
+    /// Its measurement, once it has started.
     measuring: Option<Measuring>,
 }
 
@@ -110,11 +112,11 @@ struct Running {
 #[derive(Clone, Copy, Debug)]
 struct Measuring {
     since: f64,
-    /// The point between iterates, and the seconds of the whole measurement by those before it.
+    /// The point between iterates, and the seconds of the whole measurement extrapolated from earlier points.
     point: Option<(usize, f64)>,
 }
 
-/// The logarithms of what a run took, relative to theory, as far as they are known.
+/// The logarithms of a run's quantities, relative to theory, if known.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     place: usize,
@@ -122,7 +124,7 @@ struct Known {
 }
 
 impl TimeLeft {
-    /// All runs of a plan are left, of which `jobs` are made at once.
+    /// All runs of a plan are left; `jobs` run at once.
     pub fn new(plan: &Plan, jobs: usize) -> Self {
         let (mut groups, mut settings, mut places) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let (mut runs, mut numbers) = (Vec::new(), BTreeMap::new());
@@ -141,7 +143,7 @@ impl TimeLeft {
         Self { jobs: jobs.max(1), places, runs, numbers, done: Vec::new(), diverged: BTreeMap::new() }
     }
 
-    /// A run begins, or is resumed.
+    /// A run starts or resumes.
     pub fn begin(&mut self, id: &Identity, now: f64) {
         if let Some(&number) = self.numbers.get(id) {
             let running = Running { begun: now, updated: now, ..Running::default() };
@@ -149,7 +151,7 @@ impl TimeLeft {
         }
     }
 
-    /// A run has made so many epochs, with the part that is done of the one under way.
+    /// A run has done this many epochs, including the fraction of the current one.
     pub fn trained(&mut self, id: &Identity, epochs: f64, now: f64) {
         let Some(running) = self.running(id) else { return };
         let ended_one = epochs.floor() > running.epochs.floor();
@@ -166,7 +168,7 @@ impl TimeLeft {
         (running.epochs, running.updated, running.measuring) = (epochs, now, None);
     }
 
-    /// A run is measured: between iterates at the point that is given, counted from 1, of how many.
+    /// A run is being measured; between iterates, at this point, counted from 1, of how many.
     pub fn measuring(&mut self, id: &Identity, point: Option<(usize, usize)>, now: f64) {
         let Some(running) = self.running(id) else { return };
         let measuring = running.measuring.get_or_insert(Measuring { since: now, point: None });
@@ -201,14 +203,14 @@ impl TimeLeft {
         self.done.push(Known { place, values });
     }
 
-    /// A run will not be made by this sweep.
+    /// This sweep will not execute a run.
     pub fn forget(&mut self, id: &Identity) {
         if let Some(&number) = self.numbers.get(id) {
             self.runs[number].state = State::Ended;
         }
     }
 
-    /// The seconds that are left, if that can be said at `now`: nine times out of ten the range holds them.
+    /// The seconds left at `now`, if they can be estimated: the range holds them nine times out of ten.
     pub fn estimate(&self, now: f64) -> Option<Range<f64>> {
         let mut wanted = vec![false; self.places.len()];
         for run in self.runs.iter().filter(|run| !matches!(run.state, State::Ended)) {
@@ -239,7 +241,7 @@ impl TimeLeft {
         }
     }
 
-    /// What is known of a quantity.
+    /// What is known about a quantity.
     fn samples(&self, quantity: usize) -> Vec<Sample> {
         let last = &self.done[self.done.len().saturating_sub(MOST_SAMPLES)..];
         let of_done = last.iter().filter_map(|known| {
@@ -250,14 +252,14 @@ impl TimeLeft {
                 return None;
             };
             let value = epoch.ln() - run.scales[0];
-            // The end of an epoch takes longer than its steps.
+            // The evaluation at the end of an epoch adds to its steps.
             let error = if is_whole { 0.0 } else { 0.4 };
             value.is_finite().then_some(Sample { place: run.place, value, error })
         });
         of_done.chain(of_running).collect()
     }
 
-    /// The seconds that are left in one world: the runs begin in their order, each when one before it has ended.
+    /// The seconds left in one world: the runs start in order, each when an earlier one has ended.
     fn world(&self, logarithms: &[Vec<f64>; 3], noise: [f64; 3], now: f64, random: &mut ChaCha8Rng) -> f64 {
         let mut free: Vec<f64> = Vec::with_capacity(self.jobs);
         for is_running in [true, false] {
@@ -306,7 +308,7 @@ impl TimeLeft {
         };
         let elapsed = running.measuring.map_or(0.0, |measuring| now - measuring.since);
         let whole = match running.measuring.and_then(|measuring| measuring.point) {
-            // The points do not take quite the same time.
+            // The points take slightly different times.
             Some((_, whole)) => whole * (draw(2).ln() - at[2]).exp(),
             None => above(elapsed, || epoch * draw(2)),
         };
@@ -314,7 +316,7 @@ impl TimeLeft {
     }
 }
 
-/// A draw above `least`; a little more than that if it can hardly be.
+/// A draw above `least`, or slightly more than `least` if that is improbable.
 fn above(least: f64, mut draw: impl FnMut() -> f64) -> f64 {
     let first = draw();
     let draws = std::iter::once(first).chain(std::iter::repeat_with(draw).take(7));
@@ -328,7 +330,7 @@ fn above(least: f64, mut draw: impl FnMut() -> f64) -> f64 {
     least * (1.0 + 0.5 * (first - last).abs() / first.max(last))
 }
 
-/// The configuration without the settings of [`coordinates`], and without what does not change the cost.
+/// The configuration without the settings of [`coordinates`] and those that do not affect the cost.
 fn group_key(config: &RunConfig) -> String {
     let mut config = config.clone();
     let training = &mut config.training;
@@ -353,7 +355,7 @@ fn train_examples(config: &RunConfig) -> f64 {
     config.data.trained_examples() as f64
 }
 
-/// The settings along which runs of a group vary, on logarithmic scales.
+/// The settings that vary within a group of runs, on logarithmic scales.
 fn coordinates(config: &RunConfig) -> [f64; 5] {
     let training = &config.training;
     [
@@ -365,13 +367,13 @@ fn coordinates(config: &RunConfig) -> [f64; 5] {
     ]
 }
 
-/// What theory says of the logarithms of the seconds of an epoch (in units of an operation), of the epochs, and of a measurement (in
-/// epochs), each up to a constant.
+/// The logarithms, by theory, of the seconds of an epoch (in units of an operation), of the epochs, and of a
+/// measurement (in epochs), each up to a constant.
 fn scales(config: &RunConfig, flops: f64) -> [f64; 3] {
     let training = &config.training;
     let examples = train_examples(config) * if training.sam.is_some() { 2.0 } else { 1.0 };
     let ratio = training.batch_size as f64 / training.learning_rate;
-    // Dropout slows training down about as the expected size of what is left of two layers says.
+    // Dropout slows training down roughly by the expected size of two layers after it.
     let kept = (1.0 - config.model.dropout).max(1e-3).powi(2);
     let points = if config.measure.asked.contains_key(BetweenIterates::NAME) { BETWEEN_POINTS } else { 0.0 };
     let measured = (config.measure.examples as f64).min(examples) * (1.0 + BETWEEN_SHARE * points);

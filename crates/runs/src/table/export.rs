@@ -1,4 +1,4 @@
-//! Runs as a table: one row for each, one column for each setting and number.
+//! Runs as a table: one row per run, one column per setting and result.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl RunTable {
     /// Appends the row of a report.
     ///
     /// # Errors
-    /// [`Error::Table`] if the report has a value that no column can hold; the table is as it was then.
+    /// [`Error::Table`] if the report has a value that no column can hold; the table is then unchanged.
     pub fn push(&mut self, report: &Report) -> Result<()> {
         self.rows.push(row(report)?);
         Ok(())
@@ -77,7 +77,7 @@ fn row(report: &Report) -> Result<Vec<Value>> {
     // Settings as they take effect.
     cells.retain(|key, _| !key.starts_with("config."));
     cells.extend(leaves(&report.config)?.into_iter().map(|(key, cell)| (format!("config.{key}"), cell)));
-    // A null stands for one value or for a whole table of them: in both cases the cells are null.
+    // A null stands for a value or for a whole table; the cells are null in both cases.
     cells.retain(|_, cell| !cell.is_null());
     let mut row = Vec::new();
     for (name, kind) in RunTable::columns() {

@@ -1,4 +1,4 @@
-//! Runs as a table: one row for each, one column for each setting and number.
+//! Runs as a table: one row per run, one column per setting and result.
 
 mod export;
 mod parquet_file;

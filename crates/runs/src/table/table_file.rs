@@ -1,4 +1,4 @@
-//! Tables of runs that were exported, read again.
+//! Reads exported tables of runs.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use super::export::{RunTable, holds};
 use crate::migrate::renamed_key;
 use crate::{Error, Result};
 
-/// Without these a table is not one of runs.
+/// The columns that every table of runs has.
 const NEEDED: [&str; 6] = [
     "config.seed",
     "config.data.name",
@@ -23,17 +23,17 @@ const NEEDED: [&str; 6] = [
     "config.training.batch_size",
     "training.outcome",
 ];
-/// How a Parquet file begins.
+/// The first bytes of a Parquet file.
 const PARQUET: &[u8] = b"PAR1";
-/// Larger files are no tables of runs.
+/// Larger files are not tables of runs.
 const MOST_BYTES: u64 = 1 << 30;
 
 impl RunTable {
-    /// The table in a file that `sharpness runs export` wrote as CSV or Parquet. Columns that it lacks are null, and those that have
-    /// no place here are left out: older versions wrote other ones.
+    /// The table in a file written by `sharpness runs export` as CSV or Parquet. Missing columns are null and unknown
+    /// ones are left out, since older versions wrote other columns.
     ///
     /// # Errors
-    /// [`Error::Table`] if it is no such table, with the row and the column; [`Error::Io`] if it cannot be read.
+    /// [`Error::Table`] if it is not such a table, with the row and the column; [`Error::Io`] if it cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = files::read(path, MOST_BYTES).map_err(Error::io("read", path))?;
         let rows = if bytes.starts_with(PARQUET) {
@@ -103,7 +103,7 @@ fn cell(field: &Field) -> Value {
     }
 }
 
-/// A cell as a value of this type; the cell if it is none. Text may hold any of them.
+/// A cell as a value of this type, or the cell itself if it is not one. Text columns may hold any type.
 fn typed(kind: ColumnType, cell: Value) -> std::result::Result<Value, Value> {
     let Value::String(text) = &cell else {
         return if holds(kind, &cell) { Ok(cell) } else { Err(cell) };
@@ -111,14 +111,14 @@ fn typed(kind: ColumnType, cell: Value) -> std::result::Result<Value, Value> {
     let parsed = match kind {
         ColumnType::Text => return Ok(cell),
         ColumnType::Integer => text.parse::<i64>().ok().map(Value::from),
-        // A number that is not finite has no place in JSON.
+        // JSON has no numbers that are not finite.
         ColumnType::Double => text.parse::<f64>().ok().map(Value::from),
         ColumnType::Boolean => text.to_ascii_lowercase().parse::<bool>().ok().map(Value::from),
     };
     parsed.ok_or(cell)
 }
 
-/// The name of today of a column that an older version wrote.
+/// The current name of a column of an older version.
 fn column_of_today(name: &str) -> String {
     const MEASURES: [(&str, &str); 2] =
         [("measure.trace", "measure.trace.probes"), ("measure.sam_bound", "measure.sam_bound.rho")];

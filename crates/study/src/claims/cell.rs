@@ -1,4 +1,4 @@
-//! The runs of one setting, which differ in their seeds alone.
+//! The runs of one setting, which differ only in their seeds.
 
 use std::collections::BTreeMap;
 
@@ -11,24 +11,24 @@ use super::summary::Summary;
 /// The seeds of one setting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
-    /// All settings of the training and the measurement but the seed.
+    /// All settings of the training and the measurement except the seed.
     pub settings: Settings,
-    /// Examples trained on.
+    /// The number of training examples.
     pub train_examples: f64,
     /// Test examples.
     pub test_examples: f64,
-    /// The runs, in the order of their seeds; none if means alone are known.
+    /// The runs, in the order of their seeds; none if only means are known.
     pub runs: Vec<Observation>,
-    /// Means and deviations, of settings whose single runs are not published.
+    /// Means and deviations, for settings whose single runs are not published.
     pub published: Published,
 }
 
-/// What is known of a run.
+/// What is known about a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
-    /// The seed; none if it is not known which runs of different settings share theirs.
+    /// The seed; none if it is unknown which runs of different settings share a seed.
     pub seed: Option<u64>,
-    /// The accuracy on the test set, from 0 to 1; NaN if it is not known.
+    /// The accuracy on the test set, from 0 to 1; NaN if it is unknown.
     pub test_accuracy: f64,
     /// The largest eigenvalue of the Hessian; none if it was not measured or did not converge.
     pub lambda_max: Option<f64>,
@@ -51,14 +51,14 @@ impl Cell {
         Self { settings, train_examples, test_examples, runs: Vec::new(), published: Published::default() }
     }
 
-    /// Adds a run. A second one of the same seed adds what the first lacks: it is the same training.
+    /// Adds a run. A second one with the same seed is the same training, and adds what the first lacks.
     pub(super) fn add(&mut self, run: Observation) {
         let at = self.runs.partition_point(|known| known.seed < run.seed);
         match self.runs.get_mut(at).filter(|known| known.seed == run.seed) {
             None => self.runs.insert(at, run),
             Some(known) => {
                 known.quarters = known.quarters.or(run.quarters);
-                // Both are within the tolerance; the smaller one, so that the order of runs does not matter.
+                // Both are within the tolerance. Take the smaller one, so that the order of runs does not matter.
                 known.lambda_max = match (known.lambda_max, run.lambda_max) {
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),
@@ -67,7 +67,7 @@ impl Cell {
         }
     }
 
-    /// These cells without their measurements: those of one training become one.
+    /// Merges the cells of one training, without their measurements.
     pub fn by_training(cells: &[Self]) -> Vec<Self> {
         let mut merged: BTreeMap<String, Self> = BTreeMap::new();
         for cell in cells {
@@ -80,12 +80,12 @@ impl Cell {
         merged.into_values().collect()
     }
 
-    /// The batch size as a share of the training set.
+    /// The batch size as a fraction of the training set.
     pub fn regime(&self) -> Option<Regime> {
         Regime::of(self.settings.number("training.batch_size").unwrap_or(f64::INFINITY), self.train_examples)
     }
 
-    /// The edge of stability of the optimizer; none of SAM, other optimizers and changing learning rates.
+    /// The edge of stability of the optimizer; none for SAM, other optimizers than SGD and changing learning rates.
     pub fn edge(&self) -> Option<f64> {
         let number = |key: &str| self.settings.number(key).unwrap_or(0.0);
         if number("training.sam.rho") > 0.0 {

@@ -1,4 +1,4 @@
-//! From tables of runs to cells.
+//! Groups the rows of tables of runs into cells.
 
 use std::collections::BTreeMap;
 
@@ -12,22 +12,22 @@ use super::cell::{Cell, Observation};
 use super::settings::Settings;
 use crate::{Error, Result};
 
-/// A run that ended, as the findings see it.
+/// A finished run, reduced to what findings use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// All settings but the seed.
+    /// All settings except the seed.
     pub settings: Settings,
     /// The seed.
     pub seed: u64,
-    /// Examples trained on.
+    /// The number of training examples.
     pub train_examples: f64,
     /// Test examples.
     pub test_examples: f64,
     /// Whether training reached its target accuracy.
     pub converged: bool,
-    /// The accuracy on the test set; none of a run that diverged.
+    /// The accuracy on the test set; none if the run diverged.
     pub test_accuracy: Option<f64>,
-    /// The λ_max that counts: the largest between the iterates, if it was searched there.
+    /// The λ_max to use: the largest between the iterates, if it was searched there.
     pub lambda_max: Option<f64>,
     /// Whether λ_max converged.
     pub lambda_max_converged: bool,
@@ -38,14 +38,14 @@ pub struct Run {
 /// Runs by their settings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cells {
-    /// Those that the statistics use.
+    /// The runs that the statistics use.
     pub kept: Vec<Cell>,
     /// Trainings that did not reach their target accuracy.
     pub unconverged: Vec<Cell>,
 }
 
 impl Cells {
-    /// How many runs no statistic uses.
+    /// The number of runs that no statistic uses.
     pub fn left_out(&self) -> LeftOut {
         let runs = |cells: &[Cell]| cells.iter().map(|cell| cell.runs.len()).sum();
         let without = self.kept.iter().flat_map(|cell| &cell.runs).filter(|run| run.lambda_max.is_none());
@@ -53,7 +53,7 @@ impl Cells {
     }
 }
 
-/// Runs that no statistic uses, unless it is asked to.
+/// Runs that no statistic uses by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// Trainings that did not reach their target accuracy.
@@ -63,10 +63,10 @@ pub struct LeftOut {
 }
 
 impl Run {
-    /// The runs of a table. A training that was measured twice is two runs; one that stands there twice is one.
+    /// The runs of a table. A training that was measured twice is two runs; a repeated row is one.
     ///
     /// # Errors
-    /// [`Error::Table`] if a row lacks what every run has.
+    /// [`Error::Table`] if a row lacks a value that every run has.
     pub fn of_table(table: &RunTable) -> Result<Vec<Self>> {
         let columns = RunTable::columns();
         table.rows.iter().map(|row| Self::of_row(&columns, row)).collect()
@@ -97,7 +97,7 @@ impl Run {
             (value("config.seed").and_then(Value::as_u64), needed("config.training.batch_size")?);
         needed("config.training.learning_rate")?;
         value("config.model.arch").ok_or_else(|| missing("config.model.arch"))?;
-        // The chunk that batch norm saw follows from the training unless it was set.
+        // The chunk of batch norm follows from the training unless it was set.
         let uses_batches =
             value("measurement.batch_norm").and_then(Value::as_str).is_some_and(|mode| mode != "none");
         let chunk = number("measurement.batch_norm_chunk").or_else(|| number("config.measure.chunk"));
@@ -142,7 +142,7 @@ pub(super) fn quarters(curve: &[(f64, f64)]) -> Option<[f64; 4]> {
     let last = curve.last()?.0;
     let mean = |quarter: u8| {
         let (from, to) = (f64::from(quarter) / 4.0 * last, f64::from(quarter + 1) / 4.0 * last);
-        // The values at the start belong to no step.
+        // The values before the first step belong to no step.
         let within = curve.iter().filter(|(step, value)| *step > from && *step <= to && *value > 0.0);
         let logs: Vec<f64> = within.map(|(_, value)| value.log10()).collect();
         (!logs.is_empty()).then(|| logs.iter().sum::<f64>() / logs.len() as f64)
@@ -151,8 +151,8 @@ pub(super) fn quarters(curve: &[(f64, f64)]) -> Option<[f64; 4]> {
 }
 
 impl Cell {
-    /// The cells of runs. Values of λ_max that did not converge are no values, and trainings that missed their target are kept
-    /// apart, unless `with_unconverged`.
+    /// The cells of runs. Unless `with_unconverged`, values of λ_max that did not converge are ignored, and trainings
+    /// that missed their target are kept apart.
     pub fn of_runs(runs: &[Run], with_unconverged: bool) -> Cells {
         let mut left_out: BTreeMap<String, Self> = BTreeMap::new();
         let mut cells: BTreeMap<String, Self> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The statistics of findings: from settings to contrasts.
+//! The statistics of findings: contrasts of settings.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::text::{number_text, symbol};
 /// Figure 2 marks pairs of settings whose λ_max agree within this factor.
 const SAME_LAMBDA_MAX: f64 = 1.25;
 
-/// A number that a finding is judged by.
+/// A statistic that a finding is judged by.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Statistic {
@@ -27,7 +27,7 @@ pub(super) enum Statistic {
     RatioToEdge(RatioToEdge),
     /// How the slope changes with another setting.
     SlopeChange(SlopeChange),
-    /// The difference between settings that have the same λ_max.
+    /// The difference between settings with the same λ_max.
     MatchedPairs(MatchedPairs),
 }
 
@@ -49,10 +49,10 @@ pub(super) struct Slope {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Per {
-    /// A tenfold value: `x` counts as its decadic logarithm.
+    /// A tenfold value: the decadic logarithm of `x` is used.
     #[default]
     Tenfold,
-    /// An increase by so much.
+    /// An increase by this much.
     Step(f64),
 }
 
@@ -84,7 +84,7 @@ pub(super) struct SlopeChange {
     x: String,
     #[serde(default)]
     per: Per,
-    /// The slopes are those at the values of this setting, over values of `x` that all have in common.
+    /// The slopes are computed at each value of this setting, over the values of `x` that all of them have.
     across: String,
     /// Compare each slope with the one before, instead of the last with the first.
     #[serde(default)]
@@ -99,7 +99,7 @@ pub(super) struct SlopeChange {
 pub(super) struct MatchedPairs {
     of: Filter,
     minus: Filter,
-    /// λ_max counts as the same within this factor.
+    /// Values of λ_max within this factor are the same.
     factor: f64,
 }
 
@@ -138,7 +138,7 @@ pub(super) fn split<'a>(cells: &[&'a Cell], keys: &[String]) -> Vec<(String, Vec
 }
 
 impl Statistic {
-    /// The contrasts of some cells; none if it is not defined for them.
+    /// The contrasts of some cells; none if the statistic is not defined for them.
     pub(super) fn contrasts<'a>(&self, cells: &[&'a Cell], outcome: Outcome) -> Vec<Contrast<'a>> {
         match self {
             Self::Slope(slope) => slope.contrast(cells).into_iter().collect(),
@@ -162,7 +162,7 @@ impl Statistic {
         }
     }
 
-    /// The unit of its values: what follows `points` or `factor`.
+    /// The unit of its values, after `points` or `factor`.
     pub(super) fn unit(&self) -> String {
         let per = |x: &str, per: Per| match per {
             Per::Tenfold => format!(" per tenfold {}", symbol(x)),
@@ -176,7 +176,7 @@ impl Statistic {
         }
     }
 
-    /// Every setting that it names.
+    /// Every setting in it.
     pub(super) fn keys(&self) -> Vec<&str> {
         match self {
             Self::Slope(Slope { x, within, .. }) => {
@@ -295,7 +295,7 @@ impl SlopeChange {
     }
 }
 
-/// Abscissas that were meant to be the same differ by rounding.
+/// Rounds away differences between equal abscissas.
 #[expect(clippy::cast_possible_truncation, reason = "a rounded logarithm, or a setting in steps")]
 fn rounded(x: f64) -> i64 {
     (x * 1e6).round() as i64
@@ -319,7 +319,7 @@ impl MatchedPairs {
     }
 }
 
-/// Terms with each cell once.
+/// Merges the terms of each cell.
 fn merged<'a>(terms: impl Iterator<Item = (&'a Cell, f64)>) -> Vec<(&'a Cell, f64)> {
     let mut merged: Vec<(&Cell, f64)> = Vec::new();
     for (cell, c) in terms {

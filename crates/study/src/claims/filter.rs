@@ -10,7 +10,7 @@ use super::cell::Cell;
 use super::settings::{RATIO, REGIME, is_further};
 use super::text::{number_text, symbol};
 
-/// What a setting must be.
+/// A condition on a setting.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Wanted {
@@ -97,7 +97,7 @@ impl Scalar {
     }
 }
 
-/// What settings must be, by their names.
+/// Conditions on settings, by their names.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Filter(BTreeMap<String, Wanted>);
@@ -107,7 +107,7 @@ impl Filter {
         self.0.iter().all(|(key, wanted)| wanted.allows(cell, key))
     }
 
-    /// As people read it: `small batches, η ≥ 0.05`; empty if anything will do.
+    /// The text form: `small batches, η ≥ 0.05`; empty if there is no condition.
     pub(super) fn text(&self) -> String {
         self.0.iter().map(|(key, wanted)| wanted.text(key)).collect::<Vec<_>>().join(", ")
     }

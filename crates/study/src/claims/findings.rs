@@ -1,4 +1,4 @@
-//! Findings as data: what each is about, and the conditions under which it holds.
+//! Findings as data: their runs, and the conditions under which they hold.
 
 use std::path::Path;
 
@@ -20,20 +20,20 @@ use crate::{Error, Result};
 /// The findings of the paper, in its order.
 const PAPER: &str = include_str!("findings.toml");
 
-/// A sentence, the runs that it is about, and conditions under which it holds. `docs/findings.md` documents the format.
+/// A sentence, its runs, and the conditions under which it holds. `docs/findings.md` documents the format.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finding {
-    /// Where it stands, as `3.1 (i)`.
+    /// The section of the paper, such as `3.1 (i)`.
     pub section: String,
     /// The finding in one sentence.
     pub sentence: String,
     /// The figures of the paper that show it.
     #[serde(default)]
     pub figures: Vec<String>,
-    /// The runs that it is about: those that one of these allows.
+    /// The runs that it is about: those that match any of these filters.
     pub(super) runs: Vec<Filter>,
-    /// Settings that may differ among the runs that are compared. All others are the same.
+    /// Settings that may differ among the compared runs. All others are equal.
     #[serde(default)]
     pub(super) varies: Vec<String>,
     /// All of these must hold.
@@ -41,22 +41,22 @@ pub struct Finding {
     pub(super) conditions: Vec<Condition>,
 }
 
-/// A number and where it must lie.
+/// A statistic and its bounds.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Condition {
-    /// The settings that it is from.
+    /// The settings that it uses.
     #[serde(default, rename = "where")]
     pub(super) runs: Filter,
-    /// One number for each combination of these.
+    /// There is one number for each combination of these.
     #[serde(default)]
     pub(super) each: Vec<String>,
-    /// What is measured of each run.
+    /// The outcome of each run.
     pub(super) y: Outcome,
     pub(super) statistic: Statistic,
     above: Option<f64>,
     below: Option<f64>,
-    /// Between minus this and this; for λ_max between 1 over this factor and this.
+    /// Between minus this and this; for λ_max, between the inverse of this factor and this.
     margin: Option<f64>,
     /// How many of the numbers must lie within the bounds.
     #[serde(default)]
@@ -73,40 +73,40 @@ struct Findings {
 /// A condition with its numbers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Judged {
-    /// What the numbers are.
+    /// The statistic.
     pub name: String,
-    /// Which of the runs they are from, as `small batches, η ≥ 0.05`; empty for all.
+    /// The runs that it uses, such as `small batches, η ≥ 0.05`; empty for all.
     pub runs: String,
-    /// What is measured of each run.
+    /// The outcome of each run.
     pub outcome: Outcome,
-    /// What follows the numbers, as `per tenfold η`.
+    /// The unit after the numbers, such as `per tenfold η`.
     pub unit: String,
-    /// Where they must lie.
+    /// Their bounds.
     pub bounds: Bounds,
-    /// How many of them.
+    /// How many of them must be within the bounds.
     pub need: Need,
     /// The numbers.
     pub effects: Vec<Effect>,
-    /// Settings left out, since they have fewer than three seeds.
+    /// Settings left out because they have fewer than three seeds.
     pub settings_left_out: usize,
     /// Whether it holds.
     pub verdict: Verdict,
 }
 
-/// A finding judged by runs that differ in nothing but what it compares.
+/// A finding judged by runs that differ only in the settings that it compares.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Judgement {
-    /// The data set, and in what else these runs differ from the defaults.
+    /// The data set, and the settings that differ from the defaults.
     pub runs: String,
-    /// What they have in common.
+    /// Their common settings.
     pub settings: Settings,
-    /// Whether it holds: all conditions do, or one does not.
+    /// The verdict: the finding holds if all conditions do.
     pub verdict: Verdict,
     /// The conditions.
     pub conditions: Vec<Judged>,
-    /// Runs of these settings that count nowhere, since they did not converge.
+    /// Runs of these settings that are not used because they did not converge.
     pub left_out: LeftOut,
-    /// A recipe of the runs that are missing, if the finding cannot be judged without them.
+    /// A recipe of the missing runs, if the finding cannot be judged without them.
     pub missing: Option<String>,
 }
 
@@ -122,7 +122,7 @@ impl Finding {
     /// The findings in a file.
     ///
     /// # Errors
-    /// [`Error::File`] with the line, if it is no such file; [`Error::Io`] if it cannot be read.
+    /// [`Error::File`] with the line, if it is not such a file; [`Error::Io`] if it cannot be read.
     pub fn read(path: &Path) -> Result<Vec<Self>> {
         Self::parse(path, &sharpness_runs::read_text(path)?)
     }
@@ -164,7 +164,7 @@ impl Finding {
         }
     }
 
-    /// Judges the finding by every group of runs that it is about.
+    /// Judges the finding by every group of its runs.
     ///
     /// # Errors
     /// As [`published_cells`].
@@ -187,12 +187,12 @@ impl Finding {
         groups(&about, &self.varies).iter().map(judge).collect()
     }
 
-    /// Whether measurements matter: otherwise each training counts once, however often it was measured.
+    /// Whether measurements matter. Otherwise each training counts once, however often it was measured.
     pub(super) fn uses_lambda_max(&self) -> bool {
         self.conditions.iter().any(|condition| condition.uses_lambda_max())
     }
 
-    /// Without the recipe of what is missing.
+    /// The judgement without the recipe of the missing runs.
     pub(super) fn judge_group(&self, group: &Group<'_>, left_out: &[&Cell]) -> Judgement {
         let conditions: Vec<Judged> = self.conditions.iter().map(|c| c.judge(&group.cells)).collect();
         let of_group = left_out.iter().filter(|cell| group.includes(cell));
@@ -245,7 +245,7 @@ impl Finding {
         Ok(Missing { group, known: &known, varies, published, more_seeds }.recipe())
     }
 
-    /// The recipe of all settings that the paper has, for a store that has no run of the finding.
+    /// The recipe of all published settings, for a store without runs of the finding.
     ///
     /// # Errors
     /// As [`published_cells`].
@@ -304,7 +304,7 @@ impl Condition {
         let mut effects = self.effects(&ready, bounds);
         let mut settings_left_out = cells.len() - ready.len();
         if effects.is_empty() {
-            // The values are worth seeing, though they show nothing yet.
+            // Show the values even though they decide nothing yet.
             effects = self.effects(&known, bounds);
             settings_left_out = cells.len() - known.len();
         }
@@ -347,7 +347,7 @@ impl Condition {
 }
 
 impl Judgement {
-    /// The number that decides: the one that is least certain to lie within its bounds, or that refutes the finding.
+    /// The deciding number: the one that is least certain to be within its bounds, or that refutes the finding.
     pub fn deciding(&self) -> Option<(&Judged, &Effect)> {
         let rank = |verdict: Verdict| match verdict {
             Verdict::DoesNotHold => 0,
@@ -355,7 +355,7 @@ impl Judgement {
             Verdict::Holds => 2,
         };
         let effects = self.conditions.iter().flat_map(|c| c.effects.iter().map(move |effect| (c, effect)));
-        // Where one is enough, the clearest decides.
+        // If one is enough, the clearest decides.
         let order = |(condition, effect): &(&Judged, &Effect)| match condition.need {
             Need::Any => (rank(condition.verdict), 0, -effect.clearance),
             Need::All | Need::Most => (rank(condition.verdict), rank(effect.verdict), effect.clearance),

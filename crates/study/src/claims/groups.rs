@@ -1,4 +1,4 @@
-//! Runs that may be compared: those that differ in nothing but what a finding varies.
+//! Groups of comparable runs, which differ only in the settings that a finding varies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,20 +6,20 @@ use super::cell::Cell;
 use super::settings::{OPTIONAL, Settings};
 use sharpness_training::settings::RunConfig;
 
-/// Cells that may be compared.
+/// Comparable cells.
 #[derive(Clone, Debug)]
 pub(super) struct Group<'a> {
-    /// The data set, and in what else the runs differ from the defaults.
+    /// The data set, and the settings that differ from the defaults.
     pub(super) name: String,
-    /// What the cells have in common.
+    /// The common settings of the cells.
     pub(super) settings: Settings,
-    /// Examples trained on.
+    /// The number of training examples.
     pub(super) train_examples: f64,
     pub(super) cells: Vec<&'a Cell>,
     pub(super) varies: Vec<String>,
 }
 
-/// The groups of cells that agree in all settings but some.
+/// The groups of cells that agree in all settings except some.
 ///
 /// Runs without SAM have no settings of SAM, and networks without batch norm none of its measurement: they are in every group that
 /// agrees with them otherwise.
@@ -63,10 +63,10 @@ impl Group<'_> {
 }
 
 const BETWEEN_ITERATES: &str = "measure.between_iterates";
-/// Settings that a name mentions only if groups differ in them: they say when to stop, or are part of the protocol.
+/// Settings that a name mentions only if groups differ in them: when to stop, or parts of the protocol.
 const UNSPOKEN: [&str; 4] = ["training.max_epochs", "measure.rtol", "measure.bound_rtol", "measure.examples"];
 
-/// The name of each group: the data set and the settings that are not the default, and those in which the groups differ.
+/// The name of each group: the data set, the settings that are not the default, and those that differ between groups.
 fn names(groups: &[Settings]) -> Vec<String> {
     let differing = differing(groups);
     let of = |settings: &Settings| {
@@ -83,7 +83,7 @@ fn names(groups: &[Settings]) -> Vec<String> {
     groups.iter().map(of).collect()
 }
 
-/// The settings in which some differ from others.
+/// The settings that differ between groups.
 fn differing(groups: &[Settings]) -> BTreeSet<&str> {
     let keys = groups.iter().flat_map(Settings::iter).map(|(key, _)| key);
     keys.filter(|key| groups.iter().any(|other| other.get(key) != groups[0].get(key))).collect()
@@ -95,8 +95,8 @@ fn setting_text(settings: &Settings, key: &str) -> String {
     format!("{measured}{name}={}", settings.text(key))
 }
 
-/// Cells that differ in nothing but `x`, as one curve of a figure each. The name of a curve is what sets it apart from the others; a
-/// curve alone has none. Where batch norm is measured between iterates at some `x` and not at others, this is one curve.
+/// Cells that differ only in `x`, as the curves of a figure. The name of a curve lists what distinguishes it from the
+/// others; a single curve has none. Measurements between iterates at some `x` and not at others are one curve.
 pub(crate) fn curves<'a>(cells: &'a [Cell], x: &str) -> Vec<(String, Vec<&'a Cell>)> {
     let cells: Vec<&Cell> = cells.iter().collect();
     let together = groups(&cells, &[x.to_owned(), BETWEEN_ITERATES.to_owned()]);
@@ -115,10 +115,10 @@ pub(crate) fn curves<'a>(cells: &'a [Cell], x: &str) -> Vec<(String, Vec<&'a Cel
     found.into_iter().map(|group| (name(&group.settings), group.cells)).collect()
 }
 
-/// The settings that a run of the same network on the same data has by default.
+/// The default settings of a run of the same network on the same data.
 pub(super) fn defaults(settings: &Settings) -> Settings {
     let parsed = |key: &str| settings.get(key).cloned();
-    // Where the network varies, what it has by default is not asked.
+    // The defaults of a network that varies do not matter.
     let names = parsed("data.name").zip(parsed("model.arch").or_else(|| Some("mlp".into())));
     let config = names.and_then(|(data, arch)| {
         Some(RunConfig::new(serde_json::from_value(data).ok()?, serde_json::from_value(arch).ok()?))

@@ -1,4 +1,4 @@
-//! From contrasts to verdicts.
+//! Judges contrasts.
 
 use serde::Serialize;
 
@@ -6,18 +6,18 @@ use super::statistics::{Combination, Contrast, Estimate, FEWEST_SEEDS, Outcome, 
 
 /// The probability that an interval misses its number.
 pub(super) const ALPHA: f64 = 0.05;
-/// More seeds than this are not asked for: an effect that small is none.
+/// The most seeds to request: an effect that needs more is negligible.
 const MOST_SEEDS: usize = 100;
 
 /// Whether something holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Every interval that must lie within its bounds does.
+    /// Every interval that must be within its bounds is.
     Holds,
-    /// An interval lies outside of them.
+    /// An interval is outside its bounds.
     DoesNotHold,
-    /// An interval lies across a bound, or runs are missing.
+    /// An interval crosses a bound, or runs are missing.
     NotEnoughRuns {
         /// Seeds of each setting that would be enough if the numbers stay as they are; none if settings are missing, or a hundred seeds
         /// are too few.
@@ -25,7 +25,7 @@ pub enum Verdict {
     },
 }
 
-/// How many of several effects must lie within the bounds.
+/// How many of several effects must be within the bounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Need {
@@ -34,37 +34,37 @@ pub enum Need {
     All,
     /// More than half of them.
     Most,
-    /// At least one. Intervals are wider then, so that the whole errs as rarely as one does (Bonferroni).
+    /// At least one. Intervals are then wider, so that the family errs as rarely as one interval (Bonferroni).
     Any,
 }
 
-/// Where a number must lie, in its unit.
+/// The bounds of a number, in its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bounds {
-    /// It must lie above this; −∞ if anything will do.
+    /// It must be above this; −∞ if there is no bound.
     pub lower: f64,
-    /// It must lie below this.
+    /// It must be below this.
     pub upper: f64,
 }
 
 /// A number of one setting, or of one group of them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Effect {
-    /// Which settings it is of.
+    /// The settings.
     pub place: String,
     /// The number: points of accuracy, or a factor of λ_max.
     pub value: f64,
-    /// Its interval of 95 %; none if nothing is known of the spread over seeds.
+    /// Its 95 % interval; none if the spread over seeds is unknown.
     pub interval: Option<(f64, f64)>,
-    /// Seeds: those that all settings share, or the fewest of one.
+    /// The number of seeds that all settings share, or the fewest of one.
     pub seeds: usize,
     /// How seeds were combined.
     pub combination: Combination,
-    /// Settings that it is from.
+    /// The number of settings that it uses.
     pub settings: usize,
-    /// Whether it lies within the bounds.
+    /// Whether it is within the bounds.
     pub verdict: Verdict,
-    /// How far it is from the nearest bound, in standard errors; less than 0 if it is beyond.
+    /// Its distance from the nearest bound in standard errors; negative if it is beyond.
     #[serde(skip)]
     pub(super) clearance: f64,
 }
@@ -131,7 +131,7 @@ fn more_seeds(found: &Estimate, (lowest, highest): (f64, f64)) -> Option<usize> 
         half * deviation / (seeds as f64).sqrt() < gap
     };
     let (mut low, mut high) = (FEWEST_SEEDS.max(found.seeds + 1), MOST_SEEDS);
-    // The interval shrinks with every seed.
+    // The interval shrinks with every additional seed.
     while low < high {
         let middle = usize::midpoint(low, high);
         if is_enough(middle) {
@@ -143,7 +143,7 @@ fn more_seeds(found: &Estimate, (lowest, highest): (f64, f64)) -> Option<usize> 
     is_enough(low).then(|| low - found.seeds)
 }
 
-/// What several effects come to.
+/// The verdict on several effects.
 pub(super) fn together(effects: &[Effect], need: Need) -> Verdict {
     let verdicts: Vec<Verdict> = effects.iter().map(|effect| effect.verdict).collect();
     match need {
@@ -164,7 +164,7 @@ pub(super) fn together(effects: &[Effect], need: Need) -> Verdict {
     }
 }
 
-/// What several parts that must all hold come to.
+/// The verdict on several parts that must all hold.
 pub(super) fn all(verdicts: &[Verdict]) -> Verdict {
     if verdicts.contains(&Verdict::DoesNotHold) {
         return Verdict::DoesNotHold;

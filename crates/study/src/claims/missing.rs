@@ -1,4 +1,4 @@
-//! The runs without which a finding cannot be judged, as a recipe.
+//! The missing runs of a finding, as a recipe.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,14 +13,14 @@ use sharpness_training::{ColumnType, flags};
 
 const BATCH_SIZE: &str = "training.batch_size";
 
-/// What a group lacks of the settings that the paper has.
+/// The published settings that a group lacks.
 pub(super) struct Missing<'a> {
     pub(super) group: &'a Group<'a>,
-    /// The settings of the group that are needed.
+    /// The required settings of the group.
     pub(super) known: &'a [&'a Cell],
     pub(super) varies: &'a [String],
     pub(super) published: &'a [&'a Cell],
-    /// Seeds that the known settings lack, if these are enough.
+    /// The missing seeds of the known settings, if these settings are enough.
     pub(super) more_seeds: Option<usize>,
 }
 
@@ -52,7 +52,7 @@ impl Missing<'_> {
         Some(text)
     }
 
-    /// What differs from the defaults in all of these runs.
+    /// The settings of all these runs that differ from the defaults.
     fn fixed(&self) -> Vec<(String, Value)> {
         let settings = &self.group.settings;
         let defaults = defaults(settings);
@@ -73,7 +73,7 @@ impl Missing<'_> {
         self.varies.iter().enumerate().filter_map(column).collect::<Vec<_>>().join(", ")
     }
 
-    /// Every point that lacks seeds, with the seeds that it lacks.
+    /// Every point with its missing seeds.
     fn points(&self) -> Vec<(Point, Vec<u64>)> {
         let mut missing: Vec<(Point, Vec<u64>)> = Vec::new();
         for cell in self.known {
@@ -133,10 +133,10 @@ impl Missing<'_> {
     }
 }
 
-/// The batch size where the paper says no more than that it is large.
+/// The batch size if the paper only says that it is large.
 const LARGE_BATCH: f64 = 5000.0;
 
-/// A value as a recipe has it.
+/// A value in the form of a recipe.
 fn toml_text(key: &str, value: &Value) -> String {
     match (value, flags::keys().get(key)) {
         (Value::Number(number), Some(ColumnType::Integer)) => {

@@ -1,16 +1,16 @@
-//! Whether the findings of the paper hold: each is a sentence, conditions on numbers, and a verdict with these numbers.
+//! Judges the findings of the paper: each is a sentence, conditions on statistics, and a verdict.
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `settings.rs` | the settings of a run by their names, and conditions on them |
-//! | `cells.rs` | runs that differ in their seeds alone |
+//! | `settings.rs`, `filter.rs` | the settings of a run by their names, and conditions on them |
+//! | `cell.rs`, `cells.rs` | runs that differ only in their seeds |
 //! | `published.rs` | the paper's own numbers |
-//! | `groups.rs` | cells that may be compared |
+//! | `groups.rs` | comparable cells |
 //! | `findings.rs`, `findings.toml` | the findings |
-//! | `contrasts.rs` | the statistics by which they are judged |
+//! | `contrasts.rs` | their statistics |
 //! | `statistics.rs` | estimates with intervals by Student's t over seeds |
-//! | `judge.rs` | from numbers to a verdict |
-//! | `missing.rs` | the runs that a verdict needs |
+//! | `judge.rs`, `verdicts.rs`, `words.rs` | verdicts, and their text |
+//! | `missing.rs` | the missing runs of a verdict |
 //! | `prediction.rs` | λ_max as a predictor of generalization |
 
 mod cell;

@@ -1,4 +1,4 @@
-//! λ_max as a predictor of generalization over a grid of settings: the measures by which such predictors are judged.
+//! λ_max as a predictor of generalization over a grid of settings, judged by the usual measures of such predictors.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use super::published::{Bars, published_cells};
 use super::statistics::{Estimate, FEWEST_SEEDS};
 use crate::Result;
 
-/// An environment counts if its pairs of runs weigh as much as so many (Dziugaite et al. 2020, section 5).
+/// The least total weight of the pairs of runs of an environment (Dziugaite et al. 2020, section 5).
 const EFFECTIVE_PAIRS: f64 = 12.0;
 
-/// How well λ_max predicts the test error over settings that differ in hyperparameters alone. A predictor that always ranks settings
-/// rightly has τ = Ψ = 1 and a sign-error of 0; a coin has 0, 0 and 0.5.
+/// How well λ_max predicts the test error over settings that differ only in hyperparameters. A predictor that always
+/// ranks settings correctly has τ = Ψ = 1 and a sign-error of 0; a coin has 0, 0 and 0.5.
 ///
 /// If at least three seeds are common to all settings, τ and Ψ are computed within each seed and are means over seeds. Otherwise they
 /// are those of the means of the settings, geometric for λ_max, and have no interval.
@@ -31,13 +31,13 @@ pub struct Prediction {
     pub seeds: Option<usize>,
     /// Kendall's τ of λ_max and test error over all pairs of settings (Jiang et al. 2020, equation 2).
     pub kendall_tau: f64,
-    /// Its interval of 95 % by Student's t over seeds, cut at -1 and 1.
+    /// Its 95 % interval by Student's t over seeds, clipped to [-1, 1].
     pub interval: Option<(f64, f64)>,
     /// For each hyperparameter that varies, the mean of τ along it while the others are fixed (Jiang et al. 2020, equation 5).
     pub along: BTreeMap<&'static str, f64>,
     /// The granulated Ψ: the mean of these.
     pub granulated_psi: Option<f64>,
-    /// The robust sign-error; none if no environment is known well enough.
+    /// The robust sign-error; none if no environment is certain enough.
     pub sign_error: Option<SignError>,
     /// Pairs of settings that differ in one hyperparameter.
     pub environments: usize,
@@ -49,7 +49,7 @@ pub struct Prediction {
 pub struct SignError {
     /// The largest: the error that a robust predictor bounds.
     pub max: f64,
-    /// The value that nine tenths of the environments do not exceed.
+    /// The 90th percentile over the environments.
     pub percentile_90: f64,
     /// The mean.
     pub mean: f64,
@@ -82,7 +82,7 @@ impl Prediction {
         networks.iter().flat_map(of_network).collect()
     }
 
-    /// Those of the published numbers: of single runs where the paper shows them, else of means.
+    /// Those of the published numbers: of single runs if the paper shows them, otherwise of means.
     ///
     /// # Errors
     /// As [`published_cells`].
@@ -144,7 +144,7 @@ fn views(cells: &[&Cell]) -> Option<(Vec<Vec<Point>>, Option<usize>)> {
     Some((vec![cells.iter().map(|cell| Point::of(cell)).collect::<Option<_>>()?], None))
 }
 
-/// What is predicted from what, of one setting or run.
+/// The predictor and the predicted value of a setting or run.
 #[derive(Clone, Copy, Debug)]
 struct Point {
     lambda: f64,

@@ -48,7 +48,7 @@ fn damaged(problem: String) -> Error {
     Error::Config { key: "the published figures".to_owned(), problem }
 }
 
-/// What the bars of the paper's figures are, which it does not say.
+/// The meaning of the bars in the paper's figures, which it does not state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bars {
@@ -101,7 +101,7 @@ pub fn published_curves(figure: &str, batch_size: f64) -> Result<Vec<Vec<(f64, f
         if line.0 != figure || !of_batch {
             continue;
         }
-        // The runs follow each other, so that a run begins where the steps do again.
+        // The runs are consecutive, so a run starts where the steps restart.
         match curves.last_mut().filter(|curve| curve.last().is_none_or(|last| last.0 < line.6)) {
             Some(curve) => curve.push((line.6, line.7)),
             None => curves.push(vec![(line.6, line.7)]),
@@ -110,7 +110,7 @@ pub fn published_curves(figure: &str, batch_size: f64) -> Result<Vec<Vec<(f64, f
     Ok(curves)
 }
 
-/// A run of which nothing but its curve is known: the paper does not say which of its other runs it is.
+/// A run with a known curve only: the paper does not say which of its other runs it is.
 fn tracked(curve: &[(f64, f64)]) -> Observation {
     Observation { seed: None, test_accuracy: f64::NAN, lambda_max: None, quarters: quarters(curve) }
 }
@@ -159,14 +159,14 @@ fn empty((_, metric, architecture, _, fixed, series, x, ..): &Line) -> Result<Op
     Ok(Some(Cell::new(settings, train_examples, TEST)))
 }
 
-/// Adds what a line says: a mean, or a run of a scatter plot.
+/// Adds the content of a line: a mean, or a run of a scatter plot.
 fn add(cell: &mut Cell, (_, metric, .., x, y, bar, runs): &Line, bars: Bars) {
     let deviation = bar.filter(|bar| *bar > 0.0).map(|bar| match bars {
         Bars::Deviations => bar,
         Bars::StandardErrors => bar * (runs.unwrap_or(1) as f64).sqrt(),
     });
     let summary = Summary { mean: *y, deviation, runs: *runs };
-    // Some settings are in several figures, not everywhere with a bar.
+    // Some settings are in several figures, and not always with a bar.
     let replace = |known: &mut Option<Summary>| {
         if known.is_none_or(|known| known.deviation.is_none()) {
             *known = Some(summary);

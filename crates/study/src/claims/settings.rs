@@ -10,11 +10,11 @@ use crate::{Error, Result};
 use sharpness_runs::{add_left_out, flatten};
 use sharpness_training::settings::RunConfig;
 
-/// The largest share of the training set that is a small batch: the paper calls 100 to 500 of 50,000 small.
+/// The largest fraction of the training set that is a small batch: the paper calls 100 to 500 of 50,000 small.
 const SMALL: f64 = 0.01;
-/// The smallest share that is a large one: the paper's are 1,000 (Fixup), 5,000 and 50,000 of 50,000.
+/// The smallest fraction that is a large one: the paper's are 1,000 (Fixup), 5,000 and 50,000 of 50,000.
 const LARGE: f64 = 0.02;
-/// The settings of a measurement that λ_max depends on. The others ask for further numbers, or limit the work.
+/// The settings of a measurement that affect λ_max. The others request further results, or limit the work.
 const OF_LAMBDA_MAX: [&str; 7] = [
     "measure.examples",
     "measure.subset",
@@ -26,7 +26,7 @@ const OF_LAMBDA_MAX: [&str; 7] = [
 ];
 /// The largest micro-batch of the paper.
 const MICRO_BATCH: f64 = 1000.0;
-/// Settings that only some runs have: one without agrees with any value.
+/// Settings that only some runs have. A run without one matches any value.
 pub(super) const OPTIONAL: [&str; 5] =
     ["training.sam.adaptive", "training.sam.m", "training.sam.bn_stats", "measure.bn", "measure.chunk"];
 /// The regime of a batch, as [`Regime::name`].
@@ -34,8 +34,8 @@ pub(super) const REGIME: &str = "regime";
 /// The ratio α of the linear scaling rule, as recipes name it.
 pub(super) const RATIO: &str = "batch_size / learning_rate";
 
-/// All settings of a run but its seed, under names such as `training.learning_rate`. Numbers are doubles, so that equal settings
-/// are equal whatever file they come from.
+/// All settings of a run except its seed, under names such as `training.learning_rate`. Numbers are doubles, so that
+/// equal settings are equal whatever file they come from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Settings(BTreeMap<String, Value>);
@@ -73,7 +73,7 @@ impl Settings {
         }
         let batch = settings.number("training.batch_size").unwrap_or(f64::INFINITY);
         if let Some(micro) = settings.number("training.micro_batch_size") {
-            // What the recipes take, which follows the batch size.
+            // The recipes' value, which follows from the batch size.
             if micro.min(batch) >= MICRO_BATCH.min(batch) {
                 settings.0.remove("training.micro_batch_size");
             }
@@ -104,7 +104,7 @@ impl Settings {
     /// A setting that is a number.
     pub fn number(&self, key: &str) -> Option<f64> {
         if key == RATIO {
-            // Ratios that were meant to be the same differ by rounding.
+            // Rounds away differences between equal ratios.
             let ratio = self.number("training.batch_size")? / self.number("training.learning_rate")?;
             return Some(format!("{ratio:.6e}").parse().unwrap_or(ratio));
         }
@@ -149,13 +149,13 @@ impl Settings {
         self.0.get(key)
     }
 
-    /// In a form that orders and compares settings.
+    /// A form that orders and compares settings.
     pub(super) fn key(&self) -> String {
         // A map of JSON values is JSON.
         serde_json::to_string(&self.0).unwrap_or_default()
     }
 
-    /// Whether both have the same values, but for [`OPTIONAL`] ones that one lacks.
+    /// Whether both have the same values, except for [`OPTIONAL`] ones that one of them lacks.
     pub(super) fn agrees_with(&self, other: &Self) -> bool {
         let agrees = |a: &Self, b: &Self| {
             a.0.iter().all(|(key, value)| match b.0.get(key) {
@@ -167,7 +167,7 @@ impl Settings {
     }
 }
 
-/// Whether a setting leaves λ_max as it is.
+/// Whether a setting does not affect λ_max.
 pub(super) fn is_further(key: &str) -> bool {
     let is_of_measure = key.starts_with("measure.") && !OF_LAMBDA_MAX.contains(&key);
     is_of_measure || key == "training.through_training"

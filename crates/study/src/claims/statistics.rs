@@ -11,10 +11,10 @@ use statrs::distribution::{ContinuousCDF as _, StudentsT};
 use super::cell::{Cell, Observation};
 use super::summary::Summary;
 
-/// Fewer seeds than this show nothing.
+/// The fewest seeds for a verdict.
 pub(super) const FEWEST_SEEDS: usize = 3;
 
-/// What is measured of a run.
+/// An outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -38,7 +38,7 @@ impl Outcome {
         !matches!(self, Self::TestAccuracy)
     }
 
-    /// As a column is headed.
+    /// The heading of a column.
     pub const fn name(self) -> &'static str {
         match self {
             Self::TestAccuracy => "test accuracy",
@@ -88,7 +88,7 @@ impl Outcome {
         self.summary(cell).map(|summary| summary.mean)
     }
 
-    /// The runs of a cell that have a spread.
+    /// The runs of a cell whose spread is known.
     pub(super) fn seeds(self, cell: &Cell) -> usize {
         self.summary(cell).filter(|summary| summary.deviation.is_some()).and_then(|s| s.runs).unwrap_or(0)
     }
@@ -104,13 +104,13 @@ impl Cell {
 /// A sum `Σ c_i y_i - offset` over cells.
 #[derive(Clone, Debug)]
 pub(super) struct Contrast<'a> {
-    /// Which settings it is about, as `bs=100, η=0.1`; empty if there is one.
+    /// The settings that it is about, such as `bs=100, η=0.1`; empty if there is only one contrast.
     pub(super) place: String,
     pub(super) terms: Vec<(&'a Cell, f64)>,
     pub(super) offset: f64,
 }
 
-/// How runs of different settings are combined.
+/// How to combine runs of different settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Combination {
@@ -124,9 +124,9 @@ pub enum Combination {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Estimate {
     pub(super) value: f64,
-    /// The standard error and the degrees of freedom; none if nothing is known of the spread.
+    /// The standard error and the degrees of freedom; none if the spread is unknown.
     pub(super) error: Option<(f64, f64)>,
-    /// Seeds: those in common, or the fewest of a setting.
+    /// The number of common seeds, or the fewest of a setting.
     pub(super) seeds: usize,
     pub(super) combination: Combination,
 }

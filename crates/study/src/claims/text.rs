@@ -1,6 +1,6 @@
-//! Settings and numbers as people write them.
+//! Formats settings and numbers for people.
 
-/// A number as people write it, to four digits.
+/// A number to four digits.
 pub(super) fn number_text(number: f64) -> String {
     let magnitude = number.abs();
     if !(magnitude == 0.0 || (1e-3..1e6).contains(&magnitude)) {

@@ -1,4 +1,4 @@
-//! All findings judged, by runs and by the paper's numbers.
+//! Judges all findings, by runs and by the paper's numbers.
 
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ pub struct JudgedFinding {
     pub section: String,
     /// The finding in a sentence.
     pub sentence: String,
-    /// By each group of runs that differ in nothing but what the finding compares.
+    /// By each group of runs that differ only in the settings that the finding compares.
     pub runs: Vec<Judgement>,
     /// By the published numbers, their bars taken as standard deviations; none if the paper has none.
     pub published: Option<Judgement>,
@@ -26,16 +26,16 @@ pub struct JudgedFinding {
     pub missing: Option<String>,
 }
 
-/// All that is said.
+/// All verdicts.
 #[derive(Debug, Serialize)]
 pub struct Claims {
     /// The findings, in the order of the paper.
     pub findings: Vec<JudgedFinding>,
     /// λ_max as a predictor of the test error, by the runs that are judged.
     pub predictions: Vec<Prediction>,
-    /// Runs that count nowhere.
+    /// Runs that are not used.
     pub left_out: LeftOut,
-    /// Whether runs were judged, or the published numbers alone.
+    /// Whether runs were judged, or only the published numbers.
     #[serde(skip)]
     pub has_runs: bool,
 }

@@ -1,4 +1,4 @@
-//! Verdicts and their numbers in words.
+//! The text of verdicts and their numbers.
 
 use sharpness_training::number::{plural, significant};
 
@@ -29,7 +29,7 @@ pub const fn short(verdict: Verdict) -> &'static str {
     }
 }
 
-/// A condition: what it is about, and where its numbers must lie.
+/// A condition: its subject and its bounds.
 pub fn condition_text(condition: &Condition) -> String {
     let Condition {
         name,
@@ -73,7 +73,7 @@ const fn mark(verdict: Verdict) -> &'static str {
     }
 }
 
-/// A number with all that is known of it.
+/// A number with everything that is known about it.
 pub fn numbers_text(condition: &Condition, effect: &Effect) -> String {
     let place = if effect.place.is_empty() { String::new() } else { format!("  {}", effect.place) };
     let how = match effect.combination {

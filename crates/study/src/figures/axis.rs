@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
-/// The share of an axis that is left free at its ends.
+/// The fraction of an axis that is left free at its ends.
 const MARGIN: f64 = 0.06;
-/// More ticks than an axis is ever asked for.
+/// An upper bound on the ticks of an axis.
 const MOST_TICKS: usize = 100;
 /// Steps of ticks in a decade.
 const STEPS: [f64; 3] = [1.0, 2.0, 5.0];
@@ -19,7 +19,7 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// An axis on which all values have a place; on a logarithmic one, all that are above zero.
+    /// An axis that holds all values, or all positive ones if it is logarithmic.
     pub(super) fn around(values: impl IntoIterator<Item = f64>, is_log: bool) -> Self {
         let values = values.into_iter().filter(|value| value.is_finite() && (!is_log || *value > 0.0));
         let scaled = values.map(|value| if is_log { value.log10() } else { value });
@@ -86,13 +86,13 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// A value as an axis and a table of a figure write it.
+/// The text of a value on an axis and in the table of a figure.
 pub(super) fn label(value: f64) -> String {
     let size = value.abs();
     if size > 0.0 && !(1e-3..1e5).contains(&size) {
         return format!("{value:e}");
     }
-    // Six decimals hold every tick; the zeros after the last digit that counts say nothing.
+    // Six decimals hold every tick; trailing zeros are dropped.
     // A zero has no sign.
     let text = format!("{:.6}", value + 0.0);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -108,7 +108,7 @@ impl Ranged for Axis {
         let pixel = f64::from(from) + share * f64::from(to - from);
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "values far outside of the axis are held near it"
+            reason = "values far outside the axis are clamped near it"
         )]
         let pixel = pixel.clamp(-1e4, 1e4).round() as i32;
         pixel

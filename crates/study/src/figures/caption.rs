@@ -1,4 +1,4 @@
-//! What a figure shows, in sentences: runs, examples, batch norm, and every deviation from the paper.
+//! The caption of a figure: runs, examples, batch norm, and every deviation from the paper.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::axis::label;
 use super::data::Figure;
 
 impl Figure {
-    /// What the picture shows: scale, runs, examples, the batch norm of the measurements, and deviations from the paper.
+    /// The caption: scale, runs, examples, the batch norm of the measurements, and deviations from the paper.
     pub fn caption(&self) -> String {
         let mut sentences = vec![self.title.clone(), self.runs()];
         sentences.extend(self.missing());
@@ -34,7 +34,7 @@ impl Figure {
         format!("{}.{note}", sentences.join(". "))
     }
 
-    /// How many runs, on which data, and how λ_max was measured.
+    /// The number of runs, the data, and how λ_max was measured.
     fn runs(&self) -> String {
         let done = self.reports.len();
         let count = format!("{done} of {} runs", self.planned);
@@ -58,14 +58,14 @@ impl Figure {
         )
     }
 
-    /// Why no run is drawn, although some are done.
+    /// Why no run is drawn although some are done.
     pub fn nothing_drawn(&self) -> Option<String> {
         let is_drawn = self.lines.iter().any(|line| !line.is_published && self.shows(line));
         let undrawn = self.undrawn().filter(|_| !is_drawn)?;
         Some(format!("No run can be drawn: of the {} that are done, {undrawn}", self.reports.len()))
     }
 
-    /// The runs that are done but not drawn.
+    /// The finished runs that are not drawn.
     fn missing(&self) -> Option<String> {
         self.nothing_drawn().or_else(|| Some(format!("Not drawn: {}", self.undrawn()?)))
     }
@@ -89,7 +89,7 @@ impl Figure {
         (!counts.is_empty()).then(|| counts.join(", "))
     }
 
-    /// In what the runs are smaller than the paper's.
+    /// How the runs are smaller than the paper's.
     fn deviations(&self) -> Option<String> {
         let of = |report: &Report| {
             let config = &report.config;
@@ -107,7 +107,7 @@ impl Figure {
         (!smaller.is_empty()).then(|| format!("Smaller than the paper's: {smaller}"))
     }
 
-    /// What the dashed lines are.
+    /// The meaning of the dashed lines.
     fn edges(&self) -> Option<String> {
         let formulas: Vec<String> = self.edges.iter().map(|edge| edge.formula()).collect();
         (!formulas.is_empty()).then(|| format!("Dashed: the edge of stability, {}", formulas.join("; ")))
@@ -122,7 +122,7 @@ impl Figure {
         })
     }
 
-    /// Where λ_max was searched on the way to the next iterate, and where that changed it.
+    /// Where λ_max was searched between iterates, and where that changed it.
     fn between_iterates(&self) -> Option<String> {
         let found = self.reports.iter().filter_map(|report| {
             let between = report.measurement.as_ref()?.outcome::<BetweenIterates>()?;
@@ -150,7 +150,7 @@ impl Figure {
         ))
     }
 
-    /// How many products λ_max through training took.
+    /// The number of products of λ_max through training.
     fn products(&self) -> Option<String> {
         let mut medians: Vec<usize> =
             self.reports.iter().filter_map(|report| report.training.median_products()).collect();
@@ -164,7 +164,7 @@ impl Figure {
         ))
     }
 
-    /// How far λ_max moves with the examples, where it was measured on several numbers of them.
+    /// How λ_max depends on the examples, if it was measured on several numbers of them.
     fn subsets(&self) -> Option<String> {
         let pairs = self.subset_sizes.values().filter_map(|sizes| Some((sizes.first()?, sizes.last()?)));
         let mut shares: Vec<f64> = pairs.map(|(few, many)| many.mean / few.mean).collect();
@@ -189,7 +189,7 @@ impl Figure {
         ))
     }
 
-    /// The values of all reports, each once.
+    /// The distinct values of all reports.
     fn distinct(&self, of: impl Fn(&Report) -> Option<String>) -> String {
         let all: BTreeSet<String> = self.reports.iter().filter_map(of).collect();
         all.into_iter().collect::<Vec<_>>().join(" or ")

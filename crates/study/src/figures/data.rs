@@ -1,4 +1,4 @@
-//! From runs to the points of a figure.
+//! Computes the points of a figure from runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,9 +16,9 @@ use crate::{Error, Result};
 /// A figure to draw.
 #[derive(Clone, Debug)]
 pub struct Figure {
-    /// What it is about.
+    /// Its title.
     pub title: String,
-    /// How it is drawn.
+    /// How to draw it.
     pub spec: FigureSpec,
     /// The names of its rows of panels, in their order.
     pub panels: Vec<String>,
@@ -26,17 +26,17 @@ pub struct Figure {
     pub lines: Vec<Line>,
     /// The reports of all runs that are drawn.
     pub reports: Vec<Report>,
-    /// λ_max on several numbers of examples, by the names of the trainings for which it is known.
+    /// λ_max on several numbers of examples, by the names of the trainings that have it.
     pub subset_sizes: BTreeMap<String, Vec<SubsetSize>>,
-    /// How many runs the recipe asks for.
+    /// The number of runs of the recipe.
     pub planned: usize,
-    /// The edges of stability that are drawn: one for each optimizer of the planned runs. SAM has none.
+    /// The edges of stability to draw: one for each optimizer of the planned runs. SAM has none.
     pub edges: Vec<EdgeOfStability>,
     /// The settings of a scatter plot.
     scattered: Vec<Cell>,
     /// Blocks of the recipe.
     planned_blocks: usize,
-    /// For each run of which a file cannot be read, its name and why it is left out.
+    /// For each run with an unreadable file, its name and why it is left out.
     pub damaged: Vec<String>,
 }
 
@@ -53,7 +53,7 @@ pub struct Line {
     pub is_published: bool,
     /// The points, in the order of their abscissas.
     pub points: Vec<FigurePoint>,
-    /// The edge of stability, where all points have one learning rate and one optimizer.
+    /// The edge of stability, if all points have one learning rate and one optimizer.
     pub edge: Option<f64>,
 }
 
@@ -62,7 +62,7 @@ pub struct Line {
 pub struct FigurePoint {
     /// The setting along the abscissa.
     pub x: f64,
-    /// Accuracy on the test set, from 0 to 1; none within a training.
+    /// Accuracy on the test set, from 0 to 1; none for points during a training.
     pub accuracy: Option<Statistic>,
     /// λ_max.
     pub lambda_max: Statistic,
@@ -73,7 +73,7 @@ pub struct FigurePoint {
 pub struct Statistic {
     /// The mean.
     pub mean: f64,
-    /// The standard deviation over runs, where there are several.
+    /// The standard deviation over runs, if there are several.
     pub deviation: Option<f64>,
     /// The number of runs.
     pub runs: usize,
@@ -107,7 +107,7 @@ impl Statistic {
 }
 
 impl Figure {
-    /// The figure of a plan, from those of its runs that are done.
+    /// The figure of a plan, from its finished runs.
     ///
     /// # Errors
     /// [`Error::Config`] if the recipe has no figure.
@@ -172,7 +172,7 @@ impl Figure {
         Ok(figure)
     }
 
-    /// Notes what is left out, once where several blocks share the run.
+    /// Notes what is left out, once even if several blocks share the run.
     fn damage(&mut self, id: &str, problem: &str) {
         let text = format!("{id} is left out: {problem}");
         if !self.damaged.contains(&text) {
@@ -180,7 +180,7 @@ impl Figure {
         }
     }
 
-    /// Whether anything of a line can be seen. A curve needs two points.
+    /// Whether a line is visible. A curve needs two points.
     pub(super) fn shows(&self, line: &Line) -> bool {
         line.points.len() > usize::from(self.spec.kind == FigureKind::Curves)
     }
@@ -225,7 +225,7 @@ impl Figure {
         Ok(())
     }
 
-    /// One line for the runs of a block, or one for each setting in which they differ beside the abscissa and the seed.
+    /// One line for the runs of a block, or one for each setting that differs besides the abscissa and the seed.
     fn add_curves(&mut self, own: &Line, cells: &[Cell]) {
         for (number, (difference, cells)) in curves(cells, &self.spec.x).into_iter().enumerate() {
             let name =
@@ -270,7 +270,7 @@ impl Line {
     }
 }
 
-/// The edges of stability of the runs of a plan, each once, where the figure can show them.
+/// The distinct edges of stability of the runs of a plan, if the figure can show them.
 fn edges(plan: &Plan, spec: &FigureSpec) -> Vec<EdgeOfStability> {
     let has_place = match spec.kind {
         FigureKind::Lines => spec.x == LEARNING_RATE,

@@ -18,10 +18,10 @@ use super::data::{Figure, FigurePoint, Line, Statistic};
 const PANEL: (u32, u32) = (460, 330);
 const TITLE: u32 = 40;
 const LEGEND_ROW: u32 = 22;
-/// The widths of a letter and of a mark of the legend, about.
+/// The approximate widths of a letter and of a mark of the legend.
 const LETTER: usize = 8;
 const MARK: usize = 34;
-/// Colours that people with any kind of colour blindness tell apart (Okabe and Ito 2008).
+/// Colours that are distinguishable with any kind of colour blindness (Okabe and Ito 2008).
 const COLORS: [RGBColor; 7] = [
     RGBColor(213, 94, 0),
     RGBColor(0, 114, 178),
@@ -46,15 +46,15 @@ type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 /// A number of a point.
 type Number = fn(&FigurePoint) -> Option<Statistic>;
 
-/// One panel: the lines in it, and what it shows of them.
+/// One panel: its lines, and which of their values it shows.
 struct Panel<'a> {
     lines: Vec<&'a Line>,
     number: Number,
     x: (&'a str, bool),
     y: (&'static str, bool),
-    /// The edges of stability that are drawn.
+    /// The edges of stability to draw.
     edges: &'a [EdgeOfStability],
-    /// Places that are joined: settings with small and with large batches of the same λ_max.
+    /// The places to join: settings with small and with large batches of the same λ_max.
     pairs: Vec<[(f64, f64); 2]>,
     joined: bool,
     /// Whether every point is marked.
@@ -147,7 +147,7 @@ impl Figure {
     }
 
     fn panel(&self, row: usize, column: usize) -> Panel<'_> {
-        // Published points lie under those of the runs.
+        // Published points are below those of the runs.
         let mut lines: Vec<&Line> = self.lines.iter().filter(|line| line.panel == row).collect();
         lines.sort_by_key(|line| !line.is_published);
         let lambda = ("λ_max", true);
@@ -209,7 +209,7 @@ fn draw_legend(area: &Area<'_>, entries: &[(Mark, String)], y: i32) -> Drawn {
     Ok(())
 }
 
-/// Says in place of an empty panel why there is nothing in it.
+/// Shows why a panel is empty.
 fn draw_reason(area: &Area<'_>, undrawn: &str) -> Drawn {
     let style = (FONT, 14).into_font().color(&BLACK).pos(Pos::new(HPos::Center, VPos::Center));
     let (width, height) = area.dim_in_pixel();
@@ -258,7 +258,7 @@ impl Panel<'_> {
         Ok(())
     }
 
-    /// The edges of stability over the learning rate, as far as they lie within the axes.
+    /// The edges of stability over the learning rate, within the axes.
     fn draw_edges(&self, chart: &mut Chart<'_, '_>, (x, y): &(Range<f64>, Range<f64>)) -> Drawn {
         if !self.marked {
             return self.draw_edges_of_curves(chart, (x, y));
@@ -302,7 +302,7 @@ impl Panel<'_> {
             let bars = numbers.filter(|(_, statistic)| statistic.deviation.is_some());
             chart.draw_series(bars.map(|(point, statistic)| {
                 let (low, high) = ends(statistic);
-                // Half of a bar may lie below every positive number.
+                // The lower end of a bar may not be positive.
                 let low = if self.y.1 { low.max(statistic.mean / 100.0) } else { low };
                 ErrorBar::new_vertical(point.x, low, statistic.mean, high, color.stroke_width(1), 7)
             }))?;

@@ -2,7 +2,6 @@
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `spec.rs` | what a recipe says of its figure |
 //! | `data.rs` | the points |
 //! | `axis.rs`, `draw.rs` | the picture |
 //! | `caption.rs` | what it shows, in sentences |

@@ -8,17 +8,17 @@ use sharpness_training::measures::SubsetSize;
 use super::data::{Figure, Statistic};
 use crate::{Error, Result};
 
-/// The width of a picture of pixels, as a multiple of that of the drawing.
+/// The scale of the PNG relative to the drawing.
 const SCALE: f32 = 2.0;
-/// The font of pictures of pixels: they look the same on every machine.
+/// The font of PNGs, so that they look the same on every machine.
 const FONT: &[u8] = include_bytes!("../../fonts/DejaVuSans.ttf");
 
 impl Figure {
-    /// Writes `NAME.svg`, `NAME.png`, `NAME.csv` and `NAME.txt`, the caption, into a directory; and `NAME-examples.csv` where λ_max is
-    /// known on several numbers of examples. Gives their paths.
+    /// Writes `NAME.svg`, `NAME.png`, `NAME.csv` and `NAME.txt`, the caption, into a directory, and `NAME-examples.csv`
+    /// if λ_max is known on several numbers of examples. Returns their paths.
     ///
     /// # Errors
-    /// [`Error::Io`] if the directory cannot be written; [`Error::Picture`] if the picture cannot be made.
+    /// [`Error::Io`] if the directory cannot be written; [`Error::Picture`] if the picture cannot be drawn.
     pub fn write(&self, dir: &Path, name: &str) -> Result<Vec<PathBuf>> {
         std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
         let (svg, png, csv) = (self.svg().into_bytes(), self.png()?, self.csv()?.into_bytes());
@@ -39,7 +39,7 @@ impl Figure {
     /// The picture as PNG.
     ///
     /// # Errors
-    /// [`Error::Picture`] if it cannot be made.
+    /// [`Error::Picture`] if it cannot be drawn.
     pub fn png(&self) -> Result<Vec<u8>> {
         let wrong = |problem: String| Error::Picture(problem);
         let mut options = resvg::usvg::Options::default();

@@ -39,7 +39,7 @@ pub(super) fn section(claims: &Claims) -> Markup {
     }
 }
 
-/// The conditions of a finding; none if no run is about it.
+/// The conditions of a finding; none if it has no runs.
 fn numbers(finding: &JudgedFinding) -> Markup {
     let judged = finding.runs.iter().map(|judgement| (judgement.runs.as_str(), judgement));
     let all = judged.chain(finding.published.iter().map(|judgement| ("the paper's numbers", judgement)));

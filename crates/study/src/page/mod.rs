@@ -12,7 +12,7 @@ use crate::figures::Figure;
 
 const STYLE: &str = include_str!("style.css");
 
-/// What the page shows.
+/// The content of the page.
 pub struct Page<'a> {
     /// Its title.
     pub title: &'a str,
@@ -24,11 +24,11 @@ pub struct Page<'a> {
     pub reports: &'a [Report],
     /// Names and values: the machine that renders the page, versions.
     pub machine: &'a [(&'static str, String)],
-    /// The command that made the page.
+    /// The command that wrote the page.
     pub command: &'a str,
 }
 
-/// A figure with the commands that make it again.
+/// A figure with the commands that reproduce it.
 pub struct PageFigure {
     /// The anchor of the figure.
     pub id: String,
@@ -93,7 +93,7 @@ impl Page<'_> {
         html! {
             section id="rendering" {
                 h2 { "This page" }
-                p.faint { "Rendered as follows; the runs do not record on which machines they were made." }
+                p.faint { "The machine that rendered this page. `sharpness runs show` names those that executed a run." }
                 div.scroll { table { tbody {
                     @for (name, value) in self.machine { tr { th { (name) } td { (value) } } }
                 } } }

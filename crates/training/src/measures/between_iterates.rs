@@ -1,5 +1,5 @@
-//! λ_max between two iterates (Kaur, Cohen, Lipton 2022, section 3.5): with batch norm and small learning rates the sharpness
-//! at the iterates themselves says little; what a step meets is the sharpness along it.
+//! λ_max between two iterates (Kaur, Cohen, Lipton 2022, section 3.5): with batch norm and small learning rates, the
+//! sharpness along a step matters more than that at the iterates themselves.
 
 use serde::{Deserialize, Serialize};
 use sharpness_curvature::{Which, eigenpairs};
@@ -47,7 +47,7 @@ pub struct Iterate {
     pub loss: f64,
     /// Hessian-vector products that it took.
     pub products: usize,
-    /// Whether the residual reached the tolerance that was asked for.
+    /// Whether the residual reached the requested tolerance.
     pub converged: bool,
 }
 
@@ -82,7 +82,7 @@ impl Measure for BetweenIterates {
     /// first starts from the eigenvector of the point before. The error of a loss that is not finite names the point.
     fn conclude<B: Backend>(&self, (): (), at: &Solution<'_, '_, B>) -> Result<BetweenIteratesOutcome> {
         let Some(next) = at.next else {
-            let problem = "the next iterate is known only where a run is measured";
+            let problem = "the next iterate is known only when a run is measured";
             return Err(Error::MeasureSetting { name: "between_iterates", problem });
         };
         let subject = at.problem.subject();

@@ -1,8 +1,8 @@
 //! Eigenpairs of an engine in single precision, checked by products in double precision.
 //!
-//! A solver sees the Hessian as its engine computes it. In `f32` that is another matrix than the one that is meant: usually at a
-//! relative distance of `1e-6`, and far more where the loss is sensitive to its activations, as with a saturated softmax. One product
-//! of each eigenvector in `f64` gives the true Rayleigh quotient and residual, and shows the distance.
+//! A solver works on the Hessian that its engine computes. In `f32` it differs from the true one, usually by `1e-6`
+//! relative, and by far more if the loss is sensitive to its activations, as with a saturated softmax. One product of
+//! each eigenvector in `f64` gives the true Rayleigh quotient and residual, and reveals the difference.
 
 use sharpness_curvature::{Eigenpairs, SymmetricOperator as _, Which, rounding};
 use sharpness_network::Weights;
@@ -11,7 +11,7 @@ use sharpness_network::backend::Backend;
 use super::problem::{Problem, norm, solver_error};
 use crate::Result;
 
-/// `f64`'s rounding over `f32`'s.
+/// The ratio of the rounding of `f64` to that of `f32`.
 const PRECISION_RATIO: f64 = f64::EPSILON / f32::EPSILON as f64;
 
 /// Eigenpairs of the Hessian, and what is known of the rounding in them.
@@ -22,8 +22,8 @@ pub(super) struct Checked {
     pub(super) rounding: Option<f64>,
 }
 
-/// Checks what was found at `weights`. Costs a linearization and a product for each pair in double precision, unless the engine is in
-/// double precision itself.
+/// Checks eigenpairs at `weights`. Costs a linearization and a product per pair in double precision, unless the engine
+/// already computes in double precision.
 ///
 /// # Errors
 /// [`Error::MeasureStopped`](crate::Error::MeasureStopped); a product that is not finite.

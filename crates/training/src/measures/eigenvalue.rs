@@ -1,4 +1,4 @@
-//! An eigenvalue with everything that is known of its error.
+//! An eigenvalue with everything that is known about its error.
 
 use serde::{Deserialize, Serialize};
 use sharpness_curvature::Eigenpair;
@@ -8,14 +8,14 @@ use crate::columns::ColumnType;
 use crate::number::{interval, plural, with_error};
 use crate::settings::MeasureConfig;
 
-/// An eigenvalue with everything that is known of its error.
+/// An eigenvalue with everything that is known about its error.
 ///
-/// Value, residual and bounds are those of the Hessian in exact arithmetic, up to the rounding of products in double precision, by
-/// which those of an engine in single precision are checked. Without the check `lower` and `interval` are null, since the rounding
-/// is not known.
+/// Value, residual and bounds are those of the Hessian in exact arithmetic, up to the rounding of products in double
+/// precision, which check those of an engine in single precision. Without the check, `lower` and `interval` are null,
+/// since the rounding is unknown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Eigenvalue {
-    /// The Rayleigh quotient `θ = uᵀ H u` of the unit vector `u` found. It never lies outside of the spectrum.
+    /// The Rayleigh quotient `θ = uᵀ H u` of the unit vector `u` found. It is never outside the spectrum.
     pub value: f64,
     /// `‖H u - θ u‖`, computed from products and not estimated.
     pub residual: f64,
@@ -23,17 +23,17 @@ pub struct Eigenvalue {
     /// `value` minus the norm of the residuals of those up to it. Both are certain. For λ_min: the solver's probabilistic bound,
     /// or null if there is none.
     pub lower: Option<f64>,
-    /// The probability, over the seed, that `lower` is wrong: 0 where it is certain.
+    /// The probability, over the seed, that `lower` is wrong; 0 if it is certain.
     pub lower_failure_probability: Option<f64>,
     /// The true value is at most this. For the largest ones: the solver's probabilistic bound, or null if there is none. For
     /// λ_min: `value` but for rounding, which is certain.
     pub upper: Option<f64>,
-    /// The probability, over the seed, that `upper` is wrong: 0 where it is certain.
+    /// The probability, over the seed, that `upper` is wrong; 0 if it is certain.
     pub upper_failure_probability: Option<f64>,
     /// `[value - residual, value + residual]`, widened by rounding: certain to hold an eigenvalue, though perhaps not the extreme
     /// one.
     pub interval: Option<[f64; 2]>,
-    /// Hessian-vector products of the solve that found it, together with the others of the same solve.
+    /// Hessian-vector products of the whole solve that found it.
     pub products: usize,
     /// Whether the residual reached `rtol` and, unless `bound_rtol` is off, the bound came within `bound_rtol`.
     pub converged: bool,
@@ -89,7 +89,7 @@ impl Eigenvalue {
         }
     }
 
-    /// The value with the bound of its error, and the work that it took.
+    /// The value with the bound on its error, and the number of products.
     pub fn value_text(&self) -> String {
         let work = plural(self.products, "Hessian-vector product");
         let doubt = match (self.converged, self.certified) {
@@ -103,7 +103,7 @@ impl Eigenvalue {
         format!("{}  ({work}){doubt}", with_error(self.value, self.residual))
     }
 
-    /// Where the true value lies: certainly on the inner side, and with a stated probability on the outer side.
+    /// The interval of the true value: certain on the inner side, with a stated probability on the outer side.
     pub fn bounds_text(&self) -> String {
         let interval = interval(self.lower, self.upper);
         let risks = [self.lower_failure_probability, self.upper_failure_probability];

@@ -12,9 +12,9 @@ use super::measure::{Flag, Measure};
 use super::sam_bound::SamBound;
 use super::trace::Trace;
 
-/// Something to do with every measure.
+/// An operation on every measure.
 pub trait Visitor {
-    /// Does it with one.
+    /// Applies it to a measure.
     fn visit<M: Measure>(&mut self);
 }
 
@@ -27,7 +27,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.visit::<SamBound>();
 }
 
-/// The settings of a measure among those that are asked for; none if it is not.
+/// The settings of a measure if it is requested, otherwise none.
 ///
 /// # Errors
 /// The key, below `measure`, and what is wrong with its value.
@@ -48,7 +48,7 @@ pub fn asked<M: Measure>(asked: &BTreeMap<String, Value>) -> Result<Option<M>, (
     })
 }
 
-/// What is asked for with every setting filled in: `true` for a measure without settings.
+/// The requested measures with every setting filled in: `true` for a measure without settings.
 ///
 /// # Errors
 /// As [`asked`]; a measure that does not exist.

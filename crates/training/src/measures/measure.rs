@@ -1,4 +1,4 @@
-//! What a measure is: settings, what it does with products at the weights, what it concludes, and how that is shown.
+//! A measure: its settings, its products at the weights, its outcome, and how that is shown.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,10 +12,10 @@ use super::problem::Problem;
 use crate::Result;
 use crate::columns::ColumnType;
 
-/// How the flag of a measure is given.
+/// The form of a measure's flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flag {
-    /// `--lambda-min`: there is nothing to set.
+    /// `--lambda-min`: no settings.
     Switch,
     /// `--trace` or `--trace=PROBES`: the main setting has a default.
     Optional(&'static str),
@@ -23,17 +23,17 @@ pub enum Flag {
     Required(&'static str),
 }
 
-/// The weights at which a measure multiplies with the Hessian, which is linearized there.
+/// The weights, with the Hessian linearized there for products.
 pub struct AtWeights<'p, 'a, B: Backend> {
     pub(super) problem: &'p Problem<'a, B>,
     pub(super) operator: Curvature<'p, B>,
 }
 
-/// The weights and what is known there, once all products are done.
+/// The weights and what is known about them after all products.
 pub struct Solution<'p, 'a, B: Backend> {
     pub(super) problem: &'p Problem<'a, B>,
     pub(super) weights: &'p Weights,
-    /// The next iterate of the training, where it is known.
+    /// The next iterate of the training, if it is known.
     pub(super) next: Option<&'p Weights>,
     pub(super) loss: f64,
     pub(super) gradient: Vec<f64>,
@@ -49,34 +49,34 @@ pub trait Measure: Serialize + DeserializeOwned + Default + 'static {
     const HELP: &'static str;
     /// How its flag is given.
     const FLAG: Flag;
-    /// The setting that the flag and a value in place of the table stand for.
+    /// The setting that the flag, or a value in place of the table, sets.
     const MAIN: Option<&'static str>;
     /// The columns of its outcome in a table of runs, as keys of its JSON.
     const COLUMNS: &'static [(&'static str, ColumnType)];
 
-    /// What products at the weights give.
+    /// The result of the products at the weights.
     type Found: 'static;
-    /// What is reported.
+    /// The reported outcome.
     type Outcome: Serialize + DeserializeOwned;
 
-    /// Multiplies with the Hessian.
+    /// Computes products with the Hessian.
     ///
     /// # Errors
     /// Those of the products.
     fn products<B: Backend>(&self, at: &mut AtWeights<'_, '_, B>) -> Result<Self::Found>;
 
-    /// Concludes, once the memory of all products is free again.
+    /// Computes the outcome, after the memory of all products is free again.
     ///
     /// # Errors
     /// Those of further products.
     fn conclude<B: Backend>(&self, found: Self::Found, at: &Solution<'_, '_, B>) -> Result<Self::Outcome>;
 
-    /// Whether it was found to the tolerances that were asked for.
+    /// Whether it meets the requested tolerances.
     fn is_converged(outcome: &Self::Outcome) -> bool {
         let _ = outcome;
         true
     }
 
-    /// The outcome for people: names and lines.
+    /// The outcome as text: names and lines.
     fn summary(outcome: &Self::Outcome) -> Vec<(&'static str, String)>;
 }

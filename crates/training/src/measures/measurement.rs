@@ -35,17 +35,17 @@ pub struct Measurement {
     pub parameters: usize,
     /// The largest eigenvalue of the Hessian of `loss`, counted with its sign.
     pub lambda_max: Eigenvalue,
-    /// The largest eigenvalues, the largest first, where more than one was asked for.
+    /// The largest eigenvalues, the largest first, if more than one was requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub top: Vec<Eigenvalue>,
     /// Chunks of the measured examples.
     pub chunks: usize,
     /// Chunks that stayed linearized between products; the others were recomputed in each.
     pub cached_chunks: usize,
-    /// The memory that was predicted.
+    /// The predicted memory.
     #[serde(default)]
     pub memory: Memory,
-    /// Seconds that the measurement took.
+    /// The duration of the measurement in seconds.
     pub seconds: f64,
     /// The outcomes of the measures besides λ_max, by name.
     #[serde(flatten)]
@@ -53,19 +53,19 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// What a measure found, if it was asked for.
+    /// The outcome of a measure, if it was requested.
     pub fn outcome<M: Measure>(&self) -> Option<M::Outcome> {
         M::Outcome::deserialize(self.outcomes.get(M::NAME)?).ok()
     }
 
-    /// Whether everything was found to the tolerances that were asked for.
+    /// Whether everything meets the requested tolerances.
     pub fn is_converged(&self) -> bool {
         let mut converged = Converged { measurement: self, all: true };
         each(&mut converged);
         converged.all && [&self.lambda_max].into_iter().chain(&self.top).all(|one| one.converged)
     }
 
-    /// What the measures besides λ_max found, for people: names and lines.
+    /// The outcomes of the measures besides λ_max as text: names and lines.
     pub fn summaries(&self) -> Vec<(&'static str, String)> {
         let mut summaries = Summaries { measurement: self, lines: Vec::new() };
         each(&mut summaries);
@@ -106,8 +106,8 @@ impl Measurement {
         columns
     }
 
-    /// Whether the accuracy is near that of guessing among `classes`, `1 / classes`: at most twice that, or at most three binomial
-    /// standard deviations above it.
+    /// Whether the accuracy is near that of guessing among `classes`, `1 / classes`: at most twice it, or at most three
+    /// binomial standard deviations above it.
     pub fn is_near_chance(&self, classes: usize) -> bool {
         let chance = 1.0 / classes as f64;
         let deviation = (chance * (1.0 - chance) / self.examples as f64).sqrt();

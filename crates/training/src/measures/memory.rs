@@ -1,4 +1,4 @@
-//! How a measurement shares its memory between the operator and the solver, and what it will take.
+//! How a measurement shares its memory between the operator and the solver, and how much it will take.
 
 use sharpness_curvature::{lanczos_bytes, smallest_lanczos_bytes};
 use sharpness_network::Network;
@@ -12,14 +12,14 @@ use crate::memory::Budget;
 use crate::progress::Memory;
 use crate::settings::MeasureConfig;
 
-/// The solver's vectors that are set aside before chunks are cached, where there is room: most solves then need no restart.
+/// The solver's vectors that are reserved before chunks are cached, if there is room: most solves then need no restart.
 const VECTORS: usize = 40;
-/// The same where half of the memory does not hold them.
+/// The same if they do not fit in half of the memory.
 const FEW_VECTORS: usize = 20;
-/// The solver's vectors that a prediction counts: λ_max of a trained network takes about so many products at the default
-/// tolerance.
+/// The solver's vectors that a prediction counts: λ_max of a trained network takes about this many products at the
+/// default tolerance.
 const EXPECTED_VECTORS: usize = 12;
-/// The solver's vectors, besides those of the eigenpairs, without which a bound is not asked for: the bound of λ_max of a trained
+/// The solver's vectors, besides those of the eigenpairs, that a bound needs at least: the bound of λ_max of a trained
 /// network comes within 10 % after 8 to 15 products.
 const BOUND_VECTORS: usize = 24;
 
@@ -37,7 +37,7 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// That of `config` on `count` examples in chunks of `chunk`.
+    /// The size of the measurement of `config` on `count` examples in chunks of `chunk`.
     pub(super) const fn new(config: &MeasureConfig, count: usize, chunk: usize) -> Self {
         Self { count, chunk, k: config.top_k, is_bounded: config.bound_rtol.0.is_some() }
     }
@@ -48,7 +48,7 @@ impl Size {
         self.k.saturating_add(3).saturating_mul(dim).saturating_add(state).saturating_mul(size_of::<f64>())
     }
 
-    /// The least that a solver needs.
+    /// The least memory of a solver.
     fn solver<B: Backend>(self, network: &Network<B>) -> usize {
         let (k, dim) = (self.k, network.parameters().len());
         let smallest = smallest_lanczos_bytes(k, dim, is_single(network));
@@ -58,7 +58,8 @@ impl Size {
         if self.is_bounded { smallest.max(bounded) } else { smallest }
     }
 
-    /// What the check in double precision needs when the operator and the solver are done, and its scratch, which threads keep.
+    /// The memory of the check in double precision after the operator and the solver are done, with the scratch that
+    /// threads keep.
     fn check<B: Backend>(self, engine: &Engine<B>) -> usize {
         let Some(double) = &engine.double else { return 0 };
         let kept = engine.network.scratch_bytes(self.chunk.min(self.count));
@@ -67,7 +68,7 @@ impl Size {
             .saturating_add(kept)
     }
 
-    /// The least that the measurement needs: one chunk at a time, and the smallest basis.
+    /// The least memory of the measurement: one chunk at a time, and the smallest basis.
     fn least<B: Backend>(self, engine: &Engine<B>) -> usize {
         let network = &engine.network;
         let operator = Curvature::bytes(network, self.count, self.chunk, 0);
@@ -90,7 +91,7 @@ pub(super) struct Shares {
     pub(super) solver: usize,
     /// For products in double precision, once both are done.
     pub(super) check: usize,
-    /// What a measurement will take with these shares.
+    /// The memory that a measurement will take with these shares.
     pub(super) predicted: Memory,
 }
 
@@ -121,7 +122,7 @@ impl Shares {
     }
 }
 
-/// What a product with `block` vectors takes beyond the operator for one.
+/// The memory of a product with `block` vectors beyond that of the operator for one.
 pub(super) fn block_bytes<B: Backend>(network: &Network<B>, block: usize) -> usize {
     let vectors = 2 * block * size_of::<f64>() * network.parameters().len();
     Curvature::block_bytes(network, block).saturating_add(vectors)
@@ -132,7 +133,7 @@ pub(super) fn of_batches<B: Backend>(network: &Network<B>, config: &MeasureConfi
     config.bn == BatchNorm::Batch && !network.state().is_empty()
 }
 
-/// Without batch statistics chunks change nothing but rounding, and larger ones make products no faster.
+/// Without batch statistics, chunks affect rounding alone, and larger ones do not speed up products.
 const LARGEST_FREE_CHUNK: usize = 250;
 
 /// Examples of a chunk if `count` are measured.

@@ -9,13 +9,13 @@
 //! | --- | --- |
 //! | `point.rs` | a measurement at one point of the weights |
 //! | `measurement.rs`, `eigenvalue.rs` | the report, and what each number means |
-//! | `measure.rs`, `list.rs` | what a measure besides λ_max is, and which there are |
+//! | `measure.rs`, `list.rs` | the trait of the measures besides λ_max, and their list |
 //! | `lambda_min.rs`, `trace.rs`, `frobenius.rs`, `sam_bound.rs`, `between_iterates.rs` | one measure each |
 //! | `problem.rs` | the examples, the operator and the solver |
 //! | `double.rs` | the rounding of single precision |
-//! | `memory.rs` | how memory is shared, and how much a measurement will take |
-//! | `through_training.rs` | λ_max again and again while the network is trained |
-//! | `subset_sizes.rs` | how far λ_max moves with the examples |
+//! | `memory.rs` | how memory is shared, and how much a measurement takes |
+//! | `through_training.rs` | λ_max from epoch to epoch of a training |
+//! | `subset_sizes.rs` | how λ_max depends on the measured examples |
 
 mod between_iterates;
 mod double;

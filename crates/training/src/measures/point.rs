@@ -1,4 +1,4 @@
-//! A measurement at one point of the weights: λ_max, and every measure that is asked for.
+//! A measurement at given weights: λ_max, and every requested measure.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -19,8 +19,8 @@ use crate::observer::Watcher;
 use crate::progress::Phase;
 use crate::{Error, Result};
 
-/// The weights to measure at, and the next iterate of their training where [`BetweenIterates`](super::BetweenIterates) is asked
-/// for.
+/// The weights to measure at, and the next iterate of their training if [`BetweenIterates`](super::BetweenIterates) is
+/// requested.
 #[derive(Clone, Copy, Debug)]
 pub struct Iterates<'a> {
     /// The weights.
@@ -30,7 +30,7 @@ pub struct Iterates<'a> {
 }
 
 impl<'a> Iterates<'a> {
-    /// Weights of which no next iterate is known.
+    /// Weights without a known next iterate.
     pub const fn only(weights: &'a Weights) -> Self {
         Self { weights, next: None }
     }
@@ -38,14 +38,14 @@ impl<'a> Iterates<'a> {
 
 /// Measures the loss at the given weights.
 ///
-/// Linearizations and the solver's vectors share what the budget leaves; less memory costs time (chunks are recomputed in each
-/// product, the solver restarts), not accuracy. A solver that misses its tolerances is no error: the report says
-/// `converged: false`.
+/// Linearizations and the solver's vectors share the rest of the budget. Less memory costs time (chunks are recomputed
+/// in each product, the solver restarts), not accuracy. A solver that misses its tolerances is not an error: the report
+/// says `converged: false`.
 ///
 /// # Errors
-/// [`Error::NotFinite`] if the loss or its gradient is not finite at the weights; [`Error::Memory`] if the memory does not suffice;
-/// [`Error::MeasureStopped`] if the watcher said so; [`Error::MeasureSetting`], [`Error::Config`],
-/// [`EmptySubset`](sharpness_data::Error::EmptySubset) and [`Error::Eigenvalue`] if the settings ask for something impossible.
+/// [`Error::NotFinite`] if the loss or its gradient is not finite at the weights; [`Error::Memory`] if there is too
+/// little memory; [`Error::MeasureStopped`] if the watcher stops it; [`Error::MeasureSetting`], [`Error::Config`],
+/// [`EmptySubset`](sharpness_data::Error::EmptySubset) and [`Error::Eigenvalue`] if the settings are impossible.
 ///
 /// # Panics
 /// If the weights or the data do not have the sizes of the network.
@@ -72,7 +72,7 @@ pub fn measure<B: Backend>(
     error.map_or(Ok(()), Err)?;
     let (chunks, cached_chunks) = operator.chunks();
     let (loss, accuracy, gradient) = (operator.loss(), operator.accuracy(), operator.gradient().to_vec());
-    // Its linearizations make room for those of other points and precisions.
+    // Free its linearizations for those of other points and precisions.
     drop(operator);
     let largest = check(&problem, at.weights, Which::LargestAlgebraic, largest)?;
     let top = Eigenvalue::largest(&largest, subject.settings);
@@ -103,10 +103,10 @@ pub fn measure<B: Backend>(
     })
 }
 
-/// What concludes a measure.
+/// Computes the outcome of a measure.
 type Conclusion<'p, 'a, B> = Box<dyn FnOnce(&Solution<'p, 'a, B>) -> Result<Value>>;
 
-/// Multiplies for every measure that is asked for.
+/// Computes the products of every requested measure.
 struct Products<'p, 'a, B: Backend> {
     at: AtWeights<'p, 'a, B>,
     conclusions: Vec<(&'static str, Conclusion<'p, 'a, B>)>,

@@ -1,4 +1,4 @@
-//! The mean loss over the measured examples as a problem of eigenvalues.
+//! The eigenvalue problem of the mean loss over the measured examples.
 
 use sharpness_curvature::{EigenParams, Which};
 use sharpness_data::{Part, PartExamples, Standardized};
@@ -15,7 +15,7 @@ use crate::progress::{MeasureProgress, Memory, Phase};
 use crate::settings::MeasureConfig;
 use crate::{Error, Result};
 
-/// The most vectors in one product: a linearization costs half of a product, so that more would save little.
+/// The most vectors in one product: a linearization costs half of a product, so more would save little.
 const BLOCK: usize = 8;
 
 /// What is measured: a network on examples, with settings.
@@ -27,7 +27,7 @@ pub struct Subject<'a, B: Backend> {
     pub data: &'a Standardized,
     /// The training set in use, as numbers of the training split, of which the measured examples are some.
     pub trained: &'a [u32],
-    /// Which examples, what is measured, and how exactly.
+    /// The settings of the measurement.
     pub settings: &'a MeasureConfig,
     /// Draws the random subset and the solver's start vector. Equal seeds give equal bits for any number of threads.
     pub seed: u64,
@@ -43,7 +43,7 @@ impl<B: Backend> Clone for Subject<'_, B> {
 }
 impl<B: Backend> Copy for Subject<'_, B> {}
 
-/// Everything that a measurement depends on but the weights.
+/// Everything that a measurement depends on except the weights.
 pub(crate) struct Problem<'a, B: Backend> {
     subject: Subject<'a, B>,
     examples: PartExamples<'a>,
@@ -97,13 +97,13 @@ impl<'a, B: Backend> Problem<'a, B> {
         &self.subject.engine.network
     }
 
-    /// Tells the observer how far a phase is.
+    /// Reports the progress of a phase.
     pub(crate) fn report(&self, phase: Phase, (products, value, residual): (usize, f64, f64)) {
         let (point, memory) = (None, self.memory());
         self.watcher.report(&MeasureProgress { phase, products, value, residual, point, memory });
     }
 
-    /// Who watches.
+    /// The watcher.
     pub(super) const fn watcher(&self) -> &'a dyn Watcher {
         self.watcher
     }
@@ -113,7 +113,7 @@ impl<'a, B: Backend> Problem<'a, B> {
         self.numbers.len()
     }
 
-    /// The memory that it is predicted to take.
+    /// The predicted memory.
     pub(crate) const fn memory(&self) -> Memory {
         self.shares.predicted
     }
@@ -132,7 +132,7 @@ impl<'a, B: Backend> Problem<'a, B> {
         (self.pass.batch_norm == BatchNorm::Batch).then_some(self.chunk)
     }
 
-    /// The Hessian at `weights`, with a finite loss and gradient. `place` says in errors where that is.
+    /// The Hessian at `weights`, with a finite loss and gradient. `place` names the weights in errors.
     pub(crate) fn linearize<'b>(&'b self, weights: &Weights, place: &str) -> Result<Curvature<'b, B>> {
         let chunks = Chunks { examples: self.chunk, memory_bytes: self.shares.operator };
         let (matrix, pass, examples) = (Matrix::Hessian, self.pass, self.sources());
@@ -152,7 +152,7 @@ impl<'a, B: Backend> Problem<'a, B> {
         (&self.examples, &self.numbers)
     }
 
-    /// What is asked of the solver.
+    /// The parameters of the solver.
     pub(crate) fn params(&self, which: Which, k: usize) -> EigenParams {
         EigenParams {
             k,
@@ -166,8 +166,8 @@ impl<'a, B: Backend> Problem<'a, B> {
         }
     }
 
-    /// What is asked of the solver for the largest eigenvalues of `operator`. It starts from the gradient, most of which lies in the span
-    /// of their eigenvectors (Gur-Ari, Roberts, Dyer 2018): this saves products.
+    /// The parameters of the solver for the largest eigenvalues of `operator`. It starts from the gradient, most of
+    /// which lies in the span of their eigenvectors (Gur-Ari, Roberts, Dyer 2018), which saves products.
     pub(crate) fn params_from_gradient(&self, operator: &Curvature<'_, B>) -> EigenParams {
         let gradient = operator.gradient();
         let start = if norm(gradient) > 0.0 { vec![gradient.to_vec()] } else { Vec::new() };
@@ -194,15 +194,15 @@ impl<'a, B: Backend> Problem<'a, B> {
         Curvature::streaming(network, Matrix::Hessian, weights, self.pass, examples, self.chunk, &*self.stop)
     }
 
-    /// The most vectors that the memory lets [`Self::streaming`] multiply at once.
+    /// The most vectors that [`Self::streaming`] can multiply at once in the available memory.
     pub(super) fn streaming_block<C: Backend>(&self, network: &Network<C>) -> usize {
         let one = Curvature::bytes(network, self.count(), self.chunk, 0);
         let free = self.shares.check.saturating_sub(one);
         (1..=BLOCK).rev().find(|block| block_bytes(network, *block) <= free).unwrap_or(1)
     }
 
-    /// The most vectors in one product with `operator` that pay and that the solver's memory holds: chunks that are linearized anew
-    /// for each product are linearized once for all of its vectors.
+    /// The most vectors in one product with `operator` that save time and fit in the solver's memory: a chunk that is
+    /// not cached is linearized once for all vectors of a product.
     pub(super) fn block(&self, operator: &Curvature<'_, B>) -> usize {
         let (chunks, cached) = operator.chunks();
         let fits = (1..=BLOCK).rev().find(|block| block_bytes(self.network(), *block) <= self.shares.solver);
@@ -210,7 +210,7 @@ impl<'a, B: Backend> Problem<'a, B> {
     }
 }
 
-/// The error of the operator or the solver as one of this crate.
+/// Converts an error of the operator or the solver.
 pub(crate) fn solver_error(error: sharpness_curvature::Error) -> Error {
     match error {
         sharpness_curvature::Error::Operator(source)

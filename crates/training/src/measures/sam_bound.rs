@@ -1,7 +1,7 @@
 //! The bound of the paper's appendix A.1 on the objective of sharpness-aware minimization:
 //! `max_{‖ε‖ ≤ ρ} L(w + ε) ≤ L(w) + ρ ‖∇L(w)‖ + ρ² max(λ_max, 0) / 2`, which holds as far as the second-order expansion of `L` does.
 //!
-//! The maximum is not known: ascents find points in the ball, so that they can refute the bound but not prove it.
+//! The maximum is unknown. Ascents find points in the ball, so they can refute the bound but not prove it.
 
 use serde::{Deserialize, Serialize};
 use sharpness_network::Weights;
@@ -37,7 +37,7 @@ impl Default for SamBound {
     }
 }
 
-/// The largest loss that was found near the weights, and the bound on it.
+/// The largest loss found near the weights, and the bound on it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SamBoundOutcome {
     /// The radius ρ.
@@ -47,12 +47,12 @@ pub struct SamBoundOutcome {
     pub maximum: f64,
     /// `L(w) + ρ ‖∇L(w)‖ + ρ² max(λ_max, 0) / 2` with the value found of λ_max.
     pub bound: f64,
-    /// Whether a point was found whose loss exceeds the bound, also if λ_max is as large as its upper bound and losses are wrong by
-    /// their rounding. If not, the bound may still fail at a point that was not tried.
+    /// Whether the loss at some point exceeds the bound, even with the upper bound of λ_max and after the rounding of
+    /// losses. If not, the bound may still fail at a point that was not tried.
     pub refuted: bool,
-    /// `(maximum - L) / (bound - L)`: 1 is a bound that is reached. Absent where the bound does not lie above the loss.
+    /// `(maximum - L) / (bound - L)`: 1 if the bound is attained. Unset unless the bound is above the loss.
     pub tightness: Option<f64>,
-    /// Gradients that the ascents took.
+    /// The number of gradients in the ascents.
     pub gradients: usize,
 }
 
@@ -78,7 +78,7 @@ impl Measure for SamBound {
         Ok(())
     }
 
-    /// Searches the ball around the weights, from the direction of the gradient and both of the eigenvector.
+    /// Searches the ball around the weights, starting in the direction of the gradient and in both of the eigenvector.
     fn conclude<B: Backend>(&self, (): (), at: &Solution<'_, '_, B>) -> Result<SamBoundOutcome> {
         let Self { rho } = *self;
         let (problem, weights, eigenvector) = (at.problem, at.weights, &at.largest.solved.pairs[0].vector);
@@ -127,7 +127,7 @@ impl Measure for SamBound {
     }
 }
 
-/// Gives a vector the length `rho`. Says whether it has a direction.
+/// Scales a vector to the length `rho`. Returns whether it has a direction.
 fn scale_to(vector: &mut [f64], rho: f64) -> bool {
     let length = norm(vector);
     if length > 0.0 {

@@ -1,4 +1,4 @@
-//! How far λ_max moves with the examples that it is measured on: at several sizes, each on disjoint subsets.
+//! How λ_max depends on the measured examples: at several sizes, each on disjoint subsets.
 
 use serde::{Deserialize, Serialize};
 use sharpness_data::Subset;
@@ -38,8 +38,8 @@ impl SubsetSize {
     }
 }
 
-/// Measures λ_max at `weights` on subsets of the given sizes, evenly strided over the training set: up to four disjoint ones of
-/// each size, as far as there are examples.
+/// Measures λ_max at `weights` on subsets of the given sizes, evenly strided over the training set: up to four disjoint
+/// ones of each size, if there are enough examples.
 ///
 /// # Errors
 /// As [`measure`].

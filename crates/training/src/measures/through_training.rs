@@ -1,5 +1,5 @@
-//! λ_max through training (Kaur, Cohen, Lipton 2022, figure 5): each measurement starts from the eigenvector of the one before, so
-//! that a few products suffice.
+//! λ_max through training (Kaur, Cohen, Lipton 2022, figure 5). Each measurement starts from the previous eigenvector,
+//! so a few products suffice.
 
 use sharpness_curvature::{EigenParams, Which, eigenpairs};
 use sharpness_data::Standardized;
@@ -31,7 +31,7 @@ pub(crate) struct Tracked<'a, B: Backend> {
     pub(crate) budget: Budget,
 }
 
-/// Measures λ_max again and again.
+/// Measures λ_max repeatedly.
 #[derive(Debug)]
 pub(crate) struct Tracker<'a, B: Backend> {
     on: Tracked<'a, B>,
@@ -44,7 +44,7 @@ impl<'a, B: Backend> Tracker<'a, B> {
     /// A tracker that resumes from `eigenvector`, on the examples of the run's measurement; `None` if the run does not ask for one.
     ///
     /// # Errors
-    /// [`Error::Memory`](crate::Error::Memory) if the memory does not suffice.
+    /// [`Error::Memory`](crate::Error::Memory) if there is too little memory.
     pub(crate) fn new(on: Tracked<'a, B>, eigenvector: Option<Vec<f64>>) -> Result<Option<Self>> {
         let Some(settings) = settings(on.config) else { return Ok(None) };
         let tracker = Self { on, settings, eigenvector };
@@ -52,7 +52,7 @@ impl<'a, B: Backend> Tracker<'a, B> {
         Ok(Some(tracker))
     }
 
-    /// The least memory that it needs where there are `available` training examples, in bytes.
+    /// The least memory that it needs with `available` training examples, in bytes.
     pub(crate) fn least_bytes(config: &RunConfig, engine: &Engine<B>, available: usize) -> usize {
         let least = |settings| least_bytes(engine, &settings, available) + weights_bytes(&engine.network);
         settings(config).map_or(0, least)
@@ -64,7 +64,7 @@ impl<'a, B: Backend> Tracker<'a, B> {
         Subject { engine, data, trained, settings: &self.settings, seed: config.seed, budget }
     }
 
-    /// The memory that it is predicted to take.
+    /// The predicted memory.
     pub(crate) fn memory(&self) -> Result<Memory> {
         struct Nobody;
         impl Watcher for Nobody {
@@ -76,7 +76,7 @@ impl<'a, B: Backend> Tracker<'a, B> {
         Ok(Problem::new(self.subject(), &Nobody)?.memory())
     }
 
-    /// λ_max at `weights`, which are those after `step` steps.
+    /// λ_max at `weights`, those after `step` steps.
     pub(crate) fn measure(
         &mut self,
         weights: &Weights,
@@ -93,7 +93,7 @@ impl<'a, B: Backend> Tracker<'a, B> {
             }
             None => problem.params_from_gradient(&operator),
         };
-        // Another random part each time: one that is blind to the top eigenvector would stay so for many steps.
+        // Another random part each time: one that is orthogonal to the top eigenvector would stay so for many steps.
         params.seed = params.seed.wrapping_add(u64::from(step));
         let memory = problem.memory();
         let mut solved = eigenpairs(&mut operator, &params, &mut |p| {
@@ -115,7 +115,7 @@ impl<'a, B: Backend> Tracker<'a, B> {
     }
 }
 
-/// The settings with which λ_max is measured through training; none if it is not.
+/// The settings of λ_max through training; none if it is not measured.
 pub fn settings(config: &RunConfig) -> Option<MeasureConfig> {
     let measure = config.measurement();
     let rtol = config.training.through_training?;

@@ -1,18 +1,18 @@
-//! How much memory the process has and could have, as Linux tells it: free memory, the limits of its control groups, and those of
-//! the process itself.
+//! The memory that the process has and could have, as Linux reports it: free memory, and the limits of its control
+//! groups and of the process itself.
 
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
 
-/// What is assumed where the system does not say.
+/// The assumed memory if the system reports none.
 const FALLBACK_BYTES: usize = 4 << 30;
 
-/// The most memory that this process has had so far (its peak resident set); none where the system does not say.
+/// The peak resident set of this process so far; none if the system does not report it.
 pub fn peak_bytes() -> Option<usize> {
     bytes_of(&read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
-/// The most memory that this process could have now; 4 GiB where the system does not say.
+/// The most memory that this process could have now; 4 GiB if the system does not report it.
 pub(super) fn reachable_bytes() -> usize {
     reachable_under(Path::new("/")).unwrap_or(FALLBACK_BYTES)
 }
@@ -24,7 +24,7 @@ fn reachable_under(root: &Path) -> Option<usize> {
     let free = read_to_string(root.join("proc/meminfo")).ok();
     let free = free.and_then(|text| bytes_of(&text, "MemAvailable:"));
     let limits = read_to_string(root.join("proc/self/limits")).unwrap_or_default();
-    // Each of them leaves so much beyond what the process has.
+    // What each limit leaves beyond the present use.
     let of_process = [("Max address space", "VmSize:"), ("Max data size", "VmData:")]
         .map(|(limit, used)| Some(soft_limit(&limits, limit)?.saturating_sub(has(used))));
     let left = control_groups(root).into_iter().filter_map(|group| group.left());
@@ -32,7 +32,7 @@ fn reachable_under(root: &Path) -> Option<usize> {
     Some(least.saturating_add(has("VmRSS:")))
 }
 
-/// The number of bytes behind `name` in a file of lines such as `VmRSS:  1024 kB`.
+/// The number of bytes after `name` in a file with lines such as `VmRSS:  1024 kB`.
 fn bytes_of(text: &str, name: &str) -> Option<usize> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
@@ -45,7 +45,7 @@ fn soft_limit(text: &str, name: &str) -> Option<usize> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// A control group, and how its files are called.
+/// A control group, and the names of its files.
 struct ControlGroup {
     directory: PathBuf,
     files: &'static Files,
@@ -78,7 +78,7 @@ impl ControlGroup {
     }
 }
 
-/// The control groups of the process and all around them, of both versions. Each of them limits it.
+/// The control groups of the process and their ancestors, of both versions. Each of them limits the process.
 fn control_groups(root: &Path) -> Vec<ControlGroup> {
     let mut groups = Vec::new();
     for line in read_to_string(root.join("proc/self/cgroup")).unwrap_or_default().lines() {
@@ -89,7 +89,7 @@ fn control_groups(root: &Path) -> Vec<ControlGroup> {
             _ if controllers.split(',').any(|one| one == "memory") => ("sys/fs/cgroup/memory", &VERSION_1),
             _ => continue,
         };
-        // Inside of a container the path may be the host's: then only the mount itself exists, which is the container's group.
+        // In a container the path may be the host's. Then only the mount itself exists, which is the container's group.
         let around = Path::new(path.trim_start_matches('/')).ancestors();
         groups.extend(around.map(|group| ControlGroup { directory: root.join(mount).join(group), files }));
     }

@@ -3,34 +3,34 @@
 use super::available::reachable_bytes;
 use crate::{Error, Result};
 
-/// The program itself, and what it holds besides numbers.
+/// Bytes of the program itself, and of what it holds besides numbers.
 const PROGRAM_BYTES: usize = 20 << 20;
-/// The same for each thread.
+/// Bytes per thread.
 const THREAD_BYTES: usize = 64 << 10;
 
-/// A bound on the memory of the process (its peak resident set), and how much of it is taken already.
+/// A bound on the memory of the process (its peak resident set), and how much of it is already taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// Bytes that are used where they make the work faster.
+    /// Bytes to use if they make the work faster.
     limit: usize,
-    /// Bytes that are used where nothing less will do.
+    /// Bytes to use if less does not suffice.
     most: usize,
-    /// Whether a user has named the limit.
+    /// Whether a user set the limit.
     is_asked: bool,
     /// Bytes that other things take.
     taken: usize,
-    /// What works at the same time, with equal shares.
+    /// The number of tasks at the same time, with equal shares.
     sharers: usize,
 }
 
 impl Budget {
-    /// A bound of so many bytes, of which nothing is taken.
+    /// A bound of this many bytes, of which nothing is taken.
     pub const fn of(bytes: usize) -> Self {
         Self { limit: bytes, most: bytes, is_asked: true, taken: 0, sharers: 1 }
     }
 
-    /// The bound of this process: what the user has asked for, else half of the memory that it could have (all of it where less
-    /// will not do). The program and the threads of the current rayon pool take their part.
+    /// The bound of this process: what the user asked for, or half of the available memory (all of it if less does not
+    /// suffice). The program and the threads of the current rayon pool take their part.
     pub fn of_process(asked: Option<usize>) -> Self {
         let reachable = reachable_bytes();
         let limit = asked.map_or(reachable / 2, |asked| asked.min(reachable));
@@ -39,7 +39,7 @@ impl Budget {
         Self { limit, most, is_asked: asked == Some(limit), taken, sharers: 1 }
     }
 
-    /// This budget where `bytes` more are taken.
+    /// This budget after another `bytes` are taken.
     #[must_use]
     pub const fn less(self, bytes: usize) -> Self {
         Self { taken: self.taken.saturating_add(self.sharers.saturating_mul(bytes)), ..self }
@@ -51,7 +51,7 @@ impl Budget {
         Self { sharers: sharers.max(1), ..self }
     }
 
-    /// Whether a user has named the bound, so that nothing must begin that cannot keep it.
+    /// Whether a user set the bound, so that work that would exceed it must not start.
     pub const fn is_asked(&self) -> bool {
         self.is_asked
     }
@@ -76,7 +76,7 @@ impl Budget {
 }
 
 impl Default for Budget {
-    /// That of this process, without a wish of the user.
+    /// The default budget of this process.
     fn default() -> Self {
         Self::of_process(None)
     }

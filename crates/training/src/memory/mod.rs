@@ -1,4 +1,4 @@
-//! The bound on the memory of the process, and how much there is.
+//! The bound on the memory of the process, and the available memory.
 
 mod available;
 mod budget;

@@ -8,8 +8,8 @@
 /// - with momentum β: `(2 + 2β)/η`;
 /// - with Nesterov's momentum: `(2 + 2β)/(η (1 + 2β))`.
 ///
-/// Weight decay λ adds `λ` to the curvature that the optimizer meets. It is not part of the loss whose Hessian is measured, so the
-/// edge lies lower by `λ`.
+/// Weight decay λ adds `λ` to the curvature that the optimizer experiences. It is not part of the loss whose Hessian is
+/// measured, so the edge is lower by `λ`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct EdgeOfStability {
     momentum: f64,
@@ -33,13 +33,13 @@ impl EdgeOfStability {
         self.factor() / (curvature + self.weight_decay)
     }
 
-    /// The learning rate times the curvature that the optimizer meets at the edge.
+    /// The learning rate times the curvature that the optimizer experiences at the edge.
     fn factor(self) -> f64 {
         let heavy_ball = 2.0 + 2.0 * self.momentum;
         if self.nesterov { heavy_ball / (1.0 + 2.0 * self.momentum) } else { heavy_ball }
     }
 
-    /// The edge as people write it, with its numbers: `2/η`, or `(2 + 2β)/η with β = 0.9`.
+    /// The formula of the edge with its values: `2/η`, or `(2 + 2β)/η with β = 0.9`.
     pub fn formula(self) -> String {
         let Self { momentum, nesterov, weight_decay } = self;
         let edge = match (momentum > 0.0, nesterov) {

@@ -1,4 +1,4 @@
-//! What an optimizer is: settings from which its step follows, and what a training does with a gradient.
+//! The traits of an optimizer: its settings, which determine each step, and the rule that applies a gradient.
 
 use std::fmt::Debug;
 
@@ -8,13 +8,14 @@ use super::edge_of_stability::EdgeOfStability;
 
 /// The settings of an optimizer.
 pub trait Settings: Debug {
-    /// The names of the vectors that the optimizer keeps, each of the parameters' length: what a checkpoint holds besides the weights.
+    /// The names of the optimizer's state vectors, each as long as the parameters. Checkpoints hold them besides the
+    /// weights.
     fn state_vectors(&self) -> &'static [&'static str];
 
     /// The step with the number `step`, from 0, at a learning rate.
     fn update(&self, step: u32, learning_rate: f64) -> Update;
 
-    /// The curvature above which the optimizer diverges, where that is known.
+    /// The curvature above which the optimizer diverges, if known.
     fn edge_of_stability(&self) -> Option<EdgeOfStability>;
 
     /// The first setting that contradicts another, as a key within `training.optimizer`, and what is wrong with it.
@@ -26,12 +27,12 @@ pub trait Settings: Debug {
     }
 }
 
-/// What moves the parameters of a training.
+/// An update of the parameters.
 pub trait Rule<B: Backend>: Debug + Send {
-    /// The vectors that the optimizer keeps from step to step, as long as the parameters.
+    /// The optimizer's state vectors, each as long as the parameters.
     fn state(&self) -> &[B::Buffer];
 
-    /// Moves the `parameters` along the `gradient`, at the step with a number, from 0, and with a learning rate.
+    /// Updates the `parameters` with the `gradient`. `step` is the number of the step, from 0, and the learning rate.
     fn update(
         &mut self,
         backend: &B,

@@ -50,7 +50,7 @@ pub enum BnStats {
     Both,
 }
 
-/// Added to the norm that a perturbation is divided by, as in the usual code of SAM.
+/// Added to the norm that divides a perturbation, as in common implementations of SAM.
 const NORM_EPSILON: f64 = 1e-12;
 
 /// The η of adaptive SAM that keeps `T` positive (Kwon et al. 2021, section 4; 0.01 in their code).
@@ -69,10 +69,10 @@ pub(crate) struct Sam<B: Backend> {
     norm: B::Wide,
 }
 
-/// What adaptive SAM needs besides.
+/// The additional buffers of adaptive SAM.
 #[derive(Debug)]
 struct Adaptive<B: Backend> {
-    /// `T`; its elements outside of the weights stay 1.
+    /// `T`; elements that are not weights stay 1.
     scale: B::Buffer,
     /// `T g`.
     scaled: B::Buffer,

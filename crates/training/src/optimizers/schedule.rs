@@ -95,8 +95,8 @@ impl Schedule for Step {
     }
 }
 
-/// The learning rate along half a period of the cosine, as `torch.optim.lr_scheduler.CosineAnnealingLR` with `T_max` set to the
-/// most epochs (Loshchilov and Hutter 2017, without restarts).
+/// The learning rate along half a period of the cosine, as `torch.optim.lr_scheduler.CosineAnnealingLR` with `T_max`
+/// equal to `max_epochs` (Loshchilov and Hutter 2017, without restarts).
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cosine {

@@ -46,7 +46,7 @@ impl Settings for SgdConfig {
 
     fn validate(&self) -> Result<(), (&'static str, String)> {
         if self.nesterov && self.momentum <= 0.0 {
-            let problem = "needs a momentum above 0; set momentum, or leave Nesterov's momentum off";
+            let problem = "needs a momentum above 0; set momentum, or turn Nesterov's momentum off";
             return Err(("nesterov", problem.to_owned()));
         }
         Ok(())

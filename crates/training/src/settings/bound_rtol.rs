@@ -1,4 +1,4 @@
-//! How closely an eigenvalue must be shown to be the extreme one.
+//! The tolerance to which an eigenvalue must be shown to be the extreme one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,11 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::range::{Range as _, Tolerance};
 
-/// The fraction of an eigenvalue within which its bound must lie, or `off`: then its residual alone decides.
+/// The fraction of an eigenvalue within which its bound must be, or `off`, which leaves the decision to its residual.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BoundRtol(pub Option<f64>);
 
-/// How `None` is written.
+/// The text form of `None`.
 const OFF: &str = "off";
 
 impl BoundRtol {

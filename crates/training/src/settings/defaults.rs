@@ -2,12 +2,12 @@
 
 use clap::{Args, Command};
 
-/// The settings that no flag changes.
+/// The settings of an empty command line.
 pub(super) fn defaults<T: Args>() -> T {
     let matches = T::augment_args(Command::new("defaults")).get_matches_from(["defaults"]);
     #[expect(
         clippy::expect_used,
-        reason = "a default that its own parser refuses is a bug, which any test finds"
+        reason = "a default that its own parser rejects is a bug, which any test finds"
     )]
     T::from_arg_matches(&matches).expect("every setting has a default")
 }

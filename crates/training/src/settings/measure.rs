@@ -17,13 +17,14 @@ use crate::range::{Count, Range as _, Tolerance, one_of, optional, within};
 #[command(next_help_heading = "Measurement")]
 #[serde(default)]
 pub struct MeasureConfig {
-    /// Training examples that the measured loss is the mean over, or `all` [default: 5000, or all where there are fewer]
+    /// Number of training examples that the measured loss averages over, or `all` [default: 5000, or all if there are
+    /// fewer]
     #[arg(id = "measure.examples", long, value_name = "N", default_value = "5000", hide_default_value = true,
         value_parser = parse_examples)]
     #[serde(deserialize_with = "within::<_, Count>")]
     pub examples: usize,
 
-    /// Which of the training examples: evenly strided, the first, or at random by the seed
+    /// Which training examples to measure on: evenly strided, the first ones, or at random by the seed
     #[arg(id = "measure.subset", long, value_name = "WHICH", default_value = "every",
         value_parser = one_of(Subset::ALL.map(|choice| (choice.as_str(), choice))))]
     pub subset: Subset,
@@ -39,7 +40,7 @@ pub struct MeasureConfig {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "optional::<_, Count>")]
     pub chunk: Option<usize>,
 
-    /// How many of the largest eigenvalues
+    /// Number of largest eigenvalues to compute
     #[arg(id = "measure.top_k", long, value_name = "K", default_value_t = 1, value_parser = Count::parse)]
     #[serde(deserialize_with = "within::<_, Count>")]
     pub top_k: usize,
@@ -75,7 +76,7 @@ fn parse_examples(text: &str) -> Result<usize, String> {
 }
 
 impl MeasureConfig {
-    /// Examples of a chunk where nothing says how the network was trained, and the most if the chunk follows from the training:
+    /// The size of a chunk if it is unknown how the network was trained, and the largest that follows from a training:
     /// the authors of the paper took min(batch size, 1000).
     pub const DEFAULT_CHUNK: usize = 1000;
 }

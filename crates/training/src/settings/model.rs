@@ -50,7 +50,7 @@ const fn one() -> usize {
 }
 
 impl ModelConfig {
-    /// What the architecture takes.
+    /// The options of the architecture.
     pub fn options(&self) -> architectures::ModelConfig {
         let Self { arch, activation, ref hidden, dropout, width_divisor } = *self;
         architectures::ModelConfig { arch, activation, hidden: hidden.clone(), dropout, width_divisor }

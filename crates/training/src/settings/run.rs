@@ -1,6 +1,7 @@
 //! Every choice that a run depends on. Two runs with the same choices are the same run.
 //!
-//! Where data lie, how many threads work, where and how often to save: none of these changes a result, so none is here.
+//! The location of data, the number of threads, and where and how often to save do not change results, so they are not
+//! here.
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -32,8 +33,8 @@ pub struct RunConfig {
     #[serde(default)]
     pub precision: Precision,
 
-    /// How convolutions are computed: by definition, by Winograd's algorithm wherever it applies, or the fastest for each layer;
-    /// results differ by rounding
+    /// How to compute convolutions: by definition, by Winograd's algorithm wherever it applies, or the fastest for each
+    /// layer; results differ by rounding
     #[arg(id = "convolution", long, value_name = "METHOD", default_value = "auto", value_parser = one_of([
         ("direct", ConvolutionAlgorithm::Direct),
         ("winograd", ConvolutionAlgorithm::Winograd),

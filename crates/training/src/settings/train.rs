@@ -8,7 +8,7 @@ use super::defaults::defaults;
 use crate::optimizers::{EdgeOfStability, OptimizerConfig, SamConfig, ScheduleConfig};
 use crate::range::{Count, Epochs, Fraction, Positive, Range as _, Tolerance, one_of, optional, within};
 
-/// An optimizer, until a training accuracy.
+/// An optimizer, its schedule, and when to stop.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[command(next_help_heading = "Training")]
 #[serde(deny_unknown_fields, default)]
@@ -46,7 +46,7 @@ pub struct TrainingConfig {
     #[arg(id = "training.warmup_steps", long, value_name = "N", default_value_t = 0)]
     pub warmup_steps: u32,
 
-    /// Sharpness-aware minimization; the gradient at the weights themselves if unset.
+    /// Sharpness-aware minimization; if unset, the gradient is taken at the weights themselves.
     #[command(flatten)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sam: Option<SamConfig>,
@@ -57,7 +57,7 @@ pub struct TrainingConfig {
     #[serde(deserialize_with = "within::<_, Fraction>")]
     pub target_accuracy: f64,
 
-    /// Stop after this many epochs in any case
+    /// Stop after this many epochs, even below the target accuracy
     #[arg(id = "training.max_epochs", long, value_name = "N", default_value_t = 1000, value_parser = Epochs::parse)]
     #[serde(deserialize_with = "within::<_, Epochs>")]
     pub max_epochs: u32,
@@ -76,14 +76,14 @@ impl Default for TrainingConfig {
 }
 
 impl TrainingConfig {
-    /// Examples of a full micro-batch, whose statistics batch norm uses in training: micro-batches never cross batches, nor the
-    /// groups of SAM.
+    /// The number of examples in a full micro-batch, whose statistics batch norm uses in training. Micro-batches cross
+    /// neither batches nor the groups of SAM.
     pub fn micro_batch(&self) -> usize {
         let group = self.sam.as_ref().and_then(|sam| sam.m).unwrap_or(self.batch_size);
         self.micro_batch_size.min(group)
     }
 
-    /// The learning rate of the step with the number `step`, in the epoch with the number `epoch`, both from 0.
+    /// The learning rate of the step `step` in the epoch `epoch`, both counted from 0.
     pub fn learning_rate_at(&self, epoch: u32, step: u32) -> f64 {
         let factor = self.schedule.schedule().factor(epoch, self.max_epochs);
         let warmup =
@@ -91,8 +91,8 @@ impl TrainingConfig {
         self.learning_rate * factor * warmup
     }
 
-    /// The edge of stability; none of SAM, whose edge also depends on the gradient (Long and Bartlett 2024), and of learning rates
-    /// that change.
+    /// The edge of stability; none for SAM, whose edge also depends on the gradient (Long and Bartlett 2024), and for
+    /// learning rates that change.
     pub fn edge_of_stability(&self) -> Option<EdgeOfStability> {
         let is_plain = self.sam.is_none() && self.schedule.is_constant() && self.warmup_steps == 0;
         is_plain.then(|| self.optimizer.settings().edge_of_stability()).flatten()
