@@ -144,7 +144,12 @@ impl Error {
     /// Whether the settings of a run alone cause this, so that another try would end the same way: on any machine, with any disk,
     /// and whatever was left by earlier tries.
     pub(crate) const fn is_of_configuration(&self) -> bool {
-        matches!(self, Self::Training(error) if error.is_of_configuration())
+        use sharpness_data::Error as Data;
+        match self {
+            Self::Training(error) => error.is_of_configuration(),
+            Self::Data(error) => matches!(error, Data::SubsetTooLarge { .. } | Data::EmptySubset),
+            _ => false,
+        }
     }
 
     /// Whether the request itself is wrong, so that it would fail on any machine: a setting, a configuration or a recipe.
