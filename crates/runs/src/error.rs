@@ -144,7 +144,12 @@ impl Error {
     /// Whether the settings of a run alone cause this, so that a retry fails the same way: on any machine, with any
     /// disk, whatever earlier tries left.
     pub(crate) const fn is_of_configuration(&self) -> bool {
-        matches!(self, Self::Training(error) if error.is_of_configuration())
+        use sharpness_data::Error as Data;
+        match self {
+            Self::Training(error) => error.is_of_configuration(),
+            Self::Data(error) => matches!(error, Data::SubsetTooLarge { .. } | Data::EmptySubset),
+            _ => false,
+        }
     }
 
     /// Whether the request itself (a setting, a configuration, a recipe) is invalid, so that it fails on any machine.

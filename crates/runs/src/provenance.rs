@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic::replace_json;
 use crate::json::read_json;
+use crate::store::set_aside;
 use crate::{Error, Result};
 
 /// The starts of a run in order; the content of `provenance.json`.
@@ -72,13 +73,16 @@ impl Provenance {
         Ok(read_json(path)?.unwrap_or_default())
     }
 
-    /// Appends this process to the file at `path`. A file that cannot be read is replaced: a run must not fail for it.
+    /// Appends this process to the file at `path`. A file that cannot be read is set aside: a run must not fail for it.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be written.
     pub(crate) fn append(path: &Path) -> Result<()> {
         let mut provenance = match Self::read(path) {
-            Err(Error::DamagedRun { .. }) => Self::default(),
+            Err(Error::DamagedRun { file, problem, .. }) => {
+                set_aside(file, problem)?;
+                Self::default()
+            }
             read => read?,
         };
         provenance.starts.push(Start::now());

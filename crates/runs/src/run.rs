@@ -117,19 +117,21 @@ impl Visitor for Run<'_> {
         let Some((training, state)) = train(job, dir.as_ref(), options, observer)? else {
             return Ok(Completion::Stopped);
         };
-        let measurement = if is_measured && !needs_no_measurement(training.outcome) {
+        let known = dir.as_ref().map_or(Ok(None), RunDir::measurement)?;
+        let measurement = if known.is_some() || !is_measured || needs_no_measurement(training.outcome) {
+            known
+        } else {
             match measure_end(job, &state, options.out.is_some(), observer) {
                 Err(Error::Training(sharpness_training::Error::MeasureStopped)) => {
                     return Ok(Completion::Stopped);
                 }
-                measured => Some(measured?),
+                measured => {
+                    let measured = measured?;
+                    dir.iter().try_for_each(|dir| dir.write_measurement(&measured))?;
+                    Some(measured)
+                }
             }
-        } else {
-            None
         };
-        if let (Some(dir), Some(measurement)) = (&dir, &measurement) {
-            dir.write_measurement(measurement)?;
-        }
         let Identity { training: training_id, run: id } = Identity::of(config)?;
         let report = Report { id, training_id, config: config.clone(), training, measurement };
         Ok(Completion::Made(Box::new(report)))
@@ -146,16 +148,24 @@ fn train<B: Backend>(
     let Job { config, engine, data, trained, .. } = job;
     let network = &engine.network;
     dir.into_iter().flat_map(RunDir::damage).for_each(|damage| observer.on_damage(damage));
+    let is_repaired = options.existing == Existing::Repair;
+    if let Some(dir) = dir
+        && let Some(training) = dir.training()?
+    {
+        match dir.final_state(dims(network), training.outcome) {
+            Err(Error::DamagedRun { file, problem, .. }) if is_repaired => {
+                observer.on_damage(&dir.set_training_aside(file, problem)?);
+            }
+            state => return Ok(Some((training, state?))),
+        }
+    }
     let (start, mut journal) = match (start(&job, dir, options), dir) {
-        (Err(Error::DamagedRun { file, problem, .. }), Some(dir)) if options.existing == Existing::Repair => {
+        (Err(Error::DamagedRun { file, problem, .. }), Some(dir)) if is_repaired => {
             observer.on_damage(&dir.set_training_aside(file, problem)?);
             start(&job, Some(dir), options)?
         }
         (started, _) => started?,
     };
-    if let Some(training) = dir.map_or(Ok(None), RunDir::training)? {
-        return Ok(Some((training, start)));
-    }
     let (outcome, state) = job.train(start, &mut journal, observer)?;
     drop(journal);
     if outcome == Outcome::Interrupted {
@@ -180,12 +190,15 @@ fn start<'d, B: Backend>(
     dir: Option<&'d RunDir>,
     options: &RunOptions,
 ) -> Result<(TrainState, Option<Journal<'d>>)> {
-    let network = &job.engine.network;
-    let dims = (network.parameters().len(), network.state().len());
-    let checkpoint = dir.map_or(Ok(None), |dir| dir.checkpoint(dims))?;
+    let checkpoint = dir.map_or(Ok(None), |dir| dir.checkpoint(dims(&job.engine.network)))?;
     let state = checkpoint.unwrap_or_else(|| job.initial_state());
     let journal = dir.map(|dir| Journal::open(dir, options.checkpoint_every, state.progress.epoch));
     Ok((state, journal.transpose()?))
+}
+
+/// How many parameters and running statistics a network has.
+fn dims<B: Backend>(network: &Network<B>) -> (usize, usize) {
+    (network.parameters().len(), network.state().len())
 }
 
 /// Writes the final weights, unless they are not finite: a file of such weights could not be read.
@@ -242,8 +255,7 @@ pub fn last_step(dir: &Path, data: &Standardized) -> Result<(Weights, Weights)> 
 
         fn visit<B: Backend>(self, engine: &Engine<B>) -> Self::Output {
             let Self { config, layout, data } = self;
-            let dims = (engine.network.parameters().len(), engine.network.state().len());
-            let state = stored_state(layout, config, dims)?;
+            let state = stored_state(layout, config, dims(&engine.network))?;
             let trained = trained_examples(config, data.dataset())?;
             let job = Job { config, engine, data, trained: &trained, budget: Budget::default() };
             let next = job.next_weights(&state);

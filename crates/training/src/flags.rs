@@ -72,7 +72,11 @@ pub fn flag(key: &str) -> Option<String> {
 /// Every key that a configuration may have, such as `training.learning_rate`, and the type of its values.
 pub fn keys() -> BTreeMap<String, ColumnType> {
     let command = command();
-    let of_flag = |arg: &Arg| (arg.get_id().to_string(), column_type(arg.get_value_parser()));
+    let of_flag = |arg: &Arg| {
+        let is_list = arg.get_value_delimiter().is_some();
+        let kind = if is_list { ColumnType::Text } else { column_type(arg.get_value_parser()) };
+        (arg.get_id().to_string(), kind)
+    };
     let mut keys: BTreeMap<String, ColumnType> = command.get_arguments().map(of_flag).collect();
     keys.retain(|key, _| key != "help");
     for (key, value) in measures::keys() {

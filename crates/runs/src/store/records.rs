@@ -1,11 +1,14 @@
 //! The results of a run on disk: one of its training, and one of each measurement.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
+use sharpness_training::Outcome;
 use sharpness_training::measures::Measurement;
 use sharpness_training::settings::RunConfig;
 use toml::{Table, Value};
 
-use crate::identity::Identity;
+use crate::identity::{Identity, differences, training_differences};
 use crate::json::read_json;
 use crate::layout::RunLayout;
 use crate::migrate::{SCHEMA, stored_settings};
@@ -41,27 +44,84 @@ struct OldRecord {
 
 /// The report of a run, if it is done: its training has ended, and it was measured unless it diverged.
 pub(super) fn report(layout: &RunLayout, config: &RunConfig, is_measured: bool) -> Result<Option<Report>> {
-    let Some(TrainingRecord { training, .. }) = training_record(layout)? else { return Ok(None) };
-    let Identity { training: training_id, run: id } = Identity::of(config)?;
-    let measured = read_json::<MeasurementRecord>(&layout.measurement(&id))?;
-    let needs_none = !is_measured || training.outcome == sharpness_training::Outcome::Diverged;
-    if measured.is_none() && !needs_none {
+    let Some(training) = training_of(layout, config)? else { return Ok(None) };
+    let measurement = match measurement_of(layout, config) {
+        // A measurement that was not asked for is given if it can be read.
+        Err(_) if !is_measured => None,
+        measurement => measurement?,
+    };
+    if measurement.is_none() && is_measured && !needs_no_measurement(training.outcome) {
         return Ok(None);
     }
-    let measurement = measured.map(|record| record.measurement);
+    let Identity { training: training_id, run: id } = Identity::of(config)?;
     Ok(Some(Report { id, training_id, config: config.clone(), training, measurement }))
 }
 
-/// The record of a training that has ended.
-pub(super) fn training_record(layout: &RunLayout) -> Result<Option<TrainingRecord>> {
-    let record: Option<TrainingRecord> = read_json(&layout.result())?;
-    match record {
-        Some(record) if record.schema != SCHEMA => {
-            let problem = format!("it has schema {}, and this version reads {SCHEMA}", record.schema);
-            Err(Error::damaged(layout.result(), problem))
-        }
-        record => Ok(record),
+/// Whether a training needs no measurement.
+pub(crate) fn needs_no_measurement(outcome: Outcome) -> bool {
+    outcome == Outcome::Diverged
+}
+
+/// The training of a run, if it has ended.
+///
+/// # Errors
+/// [`Error::DamagedRun`] if its record cannot be read or is of another training.
+pub(super) fn training_of(layout: &RunLayout, config: &RunConfig) -> Result<Option<TrainReport>> {
+    let Some(record) = training_record(layout)? else { return Ok(None) };
+    let differences = training_differences(&record.config, config)?;
+    check_same(layout.result(), &differences)?;
+    Ok(Some(record.training))
+}
+
+/// The measurement of a run, if there is one.
+///
+/// # Errors
+/// As [`training_of`].
+pub(super) fn measurement_of(layout: &RunLayout, config: &RunConfig) -> Result<Option<Measurement>> {
+    let file = layout.measurement(&Identity::of(config)?.run);
+    let Some(record) = measurement_record(&file)? else { return Ok(None) };
+    check_same(file, &differences(&record.config, config)?)?;
+    Ok(Some(record.measurement))
+}
+
+/// Refuses a file that is whole but another run's, as two processes could leave it.
+fn check_same(file: PathBuf, differences: &[String]) -> Result<()> {
+    if differences.is_empty() {
+        return Ok(());
     }
+    let differences = differences.join(", ");
+    let problem = format!("it is the result of another run; there and here differ: {differences}");
+    Err(Error::damaged(file, problem))
+}
+
+/// The record of a training that has ended.
+fn training_record(layout: &RunLayout) -> Result<Option<TrainingRecord>> {
+    let file = layout.result();
+    let Some(record) = read_json::<TrainingRecord>(&file)? else { return Ok(None) };
+    check_record(file, record.schema, (&record.id, &Identity::of(&record.config)?.training))?;
+    Ok(Some(record))
+}
+
+/// The record of a measurement in `file`.
+fn measurement_record(file: &Path) -> Result<Option<MeasurementRecord>> {
+    let Some(record) = read_json::<MeasurementRecord>(file)? else { return Ok(None) };
+    check_record(file.to_owned(), record.schema, (&record.id, &Identity::of(&record.config)?.run))?;
+    Ok(Some(record))
+}
+
+/// Refuses a record of another schema, or whose name is not that of its settings.
+fn check_record(file: PathBuf, schema: i64, (id, expected): (&str, &str)) -> Result<()> {
+    if schema != SCHEMA {
+        let problem = format!("it has schema {schema}, and this version reads {SCHEMA}");
+        return Err(Error::damaged(file, problem));
+    }
+    if id != expected {
+        return Err(Error::damaged(
+            file,
+            format!("it is named {id}, but its settings are those of {expected}"),
+        ));
+    }
+    Ok(())
 }
 
 /// The reports of all measurements of a training; one without a measurement if there are none.
@@ -77,7 +137,10 @@ pub(super) fn reports(layout: &RunLayout) -> Result<Vec<Report>> {
     files.sort_unstable();
     let mut reports = Vec::new();
     for file in files {
-        let Some(record) = read_json::<MeasurementRecord>(&file)? else { continue };
+        let Some(record) = measurement_record(&file)? else { continue };
+        if record.training_id != training_id {
+            return Err(Error::damaged(file, format!("it is of the training {}", record.training_id)));
+        }
         let (training_id, training) = (training_id.clone(), training.clone());
         let measurement = Some(record.measurement);
         reports.push(Report { id: record.id, training_id, config: record.config, training, measurement });

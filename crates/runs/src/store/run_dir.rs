@@ -11,7 +11,7 @@ use super::checkpoint::{self, Key};
 use super::config::{config_text, same_training};
 use super::damage::{Damage, set_aside};
 use super::lock::lock;
-use super::records::{MeasurementRecord, TrainingRecord, report, training_record};
+use super::records::{MeasurementRecord, TrainingRecord, measurement_of, report, training_of};
 use crate::atomic;
 use crate::identity::Identity;
 use crate::layout::RunLayout;
@@ -70,13 +70,10 @@ impl RunDir {
         if existing != Existing::Repair {
             check_content(&layout)?;
         }
-        let finished = |layout: &RunLayout| match same_training(layout, config)? {
-            true => report(layout, config, is_measured),
-            false => Ok(None),
-        };
         // A run that is done does not change any more, so it can be read without a lock: also where nothing can be written.
         if existing != Existing::Refuse
-            && let Ok(Some(report)) = finished(&layout)
+            && let Ok(true) = same_training(&layout, config)
+            && let Ok(Some(report)) = report(&layout, config, is_measured)
         {
             return Ok(Opened::Finished(Box::new(report)));
         }
@@ -84,19 +81,26 @@ impl RunDir {
         let (lock, identity) = (lock(&layout)?, Identity::of(config)?);
         let mut run = Self { layout, config: config.clone(), identity, lock, damage: Vec::new() };
         run.settle_config(existing)?;
-        for file in [run.layout.result(), run.layout.measurement(&run.identity.run)] {
-            match finished(&run.layout) {
-                Ok(Some(report)) => return Ok(Opened::Finished(Box::new(report))),
-                Ok(None) => break,
-                Err(Error::DamagedRun { file: damaged, problem, .. }) if damaged == file => {
-                    run.damage.push(set_aside(damaged, problem)?);
-                }
-                Err(Error::DamagedRun { .. }) => {}
-                Err(error) => return Err(error),
-            }
+        run.set_aside_if_damaged(run.training().map(drop))?;
+        if is_measured {
+            run.set_aside_if_damaged(run.measurement().map(drop))?;
+        }
+        if let Some(report) = report(&run.layout, config, is_measured)? {
+            return Ok(Opened::Finished(Box::new(report)));
         }
         Provenance::append(&run.layout.provenance())?;
         Ok(Opened::Open(Box::new(run)))
+    }
+
+    /// Sets aside the result that could not be read.
+    fn set_aside_if_damaged(&mut self, read: Result<()>) -> Result<()> {
+        match read {
+            Err(Error::DamagedRun { file, problem, .. }) => {
+                self.damage.push(set_aside(file, problem)?);
+                Ok(())
+            }
+            read => read,
+        }
     }
 
     /// Writes the configuration of a run that has none; otherwise checks that it may be resumed.
@@ -177,7 +181,28 @@ impl RunDir {
 
     /// The training, if it has ended.
     pub(crate) fn training(&self) -> Result<Option<TrainReport>> {
-        Ok(training_record(&self.layout)?.map(|record| record.training))
+        training_of(&self.layout, &self.config)
+    }
+
+    /// The measurement, if it was made.
+    pub(crate) fn measurement(&self) -> Result<Option<Measurement>> {
+        measurement_of(&self.layout, &self.config)
+    }
+
+    /// The state at the end of a training with this `outcome`.
+    ///
+    /// # Errors
+    /// [`Error::DamagedRun`] if the checkpoint is missing, cannot be read, or is not of the end.
+    pub(crate) fn final_state(&self, dims: (usize, usize), outcome: Outcome) -> Result<TrainState> {
+        let state = stored_state(&self.layout, &self.config, dims)?;
+        if state.progress.outcome == Some(outcome) {
+            return Ok(state);
+        }
+        let problem = format!(
+            "it is not of the end of the training, of which {} tells",
+            self.layout.result().display()
+        );
+        Err(Error::damaged(self.layout.checkpoint(), problem))
     }
 
     /// Replaces the final weights with the bytes of a safetensors file.
@@ -235,11 +260,6 @@ pub(crate) fn stored_state(
         problem: "it is missing".to_owned(),
         way_out: "restore it, or train the run again",
     })
-}
-
-/// Whether a training needs no measurement.
-pub(crate) fn needs_no_measurement(outcome: Outcome) -> bool {
-    outcome == Outcome::Diverged
 }
 
 /// Refuses a directory that has no configuration but other files. Needs no lock: of a run that another process is making, the

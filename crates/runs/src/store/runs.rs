@@ -6,7 +6,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use serde::{Deserialize, Serialize};
 use sharpness_training::Progress;
 use sharpness_training::measures::SubsetSize;
 use sharpness_training::settings::RunConfig;
@@ -46,11 +45,8 @@ pub enum RunStatus {
     Done(Box<Report>),
 }
 
-/// The content of `failure.json`.
-#[derive(Serialize, Deserialize)]
-struct Failure {
-    problem: String,
-}
+/// The content of `failure.json`: why each run of a training could not be made. Runs that share a training fail on their own.
+type Failures = BTreeMap<String, String>;
 
 impl RunStore {
     /// The store in `dir`, which need not exist yet.
@@ -140,7 +136,7 @@ impl RunStore {
             return Ok(RunStatus::Running);
         }
         report?;
-        unfinished(&layout)
+        unfinished(&layout, Some(&identity.run))
     }
 
     /// The state of a training that has no report.
@@ -149,7 +145,7 @@ impl RunStore {
         if is_locked(&layout) {
             return RunStatus::Running;
         }
-        unfinished(&layout).unwrap_or_else(|error| damaged(&error))
+        unfinished(&layout, None).unwrap_or_else(|error| damaged(&error))
     }
 
     /// λ_max of a training on several numbers of examples, if it was measured.
@@ -175,18 +171,32 @@ impl RunStore {
     ///
     /// # Errors
     /// [`Error::Io`] if the store cannot be written.
-    pub(crate) fn write_failure(&self, training_id: &str, problem: &str) -> Result<()> {
-        let layout = self.training(training_id);
+    pub(crate) fn write_failure(&self, identity: &Identity, problem: &str) -> Result<()> {
+        let layout = self.training(&identity.training);
         fs::create_dir_all(layout.dir()).map_err(Error::io("create", layout.dir()))?;
-        atomic::replace_json(&layout.failure(), &Failure { problem: problem.to_owned() })
+        let mut failures = match failures(&layout) {
+            Err(Error::DamagedRun { file, problem, .. }) => {
+                set_aside(file, problem)?;
+                Failures::default()
+            }
+            failures => failures?,
+        };
+        failures.insert(identity.run.clone(), problem.to_owned());
+        atomic::replace_json(&layout.failure(), &failures)
     }
 
     /// Forgets that a run failed.
     ///
     /// # Errors
     /// [`Error::Io`] if the store cannot be written.
-    pub(crate) fn forget_failure(&self, training_id: &str) -> Result<()> {
-        let path = self.training(training_id).failure();
+    pub(crate) fn forget_failure(&self, identity: &Identity) -> Result<()> {
+        let layout = self.training(&identity.training);
+        let mut failures = failures(&layout)?;
+        failures.remove(&identity.run);
+        if !failures.is_empty() {
+            return atomic::replace_json(&layout.failure(), &failures);
+        }
+        let path = layout.failure();
         match fs::remove_file(&path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &path)(e)),
             _ => Ok(()),
@@ -194,9 +204,14 @@ impl RunStore {
     }
 }
 
-/// The state of a run that nobody works on and that has no report.
-fn unfinished(layout: &RunLayout) -> Result<RunStatus> {
-    if let Some(Failure { problem }) = read_json(&layout.failure())? {
+fn failures(layout: &RunLayout) -> Result<Failures> {
+    Ok(read_json(&layout.failure())?.unwrap_or_default())
+}
+
+/// The state of a run that nobody works on and that has no report; of any run of the training if `run` is unset.
+fn unfinished(layout: &RunLayout, run: Option<&str>) -> Result<RunStatus> {
+    let mut failures = failures(layout)?.into_iter();
+    if let Some((_, problem)) = failures.find(|(failed, _)| run.is_none_or(|run| failed == run)) {
         return Ok(RunStatus::Failed(problem));
     }
     if run_config(layout)?.is_none() {

@@ -145,7 +145,7 @@ impl Sweep<'_> {
             RunStatus::Done(report) => return Ok(Some(RunEnd::Known(report))),
             RunStatus::Running => return Ok(None),
             RunStatus::Failed(problem) if !self.retry_failed => return Ok(Some(RunEnd::Failed(problem))),
-            RunStatus::Failed(_) => self.store.forget_failure(&run.identity.training)?,
+            RunStatus::Failed(_) => self.store.forget_failure(&run.identity)?,
             RunStatus::Missing | RunStatus::Started(_) | RunStatus::Damaged(_) => {}
         }
         let data = data.of(run)?;
@@ -165,7 +165,7 @@ impl Sweep<'_> {
         if !error.is_of_configuration() {
             return RunEnd::Prevented(problem);
         }
-        match self.store.write_failure(&run.identity.training, &problem) {
+        match self.store.write_failure(&run.identity, &problem) {
             Ok(()) => RunEnd::Failed(problem),
             Err(second) => RunEnd::Prevented(format!("{problem}; and {second}")),
         }

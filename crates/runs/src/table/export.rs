@@ -26,7 +26,11 @@ impl RunTable {
             list.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect()
         };
         let mut columns = plain(&[("id", Text), ("training_id", Text)]);
-        columns.extend(flags::keys().into_iter().map(|(key, kind)| (format!("config.{key}"), kind)));
+        let keys = flags::keys();
+        // A measure with settings is its settings.
+        let is_table = |key: &str| keys.keys().any(|other| other.starts_with(&format!("{key}.")));
+        let settings = keys.iter().filter(|(key, _)| !is_table(key));
+        columns.extend(settings.map(|(key, kind)| (format!("config.{key}"), *kind)));
         columns.extend(plain(TRAINING));
         let of_measurement = |(name, kind)| (format!("measurement.{name}"), kind);
         columns.extend(Measurement::columns().into_iter().map(of_measurement));

@@ -1,13 +1,18 @@
-//! The name of a run: stable, and another one for every choice.
+//! The names of a run: stable, and others for every choice.
 
 use std::collections::BTreeMap;
 
-use sharpness_experiments::config::{
-    BnMode, BnStats, BoundRtol, Convolution, LossName, MeasureConfig, Precision, RunConfig, SamConfig,
-};
-use sharpness_experiments::data::{DatasetName, Standardization, Subset};
+use sharpness_data::{DatasetName, Standardization, Subset};
+use sharpness_kernels::ConvolutionAlgorithm;
 use sharpness_network::architectures::Architecture;
 use sharpness_network::backend::Activation;
+use sharpness_network::backend::Loss;
+use sharpness_network::op::BatchNorm;
+use sharpness_runs::{Identity, differences, leaves};
+use sharpness_training::optimizers::{
+    AdamConfig, BnStats, Cosine, OptimizerConfig, SamConfig, ScheduleConfig, SgdConfig,
+};
+use sharpness_training::settings::{BoundRtol, MeasureConfig, Precision, RunConfig};
 
 /// Changes one value.
 type Change = fn(&mut RunConfig);
@@ -15,99 +20,226 @@ type Change = fn(&mut RunConfig);
 fn base() -> RunConfig {
     let mut config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
     config.data.train_examples = Some(100);
+    config.measure.examples = 60;
+    config.training.micro_batch_size = 50;
     config.training.sam = Some(SamConfig { rho: 0.05, adaptive: false, m: None, bn_stats: BnStats::First });
     config
 }
 
+/// If one of these changes, stored runs are no longer found.
+const GOLDEN: &[(&str, Change, &str, &str)] = &[
+    ("defaults", |_| {}, "t70f8ef892e97a036", "ra1cf5ffffcc3d191"),
+    (
+        "every setting of training",
+        |c| {
+            (c.seed, c.precision, c.convolution) = (7, Precision::F64, ConvolutionAlgorithm::Direct);
+            (c.data.train_examples, c.data.seed) = (Some(1000), 3);
+            (c.data.standardize, c.model.activation) = (Standardization::Channel, Activation::Gelu);
+            (c.model.width_divisor, c.training.loss) = (4, Loss::SquaredError);
+            (c.training.learning_rate, c.training.batch_size) = (0.025, 500);
+            (c.training.micro_batch_size, c.training.max_epochs) = (250, 30);
+            c.training.target_accuracy = 0.95;
+            let sgd = SgdConfig { momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
+            c.training.optimizer = OptimizerConfig::Sgd(sgd);
+            c.training.sam =
+                Some(SamConfig { rho: 0.1, adaptive: true, m: Some(125), bn_stats: BnStats::Both });
+        },
+        "tde0f30cb60dabb63",
+        "r6f0287b9e699dfb4",
+    ),
+    (
+        "SAM with its defaults",
+        |c| c.training.sam = base().training.sam,
+        "t966667056749ac3e",
+        "r7badc9c2f6a9a94f",
+    ),
+    (
+        "through training",
+        |c| c.training.through_training = Some(0.01),
+        "t8c14c885840deea3",
+        "rc3407a7124e89db4",
+    ),
+    (
+        "every measure",
+        |c| {
+            (c.measure.examples, c.measure.subset, c.measure.bn) = (1000, Subset::First, BatchNorm::Running);
+            (c.measure.chunk, c.measure.top_k, c.measure.rtol) = (Some(100), 3, 1e-4);
+            (c.measure.bound_rtol, c.measure.max_products) = (BoundRtol::off(), 200);
+            c.measure.asked.extend([
+                ("trace".to_owned(), 50.into()),
+                ("sam_bound".to_owned(), 0.1.into()),
+                ("lambda_min".to_owned(), true.into()),
+                ("between_iterates".to_owned(), true.into()),
+            ]);
+        },
+        "t70f8ef892e97a036",
+        "r37dc08c2961b9779",
+    ),
+];
+
 #[test]
-fn the_name_of_a_run_never_changes() {
-    let mut config = RunConfig::new(DatasetName::Cifar10, Architecture::Vgg11);
-    config.measure.bound_rtol = BoundRtol::off();
-    assert_eq!(config.canonical_json().unwrap(), CANONICAL, "the text that is hashed");
-    assert_eq!(config.id().unwrap(), "rf7eda0f162f57334", "stored runs would no longer be found");
+fn names_never_change() {
+    let mut wrong = Vec::new();
+    for (what, change, training, run) in GOLDEN {
+        let mut config = RunConfig::new(DatasetName::Cifar10, Architecture::Vgg11Bn);
+        change(&mut config);
+        let identity = Identity::of(&config).unwrap();
+        if (identity.training.as_str(), identity.run.as_str()) != (*training, *run) {
+            wrong.push(format!("{what}: {identity:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "stored runs would no longer be found:\n{}", wrong.join("\n"));
 }
 
-/// Sorted keys, no spaces, absent options left out.
-const CANONICAL: &str = concat!(
-    r#"{"data":{"name":"cifar10","standardize":"pixel"},"#,
-    r#""measure":{"between_iterates":false,"bn":"batch","chunk":1000,"examples":5000,"#,
-    r#""lambda_min":false,"max_products":500,"rtol":0.001,"subset":"every","top_k":1},"#,
-    r#""model":{"activation":"relu","arch":"vgg11","dropout":0.0,"hidden":[256,256],"#,
-    r#""width_divisor":1},"#,
-    r#""precision":"f32","seed":0,"#,
-    r#""training":{"batch_size":100,"learning_rate":0.05,"loss":"cross-entropy","max_epochs":1000,"#,
-    r#""micro_batch_size":1000,"momentum":0.0,"nesterov":false,"target_accuracy":0.99,"#,
-    r#""weight_decay":0.0}}"#,
-);
+/// What a choice changes: nothing, the measurement, or the training and with it the measurement.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Neither,
+    Run,
+    Both,
+}
 
 #[test]
-fn every_choice_changes_the_name() {
-    let changes: Vec<(&str, Change)> = vec![
-        ("none", |_| {}),
-        ("seed", |c| c.seed = 1),
-        ("precision", |c| c.precision = Precision::F64),
-        ("convolution", |c| c.convolution = Convolution::Direct),
-        ("data.name", |c| c.data.name = DatasetName::Mnist),
-        ("data.standardize", |c| c.data.standardize = Standardization::Channel),
-        ("data.train_examples", |c| c.data.train_examples = Some(200)),
-        ("data.seed", |c| c.data.seed = Some(1)),
-        ("model.arch", |c| c.model.arch = Architecture::Cnn),
-        ("model.activation", |c| c.model.activation = Activation::Gelu),
-        ("model.hidden", |c| c.model.hidden = vec![256]),
-        ("model.dropout", |c| c.model.dropout = 0.1),
-        ("model.width_divisor", |c| c.model.width_divisor = 2),
-        ("training.loss", |c| c.training.loss = LossName::SquaredError),
-        ("training.learning_rate", |c| c.training.learning_rate = 0.1),
-        ("training.batch_size", |c| c.training.batch_size = 200),
-        ("training.micro_batch_size", |c| c.training.micro_batch_size = 10),
-        ("training.momentum", |c| c.training.momentum = 0.9),
-        ("training.nesterov", |c| c.training.nesterov = true),
-        ("training.weight_decay", |c| c.training.weight_decay = 1e-4),
-        ("training.sam", |c| c.training.sam = None),
-        ("training.sam.rho", |c| sam(c).rho = 0.1),
-        ("training.sam.adaptive", |c| sam(c).adaptive = true),
-        ("training.sam.m", |c| sam(c).m = Some(50)),
-        ("training.sam.bn_stats", |c| sam(c).bn_stats = BnStats::Both),
-        ("training.target_accuracy", |c| c.training.target_accuracy = 1.0),
-        ("training.max_epochs", |c| c.training.max_epochs = 10),
-        ("measure.examples", |c| c.measure.examples = 100),
-        ("measure.subset", |c| c.measure.subset = Subset::First),
-        ("measure.bn", |c| c.measure.bn = BnMode::Running),
-        ("measure.chunk", |c| c.measure.chunk = Some(100)),
-        ("measure.top_k", |c| c.measure.top_k = 2),
-        ("measure.lambda_min", |c| c.measure.lambda_min = true),
-        ("measure.between_iterates", |c| c.measure.between_iterates = true),
-        ("measure.rtol", |c| c.measure.rtol = 1e-4),
-        ("measure.bound_rtol", |c| c.measure.bound_rtol = BoundRtol(Some(0.01))),
-        ("measure.max_products", |c| c.measure.max_products = 100),
+fn every_choice_of_training_changes_both_names_and_one_of_measuring_that_of_the_run() {
+    use Names::{Both, Neither, Run};
+    let changes: Vec<(&str, Names, Change)> = vec![
+        ("none", Neither, |_| {}),
+        ("seed", Both, |c| c.seed = 1),
+        ("precision", Both, |c| c.precision = Precision::F64),
+        ("convolution", Both, |c| c.convolution = ConvolutionAlgorithm::Direct),
+        ("data.name", Both, |c| c.data.name = DatasetName::Mnist),
+        ("data.standardize", Both, |c| c.data.standardize = Standardization::Channel),
+        ("data.train_examples", Both, |c| c.data.train_examples = Some(200)),
+        ("data.seed", Both, |c| c.data.seed = 1),
+        ("model.arch", Both, |c| c.model.arch = Architecture::Cnn),
+        ("model.activation", Both, |c| c.model.activation = Activation::Gelu),
+        ("model.hidden", Both, |c| c.model.hidden = vec![256]),
+        ("model.dropout", Both, |c| c.model.dropout = 0.1),
+        ("model.width_divisor", Both, |c| c.model.width_divisor = 2),
+        ("training.loss", Both, |c| c.training.loss = Loss::SquaredError),
+        ("training.learning_rate", Both, |c| c.training.learning_rate = 0.1),
+        ("training.batch_size", Both, |c| c.training.batch_size = 200),
+        ("training.micro_batch_size", Both, |c| c.training.micro_batch_size = 10),
+        ("training.optimizer.momentum", Both, |c| sgd(c).momentum = 0.9),
+        ("training.optimizer.nesterov", Both, |c| sgd(c).nesterov = true),
+        ("training.optimizer.weight_decay", Both, |c| sgd(c).weight_decay = 1e-4),
+        ("training.optimizer.name", Both, |c| {
+            c.training.optimizer = OptimizerConfig::Adam(AdamConfig::default())
+        }),
+        ("training.schedule.name", Both, |c| c.training.schedule = ScheduleConfig::Cosine(Cosine::default())),
+        ("training.warmup_steps", Both, |c| c.training.warmup_steps = 10),
+        ("training.sam", Both, |c| c.training.sam = None),
+        ("training.sam.rho", Both, |c| sam(c).rho = 0.1),
+        ("training.sam.adaptive", Both, |c| sam(c).adaptive = true),
+        ("training.sam.m", Both, |c| sam(c).m = Some(50)),
+        ("training.sam.bn_stats", Both, |c| sam(c).bn_stats = BnStats::Both),
+        ("training.target_accuracy", Both, |c| c.training.target_accuracy = 1.0),
+        ("training.max_epochs", Both, |c| c.training.max_epochs = 10),
+        ("training.through_training", Both, |c| c.training.through_training = Some(0.01)),
+        ("measure.examples", Run, |c| c.measure.examples = 50),
+        ("measure.subset", Run, |c| c.measure.subset = Subset::First),
+        ("measure.bn", Run, |c| c.measure.bn = BatchNorm::Running),
+        ("measure.chunk", Run, |c| c.measure.chunk = Some(100)),
+        ("measure.top_k", Run, |c| c.measure.top_k = 2),
+        ("measure.lambda_min", Run, |c| ask(c, "lambda_min", true)),
+        ("measure.between_iterates", Run, |c| ask(c, "between_iterates", true)),
+        ("measure.trace", Run, |c| ask(c, "trace", 100)),
+        ("measure.sam_bound", Run, |c| ask(c, "sam_bound", 0.05)),
+        ("measure.rtol", Run, |c| c.measure.rtol = 1e-4),
+        ("measure.bound_rtol", Run, |c| c.measure.bound_rtol = BoundRtol(Some(0.01))),
+        ("measure.max_products", Run, |c| c.measure.max_products = 100),
     ];
-    let mut ids = BTreeMap::new();
-    for (key, change) in &changes {
+    let (mut trainings, mut runs) = (BTreeMap::new(), BTreeMap::new());
+    let plain = Identity::of(&base()).unwrap();
+    for (key, names, change) in &changes {
         let mut config = base();
         change(&mut config);
-        if let Some(other) = ids.insert(config.id().unwrap(), key) {
-            panic!("{key} and {other} have the same name");
+        let Identity { training, run } = Identity::of(&config).unwrap();
+        assert_eq!(training != plain.training, *names == Both, "{key}: the name of the training");
+        if let Some(other) = runs.insert(run, key) {
+            panic!("runs with {key} and {other} have the same name");
         }
-        let differences = base().differences(&config).unwrap();
+        if *names == Both
+            && let Some(other) = trainings.insert(training, key)
+        {
+            panic!("trainings with {key} and {other} have the same name");
+        }
+        let differences = differences(&base(), &config).unwrap();
         assert!(
             *key == "none" || (!differences.is_empty() && differences.iter().all(|d| d.starts_with(key))),
             "{key}: {differences:?}"
         );
     }
-    // Every value has its line; `none`, the three values that are absent and the table `sam` have one besides.
-    let tables = 5;
-    let values = base().canonical_json().unwrap().matches(':').count() - tables;
-    assert_eq!(changes.len(), values + 5, "a choice of the configuration has no line in this test");
+    let is_changed = |key: &&String| changes.iter().any(|(changed, _, _)| changed == key);
+    let leaves = leaves(&base()).unwrap();
+    // There is one kind of each.
+    let forgotten: Vec<&String> = leaves
+        .keys()
+        .filter(|key| !is_changed(key) && !key.ends_with("er.name") && !key.ends_with("ule.name"))
+        .collect();
+    assert!(forgotten.is_empty(), "choices of the configuration without a line in this test: {forgotten:?}");
+}
+
+#[test]
+fn what_is_measured_through_training_is_part_of_the_training() {
+    let tracked = |change: Change| {
+        let mut config = base();
+        config.training.through_training = Some(0.01);
+        change(&mut config);
+        Identity::of(&config).unwrap()
+    };
+    let plain = tracked(|_| {});
+    let fewer = tracked(|c| c.measure.examples = 50);
+    assert_ne!(plain.training, fewer.training, "λ_max is measured on these examples");
+    let traced = tracked(|c| ask(c, "trace", 100));
+    assert_eq!(plain.training, traced.training, "the trace is measured at the end alone");
+    assert_ne!(plain.run, traced.run, "there it is another measurement");
+}
+
+#[test]
+fn spellings_and_settings_without_effect_change_no_name() {
+    let name = |change: Change| {
+        let mut config = base();
+        change(&mut config);
+        Identity::of(&config).unwrap()
+    };
+    let table = |c: &mut RunConfig| {
+        let probes = toml::Table::from_iter([("probes".to_owned(), 100.into())]);
+        c.measure.asked.insert("trace".to_owned(), probes.into());
+    };
+    assert_eq!(name(table), name(|c| ask(c, "trace", 100)), "a table and its main setting");
+    assert_eq!(name(|c| ask(c, "trace", true)), name(|c| ask(c, "trace", 100)), "the default and its value");
+    assert_eq!(name(|c| c.measure.examples = 5000), name(|c| c.measure.examples = 100), "all there are");
+    assert_eq!(
+        name(|c| c.training.micro_batch_size = 500),
+        name(|c| c.training.micro_batch_size = 100),
+        "a micro-batch is within its batch"
+    );
+    let all = |seed| {
+        let mut config = base();
+        (config.data.train_examples, config.data.seed) = (None, seed);
+        Identity::of(&config).unwrap()
+    };
+    assert_eq!(all(0), all(1), "no subset is drawn");
 }
 
 fn sam(config: &mut RunConfig) -> &mut SamConfig {
     config.training.sam.as_mut().unwrap()
 }
 
+fn sgd(config: &mut RunConfig) -> &mut SgdConfig {
+    let OptimizerConfig::Sgd(sgd) = &mut config.training.optimizer else { panic!("the optimizer is SGD") };
+    sgd
+}
+
+fn ask(config: &mut RunConfig, measure: &str, value: impl Into<toml::Value>) {
+    config.measure.asked.insert(measure.to_owned(), value.into());
+}
+
 #[test]
 fn a_configuration_survives_toml() {
     let mut config = base();
-    config.measure = MeasureConfig { rtol: 0.1 + 0.2, ..MeasureConfig::new() };
+    config.measure = MeasureConfig { rtol: 0.1 + 0.2, ..MeasureConfig::default() };
     config.training.learning_rate = 1.0;
     let text = toml::to_string(&config).unwrap();
     assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), config, "{text}");

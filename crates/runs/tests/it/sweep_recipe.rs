@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use sharpness_experiments::Error;
-use sharpness_experiments::config::RunConfig;
-use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::sweep::{Filter, Plan};
+use sharpness_data::DatasetName;
+use sharpness_network::architectures::Architecture;
+use sharpness_runs::{Error, Filter, Identity, Plan};
+use sharpness_training::optimizers::{OptimizerConfig, SgdConfig};
+use sharpness_training::settings::RunConfig;
 
 const HEAD: &str = "fixed = { arch = \"mlp\", data.name = \"digits\" }\n";
 
@@ -19,12 +19,12 @@ fn labels(text: &str) -> Vec<String> {
 }
 
 /// The run that `train` makes with the same settings.
-fn by_hand(change: impl FnOnce(&mut RunConfig)) -> String {
+fn by_hand(change: impl FnOnce(&mut RunConfig)) -> Identity {
     let mut config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
     change(&mut config);
     config.training.micro_batch_size = config.training.micro_batch_size.min(config.training.batch_size);
     config.measure.examples = config.measure.examples.min(1442);
-    config.id().unwrap()
+    Identity::of(&config).unwrap()
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_grid_has_every_combination_and_seeds_change_fastest() {
     assert_eq!(runs.len(), expected.len(), "two step sizes and two seeds");
     for (run, (learning_rate, seed)) in runs.iter().zip(expected) {
         let id = by_hand(|config| (config.training.learning_rate, config.seed) = (learning_rate, seed));
-        assert_eq!(run.id, id, "η = {learning_rate}, seed {seed} is the run that `train` makes");
+        assert_eq!(run.identity, id, "η = {learning_rate}, seed {seed} is the run that `train` makes");
         assert_eq!(run.label(), format!("learning_rate={learning_rate} seed={seed}"), "the label");
     }
 }
@@ -86,7 +86,7 @@ fn a_ratio_gives_the_setting_that_is_missing() {
         format!("{HEAD}[grid]\nbatch_size = [100, 300]\n[derive]\n\"batch_size / learning_rate\" = 10000\n");
     let runs = parse(&text).unwrap().runs;
     let id = by_hand(|config| (config.training.batch_size, config.training.learning_rate) = (300, 0.03));
-    assert_eq!(runs[1].id, id, "a derived number is the same run as a written one");
+    assert_eq!(runs[1].identity, id, "a derived number is the same run as a written one");
 }
 
 #[test]
@@ -102,6 +102,54 @@ fn settings_may_be_named_whole_and_nested() {
     assert_eq!(runs[0].config.measure.examples, 100, "a number that was asked for");
     assert_eq!(runs[0].label(), "", "nothing changes");
 }
+
+#[test]
+fn settings_may_be_named_as_older_versions_named_them() {
+    let sgd = SgdConfig { momentum: 0.9, nesterov: true, weight_decay: 1e-4 };
+    let expected = by_hand(|config| config.training.optimizer = OptimizerConfig::Sgd(sgd));
+    for settings in [
+        "momentum = 0.9\nnesterov = true\nweight_decay = 1e-4\n",
+        "training.momentum = 0.9\ntraining.nesterov = true\ntraining.weight_decay = 1e-4\n",
+        "[fixed.training]\nmomentum = 0.9\nnesterov = true\nweight_decay = 1e-4\n",
+        "[fixed.training.optimizer]\nname = \"sgd\"\nmomentum = 0.9\nnesterov = true\nweight_decay = 1e-4\n",
+        "optimizer = \"sgd\"\nmomentum = 0.9\nnesterov = true\nweight_decay = 1e-4\n",
+    ] {
+        let text = format!("[fixed]\narch = \"mlp\"\ndata.name = \"digits\"\n{settings}");
+        assert_eq!(parse(&text).unwrap().runs[0].identity, expected, "{text}");
+    }
+    let tracked = by_hand(|config| config.training.through_training = Some(0.01));
+    for key in ["through_training", "measure.through_training", "training.through_training"] {
+        let text = format!("[fixed]\narch = \"mlp\"\ndata.name = \"digits\"\n{key} = 0.01\n");
+        assert_eq!(parse(&text).unwrap().runs[0].identity, tracked, "{text}");
+    }
+}
+
+#[test]
+fn a_short_key_that_could_be_several_is_refused_with_all_of_them() {
+    // λ_max and SAM's bound have a radius each, data and runs a seed, and data sets and optimizers a name.
+    for (key, value, candidates) in AMBIGUOUS {
+        let text = format!("{HEAD}[grid]\n{key} = [{value}]\n");
+        let message = parse(&text).unwrap_err().to_string();
+        assert!(message.starts_with("recipe.toml, line 3: "), "{message}");
+        assert!(message.contains(&format!("'{key}' is ambiguous")), "{message}");
+        for candidate in *candidates {
+            assert!(message.contains(candidate), "{candidate} is not offered: {message}");
+        }
+        for candidate in *candidates {
+            let text = format!("{HEAD}[grid]\n{candidate} = [{value}]\n");
+            let message = parse(&text).map_or_else(|error| error.to_string(), |_| String::new());
+            assert!(!message.contains("ambiguous"), "{candidate} is one key: {message}");
+        }
+    }
+    for (key, whole) in [("rho", "training.sam.rho"), ("seed", "seed"), ("trace", "measure.trace")] {
+        let setting = &parse(&format!("{HEAD}[grid]\n{key} = [2]\n")).unwrap().runs[0].settings[0];
+        assert_eq!(setting.0, whole, "{key} has one meaning");
+    }
+}
+
+/// Short keys, a value, and what they could be.
+const AMBIGUOUS: &[(&str, &str, &[&str])] =
+    &[("name", "\"sgd\"", &["data.name", "training.optimizer.name", "training.schedule.name"])];
 
 #[test]
 fn mistakes_are_told_with_file_line_and_what_would_be_right() {
@@ -120,8 +168,8 @@ fn mistakes_are_told_with_file_line_and_what_would_be_right() {
         (format!("{HEAD}seeds = 3\n"), 2, "list of whole numbers"),
         (format!("{HEAD}{ratio}"), 2, "one of training.batch_size and training.learning_rate must be given"),
         (format!("{HEAD}grid = {{ batch_size = [1], learning_rate = [1] }}\n{ratio}"), 3, "both given"),
-        (format!("{HEAD}grid = {{ learning_rate = [1e-6] }}\n{ratio}"), 3, "no whole number"),
-        (format!("{HEAD}derive = {{ \"batch_size\" = 1 }}\n"), 2, "no ratio of two settings"),
+        (format!("{HEAD}grid = {{ learning_rate = [1e-6] }}\n{ratio}"), 3, "not a whole number"),
+        (format!("{HEAD}derive = {{ \"batch_size\" = 1 }}\n"), 2, "is not a ratio of two settings"),
         (format!("{HEAD}seeds = [1]\ngrid = {{ seed = [2] }}\n"), 2, "given twice"),
         (
             format!(

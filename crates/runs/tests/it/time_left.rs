@@ -6,9 +6,9 @@ use std::path::Path;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
-use sharpness_experiments::config::RunConfig;
-use sharpness_experiments::sweep::{Plan, Spent, TimeLeft};
-use sharpness_experiments::training::Outcome;
+use sharpness_runs::{Identity, Plan, Spent, TimeLeft};
+use sharpness_training::Outcome;
+use sharpness_training::settings::RunConfig;
 
 const HEAD: &str = "seeds = [0, 1, 2]\n";
 /// Looks at the time left in each sweep.
@@ -26,12 +26,17 @@ struct World {
 
 /// A run from its begin to its end, in seconds of the sweep.
 struct Made {
-    id: String,
+    id: Identity,
     begin: f64,
     epoch: f64,
     epochs: f64,
     points: usize,
     spent: Spent,
+}
+
+/// Whether λ_max is searched between iterates.
+fn is_searched(config: &RunConfig) -> bool {
+    config.measure.asked.contains_key("between_iterates")
 }
 
 impl World {
@@ -68,7 +73,7 @@ impl World {
         } else {
             (Outcome::Converged, needed)
         };
-        let solves = if config.measure.between_iterates { 4.0 } else { 1.0 };
+        let solves = if is_searched(config) { 4.0 } else { 1.0 };
         let passes = self.passes * measuring * solves * self.noise() * config.measure.examples as f64;
         let measured = (outcome != Outcome::Diverged).then_some(passes * epoch / examples);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "epochs are few")]
@@ -85,8 +90,15 @@ impl World {
                 let first = free.iter_mut().min_by(|a, b| a.total_cmp(b)).unwrap();
                 let begin = *first;
                 *first += spent.training + spent.measuring.unwrap_or(0.0);
-                let points = if run.config.measure.between_iterates { 8 } else { 0 };
-                Made { id: run.id.clone(), begin, epoch, epochs: f64::from(spent.epochs), points, spent }
+                let points = if is_searched(&run.config) { 8 } else { 0 };
+                Made {
+                    id: run.identity.clone(),
+                    begin,
+                    epoch,
+                    epochs: f64::from(spent.epochs),
+                    points,
+                    spent,
+                }
             })
             .collect()
     }

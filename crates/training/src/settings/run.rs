@@ -15,6 +15,7 @@ use super::defaults::defaults;
 use super::measure::MeasureConfig;
 use super::model::ModelConfig;
 use super::train::TrainingConfig;
+use crate::measures::normalized;
 use crate::range::{Range as _, Seed, one_of, within};
 
 /// A training run and the measurement at its end.
@@ -81,13 +82,15 @@ impl RunConfig {
         config
     }
 
-    /// What is measured, with the chunk filled in. With batch statistics an unset chunk is the micro-batch of the training, so that
+    /// What is measured, with the chunk and the settings of every measure filled in. With batch statistics an unset chunk is the micro-batch of the training, so that
     /// batch norm sees batches of the size that it was trained with, at most [`MeasureConfig::DEFAULT_CHUNK`]. Otherwise chunks
     /// change nothing but rounding.
     pub fn measurement(&self) -> MeasureConfig {
         let has_batches = self.model.arch.has_batch_norm() && self.measure.bn == BatchNorm::Batch;
         let trained_with = if has_batches { self.training.micro_batch() } else { usize::MAX };
         let chunk = self.measure.chunk.unwrap_or(trained_with.min(MeasureConfig::DEFAULT_CHUNK));
-        MeasureConfig { chunk: Some(chunk), ..self.measure.clone() }
+        // Values that no measure has are told by `validate`.
+        let asked = normalized(&self.measure.asked).unwrap_or_else(|_| self.measure.asked.clone());
+        MeasureConfig { chunk: Some(chunk), asked, ..self.measure.clone() }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use sharpness_experiments::claims::{Bars, Cell, published_cells};
-use sharpness_experiments::config::{BnStats, RunConfig};
-use sharpness_experiments::reproduce::{PaperFigure, Scale};
-use sharpness_network::architectures::Activation;
+use sharpness_network::backend::Activation;
+use sharpness_runs::{PaperFigure, Scale};
+use sharpness_study::claims::{Bars, Cell, published_cells};
+use sharpness_training::optimizers::BnStats;
+use sharpness_training::settings::RunConfig;
 
 /// Figure 9's points belong to batches of a size that the paper does not state.
 const UNSTATED: &str = "unstated";
@@ -88,7 +89,8 @@ fn one_rule_says_where_lambda_max_is_searched_between_iterates() {
     for figure in Scale::ALL.into_iter().flat_map(PaperFigure::all) {
         for run in figure.plan().unwrap().runs {
             let config = &run.config;
-            let (rate, searched) = (config.training.learning_rate, config.measure.between_iterates);
+            let searched = config.measure.asked.contains_key("between_iterates");
+            let rate = config.training.learning_rate;
             if searched != (config.model.arch.has_batch_norm() && rate < LARGE_RATE) {
                 wrong.push(format!("{}, {}: η = {rate}, {searched}", figure.file().display(), run.block));
             }

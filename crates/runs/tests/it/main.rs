@@ -1,0 +1,17 @@
+//! The integration tests of the crate, one module per subject.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
+
+mod config_identity;
+mod damage;
+mod export;
+mod old_store;
+mod resume;
+mod small_runs;
+mod store;
+mod sweep_damage;
+mod sweep_execute;
+mod sweep_recipe;
+mod sweeps;
+mod time_left;
+mod two_identities;
