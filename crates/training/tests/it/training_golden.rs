@@ -1,10 +1,12 @@
 //! Twenty steps of each optimizer against PyTorch in double precision.
 
-use sharpness_experiments::config::{BnStats, RunConfig, SamConfig, TrainingConfig};
-use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::optimizers::{Examples, Images, Optimizer};
+use sharpness_data::DatasetName;
 use sharpness_network::models::Architecture;
 use sharpness_network::op::{BatchNorm, Pass};
+use sharpness_network::{Examples, Images};
+use sharpness_training::optimizers::{BnStats, OptimizerConfig, SamConfig, SgdConfig};
+use sharpness_training::settings::{RunConfig, TrainingConfig};
+use sharpness_training::{Moment, Optimizer};
 
 use crate::fixture::{Golden, assert_close};
 
@@ -37,11 +39,14 @@ fn training(golden: &Golden) -> TrainingConfig {
         m: None,
         bn_stats: if optimizer["bn_stats"] == "both" { BnStats::Both } else { BnStats::First },
     });
-    TrainingConfig {
-        learning_rate: number("learning_rate"),
+    let sgd = SgdConfig {
         momentum: number("momentum"),
         nesterov: optimizer["nesterov"].as_bool().unwrap(),
         weight_decay: number("weight_decay"),
+    };
+    TrainingConfig {
+        learning_rate: number("learning_rate"),
+        optimizer: OptimizerConfig::Sgd(sgd),
         batch_size: 16,
         sam,
         ..RunConfig::new(DatasetName::Digits, Architecture::CnnBn).training
@@ -54,11 +59,14 @@ fn check(case: &str) {
     let config = training(&golden);
     let (images, labels) = golden.batch();
     let examples = Batch { images, labels };
-    let mut optimizer = Optimizer::new(&network, &config, &golden.weights(&network), None);
+    let mut optimizer = Optimizer::new(&network, &config, &golden.weights(&network), &[]);
     let pass = Pass { batch_norm: BatchNorm::Batch, dropout: None };
     for (step, expected) in (0_u32..).zip(golden.numbers("losses")) {
         let batch: Vec<u32> = (0..16).map(|j| (16 * step + j) % 64).collect();
-        let loss = optimizer.step(&examples, &batch, &pass).loss / 16.0;
+        let loss = optimizer
+            .step(&examples, &batch, &Moment { step, learning_rate: config.learning_rate, pass })
+            .loss
+            / 16.0;
         assert_close(&format!("loss of step {step}"), loss, expected, TOLERANCE * expected);
     }
 
