@@ -18,6 +18,7 @@ mod measures;
 mod measures_between_iterates;
 mod measures_problem;
 mod measures_subsets;
+mod overlay;
 mod through_training;
 mod training;
 mod training_golden;
