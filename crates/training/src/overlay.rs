@@ -8,7 +8,7 @@ use crate::flags::{insert, lookup};
 use crate::measures;
 use crate::optimizers::{OptimizerConfig, SamConfig, ScheduleConfig};
 use crate::settings::RunConfig;
-use crate::tagged::{NAME, Tagged};
+use crate::tagged::{self, NAME, Tagged};
 
 impl RunConfig {
     /// The configuration that `table` holds, which has the form of `config.toml`; what it leaves out has its default.
@@ -39,6 +39,8 @@ impl RunConfig {
         empty_other_kind::<OptimizerConfig>(&mut merged, table);
         empty_other_kind::<ScheduleConfig>(&mut merged, table);
         lay_over(&mut merged, table);
+        check::<OptimizerConfig>(&merged)?;
+        check::<ScheduleConfig>(&merged)?;
         let mut config: Self = serde_path_to_error::deserialize(Value::Table(merged)).map_err(|error| {
             // An element of a list is found by the key of the list.
             let path = error.path().to_string();
@@ -49,6 +51,13 @@ impl RunConfig {
             .map_err(|(key, problem)| (format!("measure.{key}"), problem))?;
         Ok(config)
     }
+}
+
+/// Reads the table of a kind on its own, since the error of the whole configuration would name the table, not its key.
+fn check<T: Tagged>(config: &Table) -> Result<(), (String, String)> {
+    let Some(Value::Table(table)) = lookup(config, T::KEY) else { return Ok(()) };
+    let read: Result<T, _> = tagged::of_table(table.clone());
+    read.map(drop).map_err(|(key, problem)| (format!("{}.{key}", T::KEY), problem))
 }
 
 /// Empties the table of a kind if the upper one names another kind, whose settings are others.

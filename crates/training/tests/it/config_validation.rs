@@ -6,7 +6,7 @@ use sharpness_training::optimizers::{BnStats, OptimizerConfig, SamConfig, SgdCon
 use sharpness_training::settings::{BoundRtol, RunConfig};
 use sharpness_training::{Error, check_data};
 
-use crate::training_runs::{config, digits};
+use crate::training_runs::{config, digits, momentum};
 
 /// Changes one value.
 type Change = fn(&mut RunConfig);
@@ -44,7 +44,10 @@ fn every_range_is_checked() {
         ("training.batch_size", |c| c.training.batch_size = 1001),
         ("training.batch_size", |c| c.data.train_examples = Some(99)),
         ("training.micro_batch_size", |c| c.training.micro_batch_size = 0),
+        ("training.optimizer.momentum", |c| c.training.optimizer = momentum(1.0)),
+        ("training.optimizer.momentum", |c| c.training.optimizer = momentum(-0.1)),
         ("training.optimizer.nesterov", |c| c.training.optimizer = sgd(true, 0.0)),
+        ("training.optimizer.weight_decay", |c| c.training.optimizer = sgd(false, -1.0)),
         ("training.sam.rho", |c| c.training.sam = sam(-0.1, None)),
         ("training.sam.m", |c| c.training.sam = sam(0.1, Some(0))),
         ("training.sam.m", |c| c.training.sam = sam(0.1, Some(101))),
