@@ -1,5 +1,6 @@
 //! Settings laid over each other: defaults, a file, flags.
 
+use serde_json::Value as Json;
 use sharpness_data::DatasetName;
 use sharpness_network::models::Architecture;
 use toml::{Table, Value};
@@ -7,6 +8,7 @@ use toml::{Table, Value};
 use crate::flags::{insert, lookup};
 use crate::measures;
 use crate::optimizers::{OptimizerConfig, SamConfig, ScheduleConfig};
+use crate::range::{Range as _, Seed};
 use crate::settings::RunConfig;
 use crate::tagged::{self, NAME, Tagged};
 
@@ -30,7 +32,8 @@ impl RunConfig {
     /// The key that no configuration has or whose value is wrong, and what is wrong with it.
     pub fn overlaid(&self, table: &Table) -> Result<Self, (String, String)> {
         let written = |error: toml::ser::Error| (String::new(), error.to_string());
-        let mut merged = Table::try_from(self).map_err(written)?;
+        let mut merged =
+            Table::try_from(self).map_err(|error| too_large(self).unwrap_or_else(|| written(error)))?;
         let has_sam = table.get("training").and_then(|training| training.get("sam")).is_some();
         if let Some(Value::Table(training)) = merged.get_mut("training").filter(|_| has_sam) {
             let sam = Value::try_from(SamConfig::default()).map_err(written)?;
@@ -51,6 +54,22 @@ impl RunConfig {
             .map_err(|(key, problem)| (format!("measure.{key}"), problem))?;
         Ok(config)
     }
+}
+
+/// The first key with an integer that TOML does not have, and what is wrong with it.
+fn too_large(config: &RunConfig) -> Option<(String, String)> {
+    fn within(key: &str, value: &Json) -> Option<(String, String)> {
+        match value {
+            Json::Object(map) => map.iter().find_map(|(name, value)| {
+                let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                within(&key, value)
+            }),
+            Json::Array(list) => list.iter().find_map(|value| within(key, value)),
+            Json::Number(number) => Some((key.to_owned(), Seed::check(number.as_u64()?).err()?)),
+            _ => None,
+        }
+    }
+    within("", &serde_json::to_value(config).ok()?)
 }
 
 /// Reads the table of a kind on its own, since the error of the whole configuration would name the table, not its key.

@@ -26,6 +26,7 @@ fn ask(config: &mut RunConfig, measure: &str, value: impl Into<toml::Value>) {
 #[test]
 fn every_range_is_checked() {
     let changes: Vec<(&str, Change)> = vec![
+        ("seed", |c| c.seed = u64::MAX),
         ("data.train_examples", |c| c.data.train_examples = Some(0)),
         ("data.train_examples", |c| c.data.train_examples = Some(1001)),
         ("model.hidden", |c| c.model.hidden = vec![1 << 20; 3]),
@@ -61,12 +62,15 @@ fn every_range_is_checked() {
         ("measure.top_k", |c| (c.model.hidden, c.measure.top_k) = (vec![4], 64 * 4 + 4 + 4 * 10 + 10 + 1)),
         ("measure.rtol", |c| c.measure.rtol = 0.0),
         ("measure.max_products", |c| c.measure.max_products = 0),
+        ("measure.max_products", |c| c.measure.max_products = usize::MAX),
+        ("measure.chunk", |c| c.measure.chunk = Some(usize::MAX)),
         ("measure.bound_rtol", |c| c.measure.bound_rtol = BoundRtol(Some(1.0))),
         ("measure.trace.probes", |c| ask(c, "trace", 1)),
         ("measure.sam_bound.rho", |c| ask(c, "sam_bound", 0.0)),
         ("measure.lambda_min", |c| ask(c, "lambda_min", 3)),
         ("measure.lambda_mid", |c| ask(c, "lambda_mid", true)),
         ("training.through_training", |c| c.training.through_training = Some(1.0)),
+        ("data.seed", |c| c.data.seed = u64::MAX),
     ];
     let base = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
     base.validate(1000).unwrap();
