@@ -19,6 +19,7 @@ mod measures_between_iterates;
 mod measures_problem;
 mod measures_subsets;
 mod overlay;
+mod ranges;
 mod through_training;
 mod training;
 mod training_golden;
