@@ -14,6 +14,7 @@ mod edge_of_stability;
 )]
 #[path = "../../../network/tests/it/fixture.rs"]
 mod fixture;
+mod flags;
 mod measures;
 mod measures_between_iterates;
 mod measures_problem;
