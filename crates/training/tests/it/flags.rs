@@ -129,6 +129,7 @@ fn every_key_has_a_flag_and_a_type() {
     for (key, expected) in [
         ("seed", ColumnType::Integer),
         ("model.arch", ColumnType::Text),
+        ("model.hidden", ColumnType::Text),
         ("model.dropout", ColumnType::Double),
         ("training.max_epochs", ColumnType::Integer),
         ("training.optimizer.name", ColumnType::Text),
