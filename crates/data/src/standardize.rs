@@ -104,7 +104,8 @@ impl Standardized {
         &self.deviation
     }
 
-    /// The images of a part as bytes, with what makes the numbers of [`Self::images`] of them.
+    /// The images of a part as bytes, `[examples, channels, height, width]`, with the mean and the deviation that a device
+    /// standardizes them by.
     pub fn pixels(&self, part: Part) -> Pixels<'_> {
         Pixels {
             bytes: self.dataset.split(part).pixels(),
@@ -112,38 +113,6 @@ impl Standardized {
             mean: &self.mean,
             deviation: &self.deviation,
         }
-    }
-
-    /// Overwrites `out` with the images `indices` of a part, `[indices.len(), channels, height, width]`.
-    ///
-    /// # Panics
-    /// If an index is not less than the number of examples.
-    #[track_caller]
-    pub fn images(&self, part: Part, indices: &[u32], out: &mut Vec<f64>) {
-        let pixels = self.dataset.split(part).pixels();
-        let scale = self.dataset.pixel_scale();
-        let len = self.mean.len();
-        out.resize(indices.len() * len, 0.0);
-        for (&index, out) in indices.iter().zip(out.chunks_exact_mut(len)) {
-            let start = index as usize * len;
-            let image = &pixels[start..start + len];
-            for (((out, &pixel), mean), deviation) in
-                out.iter_mut().zip(image).zip(&self.mean).zip(&self.deviation)
-            {
-                *out = (f64::from(pixel) * scale - mean) / deviation;
-            }
-        }
-    }
-
-    /// Overwrites `out` with the labels of the examples `indices` of a part, `[indices.len()]`.
-    ///
-    /// # Panics
-    /// If an index is not less than the number of examples.
-    #[track_caller]
-    pub fn labels(&self, part: Part, indices: &[u32], out: &mut Vec<u8>) {
-        let labels = self.dataset.split(part).labels();
-        out.clear();
-        out.extend(indices.iter().map(|&index| labels[index as usize]));
     }
 }
 

@@ -72,11 +72,7 @@ pub fn flag(key: &str) -> Option<String> {
 /// Every key that a configuration may have, such as `training.learning_rate`, and the type of its values.
 pub fn keys() -> BTreeMap<String, ColumnType> {
     let command = command();
-    let of_flag = |arg: &Arg| {
-        let is_list = arg.get_value_delimiter().is_some();
-        let kind = if is_list { ColumnType::Text } else { column_type(arg.get_value_parser()) };
-        (arg.get_id().to_string(), kind)
-    };
+    let of_flag = |arg: &Arg| (arg.get_id().to_string(), column_type(arg));
     let mut keys: BTreeMap<String, ColumnType> = command.get_arguments().map(of_flag).collect();
     keys.retain(|key, _| key != "help");
     for (key, value) in measures::keys() {
@@ -91,8 +87,12 @@ pub fn keys() -> BTreeMap<String, ColumnType> {
     keys
 }
 
-fn column_type(parser: &ValueParser) -> ColumnType {
-    let id = parser.type_id();
+fn column_type(arg: &Arg) -> ColumnType {
+    if arg.get_value_delimiter().is_some() {
+        // A list.
+        return ColumnType::Text;
+    }
+    let id = arg.get_value_parser().type_id();
     let is = |kinds: &[clap::builder::ValueParser]| kinds.iter().any(|kind| kind.type_id() == id);
     if is(&[clap::value_parser!(u64).into(), clap::value_parser!(u32).into(), usize_parser()]) {
         ColumnType::Integer

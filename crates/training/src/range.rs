@@ -70,6 +70,17 @@ where
     within::<D, R>(deserializer).map(Some)
 }
 
+/// As [`within`], for a list.
+pub(crate) fn each<'de, D, R>(deserializer: D) -> Result<Vec<R::Number>, D::Error>
+where
+    D: Deserializer<'de>,
+    R: Range,
+    R::Number: Deserialize<'de>,
+{
+    let numbers = Vec::deserialize(deserializer)?;
+    numbers.into_iter().map(R::check).collect::<Result<_, _>>().map_err(de::Error::custom)
+}
+
 /// A finite number above 0.
 pub(crate) enum Positive {}
 

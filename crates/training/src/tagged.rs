@@ -8,15 +8,16 @@ use toml::{Table, Value};
 /// The key that names the kind.
 pub(crate) const NAME: &str = "name";
 
-/// Reads settings from flags or from a table.
-type Read<From, T, E> = Box<dyn Fn(&From) -> Result<T, E>>;
+type OfFlags<T> = Box<dyn Fn(&ArgMatches) -> Result<T, clap::Error>>;
+/// Its error is the key and what is wrong with it.
+type OfTable<T> = Box<dyn Fn(Table) -> Result<T, (String, String)>>;
 
 /// A kind of settings `T`: its name, its flags, and how its settings are read.
 pub struct Kind<T> {
     name: &'static str,
     augment: fn(Command) -> Command,
-    of_flags: Read<ArgMatches, T, clap::Error>,
-    of_table: Read<Table, T, String>,
+    of_flags: OfFlags<T>,
+    of_table: OfTable<T>,
 }
 
 impl<T: 'static> Kind<T> {
@@ -26,13 +27,11 @@ impl<T: 'static> Kind<T> {
             name,
             augment: S::augment_args,
             of_flags: Box::new(move |matches| S::from_arg_matches(matches).map(wrap)),
-            of_table: Box::new(move |table: &Table| {
-                let settings =
-                    serde_path_to_error::deserialize(Value::Table(table.clone())).map_err(|error| {
-                        let path = error.path().to_string();
-                        let problem = error.into_inner().message().to_owned();
-                        if path == "." { problem } else { format!("{path} {problem}") }
-                    });
+            of_table: Box::new(move |table| {
+                let settings = serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
+                    let path = error.path().to_string();
+                    (path, error.into_inner().message().to_owned())
+                });
                 settings.map(wrap)
             }),
         }
@@ -81,8 +80,10 @@ pub(crate) fn of_flags<T: Tagged>(matches: &ArgMatches) -> Result<T, clap::Error
 }
 
 /// Reads a table. Without a `name` it is of the default kind.
-pub(crate) fn deserialize<'de, T: Tagged, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-    let mut table = Table::deserialize(deserializer)?;
+///
+/// # Errors
+/// The key within the table, and what is wrong with it.
+pub(crate) fn of_table<T: Tagged>(mut table: Table) -> Result<T, (String, String)> {
     let kinds = T::kinds();
     let names = || kinds.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
     let kind = match table.remove(NAME) {
@@ -90,6 +91,12 @@ pub(crate) fn deserialize<'de, T: Tagged, D: Deserializer<'de>>(deserializer: D)
         Some(Value::String(name)) => kinds.iter().find(|kind| kind.name == name),
         Some(_) => None,
     };
-    let kind = kind.ok_or_else(|| D::Error::custom(format!("{NAME} must be one of {}", names())))?;
-    (kind.of_table)(&table).map_err(D::Error::custom)
+    let kind = kind.ok_or_else(|| (NAME.to_owned(), format!("must be one of {}", names())))?;
+    (kind.of_table)(table)
+}
+
+/// As [`of_table`], for a field.
+pub(crate) fn deserialize<'de, T: Tagged, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    let table = Table::deserialize(deserializer)?;
+    of_table(table).map_err(|(key, problem)| D::Error::custom(format!("{key} {problem}")))
 }

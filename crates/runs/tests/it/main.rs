@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
 
+mod batch_norm_chunk_runs;
 mod config_identity;
 mod damage;
+mod data_seed_runs;
 mod export;
+mod last_step_runs;
 mod old_store;
 mod resume;
 mod small_runs;

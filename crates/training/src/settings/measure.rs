@@ -68,8 +68,8 @@ pub struct MeasureConfig {
     pub asked: BTreeMap<String, Value>,
 }
 
-/// Examples of a measurement on everything that was trained on; the largest number that TOML has.
-pub const ALL_EXAMPLES: usize = usize::MAX >> 1;
+/// Examples of a measurement on everything that was trained on: the largest number that TOML has, on machines of 64 bits.
+pub const ALL_EXAMPLES: usize = usize::MAX / 2;
 
 fn parse_examples(text: &str) -> Result<usize, String> {
     if text == "all" { Ok(ALL_EXAMPLES) } else { Count::parse(text) }

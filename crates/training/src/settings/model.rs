@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sharpness_network::architectures::{self, Architecture};
 use sharpness_network::backend::Activation;
 
-use crate::range::{BelowOne, Count, Range as _, one_of, within};
+use crate::range::{BelowOne, Count, Range as _, each, one_of, within};
 
 /// A network: the architecture and its options.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct ModelConfig {
     /// Widths of an MLP's hidden layers
     #[arg(id = "model.hidden", long, value_name = "W,W,...", value_delimiter = ',', default_value = "256,256",
         value_parser = Count::parse)]
-    #[serde(default = "published_hidden")]
+    #[serde(default = "published_hidden", deserialize_with = "each::<_, Count>")]
     pub hidden: Vec<usize>,
 
     /// Dropout probability after each hidden layer of an MLP

@@ -1,12 +1,14 @@
 //! Batch norm is measured over batches of the size that it was trained with.
 
-use sharpness_experiments::config::{BnMode, BnStats, RunConfig, SamConfig};
-use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::measures::Measurement;
-use sharpness_experiments::{RunOptions, complete_run};
+use sharpness_data::DatasetName;
 use sharpness_network::architectures::Architecture;
+use sharpness_network::op::BatchNorm;
+use sharpness_training::Budget;
+use sharpness_training::measures::Measurement;
+use sharpness_training::optimizers::{BnStats, SamConfig};
+use sharpness_training::settings::RunConfig;
 
-use crate::training_runs::{config_with_batch_norm, digits};
+use crate::training_runs::{self, config_with_batch_norm, train};
 
 fn config(batch: usize, micro_batch: usize) -> RunConfig {
     let mut config = RunConfig::new(DatasetName::Digits, Architecture::CnnBn);
@@ -34,7 +36,7 @@ fn an_unset_chunk_follows_from_the_training() {
     asked.measure.chunk = Some(500);
     assert_eq!(chunk(&asked), 500, "a chunk that is asked for");
     let mut running = config(20, 20);
-    running.measure.bn = BnMode::Running;
+    running.measure.bn = BatchNorm::Running;
     assert_eq!(chunk(&running), 1000, "running statistics have no batch");
     let mut without = config(20, 20);
     without.model.arch = Architecture::Cnn;
@@ -42,8 +44,7 @@ fn an_unset_chunk_follows_from_the_training() {
 }
 
 fn measured(config: &RunConfig) -> Measurement {
-    let report = complete_run(config, digits(), &RunOptions::default(), true, &mut ()).unwrap();
-    report.report().unwrap().measurement.unwrap()
+    training_runs::measured(config, &train(config, None).state.weights, Budget::default())
 }
 
 #[test]
@@ -60,21 +61,4 @@ fn a_run_is_measured_over_its_micro_batches_and_says_so() {
     assert_eq!(whole.batch_norm_chunk, Some(100), "as asked");
     let change = whole.lambda_max.value / derived.lambda_max.value - 1.0;
     assert!(change.abs() > 1e-3, "the chunk matters, else this tests nothing: {change}");
-}
-
-#[test]
-fn a_run_keeps_its_name_where_its_numbers_stay() {
-    let id = |config: &RunConfig, chunk| {
-        let mut config = config.clone();
-        config.measure.chunk = chunk;
-        config.id().unwrap()
-    };
-    let small = config(20, 20);
-    assert_eq!(id(&small, None), id(&small, Some(20)), "the same measurement");
-    assert_ne!(id(&small, None), id(&small, Some(1000)), "what was the default measures something else");
-    let large = config(5000, 1000);
-    assert_eq!(id(&large, None), id(&large, Some(1000)), "large batches are measured as before");
-    let mlp = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
-    assert_eq!(id(&mlp, None), id(&mlp, Some(1000)), "and so are networks without batch norm");
-    assert!(mlp.differences(&mlp).unwrap().is_empty(), "no difference");
 }

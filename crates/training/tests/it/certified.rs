@@ -1,18 +1,17 @@
 //! A measurement that says `converged` has found λ_max, and its bounds hold it.
 
 use sharpness_curvature::{EigenParams, Method, SymmetricOperator as _, dense};
-use sharpness_experiments::config::{BoundRtol, Precision, RunConfig};
-use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::measures::{Budget, Measurement};
-use sharpness_experiments::{Run, RunOptions, measure_run, network, train_run};
-use sharpness_network::backend::Backend;
+use sharpness_data::DatasetName;
+use sharpness_network::Weights;
 use sharpness_network::architectures::Architecture;
 use sharpness_network::op::Pass;
 use sharpness_network::operators::{Chunks, Curvature, Matrix};
-use sharpness_network::{Cpu, Network, Weights};
+use sharpness_training::Budget;
+use sharpness_training::measures::{LambdaMin, Measurement};
+use sharpness_training::settings::{BoundRtol, Precision, RunConfig};
 
 use crate::measures_problem::Subsample;
-use crate::training_runs::digits;
+use crate::training_runs::{self, digits, network, train};
 
 /// An MLP of one hidden layer on the digits, measured on 200 of them.
 fn config(hidden: usize) -> RunConfig {
@@ -23,38 +22,38 @@ fn config(hidden: usize) -> RunConfig {
 }
 
 fn measured(config: &RunConfig, weights: &Weights) -> Measurement {
-    fn on<B: Backend>(network: &Network<B>, config: &RunConfig, weights: &Weights) -> Measurement {
-        measure_run(network, (config, digits()), (weights, None), Budget::of(1 << 28), &mut |_| {}, &|| false)
-            .unwrap()
-    }
-    match config.precision {
-        Precision::F32 => on(&network(config, Cpu::<f32>::default()).unwrap(), config, weights),
-        Precision::F64 => on(&network(config, Cpu::<f64>::default()).unwrap(), config, weights),
-    }
+    training_runs::measured(config, weights, Budget::of(1 << 28))
 }
 
 /// The largest eigenvalues by the dense method in double precision, the largest first.
 fn truth(config: &RunConfig, weights: &Weights, k: usize) -> Vec<f64> {
-    let network = network(config, Cpu::<f64>::default()).unwrap();
+    let network = network(config);
     let train = digits().dataset().train().len();
     let indices = config.measure.subset.indices(train, config.measure.examples, config.seed);
     let examples = Subsample::of(digits(), &indices);
     let chunks = Chunks { examples: 200, memory_bytes: 1 << 28 };
-    let mut operator =
-        Curvature::new(&network, Matrix::Hessian, weights, Pass::EVALUATION, &examples, chunks, &|| false)
-            .unwrap();
+    let mut operator = Curvature::new(
+        &network,
+        Matrix::Hessian,
+        weights,
+        Pass::EVALUATION,
+        examples.source(),
+        chunks,
+        &|| false,
+    )
+    .unwrap();
     let max_products = operator.dim();
     let params = EigenParams { k, method: Method::Dense, max_products, ..EigenParams::default() };
     dense(&mut operator, &params, &mut |_| ()).unwrap().pairs.iter().map(|pair| pair.value).collect()
 }
 
 fn initial(config: &RunConfig) -> Weights {
-    Weights::initial(&network(config, Cpu::<f64>::default()).unwrap(), 3)
+    Weights::initial(&network(config), 3)
 }
 
 /// Changes the tensor of this name.
 fn change(config: &RunConfig, weights: &mut Weights, name: &str, change: impl Fn(usize, &mut f64)) {
-    let network = network(config, Cpu::<f64>::default()).unwrap();
+    let network = network(config);
     let tensor = network.parameters().tensors().iter().find(|tensor| tensor.name == name).unwrap();
     let values = &mut weights.parameters[tensor.range()];
     values.iter_mut().enumerate().for_each(|(place, value)| change(place, value));
@@ -111,11 +110,7 @@ fn bounds_hold_where_single_precision_is_wrong() {
     for seed in 0..2 {
         let mut config = config(8);
         (config.seed, config.training.max_epochs, config.training.target_accuracy) = (seed, 3, 1.0);
-        let Run::Trained(trained) = train_run(&config, digits(), &RunOptions::default(), &mut ()).unwrap()
-        else {
-            panic!("nothing was finished before")
-        };
-        let mut weights = trained.state.weights;
+        let mut weights = train(&config, None).state.weights;
         change(&config, &mut weights, "fc2.weight", |_, value| *value *= 1000.0);
         change(&config, &mut weights, "fc2.bias", |_, value| *value *= 1000.0);
         let truth = truth(&config, &weights, 1)[0];
@@ -135,11 +130,12 @@ fn bounds_hold_where_single_precision_is_wrong() {
 #[test]
 fn an_eigenvalue_of_zero_converges_in_single_precision() {
     let mut config = config(8);
-    (config.measure.top_k, config.measure.lambda_min) = (20, true);
+    config.measure.top_k = 20;
+    config.measure.asked.insert("lambda_min".to_owned(), true.into());
     let mut weights = initial(&config);
     weights.parameters.fill(0.0);
     let found = measured(&config, &weights);
-    for zero in [found.top.last().unwrap(), found.lambda_min.as_ref().unwrap()] {
+    for zero in [found.top.last().unwrap(), &found.outcome::<LambdaMin>().unwrap()] {
         assert!(zero.converged, "{zero:?}");
         assert!(zero.value.abs() < 1e-6 * found.lambda_max.value, "{zero:?}");
     }

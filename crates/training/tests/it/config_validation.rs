@@ -1,17 +1,26 @@
 //! Values out of their range are refused by the name of their key.
 
-use sharpness_experiments::config::{BnStats, RunConfig, SamConfig};
-use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardization, Standardized};
-use sharpness_experiments::{Error, RunOptions, train_run};
+use sharpness_data::{Dataset, DatasetName, Locations, Standardization, Standardized};
 use sharpness_network::architectures::Architecture;
+use sharpness_training::optimizers::{BnStats, OptimizerConfig, SamConfig, SgdConfig};
+use sharpness_training::settings::{BoundRtol, RunConfig};
+use sharpness_training::{Error, check_data};
 
-use crate::training_runs::{config, digits};
+use crate::training_runs::{config, digits, momentum};
 
 /// Changes one value.
 type Change = fn(&mut RunConfig);
 
 fn sam(rho: f64, m: Option<usize>) -> Option<SamConfig> {
     Some(SamConfig { rho, adaptive: false, m, bn_stats: BnStats::First })
+}
+
+fn sgd(nesterov: bool, weight_decay: f64) -> OptimizerConfig {
+    OptimizerConfig::Sgd(SgdConfig { momentum: 0.0, nesterov, weight_decay })
+}
+
+fn ask(config: &mut RunConfig, measure: &str, value: impl Into<toml::Value>) {
+    config.measure.asked.insert(measure.to_owned(), value.into());
 }
 
 #[test]
@@ -36,10 +45,10 @@ fn every_range_is_checked() {
         ("training.batch_size", |c| c.training.batch_size = 1001),
         ("training.batch_size", |c| c.data.train_examples = Some(99)),
         ("training.micro_batch_size", |c| c.training.micro_batch_size = 0),
-        ("training.momentum", |c| c.training.momentum = 1.0),
-        ("training.momentum", |c| c.training.momentum = -0.1),
-        ("training.nesterov", |c| c.training.nesterov = true),
-        ("training.weight_decay", |c| c.training.weight_decay = -1.0),
+        ("training.optimizer.momentum", |c| c.training.optimizer = momentum(1.0)),
+        ("training.optimizer.momentum", |c| c.training.optimizer = momentum(-0.1)),
+        ("training.optimizer.nesterov", |c| c.training.optimizer = sgd(true, 0.0)),
+        ("training.optimizer.weight_decay", |c| c.training.optimizer = sgd(false, -1.0)),
         ("training.sam.rho", |c| c.training.sam = sam(-0.1, None)),
         ("training.sam.m", |c| c.training.sam = sam(0.1, Some(0))),
         ("training.sam.m", |c| c.training.sam = sam(0.1, Some(101))),
@@ -53,6 +62,15 @@ fn every_range_is_checked() {
         ("measure.top_k", |c| (c.model.hidden, c.measure.top_k) = (vec![4], 64 * 4 + 4 + 4 * 10 + 10 + 1)),
         ("measure.rtol", |c| c.measure.rtol = 0.0),
         ("measure.max_products", |c| c.measure.max_products = 0),
+        ("measure.max_products", |c| c.measure.max_products = usize::MAX),
+        ("measure.chunk", |c| c.measure.chunk = Some(usize::MAX)),
+        ("measure.bound_rtol", |c| c.measure.bound_rtol = BoundRtol(Some(1.0))),
+        ("measure.trace.probes", |c| ask(c, "trace", 1)),
+        ("measure.sam_bound.rho", |c| ask(c, "sam_bound", 0.0)),
+        ("measure.lambda_min", |c| ask(c, "lambda_min", 3)),
+        ("measure.lambda_mid", |c| ask(c, "lambda_mid", true)),
+        ("training.through_training", |c| c.training.through_training = Some(1.0)),
+        ("data.seed", |c| c.data.seed = u64::MAX),
     ];
     let base = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
     base.validate(1000).unwrap();
@@ -68,11 +86,11 @@ fn every_range_is_checked() {
 fn data_of_another_kind_are_refused() {
     let mut config = config();
     config.data.standardize = Standardization::None;
-    let error = train_run(&config, digits(), &RunOptions::default(), &mut ()).unwrap_err();
+    let error = check_data(&config, digits()).unwrap_err();
     assert!(matches!(&error, Error::Config { key, .. } if key == "data.standardize"), "{error}");
     config.data.name = DatasetName::Mnist;
     let dataset = Dataset::load(DatasetName::Digits, &Locations::default()).unwrap();
     let data = Standardized::new(dataset, Standardization::None);
-    let error = train_run(&config, &data, &RunOptions::default(), &mut ()).unwrap_err();
+    let error = check_data(&config, &data).unwrap_err();
     assert!(matches!(&error, Error::Config { key, .. } if key == "data.name"), "{error}");
 }

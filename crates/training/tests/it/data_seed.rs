@@ -1,19 +1,15 @@
 //! The subset that a run trains on belongs to its data, not to its seed.
 
-use std::path::Path;
-
-use sharpness_experiments::config::{ConfigFile, RunConfig};
-use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::sweep::Plan;
-use sharpness_experiments::trained_examples;
+use sharpness_data::DatasetName;
 use sharpness_network::architectures::Architecture;
+use sharpness_training::settings::RunConfig;
+use sharpness_training::trained_examples;
 
 use crate::training_runs::digits;
 
-fn config(seed: u64, data_seed: Option<u64>) -> RunConfig {
+fn config(seed: u64, data_seed: u64) -> RunConfig {
     let mut config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
-    (config.seed, config.data.train_examples) = (seed, Some(200));
-    config.data.seed = data_seed.or(config.data.seed);
+    (config.seed, config.data.train_examples, config.data.seed) = (seed, Some(200), data_seed);
     config
 }
 
@@ -23,49 +19,19 @@ fn examples(config: &RunConfig) -> Vec<u32> {
 
 #[test]
 fn runs_of_different_seeds_train_on_the_same_examples() {
-    let first = examples(&config(0, None));
+    let first = examples(&config(0, 0));
     for seed in 1..5 {
-        assert_eq!(examples(&config(seed, None)), first, "seed {seed}");
+        assert_eq!(examples(&config(seed, 0)), first, "seed {seed}");
     }
-    assert_ne!(examples(&config(0, Some(1))), first, "another data seed draws another subset");
-    let recipe =
-        "seeds = [0, 1, 2]\nfixed = { arch = \"mlp\", data.name = \"digits\", train_examples = 200 }\n";
-    for run in Plan::parse(Path::new("r.toml"), recipe).unwrap().runs {
-        assert_eq!(examples(&run.config), first, "seed {} of a recipe", run.config.seed);
-    }
-    let other = recipe.replace("train_examples = 200", "train_examples = 200, data.seed = 1");
-    let other = Plan::parse(Path::new("r.toml"), &other).unwrap().runs.remove(0);
-    assert_eq!(examples(&other.config), examples(&config(0, Some(1))), "recipes set it too");
+    assert_ne!(examples(&config(0, 1)), first, "another data seed draws another subset");
+    assert_eq!(examples(&config(5, 1)), examples(&config(0, 1)), "whatever the seed of the run");
 }
 
 #[test]
-fn a_run_from_before_the_data_seed_keeps_its_subset_and_its_name() {
-    let new = config(3, None);
-    let mut old: RunConfig =
-        toml::from_str(&toml::to_string(&new).unwrap().replace("seed = 0\n", "")).unwrap();
-    assert_eq!(old.data.seed, None, "it has no data seed");
-    assert_eq!(examples(&old), examples(&config(0, Some(3))), "its own seed drew the subset");
-    assert_eq!(old.id().unwrap(), config(3, Some(3)).id().unwrap(), "the name says what was drawn");
-    assert_ne!(old.id().unwrap(), new.id().unwrap(), "another subset is another run");
-    assert_eq!(new.differences(&old).unwrap(), ["data.seed (0 and 3)"], "and in what it differs is told");
-    (old.seed, old.data.train_examples) = (0, Some(200));
-    assert_eq!(old.id().unwrap(), config(0, None).id().unwrap(), "runs of seed 0 stay what they are");
-    let whole = |seed| {
-        let mut config = config(3, Some(seed));
-        config.data.train_examples = None;
-        config.id().unwrap()
-    };
-    assert_eq!(whole(0), whole(9), "without a subset the data seed draws nothing");
-}
-
-#[test]
-fn a_file_of_settings_sets_it() {
+fn a_table_of_settings_sets_it() {
     let base = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
-    let read = |text: &str| ConfigFile::parse(Path::new("c.toml"), text.to_owned()).unwrap().over(&base);
-    assert_eq!(read("[data]\nseed = 7\n").unwrap().data_seed(), 7, "data.seed");
-    assert_eq!(read("seed = 7\n").unwrap().data_seed(), 0, "the run's seed is another one");
-    let mut large = base;
-    large.data.seed = Some(u64::MAX);
-    let error = large.validate(1000).unwrap_err().to_string();
-    assert!(error.contains("data.seed"), "{error}");
+    assert_eq!(base.data.seed, 0, "the default");
+    let read = |text: &str| base.overlaid(&text.parse().unwrap());
+    assert_eq!(read("[data]\nseed = 7\n").unwrap().data.seed, 7, "data.seed");
+    assert_eq!(read("seed = 7\n").unwrap().data.seed, 0, "the run's seed is another one");
 }

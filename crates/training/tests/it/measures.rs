@@ -3,27 +3,39 @@
 use std::cell::Cell;
 
 use sharpness_curvature::{DENSE_LIMIT, EigenParams, dense};
-use sharpness_experiments::Error;
-use sharpness_experiments::config::{BnMode, MeasureConfig};
-use sharpness_experiments::data::{Subset, class_balanced};
-use sharpness_experiments::measures::{Budget, Measurement, Memory, Phase};
-use sharpness_network::architectures::{Architecture, Model};
+use sharpness_data::{Error as DataError, Subset, class_balanced};
+use sharpness_kernels::Cpu;
+use sharpness_network::Weights;
+use sharpness_network::architectures::{Architecture, ModelConfig};
 use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Matrix};
-use sharpness_network::{Cpu, Weights};
+use sharpness_training::measures::{LambdaMin, Measurement};
+use sharpness_training::settings::MeasureConfig;
+use sharpness_training::{Budget, Error, Memory, Phase};
 
 use crate::measures_problem::{MEMORY, Problem, Subsample};
 
-fn mlp() -> Model {
-    Model { hidden: vec![12], ..Model::new(Architecture::Mlp) }
+fn mlp() -> ModelConfig {
+    ModelConfig { hidden: vec![12], ..ModelConfig::new(Architecture::Mlp) }
 }
 
-fn cnn(arch: Architecture) -> Model {
-    Model { width_divisor: 4, ..Model::new(arch) }
+fn cnn(arch: Architecture) -> ModelConfig {
+    ModelConfig { width_divisor: 4, ..ModelConfig::new(arch) }
 }
 
 fn config() -> MeasureConfig {
-    MeasureConfig { examples: 60, chunk: Some(25), rtol: 1e-6, max_products: 2000, ..MeasureConfig::new() }
+    MeasureConfig {
+        examples: 60,
+        chunk: Some(25),
+        rtol: 1e-6,
+        max_products: 2000,
+        ..MeasureConfig::default()
+    }
+}
+
+/// The same, and λ_min.
+fn config_with_lambda_min() -> MeasureConfig {
+    MeasureConfig { asked: [("lambda_min".to_owned(), true.into())].into(), ..config() }
 }
 
 #[track_caller]
@@ -40,22 +52,23 @@ fn without_seconds(measurement: Measurement) -> Measurement {
 #[test]
 fn eigenvalues_are_those_of_the_dense_hessian() {
     for (model, bn, batch_norm) in [
-        (mlp(), BnMode::Batch, BatchNorm::Running),
-        (cnn(Architecture::CnnBn), BnMode::Batch, BatchNorm::Batch),
+        (mlp(), BatchNorm::Batch, BatchNorm::Running),
+        (cnn(Architecture::CnnBn), BatchNorm::Batch, BatchNorm::Batch),
     ] {
         let problem = Problem::new(Cpu::<f64>::default(), &model);
-        let config = MeasureConfig { bn, lambda_min: true, top_k: 3, ..config() };
+        let config = MeasureConfig { bn, top_k: 3, ..config_with_lambda_min() };
         let measured = problem.measure(&config, MEMORY).unwrap();
 
-        let dim = problem.network.parameters().len();
+        let dim = problem.engine.network.parameters().len();
         assert!(dim <= DENSE_LIMIT, "the dense method takes dimension {dim}");
         let indices = config.subset.indices(problem.train.len(), config.examples, 0);
-        let examples = Subsample::new(&problem, &indices);
+        let examples = Subsample::of(&problem.data, &indices);
         let chunks = Chunks { examples: config.chunk.unwrap(), memory_bytes: 1 << 28 };
         let pass = Pass { batch_norm, dropout: None };
-        let (network, weights) = (&problem.network, &problem.weights);
+        let (network, weights) = (&problem.engine.network, &problem.weights);
         let mut operator =
-            Curvature::new(network, Matrix::Hessian, weights, pass, &examples, chunks, &|| false).unwrap();
+            Curvature::new(network, Matrix::Hessian, weights, pass, examples.source(), chunks, &|| false)
+                .unwrap();
         let params = EigenParams { k: dim, max_products: dim, ..EigenParams::default() };
         let spectrum = dense(&mut operator, &params, &mut |_| ()).unwrap().pairs;
         let (largest, smallest) = (spectrum[0].value, spectrum[dim - 1].value);
@@ -68,7 +81,7 @@ fn eigenvalues_are_those_of_the_dense_hessian() {
             assert_close("one of the top", own.value, expected.value, tolerance);
         }
         assert_eq!(measured.lambda_max, measured.top[0], "the first of the top");
-        let (max, min) = (&measured.lambda_max, measured.lambda_min.as_ref().unwrap());
+        let (max, min) = (&measured.lambda_max, &measured.outcome::<LambdaMin>().unwrap());
         assert_close("λ_min", min.value, smallest, tolerance);
         for (eigenvalue, expected) in [(max, largest), (min, smallest)] {
             let (lower, upper) = (eigenvalue.lower.unwrap(), eigenvalue.upper.unwrap());
@@ -89,7 +102,7 @@ fn eigenvalues_are_those_of_the_dense_hessian() {
 
 #[test]
 fn threads_change_no_bit() {
-    let problem = || Problem::new(Cpu::<f32>::default(), &Model::new(Architecture::CnnBn));
+    let problem = || Problem::new(Cpu::<f32>::default(), &ModelConfig::new(Architecture::CnnBn));
     let config = MeasureConfig { rtol: 1e-3, ..config() };
     let measure = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -159,12 +172,12 @@ fn batch_norm_is_labelled_and_matters() {
     let problem = Problem::new(Cpu::<f64>::default(), &cnn(Architecture::CnnBn));
     let measure =
         |bn, chunk| problem.measure(&MeasureConfig { bn, chunk: Some(chunk), ..config() }, MEMORY).unwrap();
-    let (batch, running) = (measure(BnMode::Batch, 25), measure(BnMode::Running, 25));
+    let (batch, running) = (measure(BatchNorm::Batch, 25), measure(BatchNorm::Running, 25));
     assert_eq!((batch.batch_norm.as_str(), batch.batch_norm_chunk), ("batch", Some(25)), "batch statistics");
     assert_eq!((running.batch_norm.as_str(), running.batch_norm_chunk), ("running", None), "running ones");
     assert!((batch.loss - running.loss).abs() > 1e-6, "the two losses differ");
-    assert!((measure(BnMode::Batch, 30).loss - batch.loss).abs() > 1e-9, "so do those of two chunks");
-    assert_close("running", measure(BnMode::Running, 7).loss, running.loss, 1e-13);
+    assert!((measure(BatchNorm::Batch, 30).loss - batch.loss).abs() > 1e-9, "so do those of two chunks");
+    assert_close("running", measure(BatchNorm::Running, 7).loss, running.loss, 1e-13);
     let plain = Problem::new(Cpu::<f64>::default(), &mlp()).measure(&config(), MEMORY).unwrap();
     assert_eq!((plain.batch_norm.as_str(), plain.batch_norm_chunk), ("none", None), "no batch norm");
 }
@@ -178,8 +191,10 @@ fn the_report_has_its_contract_s_fields() {
         assert!(json[field].is_number(), "{field} in {json}");
     }
     assert_eq!((&json["subset"], &json["precision"]), (&"every".into(), &"f32".into()), "names");
-    for field in ["batch_norm_chunk", "lambda_min", "between_iterates"] {
-        assert!(json.as_object().unwrap().contains_key(field) && json[field].is_null(), "{field} in {json}");
+    let has = |field: &str| json.as_object().unwrap().contains_key(field);
+    assert!(has("batch_norm_chunk") && json["batch_norm_chunk"].is_null(), "no batch norm in {json}");
+    for measure in ["lambda_min", "trace", "sam_bound", "between_iterates"] {
+        assert!(!has(measure), "{measure} was not asked for, and is in {json}");
     }
     for field in ["value", "residual", "upper", "upper_failure_probability", "products"] {
         assert!(json["lambda_max"][field].is_number(), "λ_max's {field} in {json}");
@@ -212,7 +227,10 @@ fn impossible_requests_are_errors() {
         matches!(asked(MeasureConfig { chunk: Some(0), ..config() }), Error::MeasureSetting { .. }),
         "chunk"
     );
-    assert!(matches!(asked(MeasureConfig { examples: 0, ..config() }), Error::EmptySubset), "examples");
+    assert!(
+        matches!(asked(MeasureConfig { examples: 0, ..config() }), Error::Data(DataError::EmptySubset)),
+        "examples"
+    );
     for config in [
         MeasureConfig { top_k: 0, ..config() },
         MeasureConfig { top_k: 1_000_000_000, ..config() },
@@ -228,21 +246,21 @@ fn impossible_requests_are_errors() {
     problem.weights.parameters[3] = f64::MAX;
     let text = error(&problem, config()).to_string();
     assert!(text.contains("at the given weights is") && text.contains("loss"), "{text}");
-    problem.weights = Weights::initial(&problem.network, 0);
+    problem.weights = Weights::initial(&problem.engine.network, 0);
     problem.train.clear();
-    assert!(matches!(error(&problem, config()), Error::EmptySubset), "no training set");
+    assert!(matches!(error(&problem, config()), Error::Data(DataError::EmptySubset)), "no training set");
 }
 
 #[test]
 fn progress_names_its_phase() {
     let problem = Problem::new(Cpu::<f64>::default(), &mlp());
     let mut seen = Vec::new();
-    let config = MeasureConfig { lambda_min: true, ..config() };
+    let config = config_with_lambda_min();
     let measured =
         problem.measure_with(&config, MEMORY, &mut |progress| seen.push(*progress), &|| false).unwrap();
     let mut phases: Vec<Phase> = seen.iter().map(|progress| progress.phase).collect();
     phases.dedup();
-    assert_eq!(phases, [Phase::Gradient, Phase::LambdaMax, Phase::LambdaMin], "in this order");
+    assert_eq!(phases, [Phase::Gradient, Phase::LambdaMax, Phase::Measure("lambda_min")], "in this order");
     let last = seen.iter().rfind(|progress| progress.phase == Phase::LambdaMax).unwrap();
     assert_close("last estimate", last.value, measured.lambda_max.value, 1e-6 * last.value.abs());
 }

@@ -1,46 +1,62 @@
 //! λ_max along the step between two iterates.
 
-use sharpness_experiments::Error;
-use sharpness_experiments::config::MeasureConfig;
-use sharpness_experiments::measures::{BetweenIterates, MeasureProgress, between_iterates, interpolate};
-use sharpness_network::architectures::{Architecture, Model};
-use sharpness_network::{Cpu, Weights};
+use std::cell::RefCell;
 
-use crate::measures_problem::{MEMORY, Problem};
+use sharpness_kernels::Cpu;
+use sharpness_network::Weights;
+use sharpness_network::architectures::{Architecture, ModelConfig};
+use sharpness_network::op::BatchNorm;
+use sharpness_training::measures::{
+    BetweenIterates, BetweenIteratesOutcome, Iterates, Measurement, interpolate, measure,
+};
+use sharpness_training::settings::MeasureConfig;
+use sharpness_training::{Error, MeasureProgress};
+
+use crate::measures_problem::{MEMORY, Problem, Watching};
 
 type F64 = Problem<Cpu<f64>>;
 
 fn config() -> MeasureConfig {
-    MeasureConfig { examples: 60, chunk: Some(30), rtol: 1e-7, max_products: 2000, ..MeasureConfig::new() }
+    MeasureConfig {
+        examples: 60,
+        chunk: Some(30),
+        rtol: 1e-7,
+        max_products: 2000,
+        ..MeasureConfig::default()
+    }
 }
 
 /// A network with batch norm and two points of it, whose running statistics differ too.
 fn problem() -> (F64, Weights) {
-    let model = Model { width_divisor: 4, ..Model::new(Architecture::CnnBn) };
+    let model = ModelConfig { width_divisor: 4, ..ModelConfig::new(Architecture::CnnBn) };
     let problem = F64::new(Cpu::default(), &model);
-    let mut to = Weights::initial(&problem.network, 2);
+    let mut to = Weights::initial(&problem.engine.network, 2);
     to.state.iter_mut().for_each(|x| *x += 0.5);
     (problem, to)
 }
 
-fn between(
+fn searched(
     problem: &F64,
-    to: &Weights,
-    observer: &mut dyn FnMut(&MeasureProgress),
-) -> Result<BetweenIterates, Error> {
-    let Problem { network, data, train, weights } = problem;
-    between_iterates(network, data, train, weights, to, &config(), 0, MEMORY, observer, &|| false)
+    next: &Weights,
+    config: &MeasureConfig,
+    report: &mut dyn FnMut(&MeasureProgress),
+) -> Result<Measurement, Error> {
+    let mut config = config.clone();
+    config.asked.insert("between_iterates".to_owned(), true.into());
+    let at = Iterates { weights: &problem.weights, next: Some(next) };
+    measure(problem.subject(&config, MEMORY), at, &Watching { report: RefCell::new(report), stop: &|| false })
+}
+
+fn between(measured: &Measurement) -> BetweenIteratesOutcome {
+    measured.outcome::<BetweenIterates>().unwrap()
 }
 
 #[test]
 fn the_ends_are_plain_measurements_and_the_maximum_is_no_smaller() {
-    for bn in [sharpness_experiments::config::BnMode::Batch, sharpness_experiments::config::BnMode::Running] {
+    for bn in [BatchNorm::Batch, BatchNorm::Running] {
         let config = MeasureConfig { bn, ..config() };
         let (mut problem, to) = problem();
-        let Problem { network, data, train, weights } = &problem;
-        let between =
-            between_iterates(network, data, train, weights, &to, &config, 0, MEMORY, &mut |_| (), &|| false)
-                .unwrap();
+        let between = between(&searched(&problem, &to, &config, &mut |_| ()).unwrap());
         let first = problem.measure(&config, MEMORY).unwrap();
         problem.weights = to;
         let last = problem.measure(&config, MEMORY).unwrap();
@@ -78,12 +94,20 @@ fn weights_and_running_statistics_are_interpolated_exactly_at_the_ends() {
 fn progress_counts_the_points_and_an_error_names_one() {
     let (problem, mut to) = problem();
     let mut points = Vec::new();
-    between(&problem, &to, &mut |progress| points.extend(progress.point)).unwrap();
+    searched(&problem, &to, &config(), &mut |progress| points.extend(progress.point)).unwrap();
     points.dedup();
     assert_eq!(points, [1, 2, 3, 4, 5, 6, 7, 8].map(|i| (i, 8)), "each point once, in order");
 
     to.parameters[0] = f64::INFINITY;
-    let error = between(&problem, &to, &mut |_| ()).unwrap_err();
+    let error = searched(&problem, &to, &config(), &mut |_| ()).unwrap_err();
     assert!(matches!(error, Error::NotFinite { .. }), "{error}");
     assert!(error.to_string().contains("between the iterates"), "{error}");
+}
+
+#[test]
+fn without_a_next_iterate_there_is_nothing_to_search() {
+    let (problem, _) = problem();
+    let asked = [("between_iterates".to_owned(), true.into())].into();
+    let error = problem.measure(&MeasureConfig { asked, ..config() }, MEMORY).unwrap_err();
+    assert!(matches!(error, Error::MeasureSetting { name: "between_iterates", .. }), "{error}");
 }

@@ -1,50 +1,42 @@
 //! λ_max on subsets of several sizes, and the bound on the objective of SAM.
 
-use sharpness_experiments::config::{MeasureConfig, RunConfig};
-use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardized};
-use sharpness_experiments::measures::{Budget, Measurement, SubsetSize, subset_sizes};
-use sharpness_experiments::network::backend::Method;
-use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::network::{Cpu, Weights};
-use sharpness_experiments::{measure_run, network};
+use sharpness_data::DatasetName;
+use sharpness_network::Weights;
+use sharpness_network::architectures::Architecture;
+use sharpness_training::measures::{Measurement, SamBound, Subject, SubsetSize, subset_sizes};
+use sharpness_training::settings::{MeasureConfig, Precision, RunConfig};
+use sharpness_training::{Budget, Engine, Watch, trained_examples};
+
+use crate::training_runs::{self, digits, network};
 
 const MEMORY: Budget = Budget::of(1 << 30);
 
 fn config() -> RunConfig {
     let mut config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
+    config.precision = Precision::F64;
     config.model.hidden = vec![16];
-    config.measure = MeasureConfig { examples: 100, rtol: 1e-6, ..MeasureConfig::new() };
+    config.measure = MeasureConfig { examples: 100, rtol: 1e-6, ..MeasureConfig::default() };
     config
 }
 
-fn data() -> Standardized {
-    let config = config();
-    Standardized::new(
-        Dataset::load(config.data.name, &Locations::default()).unwrap(),
-        config.data.standardize,
-    )
-}
-
-fn measured(config: &RunConfig, weights: &dyn Fn(&mut Weights)) -> Measurement {
-    let network = network(config, Cpu::<f64>::new(Method::Auto)).unwrap();
-    let mut at = Weights::initial(&network, 0);
-    weights(&mut at);
-    measure_run(&network, (config, &data()), (&at, None), MEMORY, &mut |_| {}, &|| false).unwrap()
+fn measured(config: &RunConfig) -> Measurement {
+    training_runs::measured(config, &Weights::initial(&network(config), 0), MEMORY)
 }
 
 #[test]
 fn subsets_of_one_size_are_disjoint_and_the_first_is_that_of_a_measurement() {
     let config = config();
-    let network = network(&config, Cpu::<f64>::new(Method::Auto)).unwrap();
-    let weights = Weights::initial(&network, 0);
-    let data = data();
-    let sizes =
-        subset_sizes(&network, (&config, &data), &weights, &[100, 700, 1442], MEMORY, &mut |_| {}, &|| false);
+    let engine = &Engine { network: network(&config), double: None };
+    let weights = Weights::initial(&engine.network, 0);
+    let trained = &trained_examples(&config, digits().dataset()).unwrap();
+    let (settings, seed) = (&config.measurement(), config.seed);
+    let subject = Subject { engine, data: digits(), trained, settings, seed, budget: MEMORY };
+    let sizes = subset_sizes(subject, &weights, &[100, 700, 1442], &Watch::new(&mut ()));
     let sizes: Vec<SubsetSize> = sizes.unwrap();
     let counts: Vec<(usize, usize)> =
         sizes.iter().map(|size| (size.examples, size.lambda_max.len())).collect();
     assert_eq!(counts, [(100, 4), (700, 2), (1442, 1)], "as many as there are examples for");
-    let alone = measured(&config, &|_| {});
+    let alone = measured(&config);
     let difference = (sizes[0].lambda_max[0].value / alone.lambda_max.value - 1.0).abs();
     assert!(difference < 1e-6, "the first subset is the one that is measured alone: {difference:e}");
     let mut values: Vec<f64> = sizes[0].lambda_max.iter().map(|one| one.value).collect();
@@ -60,9 +52,9 @@ fn subsets_of_one_size_are_disjoint_and_the_first_is_that_of_a_measurement() {
 fn the_bound_of_sam_is_reached_where_the_loss_is_quadratic_and_holds_for_small_radii() {
     for rho in [1e-4, 1e-2] {
         let mut config = config();
-        config.measure.sam_bound = Some(rho);
-        let found = measured(&config, &|_| {});
-        let bound = found.sam_bound.unwrap();
+        config.measure.asked.insert("sam_bound".to_owned(), rho.into());
+        let found = measured(&config);
+        let bound = found.outcome::<SamBound>().unwrap();
         let expected = found.loss + rho * found.gradient_norm + 0.5 * rho * rho * found.lambda_max.value;
         assert!((bound.bound - expected).abs() < 1e-12, "the formula of appendix A.1");
         assert!(bound.maximum > found.loss, "the loss rises somewhere");

@@ -1,32 +1,24 @@
 //! λ_max through training against measurements from scratch.
 
-use sharpness_experiments::claims::{Cell, Run};
-use sharpness_experiments::config::RunConfig;
-use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::measures::{Budget, TrackedLambdaMax};
-use sharpness_experiments::network::Cpu;
-use sharpness_experiments::network::backend::Method;
-use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::{RunOptions, complete_run, measure_run, network};
+use sharpness_data::DatasetName;
+use sharpness_network::architectures::Architecture;
+use sharpness_training::settings::RunConfig;
+use sharpness_training::{Budget, TrackedLambdaMax};
 
-use crate::training_runs::{config_with_tracking, digits, train};
+use crate::training_runs::{config_with_tracking, measured, train};
 
 #[test]
 fn the_last_value_is_that_of_a_measurement_from_scratch() {
     let mut config = config_with_tracking();
-    config.measure.through_training = Some(1e-4);
-    let trained = train(&config, &RunOptions::default(), None).unwrap();
-    let tracked: &[TrackedLambdaMax] = &trained.report.lambda_max;
+    config.training.through_training = Some(1e-4);
+    let trained = train(&config, None);
+    let tracked: &[TrackedLambdaMax] = &trained.state.progress.lambda_max;
     let steps: Vec<u32> = tracked.iter().map(|found| found.step).collect();
     assert_eq!(steps, [0, 3, 6, 9, 12], "before the first step and at the end of four epochs of three steps");
     assert!(tracked.iter().all(|found| found.converged), "all are found: {tracked:?}");
 
     config.measure.rtol = 1e-4;
-    let network = network(&config, Cpu::<f32>::new(Method::Auto)).unwrap();
-    let place = (&config, digits());
-    let weights = &trained.state.weights;
-    let alone =
-        measure_run(&network, place, (weights, None), Budget::of(1 << 30), &mut |_| {}, &|| false).unwrap();
+    let alone = measured(&config, &trained.state.weights, Budget::of(1 << 30));
     let (last, alone) = (tracked.last().unwrap(), alone.lambda_max);
     let difference = (last.value / alone.value - 1.0).abs();
     assert!(difference < 1e-4, "tracked {} and measured {}: {difference:e}", last.value, alone.value);
@@ -34,12 +26,19 @@ fn the_last_value_is_that_of_a_measurement_from_scratch() {
 
 #[test]
 fn a_measurement_that_starts_from_the_one_before_takes_fewer_products() {
-    let trained = train(&config_with_tracking(), &RunOptions::default(), None).unwrap();
-    let first = trained.report.lambda_max[0].products;
-    let median = trained.report.median_products().unwrap();
+    let trained = train(&config_with_tracking(), None);
+    let first = trained.state.progress.lambda_max[0].products;
+    let mut later: Vec<usize> =
+        trained.state.progress.lambda_max.iter().skip(1).map(|found| found.products).collect();
+    later.sort_unstable();
+    let median = later[later.len() / 2];
     assert!(median < first, "{median} products (median) after a first measurement with {first}");
     let epochs = trained.state.progress.last_epoch.as_ref().unwrap();
-    assert_eq!(epochs.lambda_max.as_ref(), trained.report.lambda_max.last(), "the epoch's line has it too");
+    assert_eq!(
+        epochs.lambda_max.as_ref(),
+        trained.state.progress.lambda_max.last(),
+        "the epoch's line has it too"
+    );
 }
 
 /// Loose values start from loose eigenvectors, step after step, so that a missed eigenvalue could stay missed. The same training tracked
@@ -48,8 +47,8 @@ fn a_measurement_that_starts_from_the_one_before_takes_fewer_products() {
 fn no_tracked_value_is_low_by_more_than_its_tolerance() {
     let tracked = |config: &RunConfig, rtol| {
         let mut config = config.clone();
-        config.measure.through_training = Some(rtol);
-        train(&config, &RunOptions::default(), None).unwrap().report.lambda_max
+        config.training.through_training = Some(rtol);
+        train(&config, None).state.progress.lambda_max
     };
     let (mut values, mut products) = (0, 0);
     for number in 0..12_usize {
@@ -72,23 +71,4 @@ fn no_tracked_value_is_low_by_more_than_its_tolerance() {
     }
     assert!(values >= 400, "{values} values");
     assert!(products < 12 * values, "{products} products for {values} values");
-}
-
-#[test]
-fn one_training_that_is_measured_twice_counts_once() {
-    let mut tracked = config_with_tracking();
-    tracked.training.target_accuracy = 0.3;
-    let mut plain = tracked.clone();
-    plain.measure.through_training = None;
-    let report = |config| {
-        let made = complete_run(config, digits(), &RunOptions::default(), true, &mut ());
-        made.unwrap().report().unwrap()
-    };
-    let reports = [report(&plain), report(&tracked)];
-    assert_ne!(reports[0].id, reports[1].id, "they are two runs");
-    let cells = Cell::of_runs(&Run::of_reports(&reports).unwrap(), false).kept;
-    assert_eq!(cells.len(), 1, "of one setting");
-    let [run] = &cells[0].runs[..] else { panic!("and one training: {cells:?}") };
-    assert!(run.lambda_max.is_some(), "measured at its end: {run:?}");
-    assert_eq!(run.quarters.is_some(), reports[1].training.lambda_max.len() > 4, "and on its way: {run:?}");
 }

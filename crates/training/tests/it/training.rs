@@ -1,16 +1,17 @@
 //! Training on the digits: convergence, divergence, micro-batches, threads and streams.
 
-use sharpness_experiments::config::{BnStats, Precision, RunConfig, SamConfig};
-use sharpness_experiments::data::{DatasetName, Part};
-use sharpness_experiments::optimizers::Optimizer;
-use sharpness_experiments::seeds::Purpose;
-use sharpness_experiments::training::{Outcome, PartExamples};
-use sharpness_experiments::{RunOptions, last_step, network, next_weights, train_run};
+use sharpness_data::{DatasetName, Part, PartExamples};
+use sharpness_network::Weights;
 use sharpness_network::architectures::Architecture;
 use sharpness_network::op::{BatchNorm, Dropout, Pass};
-use sharpness_network::{Cpu, Weights};
+use sharpness_training::optimizers::{BnStats, SamConfig};
+use sharpness_training::seeds::Purpose;
+use sharpness_training::settings::{Precision, RunConfig};
+use sharpness_training::{Moment, Optimizer, Outcome};
 
-use crate::training_runs::{Watch, config, config_with_batch_norm, digits, options, train};
+use crate::training_runs::{
+    Watch, config, config_with_batch_norm, digits, momentum, network, train, train_watched,
+};
 
 fn distance(a: &Weights, b: &Weights) -> f64 {
     let squares = a.parameters.iter().zip(&b.parameters).map(|(a, b)| (a - b) * (a - b));
@@ -24,17 +25,17 @@ fn an_mlp_reaches_99_percent_on_the_digits() {
     config.training.learning_rate = 0.1;
     config.training.max_epochs = 100;
     let mut watch = Watch::default();
-    let run = train_run(&config, digits(), &RunOptions::default(), &mut watch).unwrap();
-    let sharpness_experiments::Run::Trained(trained) = run else { panic!("nothing was stored") };
-    let report = &trained.report;
-    assert_eq!(report.outcome, Outcome::Converged, "{report:?}");
-    assert!(report.train_accuracy.unwrap() >= 0.99, "{report:?}");
-    assert!(report.test_accuracy.unwrap() > 0.9, "{report:?}");
+    let trained = train_watched(&config, &mut watch);
+    let progress = &trained.state.progress;
+    assert_eq!(trained.outcome, Outcome::Converged, "{progress:?}");
+    assert_eq!(progress.outcome, Some(Outcome::Converged), "the state says so too");
+    let last = progress.last_epoch.as_ref().unwrap();
+    assert!(last.train_accuracy >= 0.99, "{last:?}");
+    assert!(last.test_accuracy.unwrap() > 0.9, "{last:?}");
     let before_last = &watch.epochs[watch.epochs.len() - 2];
     assert!(before_last.train_accuracy < 0.99, "training stops at the first epoch that is good enough");
-    assert_eq!(report.epochs as usize, watch.epochs.len(), "every epoch is reported");
-    assert_eq!(report.steps as usize, watch.steps.len(), "every step is reported");
-    assert!(trained.dir.is_none(), "nothing is written without a directory");
+    assert_eq!(progress.epoch as usize, watch.epochs.len(), "every epoch is reported");
+    assert_eq!(progress.step as usize, watch.steps.len(), "every step is reported");
 }
 
 #[test]
@@ -42,17 +43,21 @@ fn a_diverging_run_ends_at_once_with_its_last_finite_numbers() {
     let mut config = config();
     config.training.learning_rate = 1e6;
     config.training.max_epochs = 50;
-    let report = train(&config, &RunOptions::default(), None).unwrap().report;
-    assert_eq!(report.outcome, Outcome::Diverged, "{report:?}");
-    assert!(report.last_batch_loss.unwrap().is_finite(), "{report:?}");
-    assert!(report.epochs < 50, "{report:?}");
+    let trained = train(&config, None);
+    let progress = &trained.state.progress;
+    assert_eq!(trained.outcome, Outcome::Diverged, "{progress:?}");
+    assert!(progress.last_batch_loss.unwrap().is_finite(), "{progress:?}");
+    assert!(progress.epoch < 50, "{progress:?}");
 }
 
 #[test]
 fn the_last_epoch_is_the_last() {
-    let report = train(&config(), &RunOptions::default(), None).unwrap().report;
-    assert_eq!((report.outcome, report.epochs, report.steps), (Outcome::MaxEpochs, 4, 12), "{report:?}");
-    assert!(report.test_loss.is_some(), "the last epoch measures the test set whatever its size");
+    let trained = train(&config(), None);
+    let progress = &trained.state.progress;
+    let found = (trained.outcome, progress.epoch, progress.step);
+    assert_eq!(found, (Outcome::MaxEpochs, 4, 12), "{progress:?}");
+    let last = progress.last_epoch.as_ref().unwrap();
+    assert!(last.test_loss.is_some(), "the last epoch measures the test set whatever its size");
 }
 
 #[test]
@@ -61,9 +66,9 @@ fn micro_batches_add_up_to_the_batch() {
         let mut config = config();
         config.precision = Precision::F64;
         config.training.sam = sam;
-        let whole = train(&config, &RunOptions::default(), None).unwrap().state.weights;
+        let whole = train(&config, None).state.weights;
         config.training.micro_batch_size = 7;
-        let parts = train(&config, &RunOptions::default(), None).unwrap().state.weights;
+        let parts = train(&config, None).state.weights;
         let distance = distance(&parts, &whole);
         assert!(distance < 1e-11, "micro-batches of 7 end {distance:e} away from whole batches");
     }
@@ -74,17 +79,17 @@ fn micro_batches_add_up_to_the_batch() {
 fn sam_perturbs_each_group_on_its_own() {
     let mut config = config();
     config.precision = Precision::F64;
-    config.training.momentum = 0.0;
+    config.training.optimizer = momentum(0.0);
     config.training.sam = Some(SamConfig { rho: 0.5, adaptive: false, m: None, bn_stats: BnStats::First });
-    let network = network(&config, Cpu::<f64>::default()).unwrap();
+    let network = network(&config);
     let start = Weights::initial(&network, 1);
     let examples = PartExamples::new(digits(), Part::Train);
     let pass = Pass { batch_norm: BatchNorm::Batch, dropout: Some(Dropout { seed: 1, step: 0 }) };
     let step = |m: Option<usize>, batch: &[u32]| {
         let mut training = config.training.clone();
         training.sam.as_mut().unwrap().m = m;
-        let mut optimizer = Optimizer::new(&network, &training, &start, None);
-        optimizer.step(&examples, batch, &pass);
+        let mut optimizer = Optimizer::new(&network, &training, &start, &[]);
+        optimizer.step(&examples, batch, &Moment { step: 0, learning_rate: training.learning_rate, pass });
         optimizer.weights().parameters
     };
     let batch: Vec<u32> = (0..50).collect();
@@ -106,7 +111,7 @@ fn one_and_two_threads_give_the_same_bits() {
     for config in [config(), config_with_batch_norm()] {
         let with_threads = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| train(&config, &RunOptions::default(), None).unwrap().state.weights)
+            pool.install(|| train(&config, None).state.weights)
         };
         assert_eq!(with_threads(1), with_threads(2), "{}", config.model.arch.name());
     }
@@ -114,10 +119,7 @@ fn one_and_two_threads_give_the_same_bits() {
 
 #[test]
 fn the_start_depends_on_the_seed_alone() {
-    let start = |config: &RunConfig| {
-        let network = network(config, Cpu::<f64>::default()).unwrap();
-        Weights::initial(&network, Purpose::Weights.seed(config.seed))
-    };
+    let start = |config: &RunConfig| Weights::initial(&network(config), Purpose::Weights.seed(config.seed));
     let mut other = config();
     other.training.learning_rate = 0.5;
     other.training.batch_size = 25;
@@ -132,13 +134,10 @@ fn the_next_weights_are_those_of_the_next_step() {
     for config in [config(), config_with_batch_norm()] {
         // After the last step of an epoch of three, the next one begins another epoch.
         for stop_at in [1, 3, 4] {
-            let dir = tempfile::tempdir().unwrap();
-            let here = train(&config, &options(dir.path(), false), Some(stop_at)).unwrap();
-            let there = train(&config, &RunOptions::default(), Some(stop_at + 1)).unwrap();
-            let next = next_weights(&config, digits(), &here.state).unwrap();
-            assert_eq!(next, there.state.weights, "after step {stop_at}");
-            let stored = last_step(dir.path(), digits()).unwrap();
-            assert_eq!(stored, (here.state.weights, next), "from the directory, after step {stop_at}");
+            let here = train(&config, Some(stop_at));
+            let there = train(&config, Some(stop_at + 1));
+            assert_eq!(here.outcome, Outcome::Interrupted, "after step {stop_at}");
+            assert_eq!(here.next, there.state.weights, "after step {stop_at}");
         }
     }
 }

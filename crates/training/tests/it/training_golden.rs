@@ -1,10 +1,14 @@
 //! Twenty steps of each optimizer against PyTorch in double precision.
 
-use sharpness_experiments::config::{BnStats, RunConfig, SamConfig, TrainingConfig};
-use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::optimizers::{Examples, Images, Optimizer};
+use sharpness_data::DatasetName;
 use sharpness_network::architectures::Architecture;
 use sharpness_network::op::{BatchNorm, Pass};
+use sharpness_network::{Examples, Images};
+use sharpness_training::optimizers::{
+    AdamConfig, BnStats, Cosine, OptimizerConfig, SamConfig, ScheduleConfig, SgdConfig, Step,
+};
+use sharpness_training::settings::{RunConfig, TrainingConfig};
+use sharpness_training::{Moment, Optimizer};
 
 use crate::fixture::{Golden, assert_close};
 
@@ -31,17 +35,24 @@ impl Examples for Batch {
 fn training(golden: &Golden) -> TrainingConfig {
     let optimizer = &golden.0["optimizer"];
     let number = |key: &str| optimizer[key].as_f64().unwrap();
-    let sam = (optimizer["method"] != "sgd").then(|| SamConfig {
+    let is_perturbed = optimizer["method"] == "sam" || optimizer["method"] == "asam";
+    let sam = is_perturbed.then(|| SamConfig {
         rho: number("rho"),
         adaptive: optimizer["method"] == "asam",
         m: None,
         bn_stats: if optimizer["bn_stats"] == "both" { BnStats::Both } else { BnStats::First },
     });
+    let weight_decay = number("weight_decay");
+    let config = if optimizer["method"] == "adam" {
+        let [beta1, beta2] = [0, 1].map(|i| optimizer["betas"][i].as_f64().unwrap());
+        OptimizerConfig::Adam(AdamConfig { beta1, beta2, epsilon: number("epsilon"), weight_decay })
+    } else {
+        let nesterov = optimizer["nesterov"].as_bool().unwrap();
+        OptimizerConfig::Sgd(SgdConfig { momentum: number("momentum"), nesterov, weight_decay })
+    };
     TrainingConfig {
         learning_rate: number("learning_rate"),
-        momentum: number("momentum"),
-        nesterov: optimizer["nesterov"].as_bool().unwrap(),
-        weight_decay: number("weight_decay"),
+        optimizer: config,
         batch_size: 16,
         sam,
         ..RunConfig::new(DatasetName::Digits, Architecture::CnnBn).training
@@ -54,11 +65,14 @@ fn check(case: &str) {
     let config = training(&golden);
     let (images, labels) = golden.batch();
     let examples = Batch { images, labels };
-    let mut optimizer = Optimizer::new(&network, &config, &golden.weights(&network), None);
+    let mut optimizer = Optimizer::new(&network, &config, &golden.weights(&network), &[]);
     let pass = Pass { batch_norm: BatchNorm::Batch, dropout: None };
     for (step, expected) in (0_u32..).zip(golden.numbers("losses")) {
         let batch: Vec<u32> = (0..16).map(|j| (16 * step + j) % 64).collect();
-        let loss = optimizer.step(&examples, &batch, &pass).loss / 16.0;
+        let loss = optimizer
+            .step(&examples, &batch, &Moment { step, learning_rate: config.learning_rate, pass })
+            .loss
+            / 16.0;
         assert_close(&format!("loss of step {step}"), loss, expected, TOLERANCE * expected);
     }
 
@@ -102,4 +116,39 @@ fn sam_that_moves_statistics_in_both_passes() {
 #[test]
 fn adaptive_sam() {
     check("train-asam");
+}
+
+#[test]
+fn adam() {
+    check("train-adam");
+}
+
+#[test]
+fn schedules_and_warmup() {
+    let golden = Golden::read("schedules");
+    let number = |key: &str| golden.0[key].as_f64().unwrap();
+    let whole = |key: &str| u32::try_from(golden.0[key].as_u64().unwrap()).unwrap();
+    let step = Step { step_epochs: whole("step_epochs") as usize, gamma: number("gamma") };
+    let cosine = Cosine { final_factor: number("final_factor") };
+    let steps_per_epoch = whole("steps_per_epoch");
+    for (case, schedule, warmup_steps) in [
+        ("step", ScheduleConfig::Step(step.clone()), 0),
+        ("cosine", ScheduleConfig::Cosine(cosine.clone()), 0),
+        ("step_warmup", ScheduleConfig::Step(step), whole("warmup_steps")),
+        ("cosine_warmup", ScheduleConfig::Cosine(cosine), whole("warmup_steps")),
+    ] {
+        let config = TrainingConfig {
+            learning_rate: number("learning_rate"),
+            max_epochs: whole("epochs"),
+            schedule,
+            warmup_steps,
+            ..RunConfig::new(DatasetName::Digits, Architecture::CnnBn).training
+        };
+        let expected = golden.numbers(case);
+        assert_eq!(expected.len() as u32, whole("epochs") * steps_per_epoch, "{case} has every step");
+        for (step, expected) in (0_u32..).zip(expected) {
+            let found = config.learning_rate_at(step / steps_per_epoch, step);
+            assert_close(&format!("{case}, step {step}"), found, expected, 1e-14);
+        }
+    }
 }

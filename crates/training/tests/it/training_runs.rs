@@ -1,14 +1,19 @@
 //! Small runs for the tests of training: configurations, data and observers.
 
-use std::path::Path;
 use std::sync::OnceLock;
 
-use sharpness_experiments::config::{Precision, RunConfig};
-use sharpness_experiments::data::{Dataset, DatasetName, Locations, Standardization, Standardized};
-use sharpness_experiments::store::Existing;
-use sharpness_experiments::training::{EpochMetrics, Observer, StepReport};
-use sharpness_experiments::{Result, Run, RunOptions, Trained, train_run};
+use sharpness_data::{Dataset, DatasetName, Locations, Standardization, Standardized};
+use sharpness_kernels::Cpu;
 use sharpness_network::architectures::Architecture;
+use sharpness_network::backend::{Backend, Loss, Shape};
+use sharpness_network::{Network, Weights};
+use sharpness_training::measures::{Iterates, Measurement, Subject, measure};
+use sharpness_training::optimizers::{BnStats, OptimizerConfig, SamConfig, SgdConfig};
+use sharpness_training::settings::{Precision, RunConfig};
+use sharpness_training::{
+    Budget, Engine, EpochMetrics, Job, Observer, Outcome, StepReport, TrainState, Visitor, trained_examples,
+    with_engine,
+};
 
 /// The digits, standardised once.
 pub(crate) fn digits() -> &'static Standardized {
@@ -19,13 +24,18 @@ pub(crate) fn digits() -> &'static Standardized {
     })
 }
 
+/// SGD with momentum.
+pub(crate) fn momentum(momentum: f64) -> OptimizerConfig {
+    OptimizerConfig::Sgd(SgdConfig { momentum, ..SgdConfig::default() })
+}
+
 /// A small MLP on the digits with everything that a checkpoint must hold: momentum and dropout.
 pub(crate) fn config() -> RunConfig {
     let mut config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
     config.model.hidden = vec![16];
     config.model.dropout = 0.1;
     config.data.train_examples = Some(250);
-    config.training.momentum = 0.9;
+    config.training.optimizer = momentum(0.9);
     config.training.batch_size = 100;
     config.training.target_accuracy = 1.0;
     config.training.max_epochs = 4;
@@ -41,12 +51,8 @@ pub(crate) fn config_with_batch_norm() -> RunConfig {
     config.training.batch_size = 40;
     config.training.micro_batch_size = 16;
     config.training.max_epochs = 2;
-    config.training.sam = Some(sharpness_experiments::config::SamConfig {
-        rho: 0.05,
-        adaptive: false,
-        m: Some(20),
-        bn_stats: sharpness_experiments::config::BnStats::First,
-    });
+    config.training.sam =
+        Some(SamConfig { rho: 0.05, adaptive: false, m: Some(20), bn_stats: BnStats::First });
     config
 }
 
@@ -54,7 +60,7 @@ pub(crate) fn config_with_batch_norm() -> RunConfig {
 pub(crate) fn config_with_tracking() -> RunConfig {
     let mut config = config();
     config.measure.examples = 60;
-    config.measure.through_training = Some(1e-2);
+    config.training.through_training = Some(1e-2);
     config
 }
 
@@ -78,17 +84,63 @@ impl Observer for Watch {
     }
 }
 
-/// Options of a run in `out`.
-pub(crate) fn options(out: &Path, resume: bool) -> RunOptions {
-    let existing = if resume { Existing::Resume } else { Existing::Refuse };
-    RunOptions { out: Some(out.to_owned()), existing, ..RunOptions::default() }
+/// The network of a configuration on the digits, in double precision.
+pub(crate) fn network(config: &RunConfig) -> Network<Cpu<f64>> {
+    let model = config.model.options().model(Shape::new(1, 8, 8), 10).unwrap();
+    Network::compile(&model, Cpu::default(), Loss::SoftmaxCrossEntropy)
 }
 
-/// Trains on the digits; a run that is finished already is a failure.
-pub(crate) fn train(config: &RunConfig, options: &RunOptions, stop_at: Option<u32>) -> Result<Trained> {
-    let mut watch = Watch { stop_at, ..Watch::default() };
-    match train_run(config, digits(), options, &mut watch)? {
-        Run::Trained(trained) => Ok(*trained),
-        Run::Finished(result) => panic!("the run was finished already: {result:?}"),
+/// How a training on the digits ended.
+#[derive(Debug)]
+pub(crate) struct Trained {
+    pub(crate) outcome: Outcome,
+    pub(crate) state: TrainState,
+    /// The iterate that the next step would make.
+    pub(crate) next: Weights,
+}
+
+struct Train<'a> {
+    config: &'a RunConfig,
+    watch: &'a mut Watch,
+}
+
+impl Visitor for Train<'_> {
+    type Output = Trained;
+
+    fn visit<B: Backend>(self, engine: &Engine<B>) -> Trained {
+        let Self { config, watch } = self;
+        let trained = trained_examples(config, digits().dataset()).unwrap();
+        let job = Job { config, engine, data: digits(), trained: &trained, budget: Budget::default() };
+        let (outcome, state) = job.train(job.initial_state(), &mut (), watch).unwrap();
+        let next = job.next_weights(&state);
+        Trained { outcome, state, next }
     }
+}
+
+/// Trains on the digits.
+pub(crate) fn train(config: &RunConfig, stop_at: Option<u32>) -> Trained {
+    train_watched(config, &mut Watch { stop_at, ..Watch::default() })
+}
+
+/// Trains on the digits before an observer.
+pub(crate) fn train_watched(config: &RunConfig, watch: &mut Watch) -> Trained {
+    config.validate(digits().dataset().train().len()).unwrap();
+    with_engine(config, Train { config, watch }).unwrap()
+}
+
+/// Measures weights on the digits as a run of this configuration measures its last ones.
+pub(crate) fn measured(config: &RunConfig, weights: &Weights, budget: Budget) -> Measurement {
+    struct Measure<'a>(&'a RunConfig, &'a Weights, Budget);
+    impl Visitor for Measure<'_> {
+        type Output = Measurement;
+
+        fn visit<B: Backend>(self, engine: &Engine<B>) -> Measurement {
+            let Self(config, weights, budget) = self;
+            let (settings, seed) = (&config.measurement(), config.seed);
+            let trained = &trained_examples(config, digits().dataset()).unwrap();
+            let subject = Subject { engine, data: digits(), trained, settings, seed, budget };
+            measure(subject, Iterates::only(weights), &sharpness_training::Watch::new(&mut ())).unwrap()
+        }
+    }
+    with_engine(config, Measure(config, weights, budget)).unwrap()
 }

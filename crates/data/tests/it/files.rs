@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use sharpness_experiments::Error;
+use sharpness_data::Error;
 
 /// Gzips `content`.
 pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sharpness_experiments::data::cifar10::{Version, read_archive, read_folder};
-use sharpness_experiments::{Error, Result};
+use sharpness_data::cifar10::{Version, read_archive, read_folder};
+use sharpness_data::{Error, Result};
 use tempfile::TempDir;
 
-use crate::data_files::{assert_malformed, cifar10_record, for_each_damage, gzip, tar};
+use crate::files::{assert_malformed, cifar10_record, for_each_damage, gzip, tar};
 
 const RECORD: usize = 3073;
 

@@ -1,7 +1,6 @@
 //! Subsets: balance, bounds, order and dependence on the seed.
 
-use sharpness_experiments::Error;
-use sharpness_experiments::data::{Subset, class_balanced};
+use sharpness_data::{Error, Subset, class_balanced};
 
 /// 3 classes with 4, 5 and 6 examples, interleaved.
 const LABELS: [u8; 15] = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 2, 1, 2];

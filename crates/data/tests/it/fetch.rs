@@ -4,12 +4,11 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
-use sharpness_experiments::data::fetch::{FetchedFile, RemoteFile, Source, fetch};
-use sharpness_experiments::data::{DatasetName, Locations};
-use sharpness_experiments::{Error, Result};
+use sharpness_data::fetch::{FetchedFile, RemoteFile, Source, fetch};
+use sharpness_data::{DatasetName, Error, Locations, Result};
 use tempfile::TempDir;
 
-use crate::data_server::{Reply, Server};
+use crate::server::{Reply, Server};
 
 /// The MD5 checksum of [`content`], from `md5sum`.
 const MD5: &str = "415d6e662118c229c6ad3f950c24702a";

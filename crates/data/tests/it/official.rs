@@ -1,6 +1,6 @@
 //! The whole official data sets, where the machine has them: published means, deviations and class counts.
 
-use sharpness_experiments::data::{Dataset, DatasetName, Locations, Part, Standardization, Standardized};
+use sharpness_data::{Dataset, DatasetName, Locations, Part, Standardization, Standardized};
 
 use crate::skip::{assert_skips_are_told, skip};
 
@@ -52,5 +52,5 @@ fn fashion_mnist() {
 
 #[test]
 fn absent_data_are_told() {
-    assert_skips_are_told(&["data_official::cifar10"]);
+    assert_skips_are_told(&["official::cifar10"]);
 }

@@ -3,12 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use sharpness_experiments::data::Split;
-use sharpness_experiments::data::cifar10::{Version, read_archive, read_folder};
-use sharpness_experiments::{Error, Result};
+use sharpness_data::cifar10::{Version, read_archive, read_folder};
+use sharpness_data::{Error, Result, Split};
 use tempfile::TempDir;
 
-use crate::data_files::{assert_malformed, for_each_damage, gzip, tar};
+use crate::files::{assert_malformed, for_each_damage, gzip, tar};
 
 const PIXELS: usize = 2 * 3072;
 /// The labels of the two examples of a batch.

@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use sharpness_experiments::Error;
-use sharpness_experiments::data::cifar10::Version;
-use sharpness_experiments::data::{DatasetName, Found, Locations};
+use sharpness_data::cifar10::Version;
+use sharpness_data::{DatasetName, Error, Found, Locations};
 use tempfile::TempDir;
 
 const IDX: [&str; 4] = [

@@ -3,12 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use sharpness_experiments::data::Split;
-use sharpness_experiments::data::idx::{SIDE, read_split};
-use sharpness_experiments::{Error, Result};
+use sharpness_data::idx::{SIDE, read_split};
+use sharpness_data::{Error, Result, Split};
 use tempfile::TempDir;
 
-use crate::data_files::{assert_malformed, for_each_damage, gzip, idx};
+use crate::files::{assert_malformed, for_each_damage, gzip, idx};
 
 const COUNT: usize = 2;
 const PIXELS: usize = COUNT * SIDE * SIDE;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
-use sharpness_experiments::data::cifar10::Version;
-use sharpness_experiments::data::{Dataset, DatasetName, Established, Locations, Verification};
+use sharpness_data::cifar10::Version;
+use sharpness_data::{Dataset, DatasetName, Established, Locations, Verification};
 use tempfile::TempDir;
 
 use crate::skip::skip;

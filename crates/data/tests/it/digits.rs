@@ -1,9 +1,22 @@
 //! The embedded digits and their standardization.
 
-use sharpness_experiments::data::{Dataset, DatasetName, Locations, Part, Standardization, Standardized};
+use sharpness_data::{Dataset, DatasetName, Locations, Part, PartExamples, Standardization, Standardized};
+use sharpness_kernels::Cpu;
+use sharpness_network::backend::{Device as _, Layout as _, Shape};
+use sharpness_network::{Examples as _, Images};
 
 fn digits() -> Dataset {
     Dataset::load(DatasetName::Digits, &Locations::default()).unwrap()
+}
+
+/// The images that a network sees of the examples with the given numbers, `[examples, 64]`.
+fn images(data: &Standardized, part: Part, numbers: &[u32]) -> Vec<f64> {
+    let examples = PartExamples::new(data, part);
+    let Images::Pixels(pixels) = examples.images() else { panic!("a data set holds bytes") };
+    let (device, shape) = (Cpu::<f64>::default(), Shape::new(1, 8, 8));
+    let mut images = device.buffer(numbers.len() * 64);
+    device.upload_pixels(shape, &pixels, numbers, &mut images);
+    device.download_activations(shape, numbers.len(), &images)
 }
 
 #[test]
@@ -34,8 +47,7 @@ fn the_split_is_fixed_and_stratified() {
 fn standardized_values_have_mean_0_and_deviation_1() {
     let data = Standardized::new(digits(), Standardization::Pixel);
     let all: Vec<u32> = (0..1442).collect();
-    let mut images = vec![f64::NAN; 3];
-    data.images(Part::Train, &all, &mut images);
+    let images = images(&data, Part::Train, &all);
     assert_eq!(images.len(), 1442 * 64, "values");
     let mut constant_pixels = 0;
     for pixel in 0..64 {
@@ -54,9 +66,9 @@ fn standardized_values_have_mean_0_and_deviation_1() {
 #[test]
 fn images_follow_the_indices() {
     let data = Standardized::new(digits(), Standardization::None);
-    let (mut images, mut labels) = (Vec::new(), Vec::new());
-    data.images(Part::Test, &[354, 0, 354], &mut images);
-    data.labels(Part::Test, &[354, 0, 354], &mut labels);
+    let images = images(&data, Part::Test, &[354, 0, 354]);
+    let examples = PartExamples::new(&data, Part::Test);
+    let labels = [354, 0, 354].map(|number| examples.label(number));
     let raw = data.dataset().test();
     let expected: Vec<f64> = [354, 0, 354]
         .iter()
@@ -64,7 +76,7 @@ fn images_follow_the_indices() {
         .map(|&p| f64::from(p) / 16.0)
         .collect();
     assert_eq!(images, expected, "images in the order of the indices, scaled by 1/16");
-    assert_eq!(labels, [raw.labels()[354], raw.labels()[0], raw.labels()[354]], "labels");
+    assert_eq!(labels, [354, 0, 354].map(|i: usize| u32::from(raw.labels()[i])), "labels");
 }
 
 #[test]

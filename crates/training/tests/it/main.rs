@@ -1,0 +1,27 @@
+//! The integration tests of the crate, one module per subject.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
+
+mod batch_norm_chunk;
+mod certified;
+mod config_validation;
+mod data_seed;
+mod edge_of_stability;
+#[allow(
+    dead_code,
+    clippy::cast_possible_truncation,
+    reason = "it serves the tests of two crates, and its numbers are small"
+)]
+#[path = "../../../network/tests/it/fixture.rs"]
+mod fixture;
+mod flags;
+mod measures;
+mod measures_between_iterates;
+mod measures_problem;
+mod measures_subsets;
+mod overlay;
+mod ranges;
+mod through_training;
+mod training;
+mod training_golden;
+mod training_runs;
