@@ -1,0 +1,7 @@
+//! The integration tests of the crate, one module per subject.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
+
+mod claims;
+mod figures;
+mod paper_recipes;
