@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::Serialize;
+use sharpness_runs::renamed_key;
 
 use super::cell::Cell;
 use super::cells::{Cells, LeftOut};
@@ -152,9 +153,13 @@ impl Finding {
             condition.statistic.keys().into_iter().chain(condition.runs.keys()).chain(each)
         });
         if let Some(key) = of_runs.chain(of_conditions).find(|key| !is_setting(key)) {
-            return Err(format!(
-                "there is no setting {key:?}; names are those of config.toml, such as training.learning_rate"
-            ));
+            let today = renamed_key(key);
+            let right = if is_setting(&today) {
+                format!("it is {today} now")
+            } else {
+                "names are those of config.toml, such as training.learning_rate".to_owned()
+            };
+            return Err(format!("there is no setting {key:?}; {right}"));
         }
         match self.conditions.iter().find(|condition| condition.bounds().is_none()) {
             Some(_) => {

@@ -191,6 +191,7 @@ fn least_more(verdicts: &[Verdict]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claims::text::number_text;
 
     fn found(value: f64, half: f64, seeds: usize) -> Estimate {
         let freedom = seeds as f64 - 1.0;

@@ -38,7 +38,7 @@ pub(super) const RATIO: &str = "batch_size / learning_rate";
 /// equal settings are equal whatever file they come from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Settings(BTreeMap<String, Value>);
+pub struct Settings(pub(super) BTreeMap<String, Value>);
 
 impl Settings {
     /// The settings of a configuration.

@@ -3,14 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use sharpness_experiments::claims::{
+use sharpness_data::DatasetName;
+use sharpness_network::architectures::Architecture;
+use sharpness_runs::Plan;
+use sharpness_study::claims::{
     Bars, Cell, Cells, Finding, Judgement, Prediction, Run, Settings, Verdict, equal_lambda_pairs,
     published_cells,
 };
-use sharpness_experiments::config::{BnStats, RunConfig, SamConfig};
-use sharpness_experiments::data::DatasetName;
-use sharpness_experiments::network::models::Architecture;
-use sharpness_experiments::sweep::Plan;
+use sharpness_training::optimizers::{BnStats, OptimizerConfig, SamConfig, SgdConfig};
+use sharpness_training::settings::RunConfig;
 use tempfile::tempdir;
 
 const FIGURES: [&str; 17] =
@@ -42,6 +43,11 @@ fn config(learning_rate: f64, batch_size: usize) -> RunConfig {
     let mut config = RunConfig::new(DatasetName::Cifar10, Architecture::Vgg11);
     (config.training.learning_rate, config.training.batch_size) = (learning_rate, batch_size);
     config
+}
+
+fn sgd(config: &mut RunConfig) -> &mut SgdConfig {
+    let OptimizerConfig::Sgd(sgd) = &mut config.training.optimizer;
+    sgd
 }
 
 /// Seeds 0 to 3 of a setting, spread by a fifth of a point and a twentieth of a decade.
@@ -164,8 +170,8 @@ fn cells_differ_in_every_setting_but_the_seed() {
     let mut all = rising(100);
     let plain = Cell::of_runs(&all, false).kept.len();
     let change: [fn(&mut RunConfig); 8] = [
-        |config| config.training.momentum = 0.9,
-        |config| config.training.weight_decay = 1e-4,
+        |config| sgd(config).momentum = 0.9,
+        |config| sgd(config).weight_decay = 1e-4,
         |config| config.training.target_accuracy = 0.95,
         |config| config.training.micro_batch_size = 50,
         |config| config.data.standardize = serde_json::from_value("channel".into()).unwrap(),
@@ -375,18 +381,19 @@ fn findings_are_read_from_a_file_and_mistakes_are_told() {
     let dir = tempdir().unwrap();
     let file = dir.path().join("my.toml");
     let mine = "[[finding]]\nsection = \"mine\"\nsentence = \"momentum finds smaller λ_max\"\n\
-                runs = [{ \"model.arch\" = \"vgg11\" }]\nvaries = [\"training.momentum\"]\n\n\
+                runs = [{ \"model.arch\" = \"vgg11\" }]\nvaries = [\"training.optimizer.momentum\"]\n\n\
                 [[finding.condition]]\ny = \"lambda_max\"\n\
-                statistic.contrast = { of = { \"training.momentum\" = 0.9 }, minus = { \"training.momentum\" = 0 } }\n\
+                statistic.contrast = { of = { \"training.optimizer.momentum\" = 0.9 }, minus = { \"training.optimizer.momentum\" = 0 } }\n\
                 below = 1\n";
     fs::write(&file, mine).unwrap();
     let mut fast = config(0.01, 100);
-    fast.training.momentum = 0.9;
+    sgd(&mut fast).momentum = 0.9;
     let all = [runs(&config(0.01, 100), 0.7, 50.0), runs(&fast, 0.7, 10.0)].concat();
     let found = Finding::read(&file).unwrap()[0].judge(&Cell::of_runs(&all, false)).unwrap();
     assert_eq!(word(found[0].verdict), "holds", "{found:#?}");
     for (from, to, told) in [
-        ("training.momentum\"]", "training.momentun\"]", "training.momentun"),
+        ("training.optimizer.momentum\"]", "training.momentun\"]", "no setting \"training.momentun\""),
+        ("training.optimizer.momentum\"]", "training.momentum\"]", "it is training.optimizer.momentum now"),
         ("below = 1\n", "", "needs above, below or a margin"),
         ("lambda_max\"", "lambda\"", "unknown variant `lambda`"),
         ("statistic.contrast", "statistic.average", "unknown variant `average`"),

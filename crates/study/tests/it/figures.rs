@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use sharpness_experiments::figures::{Figure, Line};
-use sharpness_experiments::store::RunStore;
-use sharpness_experiments::sweep::Plan;
+use sharpness_runs::{Identity, Plan, RunStore};
+use sharpness_study::figures::{Figure, Line};
 use tempfile::tempdir;
 
 fn paper(number: u32) -> Option<Plan> {
@@ -24,11 +23,11 @@ fn the_recipes_of_the_paper_have_its_grids() {
         assert_eq!(paper(number).unwrap().runs.len(), runs, "runs of figure {number}");
     }
     let (first, second) = (paper(1).unwrap(), paper(2).unwrap());
-    let ids = |plan: &Plan| plan.runs.iter().map(|run| run.id.clone()).collect::<Vec<String>>();
+    let ids = |plan: &Plan| plan.runs.iter().map(|run| run.identity.clone()).collect::<Vec<Identity>>();
     assert_eq!(ids(&first), ids(&second), "figure 2 shows the runs of figure 1");
     let sam = paper(6).unwrap();
     assert!(sam.runs[0].config.training.sam.is_none(), "ρ = 0 is plain SGD");
-    assert!(ids(&first).contains(&sam.runs[0].id), "and so a run of figure 1");
+    assert!(ids(&first).contains(&sam.runs[0].identity), "and so a run of figure 1");
 }
 
 #[test]
