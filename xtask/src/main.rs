@@ -5,6 +5,7 @@
 mod dependencies;
 mod faults;
 mod golden;
+mod settings;
 mod slow;
 mod step;
 mod test;
@@ -29,7 +30,8 @@ Usage: cargo xtask COMMAND
                    print the order of modules for xtask/architecture.toml, from the arrows that the code has
   slow             train real networks, simulate every finding and inject faults; takes minutes
   faults           fail every system call of a sweep in turn; needs target/release/sharpness and strace
-  golden [ARG]...  regenerate the golden files with golden/generate.py, which receives the arguments";
+  golden [ARG]...  regenerate the golden files with golden/generate.py, which receives the arguments
+  settings         regenerate docs/settings.md";
 
 fn main() -> ExitCode {
     match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
@@ -53,6 +55,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["slow"] => slow::run(&root),
         ["faults"] => faults::check(&root),
         ["golden", rest @ ..] => golden::generate(&root, rest),
+        ["settings"] => settings::generate(&root),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

@@ -15,6 +15,27 @@
 //!   maximum.
 //! - Reductions accumulate in `f64` in an order that depends on the data's size alone.
 //! - Dropout masks are Philox4x32-10 words of (seed, step, layer, example, element).
+//!
+//! [`Reference`] is the backend of plain loops, to compare others with (`conformance`, behind the feature of that name):
+//!
+//! ```
+//! use sharpness_backend::{Accumulate, Backend, Reference, View, ViewMut};
+//!
+//! /// `‖x + y‖²` on any device.
+//! fn squared_norm_of_sum<B: Backend>(device: &B, x: &[f64], y: &[f64]) -> f64 {
+//!     let [mut a, mut b, mut sum] = [x, y, x].map(|vector| device.buffer(vector.len()));
+//!     device.upload(x, &mut a);
+//!     device.upload(y, &mut b);
+//!     let view = |buffer| View::new(buffer, 0, x.len());
+//!     let terms = [(1.0, view(&a)), (1.0, view(&b))];
+//!     device.linear_combination(&terms, Accumulate::Set, ViewMut::new(&mut sum, 0, x.len()));
+//!     let mut square = device.wide(1);
+//!     device.dot(view(&sum), view(&sum), 0, &mut square);
+//!     device.read(&square)[0]
+//! }
+//!
+//! assert_eq!(squared_norm_of_sum(&Reference, &[1.0, 2.0], &[2.0, 2.0]), 25.0);
+//! ```
 
 mod accumulate;
 mod activation;

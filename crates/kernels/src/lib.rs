@@ -7,6 +7,26 @@
 //!
 //! Every reduction runs over blocks whose size depends on the data alone, so the same input gives the same bits for any
 //! number of threads. Sums that decide something are `f64`.
+//!
+//! ```
+//! use sharpness_backend::{Device, Reference, Vectors, View};
+//! use sharpness_kernels::{ConvolutionAlgorithm, Cpu};
+//!
+//! /// `⟨x, x⟩`, accumulated in double precision.
+//! fn square<D: Vectors>(device: &D, x: &[f64]) -> f64 {
+//!     let (mut buffer, mut sum) = (device.buffer(x.len()), device.wide(1));
+//!     device.upload(x, &mut buffer);
+//!     let view = View::new(&buffer, 0, x.len());
+//!     device.dot(view, view, 0, &mut sum);
+//!     device.read(&sum)[0]
+//! }
+//!
+//! let x: Vec<f64> = (0..10_000).map(|i| f64::from(i % 7)).collect();
+//! let cpu = Cpu::<f32>::new(ConvolutionAlgorithm::Auto);
+//! // Small whole numbers, so that nothing is rounded.
+//! assert_eq!(square(&cpu, &x), square(&Reference, &x));
+//! assert_eq!((cpu.precision(), cpu.double().precision()), ("f32", "f64"));
+//! ```
 
 pub mod activation;
 mod allocator;

@@ -11,6 +11,33 @@
 //! | `table/` | runs as a table |
 //! | `recipes/` | files that list runs |
 //! | `sweep/` | executing the runs of a recipe |
+//!
+//! [`complete_run`] trains and measures what is not in the run's directory yet:
+//!
+//! ```
+//! use sharpness_data::{Dataset, DatasetName, Locations, Standardized};
+//! use sharpness_network::architectures::Architecture;
+//! use sharpness_runs::{Completion, Existing, Identity, RunOptions, complete_run};
+//! use sharpness_training::settings::RunConfig;
+//!
+//! let mut config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
+//! (config.model.hidden, config.training.max_epochs, config.measure.examples) = (vec![16], 2, 200);
+//! let digits = Dataset::load(config.data.name, &Locations::default())?;
+//! let data = Standardized::new(digits, config.data.standardize);
+//!
+//! let store = tempfile::tempdir().expect("a temporary directory");
+//! let out = store.path().join(Identity::of(&config)?.training);
+//! let options = RunOptions { out: Some(out), existing: Existing::Resume, ..RunOptions::default() };
+//! let Completion::Made(made) = complete_run(&config, &data, &options, true, &mut ())? else {
+//!     panic!("nothing was there, and nothing interrupts it");
+//! };
+//! let Completion::Known(known) = complete_run(&config, &data, &options, true, &mut ())? else {
+//!     panic!("the run is done");
+//! };
+//! let lambda_max = made.measurement.expect("it was measured").lambda_max.value;
+//! assert!(lambda_max > 0.0 && known.measurement.expect("it was read").lambda_max.value == lambda_max);
+//! # Ok::<(), sharpness_runs::Error>(())
+//! ```
 
 mod atomic;
 mod characters;

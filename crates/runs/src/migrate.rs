@@ -33,7 +33,7 @@ pub(crate) fn renamed_keys(mut table: Table) -> Table {
     table
 }
 
-/// The name of today of a key of a recipe or a filter.
+/// The current name of a key of a recipe or a filter.
 pub fn renamed_key(key: &str) -> String {
     let renamed = RENAMED.iter().find(|(section, old, _)| key.split_once('.') == Some((*section, *old)));
     renamed.map_or_else(|| key.to_owned(), |(_, _, to)| to.join("."))

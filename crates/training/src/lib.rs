@@ -11,6 +11,39 @@
 //! | `memory/`, `training_bytes.rs` | the bound on memory, and how much each task takes |
 //! | `progress.rs`, `observer.rs` | progress, and its observers |
 //! | `bench.rs` | the time of a step, an epoch, a product and a measurement |
+//!
+//! The settings say which backend and precision a network runs on, so work with it is a [`Visitor`] that is generic over the backend:
+//!
+//! ```
+//! use sharpness_data::{Dataset, DatasetName, Locations, Standardized};
+//! use sharpness_network::architectures::Architecture;
+//! use sharpness_network::backend::Backend;
+//! use sharpness_training::settings::RunConfig;
+//! use sharpness_training::{Budget, Engine, Job, Outcome, Result, TrainState, Visitor, trained_examples, with_engine};
+//!
+//! struct Train<'a>(&'a RunConfig, &'a Standardized);
+//!
+//! impl Visitor for Train<'_> {
+//!     type Output = Result<(Outcome, TrainState)>;
+//!     fn visit<B: Backend>(self, engine: &Engine<B>) -> Self::Output {
+//!         let Self(config, data) = self;
+//!         let trained = trained_examples(config, data.dataset())?;
+//!         let job = Job { config, engine, data, trained: &trained, budget: Budget::of_process(None) };
+//!         // No journal and no observer.
+//!         job.train(job.initial_state(), &mut (), &mut ())
+//!     }
+//! }
+//!
+//! let mut config = RunConfig::new(DatasetName::Digits, Architecture::Mlp);
+//! (config.training.learning_rate, config.training.max_epochs) = (0.1, 3);
+//! let digits = Dataset::load(config.data.name, &Locations::default())?;
+//! let data = Standardized::new(digits, config.data.standardize);
+//! let (outcome, state) = with_engine(&config, Train(&config, &data))??;
+//! assert_eq!(outcome, Outcome::MaxEpochs);
+//! let metrics = state.progress.last_epoch.expect("three epochs have ended");
+//! assert!(metrics.test_accuracy > Some(0.8));
+//! # Ok::<(), sharpness_training::Error>(())
+//! ```
 
 pub mod bench;
 mod columns;
