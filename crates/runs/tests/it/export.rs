@@ -12,9 +12,11 @@ use sharpness_network::backend::Loss;
 use sharpness_network::op::BatchNorm;
 use sharpness_runs::{Identity, Report, RunTable, TrainReport};
 use sharpness_training::measures::{
-    BetweenIteratesOutcome, Eigenvalue, Iterate, Measurement, SamBoundOutcome, TraceOutcome,
+    BetweenIteratesOutcome, Eigenvalue, FrobeniusOutcome, Iterate, Measurement, SamBoundOutcome, TraceOutcome,
 };
-use sharpness_training::optimizers::{BnStats, OptimizerConfig, SamConfig, ScheduleConfig, SgdConfig};
+use sharpness_training::optimizers::{
+    AdamConfig, BnStats, Cosine, OptimizerConfig, SamConfig, ScheduleConfig, SgdConfig, Step,
+};
 use sharpness_training::settings::{
     BoundRtol, DataConfig, MeasureConfig, ModelConfig, Precision, RunConfig, TrainingConfig,
 };
@@ -80,6 +82,7 @@ fn full() -> Report {
                 ("lambda_min", true.into()),
                 ("between_iterates", true.into()),
                 ("trace", toml::Value::from(10)),
+                ("frobenius", toml::Value::from(10)),
                 ("sam_bound", 0.05.into()),
             ]
             .map(|(name, asked)| (name.to_owned(), asked))
@@ -112,6 +115,7 @@ fn training() -> TrainReport {
 fn measurement() -> Measurement {
     let point = Iterate { t: 0.0, lambda_max: 5.0, residual: 0.1, loss: 0.1, products: 9, converged: true };
     let trace = TraceOutcome { value: 9.0, standard_error: 0.1, probes: 10 };
+    let frobenius = FrobeniusOutcome { value: 4.0, standard_error: 0.1, probes: 10 };
     let sam_bound = SamBoundOutcome {
         rho: 0.05,
         maximum: 1.0,
@@ -140,6 +144,7 @@ fn measurement() -> Measurement {
         outcomes: [
             ("lambda_min", serde_json::to_value(eigenvalue(-1.0))),
             ("trace", serde_json::to_value(trace)),
+            ("frobenius", serde_json::to_value(frobenius)),
             ("sam_bound", serde_json::to_value(sam_bound)),
             ("between_iterates", serde_json::to_value(between_iterates)),
         ]
@@ -185,8 +190,19 @@ fn schema(reports: &[Report]) -> Vec<(String, Physical)> {
 
 #[test]
 fn every_value_of_a_report_has_a_column_that_fits_it() {
-    let table = RunTable::new(&[full()]).unwrap();
-    for ((name, kind), cell) in RunTable::columns().iter().zip(&table.rows[0]) {
+    // No run has the settings of two kinds.
+    let other = |optimizer, schedule| {
+        let mut report = full();
+        (report.config.training.optimizer, report.config.training.schedule) = (optimizer, schedule);
+        report
+    };
+    let adam = || OptimizerConfig::Adam(AdamConfig::default());
+    let step = other(adam(), ScheduleConfig::Step(Step::default()));
+    let cosine = other(adam(), ScheduleConfig::Cosine(Cosine::default()));
+    let table = RunTable::new(&[full(), step, cosine]).unwrap();
+    for (index, (name, kind)) in RunTable::columns().iter().enumerate() {
+        let cell = table.rows.iter().map(|row| &row[index]).find(|cell| !cell.is_null());
+        let cell = cell.unwrap_or_else(|| panic!("no report has a value for {name}"));
         let fits = match kind {
             ColumnType::Integer => cell.is_i64(),
             ColumnType::Double => cell.is_f64(),

@@ -46,7 +46,7 @@ fn config(learning_rate: f64, batch_size: usize) -> RunConfig {
 }
 
 fn sgd(config: &mut RunConfig) -> &mut SgdConfig {
-    let OptimizerConfig::Sgd(sgd) = &mut config.training.optimizer;
+    let OptimizerConfig::Sgd(sgd) = &mut config.training.optimizer else { panic!("the optimizer is SGD") };
     sgd
 }
 
