@@ -2,7 +2,7 @@
 //!
 //! | module | subject |
 //! | --- | --- |
-//! | `layout.rs`, `atomic.rs` | all paths; files that are replaced whole, and locks |
+//! | `layout.rs`, `atomic.rs`, `damage.rs` | all paths; files that are replaced whole, locks, and damaged files |
 //! | `identity/` | the names of trainings and measurements |
 //! | `config_file.rs`, `migrate.rs` | settings in TOML, including those of older versions |
 //! | `report.rs`, `provenance.rs` | the results of a run, and the processes that produced it |
@@ -42,6 +42,7 @@
 mod atomic;
 mod characters;
 mod config_file;
+mod damage;
 mod error;
 mod filter;
 mod identity;
@@ -59,6 +60,7 @@ mod table;
 pub use atomic::replace as write_file;
 pub use characters::is_unprintable;
 pub use config_file::{ConfigFile, line_of, read_text};
+pub use damage::Damage;
 pub use error::{Error, Result};
 pub use filter::Filter;
 pub use identity::{Identity, add_left_out, differences, flatten, leaves};
@@ -71,6 +73,6 @@ pub use recipes::{
 };
 pub use report::{Report, TrainReport};
 pub use run::{Completion, RunObserver, RunOptions, complete_run, last_step};
-pub use store::{CheckpointEvery, Damage, Existing, Opened, RunDir, RunStatus, RunStore, run_config};
+pub use store::{CheckpointEvery, Existing, Opened, RunDir, RunStatus, RunStore, run_config};
 pub use sweep::{CompareExamples, Cost, Costs, RunEnd, Spent, Sweep, SweepObserver, TimeLeft};
 pub use table::RunTable;

@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::atomic::replace_json;
+use crate::damage::set_aside;
 use crate::json::read_json;
-use crate::store::set_aside;
 use crate::{Error, Result};
 
 /// The starts of a run in order; the content of `provenance.json`.

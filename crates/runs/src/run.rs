@@ -13,12 +13,12 @@ use sharpness_training::{
     predicted_bytes, trained_examples, with_engine,
 };
 
+use crate::damage::Damage;
 use crate::identity::Identity;
 use crate::layout::RunLayout;
 use crate::report::{Counts, Report, TrainReport};
 use crate::store::{
-    CheckpointEvery, Damage, Existing, Journal, Opened, RunDir, needs_no_measurement, stored_config,
-    stored_state,
+    CheckpointEvery, Existing, Journal, Opened, RunDir, needs_no_measurement, stored_config, stored_state,
 };
 use crate::{Error, Result};
 

@@ -5,12 +5,11 @@
 //! | `run_dir.rs` | the directory of a run while a process works on it |
 //! | `config.rs`, `records.rs` | its settings and its results |
 //! | `checkpoint.rs`, `journal.rs`, `metrics.rs` | what a training writes |
-//! | `lock.rs`, `damage.rs` | its lock, and damaged files |
+//! | `lock.rs` | its lock |
 //! | `runs.rs` | many runs |
 
 mod checkpoint;
 mod config;
-mod damage;
 mod journal;
 mod lock;
 mod metrics;
@@ -20,8 +19,6 @@ mod runs;
 
 pub use config::run_config;
 pub(crate) use config::stored_config;
-pub use damage::Damage;
-pub(crate) use damage::set_aside;
 pub use journal::CheckpointEvery;
 pub(crate) use journal::Journal;
 pub(crate) use records::needs_no_measurement;

@@ -9,10 +9,10 @@ use sharpness_training::{Outcome, TrainState};
 
 use super::checkpoint::{self, Key};
 use super::config::{config_text, same_training};
-use super::damage::{Damage, set_aside};
 use super::lock::lock;
 use super::records::{MeasurementRecord, TrainingRecord, measurement_of, report, training_of};
 use crate::atomic;
+use crate::damage::{Damage, set_aside};
 use crate::identity::Identity;
 use crate::layout::RunLayout;
 use crate::migrate::SCHEMA;

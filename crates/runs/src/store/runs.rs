@@ -11,9 +11,9 @@ use sharpness_training::measures::SubsetSize;
 use sharpness_training::settings::RunConfig;
 
 use super::config::{read_config, run_config};
-use super::damage::set_aside;
 use super::lock::is_locked;
 use super::records::{old_report, report, reports};
+use crate::damage::set_aside;
 use crate::identity::Identity;
 use crate::json::read_json;
 use crate::layout::RunLayout;

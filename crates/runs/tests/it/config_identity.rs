@@ -99,60 +99,63 @@ enum Names {
     Both,
 }
 
+use Names::{Both, Neither, Run};
+
+/// Every choice of a configuration, what it renames, and another value.
+const CHANGES: &[(&str, Names, Change)] = &[
+    ("none", Neither, |_| {}),
+    ("seed", Both, |c| c.seed = 1),
+    ("precision", Both, |c| c.precision = Precision::F64),
+    ("convolution", Both, |c| c.convolution = ConvolutionAlgorithm::Direct),
+    ("data.name", Both, |c| c.data.name = DatasetName::Mnist),
+    ("data.standardize", Both, |c| c.data.standardize = Standardization::Channel),
+    ("data.train_examples", Both, |c| c.data.train_examples = Some(200)),
+    ("data.seed", Both, |c| c.data.seed = 1),
+    ("model.arch", Both, |c| c.model.arch = Architecture::Cnn),
+    ("model.activation", Both, |c| c.model.activation = Activation::Gelu),
+    ("model.hidden", Both, |c| c.model.hidden = vec![256]),
+    ("model.dropout", Both, |c| c.model.dropout = 0.1),
+    ("model.width_divisor", Both, |c| c.model.width_divisor = 2),
+    ("training.loss", Both, |c| c.training.loss = Loss::SquaredError),
+    ("training.learning_rate", Both, |c| c.training.learning_rate = 0.1),
+    ("training.batch_size", Both, |c| c.training.batch_size = 200),
+    ("training.micro_batch_size", Both, |c| c.training.micro_batch_size = 10),
+    ("training.optimizer.momentum", Both, |c| sgd(c).momentum = 0.9),
+    ("training.optimizer.nesterov", Both, |c| sgd(c).nesterov = true),
+    ("training.optimizer.weight_decay", Both, |c| sgd(c).weight_decay = 1e-4),
+    ("training.optimizer.name", Both, |c| {
+        c.training.optimizer = OptimizerConfig::Adam(AdamConfig::default())
+    }),
+    ("training.schedule.name", Both, |c| c.training.schedule = ScheduleConfig::Cosine(Cosine::default())),
+    ("training.warmup_steps", Both, |c| c.training.warmup_steps = 10),
+    ("training.sam", Both, |c| c.training.sam = None),
+    ("training.sam.rho", Both, |c| sam(c).rho = 0.1),
+    ("training.sam.adaptive", Both, |c| sam(c).adaptive = true),
+    ("training.sam.m", Both, |c| sam(c).m = Some(50)),
+    ("training.sam.bn_stats", Both, |c| sam(c).bn_stats = BnStats::Both),
+    ("training.target_accuracy", Both, |c| c.training.target_accuracy = 1.0),
+    ("training.max_epochs", Both, |c| c.training.max_epochs = 10),
+    ("training.through_training", Both, |c| c.training.through_training = Some(0.01)),
+    ("measure.examples", Run, |c| c.measure.examples = 50),
+    ("measure.subset", Run, |c| c.measure.subset = Subset::First),
+    ("measure.bn", Run, |c| c.measure.bn = BatchNorm::Running),
+    ("measure.chunk", Run, |c| c.measure.chunk = Some(100)),
+    ("measure.top_k", Run, |c| c.measure.top_k = 2),
+    ("measure.lambda_min", Run, |c| ask(c, "lambda_min", true)),
+    ("measure.between_iterates", Run, |c| ask(c, "between_iterates", true)),
+    ("measure.trace", Run, |c| ask(c, "trace", 100)),
+    ("measure.frobenius", Run, |c| ask(c, "frobenius", 100)),
+    ("measure.sam_bound", Run, |c| ask(c, "sam_bound", 0.05)),
+    ("measure.rtol", Run, |c| c.measure.rtol = 1e-4),
+    ("measure.bound_rtol", Run, |c| c.measure.bound_rtol = BoundRtol(Some(0.01))),
+    ("measure.max_products", Run, |c| c.measure.max_products = 100),
+];
+
 #[test]
 fn every_choice_of_training_changes_both_names_and_one_of_measuring_that_of_the_run() {
-    use Names::{Both, Neither, Run};
-    let changes: Vec<(&str, Names, Change)> = vec![
-        ("none", Neither, |_| {}),
-        ("seed", Both, |c| c.seed = 1),
-        ("precision", Both, |c| c.precision = Precision::F64),
-        ("convolution", Both, |c| c.convolution = ConvolutionAlgorithm::Direct),
-        ("data.name", Both, |c| c.data.name = DatasetName::Mnist),
-        ("data.standardize", Both, |c| c.data.standardize = Standardization::Channel),
-        ("data.train_examples", Both, |c| c.data.train_examples = Some(200)),
-        ("data.seed", Both, |c| c.data.seed = 1),
-        ("model.arch", Both, |c| c.model.arch = Architecture::Cnn),
-        ("model.activation", Both, |c| c.model.activation = Activation::Gelu),
-        ("model.hidden", Both, |c| c.model.hidden = vec![256]),
-        ("model.dropout", Both, |c| c.model.dropout = 0.1),
-        ("model.width_divisor", Both, |c| c.model.width_divisor = 2),
-        ("training.loss", Both, |c| c.training.loss = Loss::SquaredError),
-        ("training.learning_rate", Both, |c| c.training.learning_rate = 0.1),
-        ("training.batch_size", Both, |c| c.training.batch_size = 200),
-        ("training.micro_batch_size", Both, |c| c.training.micro_batch_size = 10),
-        ("training.optimizer.momentum", Both, |c| sgd(c).momentum = 0.9),
-        ("training.optimizer.nesterov", Both, |c| sgd(c).nesterov = true),
-        ("training.optimizer.weight_decay", Both, |c| sgd(c).weight_decay = 1e-4),
-        ("training.optimizer.name", Both, |c| {
-            c.training.optimizer = OptimizerConfig::Adam(AdamConfig::default())
-        }),
-        ("training.schedule.name", Both, |c| c.training.schedule = ScheduleConfig::Cosine(Cosine::default())),
-        ("training.warmup_steps", Both, |c| c.training.warmup_steps = 10),
-        ("training.sam", Both, |c| c.training.sam = None),
-        ("training.sam.rho", Both, |c| sam(c).rho = 0.1),
-        ("training.sam.adaptive", Both, |c| sam(c).adaptive = true),
-        ("training.sam.m", Both, |c| sam(c).m = Some(50)),
-        ("training.sam.bn_stats", Both, |c| sam(c).bn_stats = BnStats::Both),
-        ("training.target_accuracy", Both, |c| c.training.target_accuracy = 1.0),
-        ("training.max_epochs", Both, |c| c.training.max_epochs = 10),
-        ("training.through_training", Both, |c| c.training.through_training = Some(0.01)),
-        ("measure.examples", Run, |c| c.measure.examples = 50),
-        ("measure.subset", Run, |c| c.measure.subset = Subset::First),
-        ("measure.bn", Run, |c| c.measure.bn = BatchNorm::Running),
-        ("measure.chunk", Run, |c| c.measure.chunk = Some(100)),
-        ("measure.top_k", Run, |c| c.measure.top_k = 2),
-        ("measure.lambda_min", Run, |c| ask(c, "lambda_min", true)),
-        ("measure.between_iterates", Run, |c| ask(c, "between_iterates", true)),
-        ("measure.trace", Run, |c| ask(c, "trace", 100)),
-        ("measure.frobenius", Run, |c| ask(c, "frobenius", 100)),
-        ("measure.sam_bound", Run, |c| ask(c, "sam_bound", 0.05)),
-        ("measure.rtol", Run, |c| c.measure.rtol = 1e-4),
-        ("measure.bound_rtol", Run, |c| c.measure.bound_rtol = BoundRtol(Some(0.01))),
-        ("measure.max_products", Run, |c| c.measure.max_products = 100),
-    ];
     let (mut trainings, mut runs) = (BTreeMap::new(), BTreeMap::new());
     let plain = Identity::of(&base()).unwrap();
-    for (key, names, change) in &changes {
+    for (key, names, change) in CHANGES {
         let mut config = base();
         change(&mut config);
         let Identity { training, run } = Identity::of(&config).unwrap();
@@ -173,7 +176,7 @@ fn every_choice_of_training_changes_both_names_and_one_of_measuring_that_of_the_
             "{key}: {differences:?}"
         );
     }
-    let is_changed = |key: &&String| changes.iter().any(|(changed, _, _)| changed == key);
+    let is_changed = |key: &&String| CHANGES.iter().any(|(changed, _, _)| changed == key);
     let leaves = leaves(&base()).unwrap();
     let forgotten: Vec<&String> = leaves.keys().filter(|key| !is_changed(key)).collect();
     assert!(forgotten.is_empty(), "choices of the configuration without a line in this test: {forgotten:?}");

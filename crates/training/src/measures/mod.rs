@@ -10,6 +10,7 @@
 //! | `point.rs` | a measurement at one point of the weights |
 //! | `measurement.rs`, `eigenvalue.rs` | the report, and what each number means |
 //! | `measure.rs`, `list.rs` | the trait of the measures besides λ_max, and their list |
+//! | `filled.rs` | the settings of a measurement with everything filled in |
 //! | `lambda_min.rs`, `trace.rs`, `frobenius.rs`, `sam_bound.rs`, `between_iterates.rs` | one measure each |
 //! | `problem.rs` | the examples, the operator and the solver |
 //! | `double.rs` | the rounding of single precision |
@@ -20,6 +21,7 @@
 mod between_iterates;
 mod double;
 mod eigenvalue;
+mod filled;
 mod frobenius;
 mod lambda_min;
 mod list;

@@ -8,14 +8,12 @@ use serde::{Deserialize, Serialize};
 use sharpness_data::DatasetName;
 use sharpness_kernels::ConvolutionAlgorithm;
 use sharpness_network::architectures::Architecture;
-use sharpness_network::op::BatchNorm;
 
 use super::data::DataConfig;
 use super::defaults::defaults;
 use super::measure::MeasureConfig;
 use super::model::ModelConfig;
 use super::train::TrainingConfig;
-use crate::measures::normalized;
 use crate::range::{Range as _, Seed, one_of, within};
 
 /// A training run and the measurement at its end.
@@ -80,17 +78,5 @@ impl RunConfig {
         let mut config: Self = defaults();
         (config.data.name, config.model.arch) = (name, arch);
         config
-    }
-
-    /// What is measured, with the chunk and the settings of every measure filled in. With batch statistics an unset chunk is the micro-batch of the training, so that
-    /// batch norm sees batches of the size that it was trained with, at most [`MeasureConfig::DEFAULT_CHUNK`]. Otherwise chunks
-    /// change nothing but rounding.
-    pub fn measurement(&self) -> MeasureConfig {
-        let has_batches = self.model.arch.has_batch_norm() && self.measure.bn == BatchNorm::Batch;
-        let trained_with = if has_batches { self.training.micro_batch() } else { usize::MAX };
-        let chunk = self.measure.chunk.unwrap_or(trained_with.min(MeasureConfig::DEFAULT_CHUNK));
-        // Values that no measure has are told by `validate`.
-        let asked = normalized(&self.measure.asked).unwrap_or_else(|_| self.measure.asked.clone());
-        MeasureConfig { chunk: Some(chunk), asked, ..self.measure.clone() }
     }
 }

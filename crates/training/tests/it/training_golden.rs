@@ -145,7 +145,7 @@ fn schedules_and_warmup() {
             ..RunConfig::new(DatasetName::Digits, Architecture::CnnBn).training
         };
         let expected = golden.numbers(case);
-        assert_eq!(expected.len() as u32, whole("epochs") * steps_per_epoch, "{case} has every step");
+        assert_eq!(expected.len(), (whole("epochs") * steps_per_epoch) as usize, "{case} has every step");
         for (step, expected) in (0_u32..).zip(expected) {
             let found = config.learning_rate_at(step / steps_per_epoch, step);
             assert_close(&format!("{case}, step {step}"), found, expected, 1e-14);
