@@ -21,6 +21,7 @@ mod measures_problem;
 mod measures_subsets;
 mod overlay;
 mod ranges;
+mod settings_page;
 mod through_training;
 mod training;
 mod training_golden;
