@@ -109,6 +109,12 @@ impl Observer for Watch<'_> {
     }
 }
 
+impl RunObserver for Watch<'_> {
+    fn on_damage(&mut self, damage: &Damage) {
+        note(&damage.to_string());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -142,11 +148,5 @@ mod tests {
         watch.errors = vec![0.9; 8];
         let secs = watch.time_left(8).unwrap();
         assert!((secs.end - 10.0).abs() < 0.5, "also where no trend is seen: {secs:?}");
-    }
-}
-
-impl RunObserver for Watch<'_> {
-    fn on_damage(&mut self, damage: &Damage) {
-        note(&damage.to_string());
     }
 }
