@@ -11,6 +11,6 @@ use crate::step::Invocation;
 /// # Errors
 /// The test cannot be built or the page cannot be written.
 pub(crate) fn generate(root: &Path) -> Result<()> {
-    let test = Invocation::new("cargo test --quiet -p sharpness-training --test settings_page up_to_date");
+    let test = Invocation::new("cargo test --quiet -p sharpness-training --test it settings_page");
     test.with_variable("SHARPNESS_WRITE_SETTINGS", "1").run(root)
 }

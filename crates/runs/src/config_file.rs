@@ -38,7 +38,9 @@ impl ConfigFile {
     /// # Errors
     /// [`Error::File`] if it is invalid TOML.
     pub fn parse(path: &Path, text: String) -> Result<Self> {
-        let file = Self::parse_raw(path, text)?;
+        let mut file = Self::parse_raw(path, text)?;
+        // A run's own config.toml states it.
+        file.table.remove(migrate::SCHEMA_KEY);
         Ok(Self { table: migrate::renamed_keys(file.table), ..file })
     }
 
@@ -62,7 +64,7 @@ impl ConfigFile {
     /// # Errors
     /// As [`Self::parse`].
     pub(crate) fn stored(path: &Path, text: String) -> Result<Self> {
-        let file = Self::parse(path, text)?;
+        let file = Self::parse_raw(path, text)?;
         let (table, _) = migrate::stored_settings(file.table);
         Ok(Self { table, ..file })
     }
@@ -86,34 +88,40 @@ impl ConfigFile {
     /// [`Error::File`] for an unknown key, or a value of the wrong type.
     pub fn over(&self, base: &RunConfig) -> Result<RunConfig> {
         base.overlaid(&self.table).map_err(|(key, problem)| {
-            let keys: Vec<&str> = key.split('.').collect();
-            let line = self.span(&keys).map_or(1, |span| line_of(&self.text, &span));
+            let line = self.span(&key).map_or(1, |span| line_of(&self.text, &span));
             Error::File { file: self.path.clone(), line, problem: format!("key {key}: {problem}") }
         })
     }
 
     /// The file and the line of a key such as `training.batch_size`, if the file has it.
     pub fn place(&self, key: &str) -> Option<String> {
-        let keys: Vec<&str> = key.split('.').collect();
-        let span = self.has(key).then(|| self.span(&keys))??;
+        let span = self.has(key).then(|| self.span(key))??;
         Some(format!("{}, line {}", self.path.display(), line_of(&self.text, &span)))
     }
 
-    /// The place of a key in the text, or that of its innermost table if the text has only that.
-    fn span(&self, keys: &[&str]) -> Option<Range<usize>> {
+    /// The span of a key in the text, under its current name or an older one; that of its innermost table if the text has only
+    /// that.
+    fn span(&self, key: &str) -> Option<Range<usize>> {
         let document = DeTable::parse(&self.text).ok()?;
-        let mut table = document.get_ref();
-        let mut span = None;
-        for key in keys {
-            let Some((name, value)) = table.get_key_value(*key) else { break };
-            span = Some(name.span());
-            match value.get_ref() {
-                DeValue::Table(inner) => table = inner,
-                _ => break,
-            }
-        }
-        span
+        let (span, is_whole) = innermost(document.get_ref(), key);
+        let old = || innermost(document.get_ref(), &migrate::old_key(key)?).0;
+        if is_whole { span } else { old().or(span) }
     }
+}
+
+/// The span of a key, or of the innermost of its tables that exists, and whether it is that of the key itself.
+fn innermost(mut table: &DeTable<'_>, key: &str) -> (Option<Range<usize>>, bool) {
+    let mut span = None;
+    let mut names = key.split('.').peekable();
+    while let Some(name) = names.next() {
+        let Some((found, value)) = table.get_key_value(name) else { return (span, false) };
+        span = Some(found.span());
+        match value.get_ref() {
+            DeValue::Table(inner) => table = inner,
+            _ => return (span, names.peek().is_none()),
+        }
+    }
+    (span, true)
 }
 
 /// The text of a configuration or a recipe.

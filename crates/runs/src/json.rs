@@ -17,7 +17,7 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<O
     let damaged = |problem: String| Error::damaged(path.to_owned(), problem);
     let value: Value =
         serde_json::from_slice(&content).map_err(|e| damaged(format!("it is not a JSON document ({e})")))?;
-    let content = serde_json::from_value(value);
+    let content = serde_path_to_error::deserialize(value);
     content.map(Some).map_err(|e| damaged(format!("this version cannot read its content ({e})")))
 }
 

@@ -39,6 +39,12 @@ pub fn renamed_key(key: &str) -> String {
     renamed.map_or_else(|| key.to_owned(), |(_, _, to)| to.join("."))
 }
 
+/// The name that a key of today had in schema 1, if that was another one.
+pub(crate) fn old_key(key: &str) -> Option<String> {
+    let renamed = RENAMED.iter().find(|(_, _, to)| to.join(".") == key);
+    renamed.map(|(section, old, _)| format!("{section}.{old}"))
+}
+
 /// The settings of a run as its `config.toml` or `result.json` has them, and whether an older version wrote them.
 pub(crate) fn stored_settings(mut table: Table) -> (Table, bool) {
     if table.remove(SCHEMA_KEY).is_some() {

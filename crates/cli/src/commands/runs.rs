@@ -7,7 +7,9 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
-use sharpness_runs::{Filter, Provenance, Report, RunStatus, RunStore, RunTable, Start, differences};
+use sharpness_runs::{
+    Filter, Provenance, Report, RunLayout, RunStatus, RunStore, RunTable, Start, differences,
+};
 
 use super::report_text::report_text;
 use super::status::status_word;
@@ -117,8 +119,11 @@ pub(super) fn run(command: RunsCommand) -> Result<Exit> {
         Action::List { choice, json } => list(&choice, json)?,
         Action::Show { run, store, json } => {
             let store = RunStore::existing(store)?;
-            let report = done(&store, &run)?;
-            let provenance = Provenance::read(&store.training(&report.training_id).provenance())?;
+            let (report, layout) = done(&store, &run)?;
+            let provenance = Provenance::read(&layout.provenance()).unwrap_or_else(|error| {
+                note(&format!("{} is shown without what made it: {error}", report.id));
+                Provenance::default()
+            });
             if json {
                 print_json(&Shown { report: &report, provenance: &provenance })?;
             } else {
@@ -127,8 +132,8 @@ pub(super) fn run(command: RunsCommand) -> Result<Exit> {
         }
         Action::Compare { runs, store, json } => {
             let store = RunStore::existing(store)?;
-            let reports: Vec<Report> = runs.iter().map(|run| done(&store, run)).collect::<Result<_>>()?;
-            if let [a, b] = &reports[..] {
+            let found = runs.iter().map(|run| done(&store, run)).collect::<Result<Vec<_>>>()?;
+            if let [(a, _), (b, _)] = &found[..] {
                 let compared = Compared { settings: differences(&a.config, &b.config)?, runs: [a, b] };
                 if json { print_json(&compared)? } else { print(&comparison(&compared))? }
             }
@@ -165,18 +170,18 @@ impl Choice {
         let store = RunStore::existing(&self.store)?;
         let (mut reports, mut others) = (Vec::new(), Vec::new());
         for id in store.trainings()? {
-            let found = match store.reports(&id) {
-                Ok(found) => found,
-                Err(error) => {
-                    others.push((id, RunStatus::Damaged(damage(&error))));
-                    continue;
-                }
-            };
+            let found = store.reports(&id);
             if found.is_empty() {
-                let status = store.training_status(&id);
-                others.push((id, status));
+                others.push((id.clone(), store.training_status(&id)));
             }
             for report in found {
+                let report = match report {
+                    Ok(report) => report,
+                    Err(error) => {
+                        others.push((id.clone(), RunStatus::Damaged(damage(&error))));
+                        continue;
+                    }
+                };
                 let mut matches = true;
                 for filter in &filters {
                     matches &= filter.matches(&report.config)?;
@@ -248,32 +253,46 @@ fn list(choice: &Choice, json: bool) -> Result<()> {
     print(&text)
 }
 
-/// The report of the only run whose name, or whose training's name, begins with `start`.
-fn done(store: &RunStore, start: &str) -> Result<Report> {
+/// The report and the directory of the only run whose name, or whose training's name, begins with `start`.
+fn done(store: &RunStore, start: &str) -> Result<(Report, RunLayout)> {
     let place = store.dir().display();
-    let (mut meant, mut unfinished) = (Vec::new(), Vec::new());
+    let (mut meant, mut unfinished, mut damaged) = (Vec::new(), Vec::new(), None);
     for id in store.trainings()? {
-        let found = store.reports(&id)?;
+        let (found, layout) = (store.reports(&id), store.training(&id));
         let is_of_directory = id.starts_with(start);
         if found.is_empty() && is_of_directory {
             unfinished.push(id);
         }
-        meant.extend(found.into_iter().filter(|report| is_of_directory || report.id.starts_with(start)));
+        for report in found {
+            match report {
+                Ok(report) if is_of_directory || report.id.starts_with(start) => {
+                    meant.push((report, layout.clone()));
+                }
+                Err(error) if is_of_directory || has_measurement(&layout, start) => damaged = Some(error),
+                _ => {}
+            }
+        }
     }
-    match (&meant[..], &unfinished[..]) {
-        ([report], []) => Ok(report.clone()),
-        ([], [id]) => Err(Usage::new(format!("the run {id} in {place} is not done yet")).into()),
-        ([], []) => Err(Usage::new(format!(
+    match (&meant[..], &unfinished[..], damaged) {
+        ([only], [], _) => Ok(only.clone()),
+        ([], [], Some(damage)) => Err(damage.into()),
+        ([], [id], _) => Err(Usage::new(format!("the run {id} in {place} is not done yet")).into()),
+        ([], [], None) => Err(Usage::new(format!(
             "no run in {place} begins with '{start}'; list them with `sharpness runs list`"
         ))
         .into()),
-        (several, unfinished) => {
-            let names: Vec<&str> =
-                several.iter().map(|report| &report.id).chain(unfinished).map(String::as_str).collect();
-            let names = names.join(", ");
+        (several, unfinished, _) => {
+            let names = several.iter().map(|(report, _)| &report.id).chain(unfinished);
+            let names = names.map(String::as_str).collect::<Vec<_>>().join(", ");
             Err(Usage::new(format!("several runs in {place} begin with '{start}': {names}")).into())
         }
     }
+}
+
+/// Whether a training has a measurement whose name begins with `start`, readable or not.
+fn has_measurement(layout: &RunLayout, start: &str) -> bool {
+    let entries = std::fs::read_dir(layout.measurements()).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(start))
 }
 
 /// The provenance of a run: two lines for each start.

@@ -24,19 +24,28 @@ fn measure<'a>(path: &'a Path, arguments: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn absurd_arguments_of_training_are_refused() {
     for (arguments, part) in [
-        (["--batch-size", "0"], "--batch-size must be at least 1, got 0"),
-        (["--lr", "nan"], "--lr must be a finite number above 0, got NaN"),
-        (["--lr", "inf"], "--lr must be a finite number above 0, got inf"),
-        (["--lr", "-0.1"], "--lr must be a finite number above 0, got -0.1"),
+        (["--batch-size", "0"], "invalid value '0' for '--batch-size <B>': must be at least 1, got 0"),
+        (["--lr", "nan"], "invalid value 'nan' for '--lr <ETA>': must be a finite number above 0, got NaN"),
+        (["--lr", "inf"], "invalid value 'inf' for '--lr <ETA>': must be a finite number above 0, got inf"),
+        (
+            ["--lr", "-0.1"],
+            "invalid value '-0.1' for '--lr <ETA>': must be a finite number above 0, got -0.1",
+        ),
         (["--lr", "0"], "--lr"),
         (["--lr", "fast"], "--lr"),
         (["--micro-batch-size", "0"], "--micro-batch-size"),
         (["--micro-batch-size", "101"], "--micro-batch-size must be at most the batch size 100, got 101"),
-        (["--momentum", "1"], "--momentum must be at least 0 and below 1, got 1"),
+        (
+            ["--momentum", "1"],
+            "invalid value '1' for '--momentum <M>': must be at least 0 and below 1, got 1",
+        ),
         (["--weight-decay", "-1"], "--weight-decay"),
         (["--sam-rho", "-1"], "--sam-rho"),
         (["--sam-m", "3"], "--sam-rho RHO"),
-        (["--target-accuracy", "99"], "--target-accuracy is a fraction above 0 and at most 1, got 99"),
+        (
+            ["--target-accuracy", "99"],
+            "invalid value '99' for '--target-accuracy <A>': must be above 0 and at most 1, got 99",
+        ),
         (["--max-epochs", "0"], "--max-epochs"),
         (["--threads", "0"], "--threads must be from 1"),
         (["--threads", "1000000"], "--threads must be from 1"),
@@ -44,7 +53,7 @@ fn absurd_arguments_of_training_are_refused() {
         (["--convolution", "fft"], "direct, winograd, auto"),
         (["--dataset", "nothing"], "cifar10"),
         (["--memory", "much"], "4GiB"),
-        (["--hidden", "4,x"], "256,256"),
+        (["--hidden", "4,x"], "invalid value 'x' for '--hidden <W,W,...>': expected a whole number, got 'x'"),
         (["--checkpoint-epochs", "3"], "--out"),
     ] {
         let mut all = train(&[]);
@@ -75,16 +84,24 @@ fn an_empty_choice_of_instructions_is_none() {
 fn absurd_measurements_are_refused() {
     let weights = Path::new("weights.safetensors");
     for (arguments, part) in [
-        (["--rtol", "0"], "--rtol is a fraction above 0 and below 1, got 0"),
+        (["--rtol", "0"], "invalid value '0' for '--rtol <R>': must be above 0 and below 1, got 0"),
         (["--rtol", "-1"], "--rtol"),
         (["--rtol", "nan"], "--rtol"),
-        (["--bound-rtol", "-1"], "--bound-rtol is a fraction above 0 and below 1, got -1"),
+        (
+            ["--bound-rtol", "-1"],
+            "invalid value '-1' for '--bound-rtol <R|off>': must be above 0 and below 1, got -1",
+        ),
         (["--bound-rtol", "nan"], "--bound-rtol"),
-        (["--rtol", "2"], "--rtol is a fraction above 0 and below 1, got 2"),
-        (["--bound-rtol", "1"], "--bound-rtol is a fraction above 0 and below 1, got 1"),
+        (["--rtol", "2"], "invalid value '2' for '--rtol <R>': must be above 0 and below 1, got 2"),
+        (
+            ["--bound-rtol", "1"],
+            "invalid value '1' for '--bound-rtol <R|off>': must be above 0 and below 1, got 1",
+        ),
         (["--bound-rtol", "on"], "expected a number below 1, such as 0.1, or `off`"),
-        (["--trace=1", "--seed=0"], "--trace must be at least 2 probes, got 1"),
-        (["--trace=many", "--seed=0"], "--trace"),
+        (["--trace=1", "--seed=0"], "invalid value '1' for '--trace[=<PROBES>]': must be at least 2, got 1"),
+        (["--trace=many", "--seed=0"], "'--trace[=<PROBES>]': expected a number, got 'many'"),
+        (["--sam-bound=far", "--seed=0"], "expected a number, got 'far'"),
+        (["--lambda-min=maybe", "--seed=0"], "must be true or false"),
         (["--examples", "0"], "'0' is not a number of examples"),
         (["--examples", "1443"], "--examples must be at most 1442"),
         (["--bn-chunk", "0"], "--bn-chunk"),
@@ -99,12 +116,12 @@ fn absurd_measurements_are_refused() {
 
 #[test]
 fn options_that_do_not_fit_the_architecture_are_refused() {
-    run(&train(&["--dropout", "1"])).refuses(2, &["--dropout must be at least 0 and below 1, got 1"]);
+    run(&train(&["--dropout", "1"]))
+        .refuses(2, &["invalid value '1' for '--dropout <P>': must be at least 0 and below 1, got 1"]);
     run(&["train", "--arch", "vgg11", "--dataset", "digits"]).refuses(2, &["--dataset", "vgg11", "32x32"]);
     run(&["train", "--dataset", "digits"]).refuses(2, &["--arch"]);
     run(&["train", "--arch", "mlp"]).refuses(2, &["--dataset"]);
-    run(&train(&["--train-examples", "1443"]))
-        .refuses(2, &["--train-examples must be between 1 and the 1442"]);
+    run(&train(&["--train-examples", "1443"])).refuses(2, &["--train-examples must be at most the 1442"]);
     run(&train(&["--train-examples", "0"])).refuses(2, &["--train-examples"]);
 }
 
@@ -184,7 +201,7 @@ fn errors_of_a_configuration_name_file_line_and_key() {
             &["run.toml, line 12", "measure.bn", "running"],
         ),
         ("learning_rate = = 3\n", 2, &["run.toml, line 9"]),
-        ("max_epochs = 0\n", 2, &["--max-epochs (training.max_epochs in", "run.toml, line 9)"]),
+        ("max_epochs = 0\n", 2, &["run.toml, line 9", "training.max_epochs: must be at least 1, got 0"]),
     ] {
         fs::write(&path, format!("{start}{rest}")).unwrap();
         run(&["train", "--config", text(&path)]).refuses(code, parts);

@@ -145,13 +145,13 @@ fn tables_that_are_none_are_refused() {
     let table = dir.path().join("table.csv");
     let claims = ["claims", "--table", text(&table)];
     fs::write(&table, "a,b\n1,2\n").unwrap();
-    run(&claims).refuses(1, &["table.csv is no table of runs", "no column config.seed", "runs export"]);
+    run(&claims).refuses(1, &["table.csv is not a table of runs", "no column config.seed", "runs export"]);
     let store = store(dir.path());
     let exported = run(&["runs", "export", "--store", text(&store)]).out_with(0);
     fs::write(&table, exported.replace(",0.1,", ",fast,")).unwrap();
     run(&claims).refuses(1, &["row 1", "is \"fast\""]);
     fs::write(&table, b"PAR1 but no more").unwrap();
-    run(&claims).refuses(1, &["table.csv is no table of runs"]);
+    run(&claims).refuses(1, &["table.csv is not a table of runs"]);
 }
 
 /// The first Python on the path that has numpy: packages are for the system's, which need not be the first.

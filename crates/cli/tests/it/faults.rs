@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::program::{Ended, command, ended, run, text};
+use crate::program::{Ended, command, ended, kept_report, measurement_file, run, text};
 
 const RECIPE: &str = "seeds = [0, 1]\nfixed = { arch = \"mlp\", data.name = \"digits\", hidden = [4], batch_size = 50, \
     max_epochs = 3, target_accuracy = 1.0, momentum = 0.9, examples = 50, rtol = 0.5 }\n";
@@ -67,8 +67,9 @@ fn results(store: &Path) -> Vec<(Vec<u8>, Value)> {
     let mut dirs: Vec<PathBuf> = fs::read_dir(store).unwrap().map(|entry| entry.unwrap().path()).collect();
     dirs.sort();
     let result = |dir: &PathBuf| {
-        let report: Value = serde_json::from_slice(&fs::read(dir.join("result.json")).unwrap()).unwrap();
-        (fs::read(dir.join("weights.safetensors")).unwrap(), report["measurement"]["lambda_max"].clone())
+        let lambda_max = kept_report(dir)["measurement"]["lambda_max"].clone();
+        assert!(lambda_max.is_object(), "{} is measured", dir.display());
+        (fs::read(dir.join("weights.safetensors")).unwrap(), lambda_max)
     };
     dirs.iter().map(result).collect()
 }
@@ -138,11 +139,13 @@ fn one_damaged_run_hides_no_other() {
     let out = expected.folder.path().join("figures");
     let page = out.join("page.html");
     fs::create_dir(&out).unwrap();
-    for file in ["result.json", "subset_sizes.json"] {
+    let measurement = measurement_file(&dirs[0]);
+    let measurement = measurement.strip_prefix(&dirs[0]).unwrap();
+    for file in ["result.json", "subset_sizes.json", text(measurement)] {
         let path = dirs[0].join(file);
         let whole = fs::read(&path).ok();
         fs::write(&path, "{").unwrap();
-        let is_run = file == "result.json";
+        let is_run = file != "subset_sizes.json";
         let store = text(&store);
         let figure = run(&["figure", text(&figure), "--store", store, "--out", text(&out)]);
         assert!(figure.err.contains(id) && figure.err.contains(file), "the damage is told:\n{}", figure.err);

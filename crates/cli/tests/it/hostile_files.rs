@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::tempdir;
 
-use crate::program::{Ended, command, run, text};
+use crate::program::{Ended, command, measurement_file, run, text};
 
 /// The address space of the program, in KiB: far more than it needs, and far less than a file that has no end.
 const MEMORY_KIB: usize = 3 << 20;
@@ -128,6 +128,8 @@ fn files_of_runs_are_regular_and_bounded() {
     // The file, those that must be missing so that it is read, the command, and its exit code where the file is of no use.
     let (show, resume, measure) = (["runs", "show"], ["train", "--resume"], ["measure", "--run"]);
     let results = &["result.json"][..];
+    let measurement = measurement_file(&store.join(&id));
+    let measurement = text(measurement.strip_prefix(store.join(&id)).unwrap()).to_owned();
     for (file, missing, start, code) in [
         ("config.toml", &[][..], &measure[..], Some(1)),
         ("weights.safetensors", &[], &measure, Some(1)),
@@ -138,6 +140,10 @@ fn files_of_runs_are_regular_and_bounded() {
         ("result.json", &[], &show, Some(1)),
         ("result.json", &[], &["runs", "list"], None),
         ("result.json", &[], &["claims"], None),
+        (&measurement, &[], &show, Some(1)),
+        (&measurement, &[], &["runs", "list"], None),
+        (&measurement, &[], &["claims"], None),
+        ("provenance.json", &[], &show, None),
         ("state.json", results, &["runs", "list"], None),
         ("failure.json", results, &["runs", "list"], None),
         ("subset_sizes.json", &[], &["figure"], None),
@@ -252,6 +258,8 @@ fn writing_neither_follows_nor_replaces_links() {
     let precious = dir.path().join("precious");
     let (store_text, page_text, recipe_text) = (text(&store), text(&page), text(&recipe));
     let of_run = store.join(&id);
+    let measurement = measurement_file(&of_run);
+    let measurement_name = measurement.strip_prefix(&of_run).unwrap();
     let report = ["report", "--store", store_text, "--out", page_text];
     let sweep = ["sweep", recipe_text, "--store", store_text];
     let resume = ["train", "--resume", "--out", text(&of_run)];
@@ -259,6 +267,7 @@ fn writing_neither_follows_nor_replaces_links() {
         (page.clone(), &[][..], &report[..]),
         (dir.path().join("page.html.partial"), &[], &report),
         (of_run.join("result.json.partial"), &["result.json"], &sweep),
+        (measurement.with_added_extension("partial"), &[text(measurement_name)], &sweep),
         (of_run.join("metrics.jsonl"), &["result.json", "checkpoint.safetensors"], &resume),
         (of_run.join(".lock"), &["result.json"], &resume),
     ] {

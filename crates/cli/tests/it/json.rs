@@ -29,7 +29,8 @@ fn every_command_prints_one_document() {
     let small = ["--arch", "mlp", "--dataset", "digits", "--hidden", "4", "--examples", "20"];
     let listed = run(&["runs", "list", "--store", &store, "--json"]).json_with(0);
     let ids: Vec<&str> = listed.as_array().unwrap().iter().map(|run| run["id"].as_str().unwrap()).collect();
-    let weights = Path::new(&store).join(ids[0]).join("weights.safetensors");
+    let training = listed[0]["training_id"].as_str().unwrap();
+    let weights = Path::new(&store).join(training).join("weights.safetensors");
     let measure =
         ["measure", "--arch", "mlp", "--dataset", "digits", "--hidden", "16", "--weights", text(&weights)];
     let rescale = [&["rescale", "--alpha", "2"], &measure[1..], &["--examples", "20"]].concat();

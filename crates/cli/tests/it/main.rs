@@ -8,10 +8,12 @@ mod claims;
 mod faults;
 #[cfg(unix)]
 mod hostile_files;
+mod identities;
 mod information;
 mod json;
 mod limits;
 mod measuring;
+mod old_store;
 mod output;
 mod program;
 mod racing;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde_json::Value;
 
-use crate::program::{run, text};
+use crate::program::{kept_report, run, text};
 
 const MODEL: [&str; 8] =
     ["--arch", "cnn-bn", "--dataset", "digits", "--width-divisor", "4", "--examples", "300"];
@@ -50,7 +50,7 @@ fn essence(measured: &Value) -> Value {
 fn the_weights_of_a_run_measure_as_at_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let out = trained(folder.path());
-    let result: Value = serde_json::from_slice(&fs::read(out.join("result.json")).unwrap()).unwrap();
+    let result = kept_report(&out);
     let by_weights = measured(&out.join("weights.safetensors"), &["--bn-chunk", "100"]);
     let by_run = run(&["measure", "--run", text(&out), "--json"]).json_with(0);
     assert_eq!(essence(&by_weights), essence(&result["measurement"]), "measured from the file of weights");

@@ -1,7 +1,10 @@
 //! Runs the program and looks at what comes back.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
 
 /// What a finished program left.
 #[derive(Debug)]
@@ -72,6 +75,28 @@ impl Ended {
             assert!(self.err.contains(part), "the error must contain `{part}`:\n{}", self.err);
         }
     }
+}
+
+/// The one measurement in the directory of a run.
+pub(crate) fn measurement_file(dir: &Path) -> PathBuf {
+    let files: Vec<PathBuf> =
+        fs::read_dir(dir.join("measurements")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 1, "one measurement: {files:?}");
+    files[0].clone()
+}
+
+/// What the directory of a run with one measurement holds, as `train --json` prints it without the memory of its process.
+pub(crate) fn kept_report(dir: &Path) -> Value {
+    let read = |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+    let (result, measured) = (read(&dir.join("result.json")), read(&measurement_file(dir)));
+    assert_eq!(result["id"], measured["training_id"], "the measurement is of the training");
+    json!({
+        "id": measured["id"],
+        "training_id": result["id"],
+        "config": measured["config"],
+        "training": result["training"],
+        "measurement": measured["measurement"],
+    })
 }
 
 /// The text of a path of a test, which is UTF-8.

@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::program::{Ended, command, run, text};
+use crate::program::{Ended, command, kept_report, run, text};
 
 const PROCESSES: usize = 10;
 const ROUNDS: usize = 10;
@@ -83,7 +83,7 @@ fn of_ten_trainings_that_resume_all_come_to_the_one_result() {
         let resume = |seed| [train(&out, seed), vec!["--resume", "--json"]].concat();
         let ended = race(&seeds.iter().map(|seed| resume(seed)).collect::<Vec<_>>());
         let seed = seed_of(&out);
-        let kept: Value = serde_json::from_slice(&fs::read(out.join("result.json")).unwrap()).unwrap();
+        let kept = kept_report(&out);
         for (Ended { code, out, err }, own) in ended.iter().zip(&seeds) {
             match code {
                 Some(4) => {

@@ -113,10 +113,12 @@ fn a_run_whose_configuration_is_damaged_says_so() {
     child.wait().unwrap();
     let config = out.join("config.toml");
     let whole = fs::read(&config).unwrap();
-    let unknown = [&whole[..], b"\nwidth = 3\n"].concat();
+    let unknown = [&whole[..], b"\n[width]\n"].concat();
+    // Within the first key of the network.
+    let cut = String::from_utf8_lossy(&whole).find("activation").unwrap() + 4;
     for (content, problem) in [
         (Some(&b""[..]), "it is empty"),
-        (Some(&whole[..whole.len() / 2]), "is not that of a run's configuration"),
+        (Some(&whole[..cut]), "is not that of a run's configuration"),
         (Some(b"seed = "), "line 1"),
         (Some(&unknown), "unknown field `width`"),
         (None, "it is missing"),

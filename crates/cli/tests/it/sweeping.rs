@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use tempfile::tempdir;
 
-use crate::program::{command, run, text};
+use crate::program::{command, measurement_file, run, text};
 
 const RECIPE: &str = r#"title = "Two step sizes"
 seeds = [0, 1]
@@ -62,7 +62,7 @@ fn a_sweep_is_shown_made_listed_and_exported() {
     let csv = run(&["runs", "export", "--store", store]).out_with(0);
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines.len(), 5, "names and four runs:\n{csv}");
-    assert!(lines[0].starts_with("id,config."), "the first line has the names: {}", lines[0]);
+    assert!(lines[0].starts_with("id,training_id,config."), "the first line has the names: {}", lines[0]);
     let parquet =
         command(&["runs", "export", "--store", store, "--format", "parquet"]).output().unwrap().stdout;
     assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"), "a Parquet file");
@@ -122,7 +122,7 @@ fn a_mistyped_store_is_an_error_wherever_runs_are_read() {
     assert!(!Path::new(page).exists(), "no page is written");
     let store = text(dir.path());
     let header = run(&["runs", "export", "--store", store]).out_with(0);
-    assert!(header.starts_with("id,config.seed,"), "the table of no runs has its names:\n{header}");
+    assert!(header.starts_with("id,training_id,config."), "the table of no runs has its names:\n{header}");
     assert_eq!(header.lines().count(), 1, "and nothing else:\n{header}");
     let rows = run(&["runs", "export", "--store", store, "--format", "json"]).json_with(0);
     assert_eq!(rows, serde_json::json!([]), "no objects");
@@ -175,7 +175,7 @@ fn a_run_that_no_table_holds_does_not_hide_the_others() {
     let (store, file) = (dir.path().join("store"), recipe(dir.path(), RECIPE));
     run(&["sweep", &file, "--store", text(&store)]).out_with(0);
     let first = fs::read_dir(&store).unwrap().next().unwrap().unwrap();
-    let (path, id) = (first.path().join("result.json"), first.file_name().into_string().unwrap());
+    let (path, id) = (measurement_file(&first.path()), first.file_name().into_string().unwrap());
     let mut report: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     // Earlier versions took such a number.
     report["config"]["measure"]["max_products"] = u64::MAX.into();

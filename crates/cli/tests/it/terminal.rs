@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tempfile::tempdir;
 
-use crate::program::{Ended, command, ended, run, text};
+use crate::program::{Ended, command, ended, measurement_file, run, text};
 
 /// Sets the title, clears the screen, hides what follows, begins a sequence in one character, and turns the text around.
 const EVIL: &str = "\u{1b}]0;pwned\u{7}\u{1b}[2J\u{1b}[8m\u{9b}31m\u{202e}";
@@ -107,6 +107,8 @@ fn stores_do_not_act_on_a_terminal() {
     let (store, id) = store(dir.path());
     let run_dir = Path::new(&store).join(&id);
     let result = run_dir.join("result.json");
+    let measurement = measurement_file(&run_dir);
+    let measured = fs::read_to_string(&measurement).unwrap();
     let honest = fs::read_to_string(&result).unwrap();
     let list = ["runs", "list", "--store", &store];
     let show = ["runs", "show", &id, "--store", &store];
@@ -117,20 +119,29 @@ fn stores_do_not_act_on_a_terminal() {
     {
         assert_spelled("the name in a result", &on_a_terminal(arguments));
     }
-    fs::write(
-        &result,
-        honest.replace(
-            "\"precision\": \"f32\",\n    \"parameters\"",
-            &format!("\"precision\": \"{SPELLED}\",\n    \"parameters\""),
-        ),
-    )
-    .unwrap();
+    fs::write(&result, &honest).unwrap();
+    let precision = "\"precision\": \"f32\",\n    \"parameters\"";
+    assert!(measured.contains(precision), "the measurement has its precision:\n{measured}");
+    let spelled = measured.replace(precision, &precision.replace("f32", SPELLED));
+    fs::write(&measurement, spelled).unwrap();
     assert_spelled("the precision of a measurement", &on_a_terminal(&show));
+    fs::write(&measurement, measured.replace("\"subset\": \"every\"", &format!("\"subset\": \"{SPELLED}\"")))
+        .unwrap();
+    assert_spelled("what is wrong with a measurement", &on_a_terminal(&show));
+    fs::write(&measurement, &measured).unwrap();
+    let start = format!(
+        "[{{\"version\": \"{SPELLED}\", \"commit\": \"{SPELLED}\", \"command\": [\"{SPELLED}\"], \
+        \"host\": \"{SPELLED}\", \"processor\": \"{SPELLED}\", \"instruction_set\": \"{SPELLED}\", \"threads\": 1, \
+        \"backend\": \"{SPELLED}\", \"time\": 0}}]"
+    );
+    fs::write(run_dir.join("provenance.json"), start).unwrap();
+    assert_spelled("what made a run", &on_a_terminal(&show));
     fs::write(&result, honest.replace("\"arch\": \"mlp\"", &format!("\"arch\": \"{SPELLED}\""))).unwrap();
     assert_spelled("what is wrong with a result", &on_a_terminal(&show));
 
     fs::remove_file(&result).unwrap();
-    fs::write(run_dir.join("failure.json"), format!("{{\"problem\": \"{SPELLED}\"}}")).unwrap();
+    let run_id = measurement.file_stem().unwrap().to_str().unwrap();
+    fs::write(run_dir.join("failure.json"), format!("{{\"{run_id}\": \"{SPELLED}\"}}")).unwrap();
     let recipe = dir.path().join("recipe.toml");
     assert_spelled("a stored error, listed", &on_a_terminal(&list));
     assert_spelled("a stored error, told", &on_a_terminal(&["sweep", text(&recipe), "--store", &store]));

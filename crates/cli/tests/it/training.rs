@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::program::{run, text};
+use crate::program::{kept_report, run, text};
 
 /// A network that fits in a second.
 const SMALL: [&str; 9] = ["train", "--arch", "mlp", "--dataset", "digits", "--hidden", "32", "--lr", "0.5"];
@@ -79,8 +79,7 @@ fn a_run_with_a_directory_is_kept_and_not_made_twice() {
     run(&arguments).refuses(1, &["already holds a run", "--resume"]);
     let mut again = run(&["train", "--out", text(&out), "--resume", "--json"]).json_with(0);
     again.as_object_mut().unwrap().remove("peak_bytes").expect("the memory of this process");
-    let kept: serde_json::Value = serde_json::from_slice(&result).unwrap();
-    assert_eq!(again, kept, "a finished run is told again, not made again");
+    assert_eq!(again, kept_report(&out), "a finished run is told again, not made again");
     let other = [&SMALL[..], &["--seed", "9", "--out", text(&out), "--resume"]].concat();
     run(&other).refuses(1, &["holds another run", "seed"]);
     assert_eq!(fs::read(out.join("result.json")).unwrap(), result, "the result is untouched");
@@ -117,9 +116,11 @@ fn another_seed_trains_on_the_same_examples_and_another_data_seed_does_not() {
     let old = folder.path().join("3");
     loss_of("3", &["--seed", "1", "--data-seed", "1"]);
     let config = fs::read_to_string(old.join("config.toml")).unwrap();
-    fs::write(old.join("config.toml"), config.replacen("\nseed = 1\n\n[model]", "\n\n[model]", 1)).unwrap();
+    let config = config.replacen("schema = 2\n", "", 1).replacen("\"digits\"\nseed = 1\n", "\"digits\"\n", 1);
+    fs::write(old.join("config.toml"), config).unwrap();
     let kept = fs::read_to_string(old.join("config.toml")).unwrap();
     assert_eq!(kept.matches("seed = ").count(), 1, "the run's own seed is left:\n{kept}");
+    assert!(!kept.contains("schema"), "an old version had none:\n{kept}");
     let weights = folder.path().join("0").join("weights.safetensors");
     let measure = ["measure", "--run", text(&old), "--weights", text(&weights), "--json"];
     let by_old = run(&measure).json_with(0)["loss"].as_f64().unwrap().to_bits();

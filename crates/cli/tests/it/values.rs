@@ -24,8 +24,8 @@ const VALUES: [(&str, &str, &[&str]); 27] = [
     ("--lr", "training.learning_rate", &["0", "-1", "nan", "inf", "-inf"]),
     ("--batch-size", "training.batch_size", &["0", "-1", "1443", "1.5", "1e3"]),
     ("--micro-batch-size", "training.micro_batch_size", &["0", "-1"]),
-    ("--momentum", "training.momentum", &["1", "-0.1", "nan", "inf"]),
-    ("--weight-decay", "training.weight_decay", &["-1", "nan", "inf"]),
+    ("--momentum", "training.optimizer.momentum", &["1", "-0.1", "nan", "inf"]),
+    ("--weight-decay", "training.optimizer.weight_decay", &["-1", "nan", "inf"]),
     ("--sam-rho", "training.sam.rho", &["-1", "nan", "inf"]),
     ("--target-accuracy", "training.target_accuracy", &["0", "-1", "1.01", "nan", "inf"]),
     ("--max-epochs", "training.max_epochs", &["0", "-1", "4294967295", "4294967296"]),
@@ -35,7 +35,7 @@ const VALUES: [(&str, &str, &[&str]); 27] = [
     ("--max-products", "measure.max_products", &["0", "-1"]),
     ("--trace", "measure.trace", &["0", "1", "-1"]),
     ("--sam-bound", "measure.sam_bound", &["0", "-1", "nan", "inf"]),
-    ("--through-training", "measure.through_training", &["0", "-1", "nan", "inf"]),
+    ("--through-training", "training.through_training", &["0", "-1", "nan", "inf"]),
 ];
 
 /// The settings of a small network: 310 parameters, and 1442 training examples.
@@ -73,6 +73,32 @@ fn values_out_of_range_are_usage_errors_wherever_they_are_given() {
             let place = format!("file.toml, line {}: ", others().count() + 2);
             run(&["sweep", text(&path), "--dry-run"]).refuses(2, &[&place, key]);
         }
+    }
+}
+
+/// Files that were written for older versions.
+#[test]
+fn settings_under_their_old_names_are_taken_and_told_with_their_line() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("file.toml");
+    let others =
+        "model.arch = \"mlp\"\ndata.name = \"digits\"\nmodel.hidden = [4]\ntraining.max_epochs = 1\n";
+    for (old, today, right, wrong) in [
+        ("training.momentum", "training.optimizer.momentum", "0.9", "1"),
+        ("training.weight_decay", "training.optimizer.weight_decay", "1e-3", "-1"),
+        ("training.nesterov", "training.optimizer.nesterov", "false", "3"),
+        ("measure.through_training", "training.through_training", "0.1", "0"),
+    ] {
+        let train = ["train", "--config", text(&path), "--no-measure", "--json"];
+        let config = |key: &str| {
+            fs::write(&path, format!("{others}{key} = {right}\n")).unwrap();
+            run(&train).json_with(4)["config"].clone()
+        };
+        assert_eq!(config(old), config(today), "{old} is {today}");
+        fs::write(&path, format!("{others}{old} = {wrong}\n")).unwrap();
+        run(&train).refuses(2, &["file.toml, line 5", today]);
+        fs::write(&path, format!("[fixed]\n{others}{old} = {wrong}\n")).unwrap();
+        run(&["sweep", text(&path), "--dry-run"]).refuses(2, &["file.toml, line 6: ", today]);
     }
 }
 
@@ -127,7 +153,7 @@ fn the_largest_values_are_taken_and_kept() {
     let all = [&small[..], &most, &["--examples", "20", "--json", "--out", text(&out)]].concat();
     let report = run(&all).json_with(4);
     assert_eq!(report["measurement"]["top"].as_array().map(Vec::len), Some(310), "all eigenvalues");
-    fs::remove_file(out.join("result.json")).unwrap();
+    fs::remove_dir_all(out.join("measurements")).unwrap();
     run(&["train", "--resume", "--out", text(&out)]).out_with(4);
     let table = run(&["runs", "export", "--store", text(&store)]).out_with(0);
     assert!(table.contains("9223372036854775807"), "the table has it:\n{table}");

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sharpness_training::Outcome;
 use sharpness_training::measures::Measurement;
 use sharpness_training::settings::RunConfig;
-use toml::{Table, Value};
+use toml::Table;
 
 use crate::identity::{Identity, differences, training_differences};
 use crate::json::read_json;
@@ -124,8 +124,9 @@ fn check_record(file: PathBuf, schema: i64, (id, expected): (&str, &str)) -> Res
     Ok(())
 }
 
-/// The reports of all measurements of a training; one without a measurement if there are none.
-pub(super) fn reports(layout: &RunLayout) -> Result<Vec<Report>> {
+/// The reports of all measurements of a training, with an error in place of each that cannot be read; one without a measurement if
+/// there are none.
+pub(super) fn reports(layout: &RunLayout) -> Result<Vec<Result<Report>>> {
     let Some(TrainingRecord { id: training_id, config, training, .. }) = training_record(layout)? else {
         return Ok(Vec::new());
     };
@@ -135,19 +136,22 @@ pub(super) fn reports(layout: &RunLayout) -> Result<Vec<Report>> {
     }
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
     files.sort_unstable();
-    let mut reports = Vec::new();
-    for file in files {
-        let Some(record) = measurement_record(&file)? else { continue };
+    let report = |file: &PathBuf| -> Result<Option<Report>> {
+        let Some(record) = measurement_record(file)? else { return Ok(None) };
         if record.training_id != training_id {
-            return Err(Error::damaged(file, format!("it is of the training {}", record.training_id)));
+            return Err(Error::damaged(
+                file.clone(),
+                format!("it is of the training {}", record.training_id),
+            ));
         }
         let (training_id, training) = (training_id.clone(), training.clone());
-        let measurement = Some(record.measurement);
-        reports.push(Report { id: record.id, training_id, config: record.config, training, measurement });
-    }
+        let MeasurementRecord { id, config, measurement, .. } = record;
+        Ok(Some(Report { id, training_id, config, training, measurement: Some(measurement) }))
+    };
+    let mut reports: Vec<Result<Report>> = files.iter().filter_map(|file| report(file).transpose()).collect();
     if reports.is_empty() {
         let id = Identity::of(&config)?.run;
-        reports.push(Report { id, training_id, config, training, measurement: None });
+        reports.push(Ok(Report { id, training_id, config, training, measurement: None }));
     }
     Ok(reports)
 }
@@ -158,10 +162,9 @@ pub(super) fn old_report(layout: &RunLayout) -> Result<Option<Report>> {
         return Ok(None);
     };
     let damaged = |problem: String| Error::damaged(layout.result(), problem);
-    let table = without_nulls(config).and_then(|value| Value::try_from(value).ok());
-    let Some(Value::Table(table)) = table else {
-        return Err(damaged("its `config` is not a table".to_owned()));
-    };
+    let table = without_nulls(config).unwrap_or_default();
+    let table = Table::try_from(table)
+        .map_err(|error| damaged(format!("this version cannot read its config: {error}")))?;
     let (table, _): (Table, bool) = stored_settings(table);
     let config = RunConfig::of_table(table)
         .map_err(|(key, problem)| damaged(format!("this version cannot read {key}: {problem}")))?;

@@ -105,16 +105,15 @@ impl RunStore {
         })
     }
 
-    /// The reports of a finished training, one for each measurement; otherwise its state.
-    ///
-    /// # Errors
-    /// [`Error::DamagedRun`] or [`Error::Io`] if a file cannot be read.
-    pub fn reports(&self, training_id: &str) -> Result<Vec<Report>> {
+    /// The reports of a finished training, one for each measurement; none if it is unfinished. A file that cannot be read gives an
+    /// [`Error::DamagedRun`] or [`Error::Io`] in place of its report and hides no other.
+    pub fn reports(&self, training_id: &str) -> Vec<Result<Report>> {
         let layout = self.training(training_id);
-        match read_config(&layout)? {
-            Some(stored) if stored.is_old => Ok(Vec::from_iter(old_report(&layout)?)),
+        let all = || match read_config(&layout)? {
+            Some(stored) if stored.is_old => Ok(old_report(&layout)?.map(Ok).into_iter().collect()),
             _ => reports(&layout),
-        }
+        };
+        all().unwrap_or_else(|error| vec![Err(error)])
     }
 
     /// The state of the run with these settings.

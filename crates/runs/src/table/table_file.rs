@@ -56,7 +56,7 @@ impl RunTable {
             let mut cells = Vec::new();
             for ((name, kind), place) in columns.iter().zip(&places) {
                 let cell = place.and_then(|place| row.get(place).cloned()).unwrap_or_default();
-                let typed = typed(*kind, cell);
+                let typed = typed(*kind, if name.starts_with("config.") { setting(cell) } else { cell });
                 cells.push(typed.map_err(|cell| wrong(format!("row {}: {name} is {cell}", number + 1)))?);
             }
             table.rows.push(cells);
@@ -100,6 +100,16 @@ fn cell(field: &Field) -> Value {
         Field::Str(text) => text.as_str().into(),
         Field::Null => Value::Null,
         other => other.to_string().into(),
+    }
+}
+
+/// A setting that may be a number or a word, such as the tolerance of a bound, is a number if it reads as one.
+fn setting(cell: Value) -> Value {
+    let number = cell.as_str().and_then(|text| text.parse::<f64>().ok()).filter(|number| number.is_finite());
+    match number {
+        // The digits of a whole number are kept for columns of integers.
+        Some(number) if number.fract() != 0.0 => number.into(),
+        _ => cell,
     }
 }
 

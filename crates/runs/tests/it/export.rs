@@ -258,3 +258,29 @@ fn no_run_is_named_like_a_number() {
         assert!(name.parse::<f64>().is_err(), "{name} is a number");
     }
 }
+
+/// Whether a setting is a number or a word does not depend on the kind of the file.
+#[test]
+fn a_table_that_is_read_again_has_the_cells_that_were_written() {
+    let mut off = full();
+    off.config.measure.bound_rtol = BoundRtol::off();
+    let table = RunTable::new(&[full(), off, diverged()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.parquet");
+    std::fs::write(&path, table.parquet().unwrap()).unwrap();
+    let again = RunTable::read(&path).unwrap();
+    let bound = column("config.measure.bound_rtol");
+    let bounds: Vec<&Value> = again.rows.iter().map(|row| &row[bound]).collect();
+    assert_eq!(bounds, [&Value::from(0.1), &Value::from("off"), &Value::from(0.1)], "a number or a word");
+    for (row, written) in again.rows.iter().zip(&table.rows) {
+        for (index, (name, _)) in RunTable::columns().iter().enumerate() {
+            // Lists are text in a file.
+            let written = if written[index].is_array() {
+                written[index].to_string().into()
+            } else {
+                written[index].clone()
+            };
+            assert_eq!(row[index], written, "{name}");
+        }
+    }
+}

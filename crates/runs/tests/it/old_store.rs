@@ -51,7 +51,8 @@ fn an_old_store_is_listed_with_the_names_of_today() {
         assert_eq!(measured.outcome::<Trace>().map(|trace| trace.probes), Some(5), "with the trace");
         assert_eq!(measured.outcome::<LambdaMin>(), None, "which was not asked for");
     }
-    let listed: Vec<_> = names.iter().map(|name| store.reports(name).unwrap()).collect();
+    let listed: Vec<Vec<_>> =
+        names.iter().map(|name| store.reports(name).into_iter().map(Result::unwrap).collect()).collect();
     assert_eq!(listed.iter().map(Vec::len).collect::<Vec<_>>(), [1, 0, 1], "reports of both");
     assert_eq!(store.training_status("r0000000000000001"), RunStatus::Started(0), "and one had begun");
     let reports: Vec<_> = listed.into_iter().flatten().collect();
@@ -119,7 +120,7 @@ fn a_damaged_result_of_an_older_version_hides_no_other_run() {
     fs::write(dir.path().join("bf376f7a0a1f854d/result.json"), "{").unwrap();
     let before = files(dir.path());
     let store = RunStore::existing(dir.path()).unwrap();
-    let error = store.reports("bf376f7a0a1f854d").unwrap_err();
+    let error = store.reports("bf376f7a0a1f854d").remove(0).unwrap_err();
     assert!(matches!(error, Error::DamagedRun { .. }), "it is told: {error}");
     assert_eq!(store.old().len(), 1, "the other is found");
     let notes = Notes::default();

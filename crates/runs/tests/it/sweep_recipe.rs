@@ -185,7 +185,7 @@ fn mistakes_are_told_with_file_line_and_what_would_be_right() {
         (format!("{HEAD}[[block]]\nname = \"a\\uffff\"\n"), 3, "name contains the character U+FFFF"),
         (format!("{HEAD}[figure]\nnote = \"a\\u0085\"\n"), 2, "figure contains the character U+0085"),
         (format!("{HEAD}grid.examples = [10, 1443]\n"), 2, "must be at most 1442"),
-        (format!("{HEAD}grid.hidden = [[4], [0]]\n"), 2, "at least 1"),
+        (format!("{HEAD}grid.hidden = [[4], [0]]\n"), 2, "model.hidden: must be at least 1, got 0"),
         (format!("{HEAD}grid.hidden = [[4], [-4]]\n"), 2, "model.hidden"),
         (format!("{HEAD}grid.dropout = [0, 1]\n"), 2, "below 1"),
         (format!("{HEAD}grid.top_k = [1, 100000000]\n"), 2, "the number of parameters"),

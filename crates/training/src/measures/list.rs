@@ -11,6 +11,7 @@ use super::lambda_min::LambdaMin;
 use super::measure::{Flag, Measure};
 use super::sam_bound::SamBound;
 use super::trace::Trace;
+use crate::range::{Range as _, Seed};
 
 /// An operation on every measure.
 pub trait Visitor {
@@ -135,7 +136,15 @@ pub(crate) fn augment(command: Command) -> Command {
 
 /// The value of a flag: of the main setting, or whether to measure at all.
 pub(crate) fn parse_flag<M: Measure>(text: &str) -> Result<Value, String> {
-    let value = text.parse::<Value>().unwrap_or_else(|_| Value::String(text.to_owned()));
+    let value = match text.parse::<Value>() {
+        Ok(value) => value,
+        // TOML has no larger integers.
+        Err(_) if text.parse::<u64>().is_ok_and(|number| Seed::check(number).is_err()) => {
+            return Err(Seed::parse(text).err().unwrap_or_default());
+        }
+        Err(_) if M::MAIN.is_some() => return Err(format!("expected a number, got '{text}'")),
+        Err(_) => Value::String(text.to_owned()),
+    };
     let asks = BTreeMap::from([(M::NAME.to_owned(), value.clone())]);
     match asked::<M>(&asks) {
         Ok(_) => Ok(value),
