@@ -10,7 +10,8 @@ use sharpness_network::Error;
 use sharpness_network::architectures::Architecture;
 use sharpness_network::backend::{Activation, Backend};
 use sharpness_network::op::{BatchNorm, Pass};
-use sharpness_network::operators::{Chunks, Curvature, Examples, Matrix};
+use sharpness_network::operators::{Chunks, Curvature, Matrix};
+use sharpness_network::{Examples, Images};
 
 use crate::fixture::{Golden, assert_close, signed};
 use crate::tiny::{ALL, Batch, SEED, Tiny, shrunk};
@@ -87,8 +88,16 @@ fn a_block_of_vectors_has_the_products_of_each_and_linearizes_once() {
             let data = Counted { data: &tiny.data, reads: &reads };
             let chunks = Chunks { examples: 2, memory_bytes: memory(&tiny, 2, cached) };
             let (network, weights) = (&tiny.network, &tiny.weights);
-            let mut operator =
-                Curvature::new(network, matrix, weights, tiny.pass, &data, chunks, &|| false).unwrap();
+            let mut operator = Curvature::new(
+                network,
+                matrix,
+                weights,
+                tiny.pass,
+                (&data, tiny.data.numbers()),
+                chunks,
+                &|| false,
+            )
+            .unwrap();
             assert_eq!(operator.chunks(), (4, cached), "kept chunks");
             let dim = operator.dim();
             let vectors: Vec<Vec<f64>> =
@@ -109,19 +118,20 @@ fn a_block_of_vectors_has_the_products_of_each_and_linearizes_once() {
 }
 
 /// Counts how often chunks are read.
+#[derive(Debug)]
 struct Counted<'a> {
     data: &'a Batch,
     reads: &'a Cell<usize>,
 }
 
 impl Examples for Counted<'_> {
-    fn count(&self) -> usize {
-        self.data.count()
+    fn images(&self) -> Images<'_> {
+        self.reads.set(self.reads.get() + 1);
+        Examples::images(self.data)
     }
 
-    fn read(&self, range: std::ops::Range<usize>, images: &mut Vec<f64>, labels: &mut Vec<u32>) {
-        self.reads.set(self.reads.get() + 1);
-        self.data.read(range, images, labels);
+    fn label(&self, number: u32) -> u32 {
+        self.data.label(number)
     }
 }
 
@@ -154,7 +164,7 @@ fn an_operator_is_the_mean_of_those_of_its_chunks() {
             let chunks = Chunks { examples: chunk, memory_bytes: ALL };
             let (network, weights) = (&tiny.network, &tiny.weights);
             let mut own =
-                Curvature::new(network, Matrix::Hessian, weights, tiny.pass, &part, chunks, &|| false)
+                Curvature::new(network, Matrix::Hessian, weights, tiny.pass, part.all(), chunks, &|| false)
                     .unwrap();
             let share = chunk as f64 / 6.0;
             loss += share * own.loss();
@@ -214,7 +224,15 @@ fn a_stop_is_heard_before_the_next_chunk() {
     };
     let chunks = Chunks { examples: 2, memory_bytes: 0 };
     let new = || {
-        Curvature::new(&tiny.network, Matrix::Hessian, &tiny.weights, tiny.pass, &tiny.data, chunks, &stop)
+        Curvature::new(
+            &tiny.network,
+            Matrix::Hessian,
+            &tiny.weights,
+            tiny.pass,
+            tiny.data.all(),
+            chunks,
+            &stop,
+        )
     };
     let mut operator = new().unwrap();
     let mut out = vec![0.0; operator.dim()];
@@ -235,7 +253,7 @@ fn check_golden(case: &str) {
     let (weights, data) = (golden.weights(&network), Batch::new(images, labels));
     let chunks = Chunks { examples: n, memory_bytes: ALL };
     let mut operator =
-        Curvature::new(&network, Matrix::Hessian, &weights, pass, &data, chunks, &|| false).unwrap();
+        Curvature::new(&network, Matrix::Hessian, &weights, pass, data.all(), chunks, &|| false).unwrap();
     // The error of the value is about the square of the residual over the gap.
     let params = EigenParams { rtol: 1e-5, ..EigenParams::default() };
     let own = eigenpairs(&mut operator, &params, &mut |_| ()).unwrap();

@@ -5,8 +5,8 @@ use std::ops::Range;
 use sharpness_network::architectures::{Architecture, ModelConfig};
 use sharpness_network::backend::{Activation, Backend, Loss, Shape};
 use sharpness_network::op::{BatchNorm, Pass};
-use sharpness_network::operators::{Chunks, Curvature, Examples, Matrix};
-use sharpness_network::{Model, Network, Weights};
+use sharpness_network::operators::{Chunks, Curvature, Matrix};
+use sharpness_network::{Examples, Images, Model, Network, Weights};
 
 use crate::fixture::{signed, uniform};
 
@@ -27,10 +27,12 @@ pub(crate) struct Tiny<B: Backend> {
 }
 
 /// Images and labels.
+#[derive(Debug)]
 pub(crate) struct Batch {
     elements: usize,
     images: Vec<f64>,
     labels: Vec<u32>,
+    numbers: Vec<u32>,
 }
 
 /// The model of an architecture with few channels.
@@ -66,36 +68,45 @@ impl<B: Backend> Tiny<B> {
         let mut weights = Weights::initial(&network, seed);
         (0..).zip(&mut weights.parameters).for_each(|(i, x)| *x += 0.2 * signed(seed + 1, i));
         (0..).zip(&mut weights.state).for_each(|(i, x)| *x += 0.3 * signed(seed + 2, i));
-        let elements = network.input().elements();
-        let images = (0..n * elements as u64).map(|i| 1.5 * signed(seed + 3, i)).collect();
+        let elements = network.input().elements() as u64;
+        let images = (0..n * elements).map(|i| 1.5 * signed(seed + 3, i)).collect();
         let labels = (0..n).map(|i| (CLASSES as f64 * uniform(seed + 4, i)) as u32).collect();
         let pass = Pass { batch_norm, dropout: None };
-        Self { network, weights, pass, data: Batch { elements, images, labels } }
+        Self { network, weights, pass, data: Batch::new(images, labels) }
     }
 
     /// The operator on all of the data.
     pub(crate) fn curvature(&self, matrix: Matrix, examples: usize, memory_bytes: usize) -> Curvature<'_, B> {
         let chunks = Chunks { examples, memory_bytes };
         let (network, weights) = (&self.network, &self.weights);
-        Curvature::new(network, matrix, weights, self.pass, &self.data, chunks, &|| false).unwrap()
+        Curvature::new(network, matrix, weights, self.pass, self.data.all(), chunks, &|| false).unwrap()
     }
 }
 
 impl Batch {
     /// The examples of `range`.
     pub(crate) fn part(&self, range: Range<usize>) -> Self {
-        let (mut images, mut labels) = (Vec::new(), Vec::new());
-        self.read(range, &mut images, &mut labels);
-        Self { elements: self.elements, images, labels }
+        let images = self.images[self.elements * range.start..self.elements * range.end].to_vec();
+        Self::new(images, self.labels[range].to_vec())
     }
 
     /// `images: [n, elements]` and their labels.
     pub(crate) fn new(images: Vec<f64>, labels: Vec<u32>) -> Self {
-        Self { elements: images.len() / labels.len(), images, labels }
+        let numbers = (0..).zip(&labels).map(|(number, _)| number).collect();
+        Self { elements: images.len() / labels.len(), images, labels, numbers }
     }
 
     pub(crate) fn images(&self) -> &[f64] {
         &self.images
+    }
+
+    /// All of the examples.
+    pub(crate) fn all(&self) -> (&dyn Examples, &[u32]) {
+        (self, &self.numbers)
+    }
+
+    pub(crate) fn numbers(&self) -> &[u32] {
+        &self.numbers
     }
 
     pub(crate) fn labels(&self) -> &[u32] {
@@ -104,14 +115,11 @@ impl Batch {
 }
 
 impl Examples for Batch {
-    fn count(&self) -> usize {
-        self.labels.len()
+    fn images(&self) -> Images<'_> {
+        Images::Numbers(&self.images)
     }
 
-    fn read(&self, range: Range<usize>, images: &mut Vec<f64>, labels: &mut Vec<u32>) {
-        images.clear();
-        images.extend_from_slice(&self.images[self.elements * range.start..self.elements * range.end]);
-        labels.clear();
-        labels.extend_from_slice(&self.labels[range]);
+    fn label(&self, number: u32) -> u32 {
+        self.labels[number as usize]
     }
 }
