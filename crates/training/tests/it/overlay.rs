@@ -62,12 +62,16 @@ fn another_data_set_leaves_the_other_settings_of_the_data() {
 
 #[test]
 fn an_error_in_a_table_with_a_kind_names_its_key() {
-    let (key, problem) = refused("training.optimizer = { name = 'adam', beta = 0.9 }");
-    assert_eq!((key.as_str(), problem.as_str()), ("training.optimizer.name", "must be one of sgd"), "a kind");
+    let (key, problem) = refused("training.optimizer = { name = 'lion', beta = 0.9 }");
+    assert_eq!(
+        (key.as_str(), problem.as_str()),
+        ("training.optimizer.name", "must be one of sgd, adam"),
+        "a kind"
+    );
     let (key, problem) = refused("training.schedule.name = 3");
     assert_eq!(
         (key.as_str(), problem.as_str()),
-        ("training.schedule.name", "must be one of constant"),
+        ("training.schedule.name", "must be one of constant, step, cosine"),
         "a type"
     );
     let (key, problem) = refused("training.optimizer.momentum = 2");
@@ -83,9 +87,11 @@ fn an_error_in_a_table_with_a_kind_names_its_key() {
 #[test]
 fn an_unknown_key_names_those_that_exist() {
     let (key, problem) = refused("measure.lambda_mid = true");
-    let expected =
-        "unknown key; the measures besides λ_max are `lambda_min`, `trace`, `between_iterates`, `sam_bound`";
-    assert_eq!((key.as_str(), problem.as_str()), ("measure.lambda_mid", expected), "a measure");
+    assert_eq!(key, "measure.lambda_mid", "a measure: {problem}");
+    assert!(
+        problem.contains("`lambda_min`") && problem.contains("`sam_bound`"),
+        "those that exist: {problem}"
+    );
     let (key, problem) = refused("training.learning_rat = 0.1");
     assert_eq!(key, "training.learning_rat", "a setting: {problem}");
     assert!(problem.contains("learning_rate"), "those that exist: {problem}");
