@@ -278,7 +278,8 @@ fn a_search_between_iterates_needs_a_run_and_its_network() {
     let between = |more: &[&str]| run(&[&["measure", "--between-iterates"], more].concat());
     between(&[&MODEL[..], &["--weights", text(&weights)]].concat()).refuses(2, &["--run"]);
     between(&["--run", text(&out), "--weights", text(&weights)]).refuses(2, &["--weights"]);
-    between(&["--run", text(&out), "--activation", "tanh"]).refuses(2, &["leave its network as it is"]);
+    between(&["--run", text(&out), "--activation", "tanh"])
+        .refuses(2, &["the network must be the run's own"]);
     fs::remove_file(out.join("checkpoint.safetensors")).unwrap();
     between(&["--run", text(&out)]).refuses(1, &["checkpoint.safetensors", "missing"]);
 }
