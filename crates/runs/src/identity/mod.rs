@@ -122,8 +122,11 @@ fn kinds(leaves: &BTreeMap<String, Value>) -> [(String, String); 2] {
 /// [`Config`](sharpness_training::Error::Config) if the pinned defaults cannot be read.
 pub fn add_left_out(leaves: &mut BTreeMap<String, Value>) -> Result<()> {
     let pinned = pinned()?;
-    let is_optional =
-        |key: &str| optional_table(key).is_some() || key.starts_with("measure.") || key == "seed";
+    // A subset was once drawn by the seed of the run, so a missing `data.seed` has no one value.
+    let is_optional = |key: &str| {
+        optional_table(key).is_some()
+            || ["measure.", "data.", "seed"].iter().any(|start| key.starts_with(start))
+    };
     // The names of kinds first, since they determine the other settings.
     for names_kinds in [true, false] {
         let kinds = kinds(leaves);
