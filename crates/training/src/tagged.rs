@@ -63,7 +63,9 @@ pub(crate) fn augment<T: Tagged>(command: Command) -> Command {
         let own = (kind.augment)(Command::new(kind.name).next_help_heading(&heading));
         for arg in own.get_arguments() {
             if !command.get_arguments().any(|other| other.get_id() == arg.get_id()) {
-                command = command.arg(arg.clone());
+                // In help after the flags before it, not by its place in the command of its kind.
+                let place = command.get_arguments().count();
+                command = command.arg(arg.clone().display_order(place));
             }
         }
     }

@@ -27,7 +27,7 @@ pub struct AdamConfig {
 
     /// Term that Adam adds to the denominator
     #[arg(id = "training.optimizer.epsilon", long, value_name = "EPS", allow_negative_numbers = true,
-        default_value_t = 1e-8, value_parser = Positive::parse)]
+        default_value = "1e-8", value_parser = Positive::parse)]
     #[serde(deserialize_with = "within::<_, Positive>")]
     pub epsilon: f64,
 
