@@ -2,7 +2,7 @@
 
 use crate::{Accumulate, Device, Shape};
 
-/// Sums over channels, and affine maps of them. See the [crate](crate) for what all kernels promise.
+/// Sums over channels, and affine maps of them. See the [crate] for what all kernels promise.
 pub trait Channels: Device {
     /// `out[c] = Σ x` over the examples and pixels of each channel. A `shape` of one channel of all elements sums everything.
     fn channel_sum(&self, shape: Shape, n: usize, x: &Self::Buffer, out: &mut Self::Wide);

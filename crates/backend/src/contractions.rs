@@ -142,7 +142,7 @@ pub enum Choice<'a, T> {
     Replay(&'a T),
 }
 
-/// Convolutions and linear layers with an epilogue, and the contractions that are their adjoints. See the [crate](crate) for
+/// Convolutions and linear layers with an epilogue, and the contractions that are their adjoints. See the [crate] for
 /// what all kernels promise.
 pub trait Contractions: Device {
     /// The sizes of prepared operands, choices and scratch of a layer for `n` examples.

@@ -15,7 +15,7 @@ pub enum Fusion {
     Fixup,
 }
 
-/// Buffers on a device, and the passage of host data. See the [crate](crate) for what all kernels promise.
+/// Buffers on a device, and the passage of host data. See the [crate] for what all kernels promise.
 pub trait Device: Debug + Send + 'static {
     /// Numbers of the backend's precision: parameters or activations.
     type Buffer: Debug + Send;

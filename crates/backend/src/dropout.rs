@@ -32,7 +32,7 @@ pub struct MaskKey {
     pub layer: u32,
 }
 
-/// Dropout masks. See the [crate](crate) for what all kernels promise.
+/// Dropout masks. See the [crate] for what all kernels promise.
 pub trait Dropout: Device {
     /// `mask` = 0 with probability `p`, else `1 / (1 - p)`, for `n` examples with the given numbers.
     fn dropout_mask(

@@ -2,7 +2,7 @@
 
 use crate::{Accumulate, Activation, Device};
 
-/// Activation functions and their derivatives. See the [crate](crate) for what all kernels promise.
+/// Activation functions and their derivatives. See the [crate] for what all kernels promise.
 pub trait Elementwise: Device {
     /// `y = f(x)`, over `len` elements.
     fn activation(&self, kind: Activation, len: usize, x: &Self::Buffer, y: &mut Self::Buffer);

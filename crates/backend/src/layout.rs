@@ -15,7 +15,7 @@ pub struct Pixels<'a> {
     pub deviation: &'a [f64],
 }
 
-/// Between the host's order of an activation's elements, the device's, and that of flat features. See the [crate](crate) for
+/// Between the host's order of an activation's elements, the device's, and that of flat features. See the [crate] for
 /// what all kernels promise.
 pub trait Layout: Device {
     /// Overwrites the first `n` examples of an activation with `x: [n, c, h, w]`.

@@ -16,7 +16,7 @@ pub enum Loss {
     SquaredError,
 }
 
-/// Losses of a batch of outputs against labels. See the [crate](crate) for what all kernels promise.
+/// Losses of a batch of outputs against labels. See the [crate] for what all kernels promise.
 pub trait Losses: Device {
     /// `sums[0] +=` the examples' losses, `sums[1] +=` the number of correct outputs.
     fn loss_value(

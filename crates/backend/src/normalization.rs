@@ -43,7 +43,7 @@ pub type PointOf<'a, B> =
 /// Where the gradient of an input goes and whether it is added there; `None` where nobody needs it.
 pub type Target<'a, T> = Option<(&'a mut T, Accumulate)>;
 
-/// Batch norm with an epilogue. See the [crate](crate) for what all kernels promise.
+/// Batch norm with an epilogue. See the [crate] for what all kernels promise.
 pub trait Normalization: Device {
     /// The bytes of choices and of scratch of a batch norm for `n` examples; its operands are prepared by nobody.
     fn batch_norm_sizes(&self, layer: &BatchNormLayer, n: usize) -> OperandSizes;

@@ -50,7 +50,7 @@ impl Pool2d {
     }
 }
 
-/// Pooling without padding, and subsampling. See the [crate](crate) for what all kernels promise.
+/// Pooling without padding, and subsampling. See the [crate] for what all kernels promise.
 pub trait Pooling: Device {
     /// `y` = the maxima of the windows of `planes` images, `choice` = which element of its window each is.
     fn max_pool(

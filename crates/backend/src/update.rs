@@ -145,7 +145,7 @@ impl UpdateFunction<2> for Adam {
     }
 }
 
-/// Steps of optimizers. See the [crate](crate) for what all kernels promise.
+/// Steps of optimizers. See the [crate] for what all kernels promise.
 pub trait Updates: Device {
     /// Moves the `parameters` along the `gradient`, and the vectors that the optimizer keeps.
     ///

@@ -8,7 +8,7 @@ pub type Scaled<'a, T> = (View<'a, T>, View<'a, T>);
 /// One product of per-channel vectors with a coefficient.
 pub type Monomial<'a, W> = (f64, &'a [&'a W]);
 
-/// Arithmetic on flat vectors and on wide ones. See the [crate](crate) for what all kernels promise.
+/// Arithmetic on flat vectors and on wide ones. See the [crate] for what all kernels promise.
 pub trait Vectors: Device {
     /// `y (+)= Σ_k a_k x_k`.
     fn linear_combination(

@@ -127,7 +127,7 @@ fn innermost(mut table: &DeTable<'_>, key: &str) -> (Option<Range<usize>>, bool)
 /// The text of a configuration or a recipe.
 ///
 /// # Errors
-/// [`Error::Io`] if it is not a regular file of at most [`LIMIT`] bytes of UTF-8, or cannot be read.
+/// [`Error::Io`] if it is not a regular file of at most `LIMIT` bytes of UTF-8, or cannot be read.
 pub fn read_text(path: &Path) -> Result<String> {
     files::read_text(path, LIMIT).map_err(Error::io("read", path))
 }

@@ -341,8 +341,11 @@ fn comparison(Compared { settings, runs: [a, b] }: &Compared<'_>) -> String {
 
 fn export(choice: &Choice, format: Format) -> Result<()> {
     let mut table = RunTable::default();
+    let store = RunStore::existing(&choice.store)?;
     for report in choice.reports()? {
-        if let Err(error) = table.push(&report) {
+        let provenance = Provenance::read(&store.training(&report.training_id).provenance());
+        let starts = provenance.map(|provenance| provenance.starts).unwrap_or_default();
+        if let Err(error) = table.push(&report, starts.last()) {
             note(&format!("{} is left out: {error}", report.id));
         }
     }

@@ -67,7 +67,7 @@ impl CompareExamples<'_> {
     /// Fails if the comparison will not fit in memory when all runs are done.
     ///
     /// # Errors
-    /// [`Error::Memory`]; if the records of the runs cannot be read.
+    /// [`Memory`](sharpness_training::Error::Memory); if the records of the runs cannot be read.
     pub fn check_memory(&self) -> Result<()> {
         self.fit(&self.wanted()?)
     }

@@ -9,6 +9,7 @@ use sharpness_training::flags;
 use sharpness_training::measures::Measurement;
 
 use crate::identity::{flatten, leaves};
+use crate::provenance::Start;
 use crate::report::Report;
 use crate::{Error, Result};
 
@@ -34,25 +35,26 @@ impl RunTable {
         columns.extend(plain(TRAINING));
         let of_measurement = |(name, kind)| (format!("measurement.{name}"), kind);
         columns.extend(Measurement::columns().into_iter().map(of_measurement));
+        columns.extend(plain(PROVENANCE));
         columns
     }
 
-    /// The table of some reports.
+    /// The table of some reports, without provenance.
     ///
     /// # Errors
     /// As [`Self::push`].
     pub fn new(reports: &[Report]) -> Result<Self> {
         let mut table = Self::default();
-        reports.iter().try_for_each(|report| table.push(report))?;
+        reports.iter().try_for_each(|report| table.push(report, None))?;
         Ok(table)
     }
 
-    /// Appends the row of a report.
+    /// Appends the row of a report, with the last process that worked on its run if it is known.
     ///
     /// # Errors
     /// [`Error::Table`] if the report has a value that no column can hold; the table is then unchanged.
-    pub fn push(&mut self, report: &Report) -> Result<()> {
-        self.rows.push(row(report)?);
+    pub fn push(&mut self, report: &Report, last: Option<&Start>) -> Result<()> {
+        self.rows.push(row(report, last)?);
         Ok(())
     }
 }
@@ -74,10 +76,27 @@ const TRAINING: &[(&str, ColumnType)] = &[
     ("training.lambda_max", Text),
 ];
 
-fn row(report: &Report) -> Result<Vec<Value>> {
-    let value = serde_json::to_value(report).map_err(|error| Error::Table(error.to_string()))?;
+/// The columns of the last process that worked on a run.
+const PROVENANCE: &[(&str, ColumnType)] = &[
+    ("provenance.version", Text),
+    ("provenance.commit", Text),
+    ("provenance.command", Text),
+    ("provenance.host", Text),
+    ("provenance.processor", Text),
+    ("provenance.instruction_set", Text),
+    ("provenance.threads", Integer),
+    ("provenance.backend", Text),
+    ("provenance.time", Integer),
+];
+
+fn row(report: &Report, last: Option<&Start>) -> Result<Vec<Value>> {
+    let unwritable = |error: serde_json::Error| Error::Table(error.to_string());
+    let value = serde_json::to_value(report).map_err(unwritable)?;
     let mut cells = BTreeMap::new();
     flatten("", &value, &mut cells);
+    if let Some(last) = last {
+        flatten("provenance", &serde_json::to_value(last).map_err(unwritable)?, &mut cells);
+    }
     // Settings as they take effect.
     cells.retain(|key, _| !key.starts_with("config."));
     cells.extend(leaves(&report.config)?.into_iter().map(|(key, cell)| (format!("config.{key}"), cell)));

@@ -10,7 +10,7 @@ use sharpness_network::architectures::Architecture;
 use sharpness_network::backend::Activation;
 use sharpness_network::backend::Loss;
 use sharpness_network::op::BatchNorm;
-use sharpness_runs::{Identity, Report, RunTable, TrainReport};
+use sharpness_runs::{Identity, Report, RunTable, Start, TrainReport};
 use sharpness_training::measures::{
     BetweenIteratesOutcome, Eigenvalue, FrobeniusOutcome, Iterate, Measurement, SamBoundOutcome, TraceOutcome,
 };
@@ -199,7 +199,10 @@ fn every_value_of_a_report_has_a_column_that_fits_it() {
     let adam = || OptimizerConfig::Adam(AdamConfig::default());
     let step = other(adam(), ScheduleConfig::Step(Step::default()));
     let cosine = other(adam(), ScheduleConfig::Cosine(Cosine::default()));
-    let table = RunTable::new(&[full(), step, cosine]).unwrap();
+    let mut table = RunTable::new(&[step, cosine]).unwrap();
+    let start = Start { commit: Some("c0ffee".to_owned()), ..Start::now() };
+    let start = Start { host: Some("host".to_owned()), processor: Some("a processor".to_owned()), ..start };
+    table.push(&full(), Some(&start)).unwrap();
     for (index, (name, kind)) in RunTable::columns().iter().enumerate() {
         let cell = table.rows.iter().map(|row| &row[index]).find(|cell| !cell.is_null());
         let cell = cell.unwrap_or_else(|| panic!("no report has a value for {name}"));
