@@ -3,7 +3,7 @@
 //! A network learns the embedded digits, by the settings of `sharpness train`. `with_engine` builds its network in the precision and on
 //! the backend that the settings name, and a visitor works with it.
 //!
-//! Run it with `cargo run --example own_measure`.
+//! Run it with `cargo run -p sharpness-examples --example own_measure`.
 
 use sharpness_backend::Backend;
 use sharpness_curvature::{EigenParams, SymmetricOperator, Which, eigenpairs};

@@ -3,7 +3,7 @@
 //! The network is described in plain ops: two layers with a residual connection, which no architecture of this crate has. The data
 //! are points of two spirals. The answer is checked against a second difference of the loss along the eigenvector.
 //!
-//! Run it with `cargo run --example own_network`.
+//! Run it with `cargo run -p sharpness-examples --example own_network`.
 
 use sharpness_backend::{Activation, Loss, Shape};
 use sharpness_curvature::{EigenParams, eigenpairs};

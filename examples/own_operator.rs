@@ -3,7 +3,7 @@
 //! The operator is the Laplacian of a hypercube's graph: 4,096 vertices, each with an edge to the 12 vertices that differ from it in
 //! one bit. Its eigenvalues are 0, 2, …, 24, so the answer can be checked.
 //!
-//! Run it with `cargo run --example own_operator`.
+//! Run it with `cargo run -p sharpness-examples --example own_operator`.
 
 use sharpness_curvature::{ApplyError, EigenParams, Error, SymmetricOperator, eigenpairs};
 

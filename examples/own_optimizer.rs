@@ -4,7 +4,7 @@
 //! All arithmetic is in the backend's vector kernels, so the rule works on any device and in any precision; only ‖m‖ is read back. Each
 //! step is exactly η long, which is asserted, and the loss on the embedded digits falls.
 //!
-//! Run it with `cargo run --example own_optimizer`.
+//! Run it with `cargo run -p sharpness-examples --example own_optimizer`.
 
 use sharpness_backend::{Accumulate, Backend, Loss, Shape, View, ViewMut};
 use sharpness_data::{Dataset, DatasetName, Locations, Part, PartExamples, Standardization, Standardized};

@@ -3,7 +3,7 @@
 //! A run in a directory is saved when its observer asks to stop, as the handler of Ctrl-C does. Calling `complete_run` again resumes it
 //! from its checkpoint. The weights of both runs, as files for PyTorch, are compared byte by byte.
 //!
-//! Run it with `cargo run --example resuming`.
+//! Run it with `cargo run -p sharpness-examples --example resuming`.
 
 use std::error::Error;
 use std::path::Path;
