@@ -41,7 +41,7 @@ impl Conv2d {
     /// # Panics
     /// If the kernel does not fit the padded image once.
     pub fn sizes(&self) -> (usize, usize) {
-        self.output().expect("the geometry of a convolution is checked where it is made")
+        self.output().expect("the geometry of a convolution is checked at construction")
     }
 }
 
@@ -136,7 +136,7 @@ pub struct OperandSizes {
 /// Whether an epilogue decides which elements pass, or repeats what it decided at the primal point.
 #[derive(Debug)]
 pub enum Choice<'a, T> {
-    /// The choice is made and written here.
+    /// Choose, and write the choice here.
     Record(&'a mut T),
     /// The choice is read from here.
     Replay(&'a T),

@@ -32,7 +32,7 @@ impl Pool2d {
     /// If no window fits.
     #[inline]
     pub fn sizes(&self) -> (usize, usize, usize) {
-        let (h, w) = self.output().expect("the geometry of a pooling is checked where it is made");
+        let (h, w) = self.output().expect("the geometry of a pooling is checked at construction");
         (h, w, self.height * self.width)
     }
 

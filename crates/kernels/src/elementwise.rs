@@ -58,7 +58,7 @@ pub fn add_to_wide<R: Real>(x: &[R], wide: &mut [f64]) {
     R::with_lanes(EachChunk { map: AddToWide(x), y: wide });
 }
 
-/// A map over vectors, of which it makes any chunk.
+/// A map over vectors that can compute any chunk.
 trait Map<T>: Copy + Send + Sync {
     /// Makes `y`, chunk number `chunk`. Implementations are `#[inline(always)]` and loop with `for`, so that they are compiled for
     /// the instruction set.

@@ -1,5 +1,5 @@
 //! CPU loops over slices: matrix products, convolution, pooling, per-channel reductions, elementwise maps and losses; and
-//! [`Cpu`], the backend that is made of them.
+//! [`Cpu`], the backend that they make up.
 //!
 //! This crate knows no tensors and no derivatives. Activations have the layout `[c, n, h, w]`: channels outermost, then the
 //! examples of the batch, then the image. A channel is one contiguous range, a convolution is one matrix product and a

@@ -1,4 +1,4 @@
-//! Where a network's examples come from: one road for training, evaluation and measurement.
+//! The source of a network's examples, for training, evaluation and measurement alike.
 
 use std::fmt::Debug;
 

@@ -39,7 +39,7 @@ pub fn renamed_key(key: &str) -> String {
     renamed.map_or_else(|| key.to_owned(), |(_, _, to)| to.join("."))
 }
 
-/// The name that a key of today had in schema 1, if that was another one.
+/// The name of a current key in schema 1, if it differed.
 pub(crate) fn old_key(key: &str) -> Option<String> {
     let renamed = RENAMED.iter().find(|(_, _, to)| to.join(".") == key);
     renamed.map(|(section, old, _)| format!("{section}.{old}"))

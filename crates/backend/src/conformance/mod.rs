@@ -45,7 +45,7 @@ pub fn check<B: Backend>(backend: &B) {
 fn compare(name: &str, got: &[f64], want: &[f64], tolerance: f64) {
     assert_eq!(got.len(), want.len(), "{name}: the number of results");
     let nan = |x: &[f64]| x.iter().map(|x| x.is_nan()).collect::<Vec<_>>();
-    assert_eq!(nan(got), nan(want), "{name}: which results are no numbers");
+    assert_eq!(nan(got), nan(want), "{name}: which results are NaN");
     let norm = |f: &dyn Fn(f64, f64) -> f64| {
         let squares = got.iter().zip(want).filter(|(_, want)| !want.is_nan()).map(|(g, w)| f(*g, *w).powi(2));
         squares.sum::<f64>().sqrt()

@@ -37,7 +37,7 @@ const STRIP: usize = 1 << 11;
 /// Whether an epilogue decides, or repeats what it decided at the primal point.
 #[derive(Debug)]
 pub enum Choice<'a> {
-    /// The choice is made and written here.
+    /// Choose, and write the choice here.
     Record(&'a mut [u8]),
     /// The choice is read from here.
     Replay(&'a [u8]),

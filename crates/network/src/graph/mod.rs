@@ -45,7 +45,7 @@ pub struct Graph<B: Device> {
     outputs: Vec<usize>,
     /// Whether a value depends on parameters: only these have tangents and adjoints.
     active: Vec<bool>,
-    /// The last value that is made of each value: the first that sets its adjoint.
+    /// The last value computed from each value: the first to set its adjoint.
     last_user: Vec<usize>,
     parameters: Table,
     state: Table,

@@ -76,7 +76,7 @@ fn linear_ticks(range: &Range<f64>, most: f64) -> Vec<f64> {
     let step = step.unwrap_or(rough);
     let first = (range.start / step).ceil();
     let ticks = std::iter::successors(Some(first), |tick| Some(tick + 1.0)).map(|tick| tick * step);
-    // Numbers that are huge beside their distance have no next tick.
+    // Numbers that are huge relative to their distance have no next tick.
     ticks.take_while(|tick| *tick <= range.end).take(MOST_TICKS).collect()
 }
 

@@ -92,7 +92,7 @@ fn the_curves_of_figure_5_are_one_for_each_published_run() {
     let places: Vec<usize> = figure.lines.iter().map(|line| line.place).collect();
     assert_eq!(places, [[0; 5], [1; 5], [2; 5]].concat(), "each setting has its colour");
     let increase = |line: &Line| line.points.windows(2).all(|pair| pair[0].x < pair[1].x);
-    assert!(figure.lines.iter().all(increase), "steps go on within a run");
+    assert!(figure.lines.iter().all(increase), "steps increase within a run");
     let svg = figure.svg();
     assert!(svg.contains(">step<") || svg.contains("step"), "the abscissa is named");
     assert!(!svg.contains("test accuracy"), "there is one panel");

@@ -25,7 +25,7 @@ pub struct Subject<'a, B: Backend> {
     pub engine: &'a Engine<B>,
     /// The data set.
     pub data: &'a Standardized,
-    /// The training set in use, as numbers of the training split, of which the measured examples are some.
+    /// The training set in use, as indices into the training split; it includes the measured examples.
     pub trained: &'a [u32],
     /// The settings of the measurement.
     pub settings: &'a MeasureConfig,

@@ -24,7 +24,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A bound of this many bytes, of which nothing is taken.
+    /// A bound of this many bytes, all of it free.
     pub const fn of(bytes: usize) -> Self {
         Self { limit: bytes, most: bytes, is_asked: true, taken: 0, sharers: 1 }
     }

@@ -23,7 +23,7 @@ use crate::workspace::{Workspace, bytes};
 
 /// Input channels up to which the direct sum is the fastest.
 const CHANNELS: usize = 4;
-/// Examples at most whose output gradient is made for the input gradient at once.
+/// The most examples whose output gradient is computed at once for the input gradient.
 const INPUT_GRADIENT_EXAMPLES: usize = 8;
 
 /// A convolution with its epilogue.
@@ -51,7 +51,7 @@ impl Direct {
 
     /// Bytes that [`Self::input_gradient`] takes of the workspace.
     fn input_gradient_bytes<R: Real>(&self, n: usize) -> usize {
-        // A block's gradient before the epilogue is made even where that is none.
+        // A block's gradient before the epilogue is computed even if there is no epilogue.
         bytes::<R>(im2col::scratch_len(&self.geometry, Epilogue::Relu, INPUT_GRADIENT_EXAMPLES.min(n)))
     }
 
