@@ -40,7 +40,7 @@ impl<T, W, C> Copy for BatchNormPoint<'_, T, W, C> {}
 pub type PointOf<'a, B> =
     BatchNormPoint<'a, <B as Device>::Buffer, <B as Device>::Wide, <B as Device>::Bytes>;
 
-/// Where the gradient of an input goes and whether it is added there; `None` where nobody needs it.
+/// Where the gradient of an input goes and whether it is added there; `None` if it is not needed.
 pub type Target<'a, T> = Option<(&'a mut T, Accumulate)>;
 
 /// Batch norm with an epilogue. See the [crate] for what all kernels promise.

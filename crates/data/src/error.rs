@@ -118,7 +118,7 @@ pub enum Error {
     /// A downloaded file is not the expected one.
     #[error(
         "the file downloaded from {url} has the MD5 checksum {found}, expected {expected}; \
-         it was deleted, run the same command again to download it anew"
+         it was deleted, run the same command to download it again"
     )]
     Checksum {
         /// The address.

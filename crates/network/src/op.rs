@@ -176,7 +176,7 @@ impl<T> Slots<'_, T> {
     }
 }
 
-/// For each input: where its gradient goes and whether it is added there; `None` where nobody needs it.
+/// For each input: where its gradient goes and whether it is added there; `None` if it is not needed.
 pub type Targets<'a, B> = SmallVec<[Option<(&'a mut <B as Device>::Buffer, Accumulate)>; 2]>;
 
 /// Where a backward rule puts its results.

@@ -40,7 +40,7 @@ pub struct Point<'a, R> {
 pub type Pair<'a> = (&'a [f64], &'a [f64]);
 /// Two numbers for each channel, to be written.
 pub type PairMut<'a> = (&'a mut [f64], &'a mut [f64]);
-/// Where the gradient of the input goes, or nothing where nobody needs it.
+/// Where the gradient of the input goes; `None` if it is not needed.
 pub type Target<'a, R> = Option<(&'a mut [R], Accumulate)>;
 
 impl BatchNorm {
