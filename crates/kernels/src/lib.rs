@@ -9,7 +9,7 @@
 //! number of threads. Sums that decide something are `f64`.
 //!
 //! ```
-//! use sharpness_backend::{Device, Reference, Vectors, View};
+//! use sharpness_backend::{Backend, Device, Reference, Vectors, View};
 //! use sharpness_kernels::{ConvolutionAlgorithm, Cpu};
 //!
 //! /// `⟨x, x⟩`, accumulated in double precision.
