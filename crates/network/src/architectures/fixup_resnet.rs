@@ -5,7 +5,7 @@
 //! `f(y + shortcut)`; the shortcut is `x`, or in a widening block every second pixel of `a` with channels of zeros. With `L`
 //! blocks in all, `conv1 ~ N(0, 2 / (9 · out · L))`, `conv2 = 0`, and the classifier is 0. Names are those of the reference code.
 
-use super::config::ModelConfig;
+use super::options::Options;
 use super::sequential::{to_f64, torch_default};
 use crate::backend::Shape;
 use crate::op::Init;
@@ -18,23 +18,23 @@ const WIDTHS: [usize; 3] = [16, 32, 64];
 
 /// Builds a network of `6 · BLOCKS + 2` layers.
 pub(super) fn build<const BLOCKS: usize>(
-    config: &ModelConfig,
+    options: &Options<'_>,
     input: Shape,
     classes: usize,
 ) -> Result<Model, Error> {
     let mut model = Model::default();
     let value = model.input("images", input);
-    let stem = convolution(input.channels(), config.width(WIDTHS[0]), 1, torch_default(input.channels(), 3));
+    let stem = convolution(input.channels(), options.width(WIDTHS[0]), 1, torch_default(input.channels(), 3));
     let value = model.push("conv1", stem, &[value])?;
     let value = model.push("bias1", ScalarBias, &[value])?;
-    let mut value = model.push("relu", Elementwise(config.activation), &[value])?;
+    let mut value = model.push("relu", Elementwise(options.activation), &[value])?;
     for (stage, width) in WIDTHS.into_iter().enumerate() {
         for block in 0..BLOCKS {
             let is_widening = stage > 0 && block == 0;
             let name = format!("layer{}.{block}", stage + 1);
             let total = to_f64(WIDTHS.len() * BLOCKS);
-            value = Block { name, width: config.width(width), is_widening, total }
-                .push(config, &mut model, value)?;
+            value = Block { name, width: options.width(width), is_widening, total }
+                .push(options, &mut model, value)?;
         }
     }
     value = model.push("avgpool", AveragePool::Global, &[value])?;
@@ -62,7 +62,7 @@ struct Block {
 }
 
 impl Block {
-    fn push(&self, config: &ModelConfig, model: &mut Model, x: Value) -> Result<Value, Error> {
+    fn push(&self, options: &Options<'_>, model: &mut Model, x: Value) -> Result<Value, Error> {
         let Self { name, width, is_widening, total } = self;
         let (channels, width) = (model.shape(x).channels(), *width);
         let deviation = (2.0 / (9.0 * to_f64(width))).sqrt() / total.sqrt();
@@ -71,7 +71,7 @@ impl Block {
         let conv1 = convolution(channels, width, stride, Init::Normal(deviation));
         let h = model.push(format!("{name}.conv1"), conv1, &[a])?;
         let h = model.push(format!("{name}.bias1b"), ScalarBias, &[h])?;
-        let h = model.push(format!("{name}.relu1"), Elementwise(config.activation), &[h])?;
+        let h = model.push(format!("{name}.relu1"), Elementwise(options.activation), &[h])?;
         let h = model.push(format!("{name}.bias2a"), ScalarBias, &[h])?;
         let conv2 = convolution(width, width, 1, Init::Constant(0.0));
         let h = model.push(format!("{name}.conv2"), conv2, &[h])?;
@@ -83,6 +83,6 @@ impl Block {
             x
         };
         let sum = model.push(format!("{name}.add"), Add, &[y, shortcut])?;
-        model.push(format!("{name}.relu2"), Elementwise(config.activation), &[sum])
+        model.push(format!("{name}.relu2"), Elementwise(options.activation), &[sum])
     }
 }

@@ -1,22 +1,55 @@
 //! Architectures: they describe networks in plain ops and know no mathematics. A new one is a file, and a name and a row here.
 
 mod cnn;
-mod config;
 mod fixup_resnet;
 mod mlp;
+mod options;
 mod sequential;
 mod vgg;
 
+use serde::{Deserialize, Serialize};
+
 use crate::backend::{Activation, Shape};
 use crate::{Error, Model};
-pub use config::{Architecture, ModelConfig};
+use options::Options;
+
+/// A family of networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "each name is the architecture's own")]
+pub enum Architecture {
+    Vgg11,
+    Vgg11Bn,
+    FixupResnet20,
+    FixupResnet32,
+    FixupResnet44,
+    FixupResnet56,
+    Mlp,
+    Cnn,
+    CnnBn,
+}
+
+/// The architecture and its options.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelConfig {
+    /// The family.
+    pub arch: Architecture,
+    /// The nonlinearity.
+    pub activation: Activation,
+    /// Widths of the hidden layers of an MLP.
+    pub hidden: Vec<usize>,
+    /// The dropout probability after each hidden layer of an MLP.
+    pub dropout: f64,
+    /// All widths of a convolutional network are divided by this; 1 is the published network.
+    pub width_divisor: usize,
+}
 
 /// What is known of an architecture.
 struct Row {
     arch: Architecture,
     /// The name on the command line and in files.
     name: &'static str,
-    build: fn(&ModelConfig, Shape, usize) -> Result<Model, Error>,
+    build: fn(&Options<'_>, Shape, usize) -> Result<Model, Error>,
     has_batch_norm: bool,
     has_dropout: bool,
 }
@@ -25,7 +58,7 @@ impl Row {
     const fn new(
         arch: Architecture,
         name: &'static str,
-        build: fn(&ModelConfig, Shape, usize) -> Result<Model, Error>,
+        build: fn(&Options<'_>, Shape, usize) -> Result<Model, Error>,
     ) -> Self {
         Self { arch, name, build, has_batch_norm: false, has_dropout: false }
     }
@@ -87,7 +120,16 @@ impl ModelConfig {
     /// If an option is out of range, does not belong to the architecture, or the images are too small.
     pub fn model(&self, input: Shape, classes: usize) -> Result<Model, Error> {
         self.check()?;
-        (self.arch.row().build)(self, input, classes)
+        let row = self.arch.row();
+        let options = Options {
+            arch: row.name,
+            batch_norm: row.has_batch_norm,
+            activation: self.activation,
+            hidden: &self.hidden,
+            dropout: self.dropout,
+            width_divisor: self.width_divisor,
+        };
+        (row.build)(&options, input, classes)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Modules of a PyTorch `Sequential`, and its initialization.
 
-use super::config::ModelConfig;
+use super::options::Options;
 use crate::backend::Shape;
 use crate::op::Init;
 use crate::ops::{BatchNorm2d, Convolution, Elementwise, MaxPool, Operation};
@@ -44,16 +44,16 @@ impl<'a> Sequential<'a> {
     /// for a 2x2 max pooling.
     pub(super) fn push_convolution(
         &mut self,
-        config: &ModelConfig,
+        options: &Options<'_>,
         channels: usize,
         (weight, bias): (Init, Init),
         is_pooled: bool,
     ) -> Result<(), Error> {
         self.push(Convolution::same(self.shape().channels(), channels, weight, Some(bias)))?;
-        if config.arch.has_batch_norm() {
+        if options.batch_norm {
             self.push(BatchNorm2d::new(channels))?;
         }
-        self.push(Elementwise(config.activation))?;
+        self.push(Elementwise(options.activation))?;
         if is_pooled { self.push(MaxPool { kernel: 2, stride: 2 }) } else { Ok(()) }
     }
 }
