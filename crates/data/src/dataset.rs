@@ -1,9 +1,9 @@
 //! A whole data set in memory.
 
+use crate::datasets::{DatasetName, Files, ImageShape};
 use crate::locate::{Found, Locations};
-use crate::name::{DatasetName, ImageShape};
 use crate::split::{Part, Split};
-use crate::{Result, cifar10, digits, random};
+use crate::{Error, Result, cifar10, random};
 
 /// A whole data set in memory, as raw bytes (CIFAR-10's training split takes 150 MB).
 #[derive(Debug, Clone)]
@@ -30,8 +30,11 @@ impl Dataset {
     /// [`Error::Malformed`](crate::Error::Malformed) and [`Error::Io`](crate::Error::Io) as [`Dataset::load`].
     pub fn read(name: DatasetName, found: &Found) -> Result<Self> {
         let (train, test) = match found {
-            Found::Embedded => digits::read_embedded()?,
-            Found::Idx(files) => files.read()?,
+            Found::Embedded => match name.description().files {
+                Files::Embedded(read) => read()?,
+                _ => return Err(Error::DatasetNotFound { name: name.to_string(), searched: Vec::new() }),
+            },
+            Found::Idx(files) => files.read(name.train_examples(), name.test_examples())?,
             Found::Cifar10Folder(folder, version) => {
                 cifar10::read_folder(folder, *version, cifar10::RECORDS_PER_FILE)?
             }

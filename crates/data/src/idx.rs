@@ -6,17 +6,12 @@
 //!
 //! The header must match what the caller expects, so a file cannot cause large allocations.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::Result;
 use crate::input::Input;
-use crate::locate::IdxFiles;
 use crate::split::Split;
 
-/// The official number of training images of MNIST and of Fashion-MNIST.
-pub const TRAIN_EXAMPLES: usize = 60_000;
-/// The official number of test images of MNIST and of Fashion-MNIST.
-pub const TEST_EXAMPLES: usize = 10_000;
 /// The number of rows and of columns of an image.
 pub const SIDE: usize = 28;
 
@@ -24,11 +19,32 @@ const CLASSES: u8 = 10;
 const IMAGES_MAGIC: u32 = 0x0000_0803;
 const LABELS_MAGIC: u32 = 0x0000_0801;
 
+/// The files: training images and labels, test images and labels.
+pub(crate) const IDX_FILES: [&str; 4] = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+];
+
+/// The IDX files of a data set, plain or gzipped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdxFiles {
+    /// Training images.
+    pub train_images: PathBuf,
+    /// Training labels.
+    pub train_labels: PathBuf,
+    /// Test images.
+    pub test_images: PathBuf,
+    /// Test labels.
+    pub test_labels: PathBuf,
+}
+
 impl IdxFiles {
-    /// Reads the training and the test split.
-    pub(super) fn read(&self) -> Result<(Split, Split)> {
-        let train = read_split(&self.train_images, &self.train_labels, TRAIN_EXAMPLES)?;
-        let test = read_split(&self.test_images, &self.test_labels, TEST_EXAMPLES)?;
+    /// Reads `train` training and `test` test examples.
+    pub(super) fn read(&self, train: usize, test: usize) -> Result<(Split, Split)> {
+        let train = read_split(&self.train_images, &self.train_labels, train)?;
+        let test = read_split(&self.test_images, &self.test_labels, test)?;
         Ok((train, test))
     }
 }

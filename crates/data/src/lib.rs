@@ -2,9 +2,9 @@
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `name.rs` | the data sets and their fixed facts |
+//! | `datasets/` | the data sets: one file each with its fixed facts |
 //! | `locate.rs` | where files may be |
-//! | `digits.rs`, `idx.rs`, `cifar10.rs` | one format each |
+//! | `idx.rs`, `cifar10.rs` | one format each |
 //! | `pickle.rs` | the format of CIFAR-10's Python version |
 //! | `input.rs` | the bytes of a file, gzipped or not, with the offset for errors |
 //! | `dataset.rs`, `split.rs` | examples in memory |
@@ -27,14 +27,13 @@
 
 pub mod cifar10;
 mod dataset;
-mod digits;
+mod datasets;
 mod error;
 mod examples;
 pub mod fetch;
 pub mod idx;
 mod input;
 mod locate;
-mod name;
 mod pickle;
 mod place;
 mod published;
@@ -44,10 +43,11 @@ mod standardize;
 mod subset;
 
 pub use dataset::Dataset;
+pub use datasets::{DatasetName, ImageShape};
 pub use error::{Error, Result};
 pub use examples::PartExamples;
-pub use locate::{Found, IdxFiles, Locations, default_cache_dir};
-pub use name::{DatasetName, ImageShape};
+pub use idx::IdxFiles;
+pub use locate::{Found, Locations, default_cache_dir};
 pub use place::SearchedPlace;
 pub use published::{CheckedFile, Established, Verification};
 pub use split::{Part, Split};

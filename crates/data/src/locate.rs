@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy as _;
 
 use crate::cifar10::Version;
-use crate::name::DatasetName;
+use crate::datasets::{DatasetName, Files};
+use crate::idx::{IDX_FILES, IdxFiles};
 use crate::place::SearchedPlace;
 use crate::{Error, Result};
 
@@ -13,13 +14,6 @@ use crate::{Error, Result};
 const ENVIRONMENT_VARIABLE: &str = "SHARPNESS_DATA";
 /// Where Debian's packages `dataset-fashion-mnist` and the like put their files.
 const SYSTEM_DIRECTORY: &str = "/usr/share/datasets";
-/// The IDX files: training images and labels, test images and labels.
-pub(super) const IDX_FILES: [&str; 4] = [
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-];
 
 /// The directories to search, in this order: `data_dir`, `environment`, `cache_dir`, `system_dirs`. In each,
 /// the usual folders of the data set are searched and then the directory itself.
@@ -48,19 +42,6 @@ pub enum Found {
     Cifar10Archive(PathBuf, Version),
 }
 
-/// The IDX files of a data set, plain or gzipped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdxFiles {
-    /// Training images.
-    pub train_images: PathBuf,
-    /// Training labels.
-    pub train_labels: PathBuf,
-    /// Test images.
-    pub test_images: PathBuf,
-    /// Test labels.
-    pub test_labels: PathBuf,
-}
-
 impl Locations {
     /// The locations of this process: `data_dir`, the environment variable `SHARPNESS_DATA`, the user's
     /// cache directory and `/usr/share/datasets`.
@@ -78,7 +59,7 @@ impl Locations {
     /// # Errors
     /// [`Error::DatasetNotFound`] with every place that was searched.
     pub fn find(&self, name: DatasetName) -> Result<Found> {
-        if name == DatasetName::Digits {
+        if matches!(name.description().files, Files::Embedded(_)) {
             return Ok(Found::Embedded);
         }
         let mut searched = Vec::new();
@@ -100,12 +81,12 @@ impl Locations {
         let roots = optional.into_iter().flatten().chain(&self.system_dirs);
         let mut places = Vec::new();
         for root in roots {
-            places.extend(folders(name).iter().map(|folder| root.join(folder)));
+            places.extend(name.description().folders.iter().map(|folder| root.join(folder)));
             // MNIST and Fashion-MNIST name their files alike, so the folder of one is not searched for the other.
             let is_folder_of_other = DatasetName::ALL
                 .into_iter()
                 .filter(|&other| other != name)
-                .any(|other| folders(other).iter().any(|folder| root.ends_with(folder)));
+                .any(|other| other.description().folders.iter().any(|folder| root.ends_with(folder)));
             if !is_folder_of_other {
                 places.push(root.clone());
             }
@@ -120,21 +101,11 @@ pub fn default_cache_dir() -> Option<PathBuf> {
     Some(strategy.cache_dir().join("sharpness"))
 }
 
-/// The usual folders of a data set, relative to a directory with data sets. Downloads go to the first.
-pub(super) fn folders(name: DatasetName) -> &'static [&'static str] {
-    match name {
-        DatasetName::Digits => &[],
-        DatasetName::FashionMnist => &["fashion-mnist", "FashionMNIST/raw"],
-        DatasetName::Mnist => &["mnist", "MNIST/raw"],
-        DatasetName::Cifar10 => &["cifar10", "cifar-10-batches-bin", "cifar-10-batches-py"],
-    }
-}
-
 /// The files of the data set if `place` holds all of them, otherwise the name of the first that is missing.
 fn look_in(place: &Path, name: DatasetName) -> std::result::Result<Found, String> {
-    match name {
-        DatasetName::Digits => Ok(Found::Embedded),
-        DatasetName::FashionMnist | DatasetName::Mnist => {
+    match name.description().files {
+        Files::Embedded(_) => Ok(Found::Embedded),
+        Files::Idx(_) => {
             let [train_images, train_labels, test_images, test_labels] =
                 IDX_FILES.map(|file| idx_file(place, file));
             Ok(Found::Idx(IdxFiles {
@@ -144,7 +115,7 @@ fn look_in(place: &Path, name: DatasetName) -> std::result::Result<Found, String
                 test_labels: test_labels?,
             }))
         }
-        DatasetName::Cifar10 => {
+        Files::Cifar10 { .. } => {
             let missing_of =
                 |version: Version| version.files().into_iter().find(|file| !place.join(file).is_file());
             let archives = Version::ALL.map(|version| (place.join(version.archive()), version));

@@ -12,43 +12,11 @@ use sha2::{Digest as _, Sha256};
 use crate::Result;
 use crate::cifar10::{Version, each_in_archive};
 use crate::dataset::Dataset;
+use crate::datasets::{DatasetName, Files};
+use crate::idx::IDX_FILES;
 use crate::input::Input;
-use crate::locate::{Found, IDX_FILES};
-use crate::name::DatasetName;
+use crate::locate::Found;
 use crate::split::Split;
-
-/// MNIST's files, in the order of [`IDX_FILES`].
-const MNIST: [&str; 4] = [
-    "6bbc9ace898e44ae57da46a324031adb",
-    "a25bea736e30d166cdddb491f175f624",
-    "2646ac647ad5339dbf082846283269ea",
-    "27ae3e4e09519cfbb04c329615203637",
-];
-/// Fashion-MNIST's files, in the order of [`IDX_FILES`].
-const FASHION_MNIST: [&str; 4] = [
-    "f4a8712d7a061bf5bd6d2ca38dc4d50a",
-    "9018921c3c673c538a1fc5bad174d6f9",
-    "8181f5470baa50b63fa0f6fddb340f0a",
-    "15d484375f8d13e6eb1aabb0c3f46965",
-];
-/// CIFAR-10's binary batches, in the order of [`Version::files`].
-const CIFAR10_BINARY: [&str; 6] = [
-    "5dd7e06a14cb22eb9f671a540d1b7c25",
-    "5ea93a67294ea407fff1d09f752e9692",
-    "942cd6a4bcdd0dd3c604fbe906cb4421",
-    "ae636b3ba5c66a11e91e8cb52e771fcb",
-    "53f37980c15c3d472c316c40844f3f0d",
-    "803d5f7f4d78ea53de84dbe85f74fb6d",
-];
-/// CIFAR-10's Python batches, in the order of [`Version::files`].
-const CIFAR10_PYTHON: [&str; 6] = [
-    "c99cafc152244af753f735de768cd75f",
-    "d4bba439e000b95fd0a9bffe97cbabec",
-    "54ebc095f3ab1f0389bbae665268c751",
-    "634d18415352ddfa80567beed471001a",
-    "482c414d41f54cd18b22e5b47cb7c3cb",
-    "40351d587109b95175f43aff81a1287e",
-];
 
 /// What is established about a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -107,7 +75,7 @@ impl Dataset {
             Established::Embedded
         } else if files.iter().all(CheckedFile::is_published) {
             Established::PublishedFiles
-        } else if published_examples(self.name) == Some([digest_of(&self.train), digest_of(&self.test)]) {
+        } else if self.name.description().examples == Some([digest_of(&self.train), digest_of(&self.test)]) {
             Established::PublishedExamples
         } else {
             Established::WellFormed
@@ -116,16 +84,18 @@ impl Dataset {
     }
 }
 
-/// The files of a data set, and the digests of the published ones.
+/// The digests of the published files that correspond to those found.
 fn published(name: DatasetName, found: &Found) -> &'static [&'static str] {
-    match (found, name) {
-        (Found::Embedded, _) => &[],
-        (Found::Idx(_), DatasetName::FashionMnist) => &FASHION_MNIST,
-        (Found::Idx(_), _) => &MNIST,
-        (Found::Cifar10Folder(_, version) | Found::Cifar10Archive(_, version), _) => match version {
-            Version::Binary => &CIFAR10_BINARY,
-            Version::Python => &CIFAR10_PYTHON,
+    match (&name.description().files, found) {
+        (Files::Idx(digests), _) => digests,
+        (
+            Files::Cifar10 { binary, python },
+            Found::Cifar10Folder(_, version) | Found::Cifar10Archive(_, version),
+        ) => match version {
+            Version::Binary => binary,
+            Version::Python => python,
         },
+        _ => &[],
     }
 }
 
@@ -163,20 +133,27 @@ fn copy_of(files: &[CheckedFile], index: usize) -> Option<String> {
     if file.is_published() {
         return None;
     }
-    let [binary, python] = Version::ALL.map(Version::files);
-    let all: [(&str, &[&str], &[&str]); 4] = [
-        ("MNIST", &IDX_FILES, &MNIST),
-        ("Fashion-MNIST", &IDX_FILES, &FASHION_MNIST),
-        ("CIFAR-10", &binary, &CIFAR10_BINARY),
-        ("CIFAR-10", &python, &CIFAR10_PYTHON),
-    ];
-    for (name, names, digests) in all {
-        if let Some(place) = digests.iter().position(|digest| *digest == file.md5) {
-            return Some(format!("{name}'s published {}", names[place]));
+    for description in DatasetName::ALL.map(DatasetName::description) {
+        if let Some(published) = published_file(&description.files, &file.md5) {
+            return Some(format!("{}'s published {published}", description.title));
         }
     }
     let earlier = files[..index].iter().find(|earlier| earlier.md5 == file.md5)?;
     Some(earlier.file.display().to_string())
+}
+
+/// The name of the published file with the digest `md5`.
+fn published_file(files: &Files, md5: &str) -> Option<&'static str> {
+    let name = |names: &[&'static str], digests: &[&str]| {
+        digests.iter().position(|digest| *digest == md5).map(|place| names[place])
+    };
+    match files {
+        Files::Embedded(_) => None,
+        Files::Idx(digests) => name(&IDX_FILES, digests),
+        Files::Cifar10 { binary, python } => {
+            name(&Version::Binary.files(), binary).or_else(|| name(&Version::Python.files(), python))
+        }
+    }
 }
 
 /// A digest of examples that does not depend on their order: the sum of the beginnings of the SHA-256 of each label and image.
@@ -187,17 +164,4 @@ fn digest_of(split: &Split) -> u128 {
         hash.iter().take(16).fold(0, |sum: u128, byte| (sum << 8) | u128::from(*byte))
     };
     split.labels.iter().zip(split.pixels.chunks_exact(pixels.max(1))).map(digest).fold(0, u128::wrapping_add)
-}
-
-/// The digests of the published training and test examples; none if there was no copy to compute them from.
-fn published_examples(name: DatasetName) -> Option<[u128; 2]> {
-    match name {
-        DatasetName::FashionMnist => {
-            Some([0x0c3a_2f6b_4379_feca_ed99_24f8_ba83_733e, 0xa85b_429c_f35b_8d42_3f05_ab71_1ea3_d5ff])
-        }
-        DatasetName::Cifar10 => {
-            Some([0xd175_2365_1dcf_fdf1_be45_e667_1e50_1641, 0xab21_d127_e2bb_f4b9_5f15_88dc_adf3_b500])
-        }
-        DatasetName::Digits | DatasetName::Mnist => None,
-    }
 }

@@ -2,7 +2,7 @@
 
 use rand::RngExt as _;
 
-use crate::name::DatasetName;
+use crate::datasets::DatasetName;
 use crate::split::Split;
 use crate::subset::stream;
 

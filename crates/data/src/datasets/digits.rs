@@ -11,10 +11,25 @@ use std::path::PathBuf;
 
 use flate2::bufread::GzDecoder;
 
+use super::description::{Description, Files, ImageShape};
 use crate::split::Split;
 use crate::{Error, Result};
 
-const PACKED: &[u8] = include_bytes!("../assets/digits.csv.gz");
+pub(super) const DESCRIPTION: Description = Description {
+    name: "digits",
+    title: "the digits",
+    shape: ImageShape::square(1, 8),
+    pixel_max: PIXEL_MAX,
+    classes: CLASSES,
+    train_examples: 1442,
+    test_examples: 355,
+    files: Files::Embedded(read_embedded),
+    folders: &[],
+    download: None,
+    examples: None,
+};
+
+const PACKED: &[u8] = include_bytes!("../../assets/digits.csv.gz");
 const PIXELS: usize = 8 * 8;
 const PIXEL_MAX: u8 = 16;
 const CLASSES: usize = 10;
@@ -22,7 +37,7 @@ const CLASSES: usize = 10;
 const TEST_PERIOD: usize = 5;
 
 /// Unpacks the embedded examples; returns (train, test).
-pub(super) fn read_embedded() -> Result<(Split, Split)> {
+fn read_embedded() -> Result<(Split, Split)> {
     let mut train = Split { pixels: Vec::new(), labels: Vec::new() };
     let mut test = train.clone();
     let mut seen = [0_usize; CLASSES];

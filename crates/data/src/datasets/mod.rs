@@ -1,9 +1,18 @@
-//! The names of the data sets and their fixed facts.
+//! The data sets: each describes itself in a file of its own. A new one is a file, and a name and a row here.
+
+mod cifar10;
+mod description;
+mod digits;
+mod fashion_mnist;
+mod mnist;
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub use description::ImageShape;
+pub(crate) use description::{Description, Files};
 
 use crate::{Error, Result};
 
@@ -29,78 +38,54 @@ pub enum DatasetName {
     Cifar10,
 }
 
-/// The shape of one image; in memory the order is channel, row, column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ImageShape {
-    /// Number of colour channels.
-    pub channels: usize,
-    /// Number of rows.
-    pub height: usize,
-    /// Number of columns.
-    pub width: usize,
-}
-
-impl ImageShape {
-    /// The number of values of one image, `channels * height * width`.
-    pub fn len(self) -> usize {
-        self.channels * self.plane_len()
-    }
-
-    /// Whether an image has no values.
-    pub fn is_empty(self) -> bool {
-        self.len() == 0
-    }
-
-    /// The number of values of one channel, `height * width`.
-    pub fn plane_len(self) -> usize {
-        self.height * self.width
-    }
-}
+/// All of them, the embedded one first.
+static TABLE: [(DatasetName, Description); 4] = [
+    (DatasetName::Digits, digits::DESCRIPTION),
+    (DatasetName::FashionMnist, fashion_mnist::DESCRIPTION),
+    (DatasetName::Mnist, mnist::DESCRIPTION),
+    (DatasetName::Cifar10, cifar10::DESCRIPTION),
+];
 
 impl DatasetName {
     /// Every data set, the embedded one first.
-    pub const ALL: [Self; 4] = [Self::Digits, Self::FashionMnist, Self::Mnist, Self::Cifar10];
+    pub const ALL: [Self; TABLE.len()] = {
+        let mut all = [Self::Digits; TABLE.len()];
+        let mut i = 0;
+        while i < TABLE.len() {
+            all[i] = TABLE[i].0;
+            i += 1;
+        }
+        all
+    };
+
+    pub(crate) fn description(self) -> &'static Description {
+        let row = TABLE.iter().find(|(name, _)| *name == self);
+        &row.expect("each data set has a row").1
+    }
 
     /// The name as users write it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Digits => "digits",
-            Self::FashionMnist => "fashion-mnist",
-            Self::Mnist => "mnist",
-            Self::Cifar10 => "cifar10",
-        }
+        self.description().name
     }
 
     /// The shape of an image.
     pub fn shape(self) -> ImageShape {
-        let (channels, side) = match self {
-            Self::Digits => (1, 8),
-            Self::FashionMnist | Self::Mnist => (1, 28),
-            Self::Cifar10 => (3, 32),
-        };
-        ImageShape { channels, height: side, width: side }
+        self.description().shape
     }
 
     /// The number of classes; labels run from 0 to one less.
     pub fn classes(self) -> usize {
-        10
+        self.description().classes
     }
 
     /// The number of training examples.
     pub fn train_examples(self) -> usize {
-        match self {
-            Self::Digits => 1442,
-            Self::FashionMnist | Self::Mnist => 60_000,
-            Self::Cifar10 => 50_000,
-        }
+        self.description().train_examples
     }
 
     /// The number of test examples.
     pub fn test_examples(self) -> usize {
-        match self {
-            Self::Digits => 355,
-            Self::FashionMnist | Self::Mnist | Self::Cifar10 => 10_000,
-        }
+        self.description().test_examples
     }
 
     /// Bytes of the data set in memory: pixels and labels, and the numbers of examples in the orders that a run holds.
@@ -111,10 +96,7 @@ impl DatasetName {
 
     /// The largest value of a raw pixel, which means full brightness.
     pub fn pixel_max(self) -> u8 {
-        match self {
-            Self::Digits => 16,
-            Self::FashionMnist | Self::Mnist | Self::Cifar10 => 255,
-        }
+        self.description().pixel_max
     }
 }
 
