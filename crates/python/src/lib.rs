@@ -1,0 +1,23 @@
+//! The extension module `sharpness._native`: the solvers for operators that Python applies.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `operator.rs` | a Python callable as a symmetric operator |
+//! | `solvers.rs` | the solvers |
+//! | `errors.rs` | errors as exceptions of `sharpness._errors` |
+//!
+//! `python/sharpness` checks arguments, converts vectors and builds the results that users see.
+
+mod errors;
+mod operator;
+mod solvers;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_function(wrap_pyfunction!(solvers::eigenpairs, module)?)?;
+    module.add_function(wrap_pyfunction!(solvers::trace, module)?)?;
+    module.add_function(wrap_pyfunction!(solvers::squared_frobenius_norm, module)?)
+}

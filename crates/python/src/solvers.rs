@@ -1,0 +1,211 @@
+//! The solvers of `sharpness-curvature` for Python callables.
+
+use numpy::{PyArray1, PyReadonlyArray1};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use sharpness_curvature::{
+    EigenParams, Eigenpairs, HutchinsonEstimate, HutchinsonParams, Method, Progress, Stop, Which,
+};
+
+use crate::errors::exception;
+use crate::operator::{Callable, Tolerances};
+
+/// The operator of a solve: what applies it, its dimension and precision, and how exactly products must repeat.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct OperatorArgs {
+    apply: Py<PyAny>,
+    dim: usize,
+    is_single: bool,
+    /// The tolerances for repeating and for symmetry; `None` checks neither.
+    tolerances: Option<(f64, f64)>,
+}
+
+impl OperatorArgs {
+    fn callable(self) -> Callable {
+        let tolerances = self.tolerances.map(|(repeat, symmetry)| Tolerances { repeat, symmetry });
+        Callable::new(self.apply, self.dim, self.is_single, tolerances)
+    }
+}
+
+/// [`EigenParams`] from Python; the names are the same.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct EigenArgs<'py> {
+    k: usize,
+    which: String,
+    method: String,
+    rtol: f64,
+    bound_rtol: Option<f64>,
+    max_products: usize,
+    memory_bytes: usize,
+    start: Vec<PyReadonlyArray1<'py, f64>>,
+    seed: u64,
+    failure_probability: f64,
+}
+
+impl EigenArgs<'_> {
+    fn params(self) -> PyResult<EigenParams> {
+        let which = match &*self.which {
+            "largest" => Which::LargestAlgebraic,
+            "smallest" => Which::SmallestAlgebraic,
+            "magnitude" => Which::LargestMagnitude,
+            other => return Err(unknown("which", other, "largest, smallest or magnitude")),
+        };
+        let method = match &*self.method {
+            "auto" => Method::Auto,
+            "lanczos" => Method::Lanczos,
+            "dense" => Method::Dense,
+            "power" => Method::PowerIteration,
+            other => return Err(unknown("method", other, "auto, lanczos, dense or power")),
+        };
+        Ok(EigenParams {
+            k: self.k,
+            which,
+            method,
+            rtol: self.rtol,
+            bound_rtol: self.bound_rtol,
+            max_products: self.max_products,
+            memory_bytes: self.memory_bytes,
+            start: self.start.iter().map(|v| v.as_array().iter().copied().collect()).collect(),
+            seed: self.seed,
+            failure_probability: self.failure_probability,
+        })
+    }
+}
+
+fn unknown(name: &str, given: &str, known: &str) -> PyErr {
+    crate::errors::InvalidInputError::new_err(format!("{name} = {given:?}: must be {known}"))
+}
+
+/// Calls Python with the progress of a solver. The first exception ends the calls and is kept.
+struct Reporter {
+    callable: Option<Py<PyAny>>,
+    raised: Option<PyErr>,
+}
+
+impl Reporter {
+    fn report(&mut self, arguments: (usize, f64, f64, Option<f64>)) {
+        let Some(callable) = &self.callable else { return };
+        if let Err(error) = Python::attach(|py| callable.call1(py, arguments).map(drop)) {
+            (self.callable, self.raised) = (None, Some(error));
+        }
+    }
+
+    fn result<T>(self, solved: Result<T, sharpness_curvature::Error>) -> PyResult<T> {
+        self.raised.map_or(Ok(()), Err)?;
+        solved.map_err(exception)
+    }
+}
+
+/// Extreme eigenpairs; see `sharpness_curvature::eigenpairs`.
+#[pyfunction]
+pub(crate) fn eigenpairs<'py>(
+    py: Python<'py>,
+    operator: OperatorArgs,
+    params: EigenArgs<'py>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let params = params.params()?;
+    let mut callable = operator.callable();
+    let mut reporter = Reporter { callable: progress, raised: None };
+    let solved = py.detach(|| {
+        let mut report = |at: &Progress| reporter.report((at.products, at.value, at.residual, at.limit));
+        sharpness_curvature::eigenpairs(&mut callable, &params, &mut report)
+    });
+    let found = reporter.result(solved)?;
+    let answer = dictionary(py, &found)?;
+    answer.set_item("seconds_in_products", callable.busy.as_secs_f64())?;
+    answer.set_item("repeat_difference", callable.repeat_difference)?;
+    let vectors = found.pairs.into_iter().map(|pair| PyArray1::from_vec(py, pair.vector));
+    answer.set_item("vectors", vectors.collect::<Vec<_>>())?;
+    Ok(answer)
+}
+
+fn dictionary<'py>(py: Python<'py>, found: &Eigenpairs) -> PyResult<Bound<'py, PyDict>> {
+    let answer = PyDict::new(py);
+    let column =
+        |of: fn(&sharpness_curvature::Eigenpair) -> f64| found.pairs.iter().map(of).collect::<Vec<_>>();
+    answer.set_item("values", column(|pair| pair.value))?;
+    answer.set_item("residuals", column(|pair| pair.residual))?;
+    answer.set_item("limits", found.pairs.iter().map(|pair| pair.limit).collect::<Vec<_>>())?;
+    answer.set_item("limit_failure_probability", found.limit_failure_probability)?;
+    answer.set_item("products", found.products)?;
+    answer.set_item(
+        "stop",
+        match found.stop {
+            Stop::Converged => "converged",
+            Stop::Unproved => "unproved",
+            Stop::ProductLimit => "product_limit",
+            Stop::Stagnated => "stagnated",
+        },
+    )?;
+    let bounds = found.spectrum_bounds;
+    answer.set_item("spectrum", bounds.map(|b| (b.lower, b.upper, b.failure_probability)))?;
+    answer.set_item("asymmetry", found.asymmetry)?;
+    answer.set_item("rounding", found.rounding)?;
+    answer.set_item("norm", found.norm)?;
+    Ok(answer)
+}
+
+/// [`HutchinsonParams`] from Python; the names are the same.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct HutchinsonArgs {
+    rtol: f64,
+    max_probes: usize,
+    seed: u64,
+}
+
+/// The estimator of a quantity from random probes.
+type Estimator = fn(
+    &mut dyn sharpness_curvature::SymmetricOperator,
+    &HutchinsonParams,
+    &mut dyn FnMut(&HutchinsonEstimate),
+) -> Result<HutchinsonEstimate, sharpness_curvature::Error>;
+
+fn estimate<'py>(
+    py: Python<'py>,
+    estimator: Estimator,
+    (operator, params, progress): (OperatorArgs, HutchinsonArgs, Option<Py<PyAny>>),
+) -> PyResult<Bound<'py, PyDict>> {
+    let HutchinsonArgs { rtol, max_probes, seed } = params;
+    let params = HutchinsonParams { rtol, max_probes, block: 1, seed };
+    let mut callable = operator.callable();
+    let mut reporter = Reporter { callable: progress, raised: None };
+    let solved = py.detach(|| {
+        let mut report =
+            |at: &HutchinsonEstimate| reporter.report((at.probes, at.value, at.standard_error, None));
+        estimator(&mut callable, &params, &mut report)
+    });
+    let found = reporter.result(solved)?;
+    let answer = PyDict::new(py);
+    answer.set_item("value", found.value)?;
+    answer.set_item("standard_error", found.standard_error)?;
+    answer.set_item("probes", found.probes)?;
+    answer.set_item("converged", found.converged)?;
+    answer.set_item("seconds_in_products", callable.busy.as_secs_f64())?;
+    Ok(answer)
+}
+
+/// The trace; see `sharpness_curvature::trace`.
+#[pyfunction]
+pub(crate) fn trace<'py>(
+    py: Python<'py>,
+    operator: OperatorArgs,
+    params: HutchinsonArgs,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    estimate(py, sharpness_curvature::trace, (operator, params, progress))
+}
+
+/// The squared Frobenius norm; see `sharpness_curvature::squared_frobenius_norm`.
+#[pyfunction]
+pub(crate) fn squared_frobenius_norm<'py>(
+    py: Python<'py>,
+    operator: OperatorArgs,
+    params: HutchinsonArgs,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    estimate(py, sharpness_curvature::squared_frobenius_norm, (operator, params, progress))
+}
