@@ -46,6 +46,7 @@
 
 mod dense;
 mod eigenpairs;
+mod enclosure;
 mod error;
 mod hutchinson;
 mod krylov;
@@ -62,6 +63,7 @@ mod which;
 
 pub use dense::{DENSE_LIMIT, dense};
 pub use eigenpairs::eigenpairs;
+pub use enclosure::Enclosure;
 pub use error::{ApplyError, Error};
 pub use hutchinson::{HutchinsonEstimate, HutchinsonParams, squared_frobenius_norm, trace};
 pub use lanczos::{lanczos, lanczos_bytes, smallest_lanczos_bytes};

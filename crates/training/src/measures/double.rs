@@ -4,15 +4,12 @@
 //! relative, and by far more if the loss is sensitive to its activations, as with a saturated softmax. One product of
 //! each eigenvector in `f64` gives the true Rayleigh quotient and residual, and reveals the difference.
 
-use sharpness_curvature::{Eigenpairs, SymmetricOperator as _, Which, rounding};
+use sharpness_curvature::{Eigenpairs, Which};
 use sharpness_network::Weights;
 use sharpness_network::backend::Backend;
 
-use super::problem::{Problem, norm, solver_error};
+use super::problem::{Problem, solver_error};
 use crate::Result;
-
-/// The ratio of the rounding of `f64` to that of `f32`.
-const PRECISION_RATIO: f64 = f64::EPSILON / f32::EPSILON as f64;
 
 /// Eigenpairs of the Hessian, and what is known of the rounding in them.
 pub(super) struct Checked {
@@ -39,29 +36,7 @@ pub(super) fn check<B: Backend>(
     }
     let Some(double) = problem.double() else { return Ok(Checked { solved, rounding: None }) };
     let mut operator = problem.streaming(double, weights);
-    let dim = operator.dim();
-    let mut distance = 0.0_f64;
-    for pairs in solved.pairs.chunks_mut(problem.streaming_block(double)) {
-        let mut products = vec![vec![0.0; dim]; pairs.len()];
-        let vectors: Vec<&[f64]> = pairs.iter().map(|pair| pair.vector.as_slice()).collect();
-        let mut outs: Vec<&mut [f64]> = products.iter_mut().map(Vec::as_mut_slice).collect();
-        operator
-            .apply_block(&vectors, &mut outs)
-            .map_err(|error| solver_error(sharpness_curvature::Error::Operator(error)))?;
-        for (pair, product) in pairs.iter_mut().zip(&mut products) {
-            let value: f64 = pair.vector.iter().zip(&*product).map(|(u, p)| u * p).sum();
-            product.iter_mut().zip(&pair.vector).for_each(|(p, u)| *p -= value * u);
-            let residual = norm(product);
-            // ‖(H64 - H32) u‖, as far as it is known without the product in single precision.
-            distance = distance.max((value - pair.value).abs() + residual + pair.residual);
-            (pair.value, pair.residual) = (value, residual);
-        }
-    }
-    let outwards = if which == Which::SmallestAlgebraic { -1.0 } else { 1.0 };
-    for pair in &mut solved.pairs {
-        pair.limit = pair.limit.map(|limit| limit + outwards * distance);
-    }
-    solved.pairs.sort_by(|a, b| (outwards * b.value).total_cmp(&(outwards * a.value)));
-    let rounding = rounding(solved.norm, dim).max(distance * PRECISION_RATIO);
+    let block = problem.streaming_block(double);
+    let rounding = solved.recompute(&mut operator, which, block).map_err(solver_error)?;
     Ok(Checked { solved, rounding: Some(rounding) })
 }

@@ -1,7 +1,7 @@
 //! An eigenvalue with everything that is known about its error.
 
 use serde::{Deserialize, Serialize};
-use sharpness_curvature::Eigenpair;
+use sharpness_curvature::{Eigenpair, Eigenpairs, Enclosure, Which};
 
 use super::double::Checked;
 use crate::columns::ColumnType;
@@ -43,46 +43,26 @@ pub struct Eigenvalue {
 }
 
 impl Eigenvalue {
-    /// The largest eigenvalues, the largest first.
-    pub(super) fn largest(found: &Checked, settings: &MeasureConfig) -> Vec<Self> {
-        let mut residuals = 0.0_f64;
-        let eigenvalue = |(place, pair): (usize, &Eigenpair)| {
-            let mut one = Self::of(pair, found, settings);
-            // u₁ to u_i span Rayleigh quotients that differ from the values by no more than the residuals mix in.
-            residuals = residuals.hypot(pair.residual);
-            let mixed = if place == 0 { 0.0 } else { residuals };
-            one.lower = found.rounding.map(|rounding| pair.value - mixed - rounding);
-            one.lower_failure_probability = one.lower.map(|_| 0.0);
-            one.upper = pair.limit;
-            one.upper_failure_probability = pair.limit.map(|_| found.solved.limit_failure_probability);
-            one
-        };
-        found.solved.pairs.iter().enumerate().map(eigenvalue).collect()
+    /// The eigenvalues found, the most extreme first.
+    pub(super) fn all(found: &Checked, which: Which, settings: &MeasureConfig) -> Vec<Self> {
+        let Checked { solved, rounding } = found;
+        let enclosures = solved.enclosures(which, *rounding);
+        let pairs = solved.pairs.iter().zip(enclosures);
+        pairs.map(|(pair, enclosure)| Self::of(pair, &enclosure, solved, settings)).collect()
     }
 
-    /// The smallest eigenvalue.
-    pub(super) fn smallest(found: &Checked, settings: &MeasureConfig) -> Self {
-        let pair = &found.solved.pairs[0];
-        let mut one = Self::of(pair, found, settings);
-        one.upper = found.rounding.map(|rounding| pair.value + rounding);
-        one.upper_failure_probability = one.upper.map(|_| 0.0);
-        one.lower = pair.limit;
-        one.lower_failure_probability = pair.limit.map(|_| found.solved.limit_failure_probability);
-        one
-    }
-
-    fn of(pair: &Eigenpair, Checked { solved, rounding }: &Checked, settings: &MeasureConfig) -> Self {
+    fn of(pair: &Eigenpair, enclosure: &Enclosure, solved: &Eigenpairs, settings: &MeasureConfig) -> Self {
         let (value, residual) = (pair.value, pair.residual);
         let reached = residual <= (settings.rtol * value.abs()).max(solved.rounding);
         let converged = solved.converged() && reached;
         Self {
             value,
             residual,
-            lower: None,
-            lower_failure_probability: None,
-            upper: None,
-            upper_failure_probability: None,
-            interval: rounding.map(|rounding| [value - residual - rounding, value + residual + rounding]),
+            lower: enclosure.lower,
+            lower_failure_probability: enclosure.lower_failure_probability,
+            upper: enclosure.upper,
+            upper_failure_probability: enclosure.upper_failure_probability,
+            interval: enclosure.interval,
             products: solved.products,
             converged,
             certified: converged && settings.bound_rtol.0.is_some(),

@@ -37,7 +37,8 @@ impl Measure for LambdaMin {
 
     fn conclude<B: Backend>(&self, found: Eigenpairs, at: &Solution<'_, '_, B>) -> Result<Eigenvalue> {
         let checked = check(at.problem, at.weights, Which::SmallestAlgebraic, found)?;
-        Ok(Eigenvalue::smallest(&checked, at.problem.subject().settings))
+        let settings = at.problem.subject().settings;
+        Ok(Eigenvalue::all(&checked, Which::SmallestAlgebraic, settings).remove(0))
     }
 
     fn is_converged(outcome: &Eigenvalue) -> bool {

@@ -75,7 +75,7 @@ pub fn measure<B: Backend>(
     // Free its linearizations for those of other points and precisions.
     drop(operator);
     let largest = check(&problem, at.weights, Which::LargestAlgebraic, largest)?;
-    let top = Eigenvalue::largest(&largest, subject.settings);
+    let top = Eigenvalue::all(&largest, Which::LargestAlgebraic, subject.settings);
     let lambda_max = top[0].clone();
     let (problem, Iterates { weights, next }) = (&problem, at);
     let solution = Solution { problem, weights, next, loss, gradient, largest, lambda_max };
