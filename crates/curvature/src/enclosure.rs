@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::operator::SymmetricOperator;
-use crate::params::{Eigenpairs, rounding};
+use crate::params::{Eigenpair, Eigenpairs, rounding};
 use crate::which::Which;
 
 /// The ratio of the rounding of `f64` to that of `f32`.
@@ -54,19 +54,24 @@ impl Eigenpairs {
                 (pair.value, pair.residual) = (value, residual);
             }
         }
+        self.widen(which, distance);
+        self.pairs.sort_by(|a, b| which.rank(b.value).total_cmp(&which.rank(a.value)));
+        Ok(rounding(self.norm, dim).max(distance * PRECISION_RATIO))
+    }
+
+    /// Moves the limits outwards by `distance`, by which the operator may differ from the one that is meant.
+    pub fn widen(&mut self, which: Which, distance: f64) {
         let outwards = if which == Which::SmallestAlgebraic { -1.0 } else { 1.0 };
         for pair in &mut self.pairs {
             pair.limit = pair.limit.map(|limit| limit + outwards * distance);
         }
-        self.pairs.sort_by(|a, b| which.rank(b.value).total_cmp(&which.rank(a.value)));
-        Ok(rounding(self.norm, dim).max(distance * PRECISION_RATIO))
     }
 
     /// Bounds on the eigenvalue of each pair, if rounding may have changed values by `rounding`. If that is unknown, only the
     /// probabilistic ones. None of the largest in magnitude has bounds of its own: the end of the spectrum is unknown.
     pub fn enclosures(&self, which: Which, rounding: Option<f64>) -> Vec<Enclosure> {
         let mut residuals = 0.0_f64;
-        let enclosure = |(place, pair): (usize, &crate::Eigenpair)| {
+        let enclosure = |(place, pair): (usize, &Eigenpair)| {
             // u₁ to u_i span Rayleigh quotients that differ from the values by no more than the residuals mix in.
             residuals = residuals.hypot(pair.residual);
             let mixed = if place == 0 { 0.0 } else { residuals };
@@ -80,13 +85,15 @@ impl Eigenpairs {
             let failure = |of_limit: bool, end: Option<f64>| {
                 end.map(|_| if of_limit { self.limit_failure_probability } else { 0.0 })
             };
-            let reach = rounding.map(|rounding| pair.residual + rounding);
             Enclosure {
                 lower: ends[0],
                 lower_failure_probability: failure(which == Which::SmallestAlgebraic, ends[0]),
                 upper: ends[1],
                 upper_failure_probability: failure(which == Which::LargestAlgebraic, ends[1]),
-                interval: reach.map(|reach| [pair.value - reach, pair.value + reach]),
+                interval: rounding.map(|rounding| {
+                    let (value, residual) = (pair.value, pair.residual);
+                    [value - residual - rounding, value + residual + rounding]
+                }),
             }
         };
         self.pairs.iter().enumerate().map(enclosure).collect()

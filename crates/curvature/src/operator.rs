@@ -27,11 +27,17 @@ pub trait SymmetricOperator {
         vs.iter().zip(outs).try_for_each(|(v, out)| self.apply(v, out))
     }
 
-    /// Whether products are computed in single precision. If so, solvers accept residuals that the rounding
-    /// of such products explains, and [`lanczos`](crate::lanczos()) stores its basis in `f32`. That halves
-    /// its memory and changes a vector by less than the rounding of its product does.
+    /// Whether products are computed in single precision. If so, [`lanczos`](crate::lanczos()) stores its basis
+    /// in `f32`. That halves its memory and changes a vector by less than the rounding of its product does.
     fn is_single(&self) -> bool {
         false
+    }
+
+    /// The error of a product with a unit vector, in units of `‖A‖`, beyond the rounding of `f64`. Solvers
+    /// accept residuals that it explains. By default that of sums in `f32` if the operator
+    /// [is single](Self::is_single), otherwise zero.
+    fn product_error(&self) -> f64 {
+        if self.is_single() { SINGLE_ROUNDING } else { 0.0 }
     }
 }
 
@@ -99,8 +105,7 @@ impl<'a> Products<'a> {
 
     /// The residual that rounding of the products explains, given an estimate `norm` of `‖A‖`.
     pub(crate) fn rounding(&self, norm: f64) -> f64 {
-        let single = if self.operator.is_single() { SINGLE_ROUNDING * norm } else { 0.0 };
-        rounding(norm, self.dim()).max(single)
+        rounding(norm, self.dim()).max(self.operator.product_error() * norm)
     }
 
     /// Overwrites `out` with `A v` and returns the norm of `out`.
