@@ -210,6 +210,22 @@ def eigenthings(subject):
     return again
 
 
+def package(subject):
+    """The Python package: certified to the default tolerances, with its checks."""
+    import sharpness
+
+    data = subject.batches(subject.chunk)
+    loss = torch.nn.CrossEntropyLoss()
+
+    def again():
+        found = sharpness.lambda_max(subject.network, loss, data, rtol=1e-3, progress=False)
+        facts = {"value": found.value, "products": found.products, "certified": found.certified}
+        solve = found.solve
+        return facts | {"in_products": solve.seconds_in_products, "solve": solve.seconds, "upper": found.upper}
+
+    return again
+
+
 TASKS = {
     "step": lambda subject: steps(subject, False),
     "epoch": lambda subject: steps(subject, True),
@@ -219,6 +235,7 @@ TASKS = {
     "pyhessian": pyhessian,
     "curvlinops": curvlinops,
     "eigenthings": eigenthings,
+    "package": package,
 }
 
 

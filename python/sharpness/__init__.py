@@ -1,5 +1,49 @@
-"""Certified Hessian eigenvalues for PyTorch, JAX and NumPy."""
+"""Certified Hessian eigenvalues for PyTorch, JAX and NumPy.
 
+How sharp is this minimum, and does it matter? Every number comes with its error.
+
+Examples
+--------
+>>> import numpy as np, sharpness
+>>> diagonal = np.linspace(0.0, 3.0, 200)
+>>> r = sharpness.lambda_max(lambda v: diagonal * v, dim=200)
+>>> bool(r.lower <= 3.0 <= r.upper)
+True
+"""
+
+from sharpness._errors import (
+    ChangingOperatorError,
+    Interrupted,
+    InvalidInputError,
+    NotDifferentiableError,
+    NotFiniteError,
+    NotSymmetricError,
+    OperatorError,
+    SharpnessError,
+    WrongDerivativeError,
+)
 from sharpness._native import __version__
+from sharpness._results import Eigenpairs, Eigenvalue, Estimate
+from sharpness._solvers import eigenpairs, frobenius_norm, lambda_max, lambda_min, top_k, trace
 
-__all__ = ["__version__"]
+__all__ = [
+    "ChangingOperatorError",
+    "Eigenpairs",
+    "Eigenvalue",
+    "Estimate",
+    "Interrupted",
+    "InvalidInputError",
+    "NotDifferentiableError",
+    "NotFiniteError",
+    "NotSymmetricError",
+    "OperatorError",
+    "SharpnessError",
+    "WrongDerivativeError",
+    "__version__",
+    "eigenpairs",
+    "frobenius_norm",
+    "lambda_max",
+    "lambda_min",
+    "top_k",
+    "trace",
+]

@@ -5,6 +5,7 @@
 mod dependencies;
 mod faults;
 mod golden;
+mod python;
 mod settings;
 mod slow;
 mod step;
@@ -28,6 +29,7 @@ Usage: cargo xtask COMMAND
   tidy             check what neither the compiler nor Clippy does: the architecture, file sizes, links
   tidy --print-modules [CRATE]...
                    print the order of modules for xtask/architecture.toml, from the arrows that the code has
+  python           install the Python package in an environment of its own, and test it
   slow             train real networks, simulate every finding and inject faults; takes minutes
   faults           fail every system call of a sweep in turn; needs target/release/sharpness and strace
   golden [ARG]...  regenerate the golden files with golden/generate.py, which receives the arguments
@@ -52,6 +54,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["dependencies"] => run_all(&root, Missing::Fails, &[dependencies::step()]),
         ["tidy"] => tidy::check(&root),
         ["tidy", "--print-modules", crates @ ..] => tidy::print_modules(&root, crates),
+        ["python"] => python::check(&root),
         ["slow"] => slow::run(&root),
         ["faults"] => faults::check(&root),
         ["golden", rest @ ..] => golden::generate(&root, rest),

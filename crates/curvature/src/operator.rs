@@ -123,6 +123,8 @@ impl<'a> Products<'a> {
     fn counted_norm(&mut self, product: &[f64]) -> Result<f64, Error> {
         self.count += 1;
         let norm = vectors::norm(product);
-        if norm.is_finite() { Ok(norm) } else { Err(Error::NonFinite { product: self.count }) }
+        // Sums of as many entries of this size must not overflow either.
+        let is_finite = (2.0 * norm * product.len() as f64).is_finite();
+        if is_finite { Ok(norm) } else { Err(Error::NonFinite { product: self.count }) }
     }
 }

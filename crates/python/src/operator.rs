@@ -23,11 +23,12 @@ pub(crate) struct Callable {
     apply: Py<PyAny>,
     dim: usize,
     is_single: bool,
+    /// The relative error of a product, if that of its precision is not all.
+    product_error: f64,
     /// If set, the first product is computed twice, and the second must fit the first.
     tolerances: Option<Tolerances>,
     /// The first vector and its product.
     first: Option<[Vec<f64>; 2]>,
-    products: usize,
     /// The time in the callable.
     pub(crate) busy: Duration,
     /// The relative difference of two products with the same vector.
@@ -35,21 +36,25 @@ pub(crate) struct Callable {
 }
 
 impl Callable {
-    pub(crate) fn new(apply: Py<PyAny>, dim: usize, is_single: bool, tolerances: Option<Tolerances>) -> Self {
+    pub(crate) fn new(apply: Py<PyAny>, dim: usize, is_single: bool) -> Self {
         Self {
             apply,
             dim,
             is_single,
-            tolerances,
+            product_error: 0.0,
+            tolerances: None,
             first: None,
-            products: 0,
             busy: Duration::ZERO,
             repeat_difference: None,
         }
     }
 
+    /// With products that have this relative error, and checked to these tolerances.
+    pub(crate) fn with_errors(self, product_error: f64, tolerances: Option<Tolerances>) -> Self {
+        Self { product_error, tolerances, ..self }
+    }
+
     fn product(&mut self, v: &[f64], out: &mut [f64]) -> PyResult<()> {
-        self.products += 1;
         Python::attach(|py| {
             py.check_signals()?;
             let input = if self.is_single { vector::<f32>(py, v) } else { vector::<f64>(py, v) };
@@ -125,6 +130,12 @@ impl SymmetricOperator for Callable {
 
     fn is_single(&self) -> bool {
         self.is_single
+    }
+
+    fn product_error(&self) -> f64 {
+        // Sums of a network in `f32` lose a few more bits than the format.
+        let single = if self.is_single { 8.0 * f64::from(f32::EPSILON) } else { 0.0 };
+        self.product_error.max(single)
     }
 }
 

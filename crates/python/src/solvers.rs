@@ -1,10 +1,13 @@
 //! The solvers of `sharpness-curvature` for Python callables.
 
+use std::time::Duration;
+
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sharpness_curvature::{
-    EigenParams, Eigenpairs, HutchinsonEstimate, HutchinsonParams, Method, Progress, Stop, Which,
+    EigenParams, Eigenpairs, HutchinsonEstimate, HutchinsonParams, Method, Progress, Stop,
+    SymmetricOperator as _, Which,
 };
 
 use crate::errors::exception;
@@ -17,6 +20,8 @@ pub(crate) struct OperatorArgs {
     apply: Py<PyAny>,
     dim: usize,
     is_single: bool,
+    /// The relative error of a product beyond the rounding of its precision.
+    product_error: f64,
     /// The tolerances for repeating and for symmetry; `None` checks neither.
     tolerances: Option<(f64, f64)>,
 }
@@ -24,7 +29,7 @@ pub(crate) struct OperatorArgs {
 impl OperatorArgs {
     fn callable(self) -> Callable {
         let tolerances = self.tolerances.map(|(repeat, symmetry)| Tolerances { repeat, symmetry });
-        Callable::new(self.apply, self.dim, self.is_single, tolerances)
+        Callable::new(self.apply, self.dim, self.is_single).with_errors(self.product_error, tolerances)
     }
 }
 
@@ -98,38 +103,71 @@ impl Reporter {
     }
 }
 
-/// Extreme eigenpairs; see `sharpness_curvature::eigenpairs`.
+/// Extreme eigenpairs; see `sharpness_curvature::eigenpairs`. `exact` applies the same operator in double precision, if `operator`
+/// does not: values and residuals are then its own.
 #[pyfunction]
 pub(crate) fn eigenpairs<'py>(
     py: Python<'py>,
     operator: OperatorArgs,
     params: EigenArgs<'py>,
     progress: Option<Py<PyAny>>,
+    exact: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let params = params.params()?;
     let mut callable = operator.callable();
+    let mut exact = exact.map(|apply| Callable::new(apply, callable.dim(), false));
     let mut reporter = Reporter { callable: progress, raised: None };
     let solved = py.detach(|| {
         let mut report = |at: &Progress| reporter.report((at.products, at.value, at.residual, at.limit));
-        sharpness_curvature::eigenpairs(&mut callable, &params, &mut report)
+        let mut found = sharpness_curvature::eigenpairs(&mut callable, &params, &mut report)?;
+        let rounding = match &mut exact {
+            Some(exact) => found.recompute(exact, params.which, 1)?,
+            None => {
+                found.widen(params.which, found.rounding);
+                found.rounding
+            }
+        };
+        Ok((found, rounding))
     });
-    let found = reporter.result(solved)?;
-    let answer = dictionary(py, &found)?;
-    answer.set_item("seconds_in_products", callable.busy.as_secs_f64())?;
+    let (found, rounding) = reporter.result(solved)?;
+    let answer = dictionary(py, &found, &params, rounding)?;
+    let busy = callable.busy + exact.as_ref().map_or(Duration::ZERO, |exact| exact.busy);
+    answer.set_item("seconds_in_products", busy.as_secs_f64())?;
     answer.set_item("repeat_difference", callable.repeat_difference)?;
+    let checks = exact.map_or(0, |_| found.pairs.len()) + usize::from(callable.repeat_difference.is_some());
+    answer.set_item("check_products", checks)?;
     let vectors = found.pairs.into_iter().map(|pair| PyArray1::from_vec(py, pair.vector));
     answer.set_item("vectors", vectors.collect::<Vec<_>>())?;
     Ok(answer)
 }
 
-fn dictionary<'py>(py: Python<'py>, found: &Eigenpairs) -> PyResult<Bound<'py, PyDict>> {
+fn dictionary<'py>(
+    py: Python<'py>,
+    found: &Eigenpairs,
+    params: &EigenParams,
+    rounding: f64,
+) -> PyResult<Bound<'py, PyDict>> {
     let answer = PyDict::new(py);
-    let column =
-        |of: fn(&sharpness_curvature::Eigenpair) -> f64| found.pairs.iter().map(of).collect::<Vec<_>>();
-    answer.set_item("values", column(|pair| pair.value))?;
-    answer.set_item("residuals", column(|pair| pair.residual))?;
-    answer.set_item("limits", found.pairs.iter().map(|pair| pair.limit).collect::<Vec<_>>())?;
-    answer.set_item("limit_failure_probability", found.limit_failure_probability)?;
+    let pairs: PyResult<Vec<_>> = found
+        .pairs
+        .iter()
+        .zip(found.enclosures(params.which, Some(rounding)))
+        .map(|(pair, enclosure)| {
+            let one = PyDict::new(py);
+            let reached = pair.residual <= (params.rtol * pair.value.abs()).max(found.rounding);
+            one.set_item("value", pair.value)?;
+            one.set_item("residual", pair.residual)?;
+            one.set_item("limit", pair.limit)?;
+            one.set_item("lower", enclosure.lower)?;
+            one.set_item("lower_failure_probability", enclosure.lower_failure_probability)?;
+            one.set_item("upper", enclosure.upper)?;
+            one.set_item("upper_failure_probability", enclosure.upper_failure_probability)?;
+            one.set_item("interval", enclosure.interval.map(|[low, high]| (low, high)))?;
+            one.set_item("converged", found.converged() && reached)?;
+            Ok(one)
+        })
+        .collect();
+    answer.set_item("pairs", pairs?)?;
     answer.set_item("products", found.products)?;
     answer.set_item(
         "stop",
@@ -143,7 +181,7 @@ fn dictionary<'py>(py: Python<'py>, found: &Eigenpairs) -> PyResult<Bound<'py, P
     let bounds = found.spectrum_bounds;
     answer.set_item("spectrum", bounds.map(|b| (b.lower, b.upper, b.failure_probability)))?;
     answer.set_item("asymmetry", found.asymmetry)?;
-    answer.set_item("rounding", found.rounding)?;
+    answer.set_item("rounding", rounding)?;
     answer.set_item("norm", found.norm)?;
     Ok(answer)
 }
@@ -182,7 +220,9 @@ fn estimate<'py>(
     let answer = PyDict::new(py);
     answer.set_item("value", found.value)?;
     answer.set_item("standard_error", found.standard_error)?;
-    answer.set_item("probes", found.probes)?;
+    answer.set_item("products", found.probes)?;
+    answer.set_item("check_products", usize::from(callable.repeat_difference.is_some()))?;
+    answer.set_item("stop", if found.converged { "converged" } else { "product_limit" })?;
     answer.set_item("converged", found.converged)?;
     answer.set_item("seconds_in_products", callable.busy.as_secs_f64())?;
     Ok(answer)

@@ -1,0 +1,17 @@
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__version__: str
+
+def eigenpairs(
+    operator: Mapping[str, Any],
+    params: Mapping[str, Any],
+    progress: Callable[..., None] | None,
+    exact: Callable[..., Any] | None,
+) -> dict[str, Any]: ...
+def trace(
+    operator: Mapping[str, Any], params: Mapping[str, Any], progress: Callable[..., None] | None
+) -> dict[str, Any]: ...
+def squared_frobenius_norm(
+    operator: Mapping[str, Any], params: Mapping[str, Any], progress: Callable[..., None] | None
+) -> dict[str, Any]: ...

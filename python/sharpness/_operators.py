@@ -1,0 +1,171 @@
+"""What the solvers apply: a callable or a PyTorch model as an operator on NumPy vectors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+import numpy as np
+
+from sharpness import _arrays
+from sharpness._arrays import ArrayLike, Vector
+from sharpness._errors import InvalidInputError
+
+#: By how much two products with one vector may differ, and how far ⟨v, A w⟩ may be from ⟨w, A v⟩, relative to the products.
+TOLERANCES = {np.dtype(np.float64): (1e-9, 1e-5), np.dtype(np.float32): (1e-5, 1e-3)}
+
+
+#: What any solver holds at once.
+FEWEST_VECTORS = 4
+
+
+class ModelOptions(TypedDict, total=False):
+    """How a PyTorch model becomes an operator; see `lambda_max`."""
+
+    kind: str
+    parameters: str | Sequence[str] | None
+    batch_norm: str
+    chunk: int | None
+    weights: Callable[[Any, Any], float] | None
+    product: str
+    device: Any
+
+
+@dataclass
+class Operator:
+    """A symmetric operator on NumPy vectors."""
+
+    apply: Callable[[Vector], Vector]
+    dim: int
+    #: Whether products are in less than double precision.
+    is_single: bool
+    #: The relative error of a product beyond the rounding of its precision.
+    product_error: float = 0.0
+    #: The tolerances of the solver's own checks; None if the operator is already checked.
+    tolerances: tuple[float, float] | None = None
+    #: The same operator in double precision, if `apply` is not.
+    exact: Callable[[Vector], Vector] | None = None
+    #: Where to start if the user does not say: near the leading eigenvectors, if that is known.
+    start: list[Vector] = field(default_factory=list)
+    #: The solver's vectors as the user's arrays.
+    restore: Callable[[Vector], ArrayLike] = lambda vector: vector
+    report: Mapping[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+class SinglePrecision(Exception):
+    """The first product shows that a callable computes in float32; the solve starts again with such vectors."""
+
+
+class _Callable:
+    """A user's `hvp`, with vectors converted on the way in and out."""
+
+    def __init__(self, hvp: Callable[[ArrayLike], ArrayLike], dim: int, like: ArrayLike | None) -> None:
+        self._hvp = hvp
+        self._dim = dim
+        self._convert = _arrays.converter(like)
+        #: The first product, until the precision is known.
+        self._kept: Vector | None = None
+        self.is_single = _arrays.is_single(like)
+
+    def __call__(self, vector: Vector) -> Vector:
+        if self._kept is not None:
+            product, self._kept = self._kept, None
+            return product
+        product = _arrays.to_numpy(self._hvp(self._convert(vector)), "the result of hvp")
+        if product.size != self._dim:
+            raise InvalidInputError(
+                f"the result of hvp has {product.size} entries, but the operator has dimension {self._dim}"
+            )
+        if self.is_single is None:
+            self.is_single = product.dtype == np.float32
+            if self.is_single:
+                self._kept = product
+                raise SinglePrecision
+        return product
+
+
+def of_callable(
+    hvp: Callable[[ArrayLike], ArrayLike], dim: int | None, like: ArrayLike | None
+) -> Callable[[], Operator]:
+    """Return what builds the operator of `hvp`: once more after `SinglePrecision`."""
+    if not callable(hvp):
+        raise InvalidInputError(
+            f"the operator is a {type(hvp).__name__}: pass a PyTorch module, or a function hvp(v) that returns A v. "
+            "For a matrix use lambda v: A @ v"
+        )
+    if dim is None and like is not None:
+        dim = _arrays.length(like)
+    if dim is None:
+        raise InvalidInputError(
+            "pass dim, the number of entries of a vector, or like, an array such as hvp takes"
+        )
+    if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1:
+        raise InvalidInputError(f"dim = {dim!r}: it must be a whole number of at least 1")
+    _check_size(int(dim))
+    if like is not None and _arrays.length(like) != dim:
+        raise InvalidInputError(f"like has {_arrays.length(like)} entries, but dim = {dim}")
+    apply = _Callable(hvp, int(dim), like)
+
+    def build() -> Operator:
+        single = bool(apply.is_single)
+        notes = (
+            ["products are in float32; the bounds assume that each is accurate to 1e-6 of the norm"]
+            if single
+            else []
+        )
+        tolerances = TOLERANCES[np.dtype(np.float32 if single else np.float64)]
+        restore = _arrays.converter(like)
+        return Operator(apply, int(dim), single, tolerances=tolerances, restore=restore, notes=notes)
+
+    return build
+
+
+def _check_size(dim: int) -> None:
+    """Refuse vectors that no machine like this one can hold, which would end the process."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return
+    if 8 * FEWEST_VECTORS * dim > memory:
+        raise InvalidInputError(
+            f"dim = {dim}: {FEWEST_VECTORS} vectors take {8 * FEWEST_VECTORS * dim / 2**30:.3g} GiB, but this machine has "
+            f"{memory / 2**30:.3g} GiB"
+        )
+
+
+@contextmanager
+def of_model(model: Any, loss_fn: Any, data: Any, check: bool, options: ModelOptions) -> Iterator[Operator]:
+    """Build the operator of a PyTorch model; restores the model on exit."""
+    from sharpness._torch import ModelOperator
+
+    operator = ModelOperator(model, loss_fn, data, **options)
+    convert = _arrays.converter(operator.like)
+    with operator:
+        if check:
+            operator.check()
+        # At a minimum the gradient leans towards the leading eigenvectors, and it costs less than a product.
+        start = _arrays.to_numpy(operator.gradient(), "the gradient")
+        report = operator.report()
+
+        def apply(vector: Vector) -> Vector:
+            return _arrays.to_numpy(operator(convert(vector)), "a product")
+
+        def exact(vector: Vector) -> Vector:
+            return _arrays.to_numpy(operator.exact(vector), "a product")
+
+        single = bool(_arrays.is_single(operator.like))
+        yield Operator(
+            apply,
+            operator.dim,
+            single,
+            product_error=float(report.get("product_error") or 0.0),
+            exact=exact if single and operator.has_exact else None,
+            start=[start] if np.linalg.norm(start) > 0 else [],
+            restore=convert,
+            report=report,
+            notes=list(report["notes"]),
+        )

@@ -1,0 +1,51 @@
+//! `cargo xtask python`: installs the Python package with pip, as users do, and runs its checks.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::step::{Action, Invocation, Step, Tool};
+
+const PYTHON: Tool = Tool {
+    name: "Python with venv and pip",
+    probe: "python3 -m ensurepip --version",
+    install: "`apt-get install python3-venv`",
+};
+/// Of the environment, in which all commands run.
+const ENVIRONMENT: &str = "target/python";
+const REQUIREMENTS: &str = "python/tests/requirements.txt";
+
+/// The step.
+pub(crate) fn step() -> Step {
+    Step::new("python", Action::Check(check, "cargo xtask python")).with_tool(PYTHON)
+}
+
+/// Runs the checks.
+///
+/// # Errors
+/// The package does not build, or a check fails.
+pub(crate) fn check(root: &Path) -> Result<()> {
+    prepare(root)?;
+    let run = |line: &str| Invocation::new(&format!("{ENVIRONMENT}/bin/{line}")).run(root);
+    run("pip install --quiet --no-deps --force-reinstall .")?;
+    run("ruff format --check python")?;
+    run("ruff check python")?;
+    run("mypy")?;
+    // The tests run beside the sources, which lack the extension module, but import the installed package.
+    run("pytest --quiet --import-mode=importlib python/tests")?;
+    run("pytest --quiet --import-mode=importlib --doctest-modules --pyargs sharpness")
+}
+
+/// Creates the environment, unless it already has what the tests need.
+fn prepare(root: &Path) -> Result<()> {
+    let needed =
+        fs::read_to_string(root.join(REQUIREMENTS)).with_context(|| format!("cannot read {REQUIREMENTS}"))?;
+    let marker = root.join(ENVIRONMENT).join("requirements.txt");
+    if fs::read_to_string(&marker).is_ok_and(|present| present == needed) {
+        return Ok(());
+    }
+    Invocation::new(&format!("python3 -m venv --clear {ENVIRONMENT}")).run(root)?;
+    Invocation::new(&format!("{ENVIRONMENT}/bin/pip install --quiet -r {REQUIREMENTS}")).run(root)?;
+    fs::write(&marker, needed).with_context(|| format!("cannot write {}", marker.display()))
+}
