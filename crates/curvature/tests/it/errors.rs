@@ -50,6 +50,17 @@ fn the_error_of_a_failing_product_has_its_reason() {
 }
 
 #[test]
+fn products_whose_sums_overflow_are_errors() {
+    for method in [Method::Lanczos, Method::Dense, Method::PowerIteration] {
+        let params = EigenParams { method, which: Which::LargestMagnitude, ..EigenParams::default() };
+        // A matrix of equal entries: each product is finite, but not the sum of its entries.
+        let mut huge = Failing { good: 0, failure: |out| Ok(out.fill(1e308)) };
+        let error = eigenpairs(&mut huge, &params, &mut |_| ()).unwrap_err();
+        assert!(matches!(error, Error::NonFinite { .. }), "{method:?}: {error}");
+    }
+}
+
+#[test]
 fn impossible_requests_name_their_cause() {
     let default = EigenParams::default;
     assert!(matches!(solve(0, &default()), Error::NoDimension), "dimension 0");
