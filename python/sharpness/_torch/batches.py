@@ -128,7 +128,10 @@ def _batch(raw: Any, index: int, paired: bool) -> Batch:
         inputs, targets = raw
     count = trees.examples(inputs)
     if count is None:
-        raise InvalidInputError(f"{EXPECTED}; the inputs of batch {index} hold no tensor of examples")
+        # A batch of graphs, say: an object of its own, with one target per example.
+        count = trees.examples(targets)
+    if count is None:
+        raise InvalidInputError(f"{EXPECTED}; the inputs of batch {index} hold no tensor")
     return Batch(_usable(inputs), _usable(targets), count)
 
 
@@ -158,7 +161,16 @@ def _describe_loader(data: Any, notes: list[str]) -> None:
         notes.append("the loader has drop_last=True: examples of a short last batch are left out")
 
 
+def divisible(batch: Batch) -> bool:
+    """Tell whether all tensors of a batch have its examples in their first dimension."""
+    leaves, _ = trees.flatten((trees.plain(batch.inputs), trees.plain(batch.targets)))
+    rows = (isinstance(x, Tensor) and x.dim() > 0 and x.shape[0] == batch.examples for x in leaves)
+    return all(row or leaf is None for row, leaf in zip(rows, leaves, strict=True))
+
+
 def _require_rows(batch: Batch) -> None:
+    if not trees.tensors(batch.inputs):
+        raise InvalidInputError("chunk divides tensors by examples, but the inputs hold none; leave it unset")
     for tensor in trees.tensors(batch.targets):
         if tensor.dim() == 0 or tensor.shape[0] != batch.examples:
             raise InvalidInputError(

@@ -60,6 +60,20 @@ def not_differentiable(
     )
 
 
+def require_twice(point: Point, chunk: Chunk) -> None:
+    """Refuse gradients that end in a function marked as differentiable once.
+
+    PyTorch raises for those only where it passes through them: asked for certain inputs, it takes them for
+    constants without a word.
+    """
+    leaves = point.leaves()
+    gradients = torch.autograd.grad(
+        point.loss(leaves, chunk), leaves, create_graph=True, allow_unused=True, materialize_grads=True
+    )
+    if any(node.name().endswith("Error") for node in _new_nodes(gradients, set())):
+        raise RuntimeError("a function in the backward is marked as once_differentiable")
+
+
 def random_modules(point: Point, chunk: Chunk, device: torch.device) -> list[str]:
     """Return the innermost modules in which random numbers are drawn, dropout being off."""
     found: list[str] = []

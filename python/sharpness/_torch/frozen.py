@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
@@ -59,6 +60,10 @@ def describe(model: nn.Module, statistics: BatchNorm, notes: list[str]) -> None:
         notes.append(
             f"batch-norm layers without running statistics use those of the batch: {', '.join(bare)}"
         )
+    if any(getattr(module, "max_norm", None) is not None for module in model.modules()):
+        notes.append("max_norm of embeddings was left out: it would change the weights")
+    if any(module._backward_hooks or module._backward_pre_hooks for module in model.modules()):
+        notes.append("backward hooks were left out: they are no part of the loss")
     if any(getattr(module, "_compiled_call_impl", None) is not None for module in model.modules()):
         notes.append("Module.compile was left out: products are of the module as written")
 
@@ -103,6 +108,10 @@ def _hold(module: nn.Module, statistics: BatchNorm) -> None:
         module.track_running_stats = False
     if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
         module.sparse = False
+        module.max_norm = None
+    # Hooks on gradients are no part of the loss.
+    module._backward_hooks = OrderedDict()
+    module._backward_pre_hooks = OrderedDict()
     if getattr(module, "_compiled_call_impl", None) is not None:
         module._compiled_call_impl = None
 

@@ -128,7 +128,7 @@ def _target_count(targets: Tensor, ignored: int, class_weights: Any, examples: i
 def _as_count(value: Any) -> float:
     try:
         count = float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise InvalidInputError(f"weights must return a number, got {type(value).__name__}") from error
     if not math.isfinite(count) or count < 0:
         raise InvalidInputError(f"weights must return a number of loss terms of at least 0, got {count}")

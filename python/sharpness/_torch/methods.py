@@ -99,6 +99,10 @@ class Product:
         """Try a method, with the math kernel of attention if the fused one has no second derivative."""
         try:
             self._exact(chunk, vector, method, None)
+            if method == "double-backward" and self.kind == "hessian":
+                point = self.point(None)
+                with self.context():
+                    culprits.require_twice(point, point.placed(chunk))
         except Exception as error:
             if not culprits.is_missing_derivative(error):
                 raise
@@ -140,7 +144,7 @@ class Product:
         steps = [step * size for step in STEPS]
         turned = flat(self._difference(chunk, vector, steps[2], self._wide))
         turned = vector if not float(turned.norm()) else turned / turned.norm()
-        products = [flat(self._difference(chunk, turned, step, self._wide)) for step in steps]
+        products = (flat(self._difference(chunk, turned, step, self._wide)) for step in steps)
         changes = [relative(after, before) for before, after in pairwise(products)]
         best = min(range(len(changes)), key=changes.__getitem__)
         self._step, self.error = steps[best], changes[best]

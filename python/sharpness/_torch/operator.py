@@ -21,6 +21,9 @@ from sharpness._torch.products import Kind, Parts, gradient
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+# Examples on which the method is chosen, errors are estimated and guards are run.
+SAMPLE = 128
+
 
 class ModelOperator:
     """A symmetric matrix of curvature of the mean loss of a model over data, as a product ``v -> A v``.
@@ -111,6 +114,7 @@ class ModelOperator:
         self._device = _device(device)
         describe(self.model, batch_norm, self._notes)
         self._chunks = self._read(data, chunk)
+        self._sample = self._first_examples()
         self.loss_terms = sum(chunk.terms for chunk in self._chunks)
         self._notes += self._loss.notes(self.loss_terms)
         self._points: dict[torch.dtype | None, Point] = {}
@@ -211,7 +215,9 @@ class ModelOperator:
         return total
 
     def check(self) -> list[str]:
-        """Compute one product twice, check symmetry and compare with finite differences, on the first chunk.
+        """Compute one product twice, check symmetry and compare with finite differences.
+
+        All of that on the first chunk, or its first 128 examples, so that it costs little.
 
         Returns
         -------
@@ -225,9 +231,7 @@ class ModelOperator:
         """
         self._require_entered()
         self._prepare()
-        first = self._chunks[0]
-        for name in ("repeat", "finite_differences", "symmetry"):
-            self._checks[name] = getattr(guards, name)(self._product, first)
+        guards.run(self._product, self._sample, self._checks)
         outcome = self._checks["finite_differences"]
         if outcome["verdict"] != "inconclusive":
             return []
@@ -262,18 +266,28 @@ class ModelOperator:
     def _read(self, data: Any, size: int | None) -> list[Chunk]:
         paired = self._loss.function is not None
         read = batches.divide(batches.read(data, paired=paired, notes=self._notes), size, self._notes)
-        found = []
-        for batch in read:
-            arguments = (batch.inputs, batch.targets, batch.examples)
-            terms = self._loss.terms(*arguments)
-            each = losses.example_terms(self._loss, *arguments) if self.kind == "fisher" and terms else []
-            found.append(Chunk(*arguments, terms, tuple(each)))
+        found = [self._chunk(batch) for batch in read]
         kept = [chunk for chunk in found if chunk.terms > 0]
         if not kept:
             raise InvalidInputError("data holds no loss terms: every target is ignored or has weight 0")
         if len(kept) < len(found):
             self._note(f"{len(found) - len(kept)} chunks without loss terms were left out")
         return kept
+
+    def _chunk(self, batch: batches.Batch) -> Chunk:
+        arguments = (batch.inputs, batch.targets, batch.examples)
+        terms = self._loss.terms(*arguments)
+        each = losses.example_terms(self._loss, *arguments) if self.kind == "fisher" and terms else []
+        return Chunk(*arguments, terms, tuple(each))
+
+    def _first_examples(self) -> Chunk:
+        """Return the first chunk, cut to what the checks need."""
+        first = self._chunks[0]
+        batch = batches.Batch(first.inputs, first.targets, first.examples)
+        if first.examples <= SAMPLE or not batches.divisible(batch):
+            return first
+        cut = self._chunk(batches.piece(batch, 0, SAMPLE))
+        return cut if cut.terms else first
 
     def _point(self, dtype: torch.dtype | None) -> Point:
         if dtype not in self._points:
@@ -282,7 +296,7 @@ class ModelOperator:
 
     def _prepare(self) -> None:
         if self._product.method is None:
-            self._product.prepare(self._chunks[0], self._lowest() in HALF)
+            self._product.prepare(self._sample, self._lowest() in HALF)
 
     def _mean(self, parts: Callable[[Chunk], Parts], what: str) -> Tensor:
         """Add up chunks by their loss terms, in float64 where the device has it."""
@@ -331,6 +345,9 @@ def _device(device: torch.device | str | None) -> torch.device | None:
     if device is None:
         return None
     try:
-        return torch.empty(0, device=device).device
+        found = torch.empty(0, device=device).device
     except (RuntimeError, TypeError, AssertionError) as error:
         raise InvalidInputError(f"device {device!r} cannot be used: {error}") from error
+    if found.type == "meta":
+        raise InvalidInputError("device 'meta' holds no values")
+    return found

@@ -32,7 +32,7 @@ class Point:
     """The parameters at which products are computed, in one dtype.
 
     Nothing of the user's is written: the selected parameters are arguments, the others are detached, and each
-    evaluation works on copies of the buffers.
+    evaluation works on copies of the buffers and of the data, which a forward may change in place.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Point:
         state = {name: buffer.clone() for name, buffer in self.buffers.items()}
         state |= self.fixed
         state |= dict(zip(self.names, primals, strict=True))
-        inputs = trees.plain(chunk.inputs)
+        inputs = trees.map_tensors(torch.clone, chunk.inputs)
         if isinstance(inputs, dict):
             return functional_call(self.model, state, (), inputs)
         return functional_call(
@@ -89,6 +89,7 @@ class Point:
     def loss_at(self, outputs: Any, targets: Any, terms: float) -> Tensor:
         """Evaluate the mean loss of outputs of the model."""
         loss = self.loss_of
+        targets = trees.map_tensors(torch.clone, targets)
         if loss.function is None:
             value = loss.scalar(outputs)
         elif loss.module is not None:

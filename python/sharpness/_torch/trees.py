@@ -31,14 +31,20 @@ def map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
 
 
 def place(tree: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
-    """Move the tensors of a tree to a device and, if `dtype` is given, cast those that are floats."""
+    """Move a tree to a device and, if `dtype` is given, cast its floating-point tensors.
+
+    Objects that know how to move (``.to(device)``), such as batches of graphs, are moved but not cast.
+    """
 
     def moved(tensor: Tensor) -> Tensor:
         if dtype is not None and tensor.is_floating_point():
             return tensor.to(device, dtype)
         return tensor.to(device)
 
-    return map_tensors(moved, tree)
+    def sent(leaf: Any) -> Any:
+        return leaf.to(device) if callable(getattr(leaf, "to", None)) else leaf
+
+    return pytree.tree_map(lambda leaf: moved(leaf) if isinstance(leaf, Tensor) else sent(leaf), plain(tree))
 
 
 def examples(tree: Any) -> int | None:
