@@ -37,6 +37,8 @@ class Loss:
     ) -> None:
         if function is not None and not callable(function):
             raise InvalidInputError(f"loss_fn must be callable or None, got {type(function).__name__}")
+        if isinstance(function, type):
+            raise InvalidInputError(f"loss_fn is the class {function.__name__}; pass an instance of it")
         if weights is not None and not callable(weights):
             raise InvalidInputError(f"weights must be callable or None, got {type(weights).__name__}")
         self.function = _uncompiled(function)

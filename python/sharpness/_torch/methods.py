@@ -104,7 +104,9 @@ class Product:
                 with self.context():
                     culprits.require_twice(point, point.placed(chunk))
         except Exception as error:
-            if not culprits.is_missing_derivative(error):
+            # Reverse mode evaluates the loss as the user does, so exceptions from there are the user's.
+            own = method == "double-backward" and self.point(None).evaluating
+            if own or not culprits.is_missing_derivative(error):
                 raise
             if not culprits.is_attention(error) or self.math_attention:
                 return error
@@ -190,6 +192,8 @@ def probe(dim: int, seed: int = 0) -> Tensor:
 
 def precisions(point: Point) -> list[torch.dtype | None]:
     """Return the precisions to try for finite differences, best first; None is the model's own."""
+    if all(primal.dtype == torch.float64 for primal in point.primals):
+        return [None]
     half = any(primal.dtype in HALF for primal in point.primals)
     wide = all(primal.device.type != "mps" for primal in point.primals)
     return ([torch.float64] if wide else []) + ([torch.float32] if half else []) + [None]

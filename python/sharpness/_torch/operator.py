@@ -323,6 +323,8 @@ class ModelOperator:
             raise InvalidInputError(
                 f"the vector must be real with shape [{self.dim}], got {given.dtype} {list(given.shape)}"
             )
+        if given.is_meta:
+            raise InvalidInputError("the vector is on the meta device and has no values")
         vector: Tensor = given.detach().to(self.dtype).to(self.device)
         if not bool(torch.isfinite(vector).all()):
             raise InvalidInputError("the vector contains NaN or infinity")

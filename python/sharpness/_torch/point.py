@@ -59,6 +59,8 @@ class Point:
         self.names = tuple(names)
         self.device = device
         self.dtype = dtype
+        self.evaluating = False
+        """Whether the model or the loss is being evaluated, or raised the last exception."""
         parameters = dict(model.named_parameters())
         self.primals = tuple(self._own(parameters[name]) for name in names)
         self.fixed = {name: self._own(p) for name, p in parameters.items() if name not in set(names)}
@@ -80,22 +82,26 @@ class Point:
         state |= self.fixed
         state |= dict(zip(self.names, primals, strict=True))
         inputs = trees.map_tensors(torch.clone, chunk.inputs)
-        if isinstance(inputs, dict):
-            return functional_call(self.model, state, (), inputs)
-        return functional_call(
-            self.model, state, tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
-        )
+        named = inputs if isinstance(inputs, dict) else {}
+        in_order = tuple(inputs) if isinstance(inputs, (tuple, list)) else () if named else (inputs,)
+        self.evaluating = True
+        outputs = functional_call(self.model, state, in_order, named)
+        self.evaluating = False
+        return outputs
 
     def loss_at(self, outputs: Any, targets: Any, terms: float) -> Tensor:
         """Evaluate the mean loss of outputs of the model."""
         loss = self.loss_of
         targets = trees.map_tensors(torch.clone, targets)
+        self.evaluating = True
         if loss.function is None:
-            value = loss.scalar(outputs)
+            value = outputs
         elif loss.module is not None:
-            value = loss.scalar(functional_call(loss.module, self.loss_state, (outputs, targets)))
+            value = functional_call(loss.module, self.loss_state, (outputs, targets))
         else:
-            value = loss.scalar(loss.function(outputs, targets))
+            value = loss.function(outputs, targets)
+        self.evaluating = False
+        value = loss.scalar(value)
         return value / terms if loss.sums else value
 
     def loss(self, primals: Sequence[Tensor], chunk: Chunk) -> Tensor:
