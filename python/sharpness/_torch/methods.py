@@ -43,7 +43,8 @@ class Product:
         self.error = 0.0
         self.notes: list[str] = []
         self._step = 0.0
-        self._wide: torch.dtype | None = None
+        self.precision: torch.dtype | None = None
+        """What the model is cast to for products: wider for finite differences, else None."""
 
     def prepare(self, chunk: Chunk, half: bool) -> None:
         """Choose the method on the first chunk and estimate the error of a product."""
@@ -65,7 +66,7 @@ class Product:
         """
         assert self.method is not None, "prepare() comes first"
         if self.method == "finite-differences":
-            return self._difference(chunk, vector, self._step, self._wide)
+            return self._difference(chunk, vector, self._step, self.precision)
         return self._exact(chunk, vector, self.method, dtype)
 
     def context(self) -> AbstractContextManager[Any]:
@@ -134,7 +135,7 @@ class Product:
         for index, dtype in enumerate(candidates := precisions(self.point(None))):
             try:
                 self._difference(chunk, vector, 1e-5, dtype)
-                self._wide = dtype
+                self.precision = dtype
                 break
             except Exception as error:
                 if index + 1 == len(candidates) or not culprits.is_missing_derivative(error):
@@ -142,11 +143,11 @@ class Product:
                 self.notes.append(
                     f"the model does not run in {dtype}, so finite differences are less precise"
                 )
-        size = max(float(flat(self.point(self._wide).primals).norm()), 1e-3)
+        size = max(float(flat(self.point(self.precision).primals).norm()), 1e-3)
         steps = [step * size for step in STEPS]
-        turned = flat(self._difference(chunk, vector, steps[2], self._wide))
+        turned = flat(self._difference(chunk, vector, steps[2], self.precision))
         turned = vector if not float(turned.norm()) else turned / turned.norm()
-        products = (flat(self._difference(chunk, turned, step, self._wide)) for step in steps)
+        products = (flat(self._difference(chunk, turned, step, self.precision)) for step in steps)
         changes = [relative(after, before) for before, after in pairwise(products)]
         best = min(range(len(changes)), key=changes.__getitem__)
         self._step, self.error = steps[best], changes[best]

@@ -232,6 +232,7 @@ class ModelOperator:
         self._require_entered()
         self._prepare()
         guards.run(self._product, self._sample, self._checks)
+        self._release()
         outcome = self._checks["finite_differences"]
         if outcome["verdict"] != "inconclusive":
             return []
@@ -297,6 +298,12 @@ class ModelOperator:
     def _prepare(self) -> None:
         if self._product.method is None:
             self._product.prepare(self._sample, self._lowest() in HALF)
+            self._release()
+
+    def _release(self) -> None:
+        """Free the copies of the parameters that only checks and estimates need."""
+        for dtype in set(self._points) - {None, self._product.precision}:
+            del self._points[dtype]
 
     def _mean(self, parts: Callable[[Chunk], Parts], what: str) -> Tensor:
         """Add up chunks by their loss terms, in float64 where the device has it."""
