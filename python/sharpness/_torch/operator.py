@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sharpness._errors import InvalidInputError, NotFiniteError, OperatorError
 from sharpness._torch import batches, guards, losses, methods
 from sharpness._torch.frozen import BatchNorm, batch_norms, describe, frozen, unwrap
-from sharpness._torch.parameters import HALF, Layout, select
+from sharpness._torch.parameters import Layout, select
 from sharpness._torch.point import Chunk, Point
 from sharpness._torch.products import Kind, Parts, gradient
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 # Examples on which the method is chosen, errors are estimated and guards are run.
-SAMPLE = 128
+SAMPLE = 32
 
 
 class ModelOperator:
@@ -217,7 +217,7 @@ class ModelOperator:
     def check(self) -> list[str]:
         """Compute one product twice, check symmetry and compare with finite differences.
 
-        All of that on the first chunk, or its first 128 examples, so that it costs little.
+        All of that on the first chunk, or its first 32 examples, so that it costs little.
 
         Returns
         -------
@@ -292,12 +292,15 @@ class ModelOperator:
 
     def _point(self, dtype: torch.dtype | None) -> Point:
         if dtype not in self._points:
-            self._points[dtype] = Point(self.model, self._loss, self._layout.names, self._device, dtype)
+            # MPS has no float64, and what is checked in it is small.
+            elsewhere = self.device.type == "mps" and dtype == torch.float64
+            device = torch.device("cpu") if elsewhere else self._device
+            self._points[dtype] = Point(self.model, self._loss, self._layout.names, device, dtype)
         return self._points[dtype]
 
     def _prepare(self) -> None:
         if self._product.method is None:
-            self._product.prepare(self._sample, self._lowest() in HALF)
+            self._product.prepare(self._sample, lambda parts: self._mean(parts, "product"))
             self._release()
 
     def _release(self) -> None:

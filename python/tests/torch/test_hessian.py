@@ -217,9 +217,11 @@ def test_an_embedding_with_sparse_gradients_has_dense_products():
     assert model.sparse
 
 
-def test_a_half_precision_model_states_the_error_of_its_products():
-    model, x, y = build(Mlp).to(torch.bfloat16), draws(16, 3).to(torch.bfloat16), classes(16, count=3)
-    operator = ModelOperator(model, nn.CrossEntropyLoss(), (x, y))
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("product", METHODS)
+def test_a_half_precision_model_states_the_error_of_its_products(dtype, product):
+    model, x, y = build(Mlp).to(dtype), draws(16, 3).to(dtype), classes(16, count=3)
+    operator = ModelOperator(model, nn.CrossEntropyLoss(), (x, y), product=product)
     assert operator.like.dtype == torch.float32
     found = dense.matrix(operator)
     expected = dense.hessian(copy.deepcopy(model).eval(), lambda call: F.cross_entropy(call(x.double()), y))

@@ -139,6 +139,22 @@ def test_finite_differences_of_a_model_with_a_fixed_dtype_are_rough_and_say_so()
     assert any("does not run in torch.float64" in note for note in operator.report()["notes"])
 
 
+def test_finite_differences_of_a_model_that_rounds_inside_state_an_honest_error():
+    class Rounds(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return z.float().tanh().to(z.dtype)
+
+    model = nn.Sequential(build(nn.Linear, 3, 4), Rounds(), build(nn.Linear, 4, 3, seed=1), nn.Tanh())
+    x, y = draws(9, 3), classes(9, count=3)
+    operator = ModelOperator(model, nn.CrossEntropyLoss(), (x, y), product="finite-differences")
+    found = dense.matrix(operator)
+    model[1] = nn.Tanh()
+    expected = dense.hessian(model, lambda call: F.cross_entropy(call(x), y))
+    claimed = operator.report()["product_error"]
+    assert claimed < 1e-2
+    assert dense.error(found, expected) < 10 * claimed
+
+
 @pytest.mark.parametrize("kind", ["ggn", "fisher"])
 def test_finite_differences_are_for_the_hessian(kind):
     with pytest.raises(InvalidInputError, match="for kind='hessian'"):
