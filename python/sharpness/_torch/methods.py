@@ -86,6 +86,21 @@ class Product:
             return self._difference(chunk, vector, self._step, self.precision)
         return self._exact(chunk, vector, self.method, dtype)
 
+    def runs_in_double(self, chunk: Chunk) -> bool:
+        """Tell whether products in float64 round to nothing less."""
+        if self.method == "finite-differences":
+            return False
+        try:
+            point = self.point(torch.float64)
+            if coarsest(point, point.placed(chunk)) != torch.float64:
+                return False
+            self(chunk, probe(self.layout.dim), torch.float64)
+        except Exception as error:
+            if not culprits.is_missing_derivative(error):
+                raise
+            return False
+        return True
+
     def context(self) -> AbstractContextManager[Any]:
         """Return the context in which the model is evaluated."""
         return math_attention() if self.math_attention else nullcontext()

@@ -247,6 +247,22 @@ def test_float32_products_have_the_precision_of_float32():
     assert operator.report()["dtype"] == "float32"
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_exact_products_are_in_float64_at_the_parameters_as_they_are(dtype):
+    model, x, y = build(ConvNet).to(dtype), draws(8, 1, 4, 4).to(dtype), classes(8, count=3)
+    parts = batches(x, y, sizes=(5, 3))
+    expected = dense.hessian(
+        copy.deepcopy(model).train(),
+        lambda call: sum(F.cross_entropy(call(a.double()), b, reduction="sum") for a, b in parts) / 8,
+    )
+    with ModelOperator(model, nn.CrossEntropyLoss(), parts) as operator:
+        assert operator.has_exact
+        columns = [operator.exact(column) for column in torch.eye(operator.dim)]
+        from_numpy = operator.exact(torch.eye(operator.dim, dtype=torch.float64)[0].numpy())
+    assert dense.error(torch.stack(columns, dim=1), expected) < EXACT
+    assert torch.equal(from_numpy, columns[0])
+
+
 @pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile], ids=["data-parallel", "compiled"])
 def test_wrappers_are_left_out_with_a_note(wrap):
     model, x, y = build(Mlp), draws(5, 3), classes(5, count=3)

@@ -9,7 +9,7 @@ from models import ConvNet, Hard, Mlp, build, classes, draws
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sharpness._errors import InvalidInputError, NotDifferentiableError
+from sharpness._errors import InvalidInputError, NotDifferentiableError, OperatorError
 from sharpness._torch import ModelOperator
 
 
@@ -153,6 +153,18 @@ def test_finite_differences_of_a_model_that_rounds_inside_state_an_honest_error(
     claimed = operator.report()["product_error"]
     assert claimed < 1e-2
     assert dense.error(found, expected) < 10 * claimed
+
+
+def test_a_model_that_rounds_inside_has_no_exact_products():
+    class Rounds(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return z.float().tanh().to(z.dtype)
+
+    model = nn.Sequential(build(nn.Linear, 3, 3), Rounds())
+    with ModelOperator(model, nn.CrossEntropyLoss(), (draws(5, 3), classes(5, count=3))) as operator:
+        assert not operator.has_exact
+        with pytest.raises(OperatorError, match="does not compute in float64"):
+            operator.exact(operator.like)
 
 
 @pytest.mark.parametrize("kind", ["ggn", "fisher"])
