@@ -79,7 +79,7 @@ def frozen(roots: Iterable[nn.Module], statistics: BatchNorm, devices: set[torch
     modules = list({id(m): m for root in roots for m in root.modules()}.values())
     with ExitStack() as stack:
         stack.enter_context(random_states_kept())
-        for device in devices:
+        for device in devices - {torch.device("meta")}:
             stack.enter_context(_device_generator_kept(device))
             if torch.amp.autocast_mode.is_autocast_available(device.type):
                 stack.enter_context(torch.autocast(device.type, enabled=False))

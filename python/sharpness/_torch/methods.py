@@ -13,22 +13,30 @@ from torch import Tensor
 from sharpness._errors import InvalidInputError
 from sharpness._torch import culprits
 from sharpness._torch.frozen import math_attention
-from sharpness._torch.parameters import HALF, Layout
+from sharpness._torch.parameters import Layout
 from sharpness._torch.point import Chunk, Point
+from sharpness._torch.precision import candidates, coarsest
 from sharpness._torch.products import PRODUCTS, Kind, Method, Parts, difference
 
 Requested = Literal["auto", "forward-over-reverse", "double-backward", "finite-differences"]
 
 # Steps of finite differences, relative to the norm of the parameters. Large ones cross the kinks of ReLU and
 # max pooling, small ones drown in rounding; which is best depends on the model and its precision.
-STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
+# Below the resolution of the coarsest precision inside a model, differences repeat the same wrong value.
+STEPS = {
+    torch.float64: (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10),
+    torch.float32: (1e-1, 1e-2, 1e-3, 1e-4, 1e-5),
+    torch.float16: (3e-1, 1e-1, 3e-2),
+}
+SMALL_CHANGE = 1e-5
 
 
 class Product:
     """The product of one chunk with a vector.
 
     The first product decides the method: forward over reverse where PyTorch can, double backward otherwise.
-    `error` is the relative error of a product, estimated for finite differences and half precision, else 0.
+    `error` is the relative error of a product: estimated for finite differences, half precision and models
+    that round to a lower precision inside; 0 otherwise.
     """
 
     def __init__(
@@ -42,20 +50,30 @@ class Product:
         self.math_attention = False
         self.error = 0.0
         self.notes: list[str] = []
+        self.coarsest = torch.float64
+        """The lowest precision that a product rounds to; float16 stands for both halves."""
         self._step = 0.0
-        self._wide: torch.dtype | None = None
+        self.precision: torch.dtype | None = None
+        """What the model is cast to for products: wider for finite differences, else None."""
 
-    def prepare(self, chunk: Chunk, half: bool) -> None:
-        """Choose the method on the first chunk and estimate the error of a product."""
+    def prepare(self, chunk: Chunk, mean: Callable[[Callable[[Chunk], Parts]], Tensor]) -> None:
+        """Choose the method on a chunk and estimate the error of a product.
+
+        `mean` averages the products of all chunks: more examples have more kinks, so the error of finite
+        differences is that of all.
+        """
         if self.method is not None:
             return
         vector = probe(self.layout.dim)
         if self.requested == "finite-differences":
-            self._choose_step(chunk, vector)
+            self._choose_step(chunk, vector, mean)
             self.method = "finite-differences"
         else:
             self.method = self._choose_method(chunk, vector)
-            if half:
+            point = self.point(None)
+            self.coarsest = coarsest(point, point.placed(chunk))
+            wide = all(primal.dtype == torch.float64 for primal in point.primals)
+            if self.coarsest == torch.float16 or (wide and self.coarsest == torch.float32):
                 self._estimate_rounding(chunk, vector)
 
     def __call__(self, chunk: Chunk, vector: Tensor, dtype: torch.dtype | None = None) -> Parts:
@@ -65,8 +83,23 @@ class Product:
         """
         assert self.method is not None, "prepare() comes first"
         if self.method == "finite-differences":
-            return self._difference(chunk, vector, self._step, self._wide)
+            return self._difference(chunk, vector, self._step, self.precision)
         return self._exact(chunk, vector, self.method, dtype)
+
+    def runs_in_double(self, chunk: Chunk) -> bool:
+        """Tell whether products in float64 round to nothing less."""
+        if self.method == "finite-differences":
+            return False
+        try:
+            point = self.point(torch.float64)
+            if coarsest(point, point.placed(chunk)) != torch.float64:
+                return False
+            self(chunk, probe(self.layout.dim), torch.float64)
+        except Exception as error:
+            if not culprits.is_missing_derivative(error):
+                raise
+            return False
+        return True
 
     def context(self) -> AbstractContextManager[Any]:
         """Return the context in which the model is evaluated."""
@@ -99,7 +132,7 @@ class Product:
         """Try a method, with the math kernel of attention if the fused one has no second derivative."""
         try:
             self._exact(chunk, vector, method, None)
-            if method == "double-backward" and self.kind == "hessian":
+            if method == "double-backward":
                 point = self.point(None)
                 with self.context():
                     culprits.require_twice(point, point.placed(chunk))
@@ -126,51 +159,95 @@ class Product:
         parts = difference(point, point.placed(chunk), direction, step)
         return tuple(part * norm for part in parts)
 
-    def _choose_step(self, chunk: Chunk, vector: Tensor) -> None:
+    def _choose_step(
+        self, chunk: Chunk, vector: Tensor, mean: Callable[[Callable[[Chunk], Parts]], Tensor]
+    ) -> None:
         """Choose the step whose product changes least when the step is divided by ten.
 
         A first product turns the random vector towards the leading eigenvectors, where solvers work.
         """
-        for index, dtype in enumerate(candidates := precisions(self.point(None))):
+        tried = candidates(self.point(None))
+        for index, dtype in enumerate(tried):
             try:
                 self._difference(chunk, vector, 1e-5, dtype)
-                self._wide = dtype
+                self.precision = dtype
                 break
             except Exception as error:
-                if index + 1 == len(candidates) or not culprits.is_missing_derivative(error):
+                if index + 1 == len(tried) or not culprits.is_missing_derivative(error):
                     raise
                 self.notes.append(
                     f"the model does not run in {dtype}, so finite differences are less precise"
                 )
-        size = max(float(flat(self.point(self._wide).primals).norm()), 1e-3)
-        steps = [step * size for step in STEPS]
-        turned = flat(self._difference(chunk, vector, steps[2], self._wide))
-        turned = vector if not float(turned.norm()) else turned / turned.norm()
-        products = (flat(self._difference(chunk, turned, step, self._wide)) for step in steps)
-        changes = [relative(after, before) for before, after in pairwise(products)]
+        point = self.point(self.precision)
+        self.coarsest = coarsest(point, point.placed(chunk))
+        size = max(float(flat(point.primals).norm()), 1e-3)
+        steps = [step * size for step in STEPS[self.coarsest]]
+        turned = _turned(vector, self._difference(chunk, vector, steps[len(steps) // 2], self.precision))
+        products = (flat(self._difference(chunk, turned, step, self.precision)) for step in steps)
+        changes = [_change(before, after) for before, after in pairwise(products)]
         best = min(range(len(changes)), key=changes.__getitem__)
-        self._step, self.error = steps[best], changes[best]
+        self._step, self.error = self._refine(steps[best:], turned, mean)
         self.notes.append(
             f"products are central differences of gradients with step {self._step:.1e}; "
             f"their relative error is about {self.error:.1e}"
         )
 
+    def _refine(
+        self, steps: list[float], vector: Tensor, mean: Callable[[Callable[[Chunk], Parts]], Tensor]
+    ) -> tuple[float, float]:
+        """Go to smaller steps until the product of all chunks changes little; return the step and the change.
+
+        More examples have more kinks, so a step that suits one chunk may be too large for all.
+        """
+        products = (
+            mean(lambda chunk, step=step: self._difference(chunk, vector, step, self.precision))  # type: ignore[misc]
+            for step in steps
+        )
+        best = (steps[0], float("inf"))
+        for step, (before, after) in zip(steps, pairwise(products), strict=False):
+            best = min(best, (step, _change(before, after)), key=lambda pair: pair[1])
+            if best[1] < SMALL_CHANGE:
+                break
+        return best
+
     def _estimate_rounding(self, chunk: Chunk, vector: Tensor) -> None:
-        """Compare a product in half precision with the same product in float32."""
-        turned = flat(self(chunk, vector))
-        turned = vector if not float(turned.norm()) else turned / turned.norm()
-        half = flat(self(chunk, turned))
+        """Estimate the error of products that round to a lower precision than vectors have."""
+        turned = _turned(vector, self(chunk, vector))
+        found = flat(self(chunk, turned))
+        reference = self._in_single(chunk, turned) if self.coarsest == torch.float16 else None
+        how = "against float32"
+        if reference is None:
+            reference = flat(self(chunk, turned - vector)) + flat(self(chunk, vector))
+            how = "by how far products are from linear"
+        self.error = relative(found, reference)
+        name = "half precision" if self.coarsest == torch.float16 else "float32"
+        self.notes.append(f"the model rounds to {name}: a product is about {self.error:.1e} off ({how})")
+
+    def _in_single(self, chunk: Chunk, vector: Tensor) -> Tensor | None:
+        """Return a product in float32, or None if the model rounds to half precision in that too."""
         try:
-            single = flat(self(chunk, turned, torch.float32))
-            self.error = relative(half, single)
-            how = "against float32 on the first chunk"
+            point = self.point(torch.float32)
+            if coarsest(point, point.placed(chunk)) == torch.float16:
+                return None
+            return flat(self(chunk, vector, torch.float32))
         except Exception as error:
             if not culprits.is_missing_derivative(error):
                 raise
-            rest = flat(self(chunk, turned - vector)) + flat(self(chunk, vector))
-            self.error = relative(half, rest)
-            how = "by how far it is from linear; the model does not run in float32"
-        self.notes.append(f"half precision: relative error of a product about {self.error:.1e} ({how})")
+            return None
+
+
+def _change(before: Tensor, after: Tensor) -> float:
+    """Return the relative change between two steps, at least the rounding of the result.
+
+    Two zeros may be rounding alone, so they say nothing.
+    """
+    return max(relative(after, before), torch.finfo(after.dtype).eps) if float(after.norm()) else 1.0
+
+
+def _turned(vector: Tensor, product: Parts) -> Tensor:
+    """Return the direction of a product, or the vector itself if the product is zero."""
+    image = flat(product)
+    return image / image.norm() if float(image.norm()) else vector
 
 
 def flat(parts: Parts) -> Tensor:
@@ -188,15 +265,6 @@ def probe(dim: int, seed: int = 0) -> Tensor:
     """Return a random unit vector [dim] in float64 on the CPU, without touching a global generator."""
     vector = torch.randn(dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return torch.nn.functional.normalize(vector, dim=0)
-
-
-def precisions(point: Point) -> list[torch.dtype | None]:
-    """Return the precisions to try for finite differences, best first; None is the model's own."""
-    if all(primal.dtype == torch.float64 for primal in point.primals):
-        return [None]
-    half = any(primal.dtype in HALF for primal in point.primals)
-    wide = all(primal.device.type != "mps" for primal in point.primals)
-    return ([torch.float64] if wide else []) + ([torch.float32] if half else []) + [None]
 
 
 def require(kind: Any, requested: Any) -> None:

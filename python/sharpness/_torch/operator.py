@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sharpness._errors import InvalidInputError, NotFiniteError, OperatorError
 from sharpness._torch import batches, guards, losses, methods
 from sharpness._torch.frozen import BatchNorm, batch_norms, describe, frozen, unwrap
-from sharpness._torch.parameters import HALF, Layout, select
+from sharpness._torch.parameters import Layout, select
 from sharpness._torch.point import Chunk, Point
 from sharpness._torch.products import Kind, Parts, gradient
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 # Examples on which the method is chosen, errors are estimated and guards are run.
-SAMPLE = 128
+SAMPLE = 32
 
 
 class ModelOperator:
@@ -120,6 +120,7 @@ class ModelOperator:
         self._points: dict[torch.dtype | None, Point] = {}
         self._product = methods.Product(kind, product, self._layout, self._point)
         self._stack: ExitStack | None = None
+        self._has_exact: bool | None = None
         self._checks: dict[str, dict[str, Any]] = {}
 
     @property
@@ -195,6 +196,41 @@ class ModelOperator:
         self._prepare()
         return self._mean(lambda chunk: self._product(chunk, vector), "product")
 
+    @property
+    def has_exact(self) -> bool:
+        """Whether `exact` gives products in float64: not if the model rounds to less inside."""
+        self._require_entered()
+        if self._has_exact is None:
+            self._prepare()
+            self._has_exact = self._product.runs_in_double(self._sample)
+        return self._has_exact
+
+    def exact(self, vector: Tensor) -> Tensor:
+        """Return ``A v`` of the same parameters and data, computed in float64.
+
+        On a device without float64, it is computed on the CPU. Takes a copy of the parameters in float64,
+        which is kept until the `with` block ends.
+
+        Parameters
+        ----------
+        vector : Tensor [dim]
+            Of any floating-point dtype, on any device. NumPy arrays will do.
+
+        Returns
+        -------
+        Tensor [dim]
+            In float64.
+
+        Raises
+        ------
+        OperatorError
+            If `has_exact` is false.
+        """
+        if not self.has_exact:
+            raise OperatorError("the model does not compute in float64 throughout, so no product is exact")
+        double = self._vector(torch.as_tensor(vector), torch.float64)
+        return self._mean(lambda chunk: self._product(chunk, double, torch.float64), "product", torch.float64)
+
     def gradient(self) -> Tensor:
         """Return the gradient [dim] of the mean loss."""
         self._require_entered()
@@ -217,7 +253,7 @@ class ModelOperator:
     def check(self) -> list[str]:
         """Compute one product twice, check symmetry and compare with finite differences.
 
-        All of that on the first chunk, or its first 128 examples, so that it costs little.
+        All of that on the first chunk, or its first 32 examples, so that it costs little.
 
         Returns
         -------
@@ -232,6 +268,7 @@ class ModelOperator:
         self._require_entered()
         self._prepare()
         guards.run(self._product, self._sample, self._checks)
+        self._release()
         outcome = self._checks["finite_differences"]
         if outcome["verdict"] != "inconclusive":
             return []
@@ -291,24 +328,33 @@ class ModelOperator:
 
     def _point(self, dtype: torch.dtype | None) -> Point:
         if dtype not in self._points:
-            self._points[dtype] = Point(self.model, self._loss, self._layout.names, self._device, dtype)
+            # Parameters stay where they are unless told otherwise: they may be on several devices.
+            device = self._device if self._home(dtype) == self.device else self._home(dtype)
+            self._points[dtype] = Point(self.model, self._loss, self._layout.names, device, dtype)
         return self._points[dtype]
 
     def _prepare(self) -> None:
         if self._product.method is None:
-            self._product.prepare(self._sample, self._lowest() in HALF)
+            self._product.prepare(self._sample, lambda parts: self._mean(parts, "product"))
+            self._release()
 
-    def _mean(self, parts: Callable[[Chunk], Parts], what: str) -> Tensor:
+    def _release(self) -> None:
+        """Free the copies of the parameters that only checks and estimates need."""
+        for dtype in set(self._points) - {None, self._product.precision}:
+            del self._points[dtype]
+
+    def _mean(self, parts: Callable[[Chunk], Parts], what: str, dtype: torch.dtype | None = None) -> Tensor:
         """Add up chunks by their loss terms, in float64 where the device has it."""
-        wide = self.device.type != "mps"
+        device = self._home(dtype)
+        wide = device.type != "mps"
         if not wide and len(self._chunks) > 1:
             self._note("chunks are added in float32: the device has no float64")
-        total = torch.zeros(self.dim, dtype=torch.float64 if wide else torch.float32, device=self.device)
+        total = torch.zeros(self.dim, dtype=torch.float64 if wide else torch.float32, device=device)
         for index, chunk in enumerate(self._chunks):
             self._layout.add_to(total, parts(chunk), chunk.terms / self.loss_terms)
             if index + 1 == len(self._chunks) and not bool(torch.isfinite(total).all()):
                 raise NotFiniteError(f"the {what} contains NaN or infinity{self._where(total)}")
-        return total.to(self.dtype)
+        return total.to(dtype or self.dtype)
 
     def _where(self, total: Tensor) -> str:
         for entry in self._layout.entries:
@@ -316,7 +362,11 @@ class ModelOperator:
                 return f", first in parameter {entry.name}"
         return ""
 
-    def _vector(self, given: Any) -> Tensor:
+    def _home(self, dtype: torch.dtype | None) -> torch.device:
+        """Return where products in a dtype are computed: MPS has no float64."""
+        return torch.device("cpu") if dtype == torch.float64 and self.device.type == "mps" else self.device
+
+    def _vector(self, given: Any, dtype: torch.dtype | None = None) -> Tensor:
         if not isinstance(given, Tensor):
             raise InvalidInputError(f"the vector must be a torch.Tensor, got {type(given).__name__}")
         if tuple(given.shape) != (self.dim,) or not given.is_floating_point():
@@ -325,7 +375,7 @@ class ModelOperator:
             )
         if given.is_meta:
             raise InvalidInputError("the vector is on the meta device and has no values")
-        vector: Tensor = given.detach().to(self.dtype).to(self.device)
+        vector: Tensor = given.detach().to(dtype or self.dtype).to(self._home(dtype))
         if not bool(torch.isfinite(vector).all()):
             raise InvalidInputError("the vector contains NaN or infinity")
         return vector

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import prod
 
-import torch
 from torch import Tensor, nn
 
 from sharpness._errors import InvalidInputError
-
-HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ class Layout:
         """Add `scale` times the parts to a flat vector [dim], in the vector's dtype."""
         for entry, part in zip(self.entries, parts, strict=True):
             target = total[entry.offset : entry.offset + entry.size]
-            target.add_(part.detach().reshape(-1).to(total.device).to(total.dtype), alpha=scale)
+            target.add_(part.detach().reshape(-1).to(total.dtype).to(total.device), alpha=scale)
 
 
 def select(model: nn.Module, patterns: str | Sequence[str] | None) -> dict[str, nn.Parameter]:

@@ -59,6 +59,8 @@ class Point:
         self.names = tuple(names)
         self.device = device
         self.dtype = dtype
+        self.mapped = True
+        """Whether `torch.func.vmap` may evaluate the loss of many examples at once."""
         self.evaluating = False
         """Whether the model or the loss is being evaluated, or raised the last exception."""
         parameters = dict(model.named_parameters())

@@ -88,8 +88,9 @@ def fisher(point: Point, chunk: Chunk, vector: Vector, method: Method) -> Parts:
         leaves = point.leaves()
         values = losses(leaves)
         (directional,) = _forward_by_reverse((values,), leaves, vector)
-    weights = torch.tensor([chunk.example_terms[i] / chunk.terms for i in kept], dtype=torch.float64)
-    return _reverse((values,), leaves, (directional.detach() * weights.to(values.device, values.dtype),))
+    shares = [chunk.example_terms[i] / chunk.terms for i in kept]
+    weights = torch.tensor(shares, dtype=values.dtype, device=values.device)
+    return _reverse((values,), leaves, (directional.detach() * weights,))
 
 
 PRODUCTS: dict[Kind, Callable[[Point, Chunk, Vector, Method], Parts]] = {
@@ -115,8 +116,33 @@ def example_losses(point: Point, primals: Vector, chunk: Chunk, kept: Sequence[i
                 "the Fisher matrix needs one output per example, in the first dimension; "
                 f"for {chunk.examples} examples the model returned shape {list(tensor.shape)}"
             )
+    if point.mapped:
+        try:
+            return _mapped_losses(point, outputs, chunk, kept)
+        except Exception:
+            # Some losses cannot be mapped: they branch on values, say. Other errors come up again below.
+            point.mapped = False
     pairs = [(trees.rows((outputs, chunk.targets), chunk.examples, i, i + 1), terms[i]) for i in kept]
     return torch.stack([point.loss_at(z, y, n) for (z, y), n in pairs])
+
+
+def _mapped_losses(point: Point, outputs: Any, chunk: Chunk, kept: Sequence[int]) -> Tensor:
+    leaves, structure = trees.flatten((trees.plain(outputs), trees.plain(chunk.targets)))
+    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+    chosen = torch.tensor(kept, device=leaves[places[0]].device)
+
+    def alone(*values: Tensor) -> Tensor:
+        filled = {i: value.unsqueeze(0) for i, value in zip(places, values, strict=True)}
+        z, y = trees.unflatten([filled.get(i, leaf) for i, leaf in enumerate(leaves)], structure)
+        return point.loss_at(z, y, 1.0)
+
+    # Tensors of another first dimension fail here, and all go one by one.
+    rows = [leaves[i].index_select(0, chosen) for i in places if leaves[i].shape[0] == chunk.examples]
+    values: Tensor = torch.func.vmap(alone)(*rows)
+    if not point.loss_of.sums:
+        return values
+    counts = [chunk.example_terms[i] for i in kept]
+    return values / torch.tensor(counts, dtype=values.dtype, device=values.device)
 
 
 def difference(point: Point, chunk: Chunk, direction: Vector, step: float) -> Parts:

@@ -194,6 +194,19 @@ def test_casts_inside_the_model_leave_the_comparison_open_or_passed():
     assert (verdict == "inconclusive") == any("could not be checked" in note for note in report["notes"])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("activation", [torch.relu, torch.tanh])
+@pytest.mark.parametrize("own", [torch.float32, torch.float64])
+def test_rounding_inside_a_model_is_no_wrong_derivative(dtype, activation, own):
+    def rounded(z: Tensor) -> Tensor:
+        return activation(z.to(dtype) * 3).to(z.dtype)
+
+    model = nn.Sequential(build(nn.Linear, 3, 40), Applied(rounded), build(nn.Linear, 40, 3, seed=1)).to(own)
+    report = checked(model, data=(draws(50, 3).to(own), classes(50, count=3)))
+    assert report["checks"]["finite_differences"]["verdict"] in ("passed", "inconclusive")
+    assert (report["product_error"] > 0) == (dtype != own)
+
+
 def test_a_model_with_a_fixed_dtype_is_checked_in_that_dtype():
     class Fixed(nn.Module):
         def __init__(self) -> None:

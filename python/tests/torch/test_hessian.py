@@ -217,9 +217,11 @@ def test_an_embedding_with_sparse_gradients_has_dense_products():
     assert model.sparse
 
 
-def test_a_half_precision_model_states_the_error_of_its_products():
-    model, x, y = build(Mlp).to(torch.bfloat16), draws(16, 3).to(torch.bfloat16), classes(16, count=3)
-    operator = ModelOperator(model, nn.CrossEntropyLoss(), (x, y))
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("product", METHODS)
+def test_a_half_precision_model_states_the_error_of_its_products(dtype, product):
+    model, x, y = build(Mlp).to(dtype), draws(16, 3).to(dtype), classes(16, count=3)
+    operator = ModelOperator(model, nn.CrossEntropyLoss(), (x, y), product=product)
     assert operator.like.dtype == torch.float32
     found = dense.matrix(operator)
     expected = dense.hessian(copy.deepcopy(model).eval(), lambda call: F.cross_entropy(call(x.double()), y))
@@ -243,6 +245,22 @@ def test_float32_products_have_the_precision_of_float32():
     expected = dense.hessian(copy.deepcopy(model).eval(), lambda call: F.cross_entropy(call(x.double()), y))
     assert dense.error(dense.matrix(operator), expected) < 1e-5
     assert operator.report()["dtype"] == "float32"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_exact_products_are_in_float64_at_the_parameters_as_they_are(dtype):
+    model, x, y = build(ConvNet).to(dtype), draws(8, 1, 4, 4).to(dtype), classes(8, count=3)
+    parts = batches(x, y, sizes=(5, 3))
+    expected = dense.hessian(
+        copy.deepcopy(model).train(),
+        lambda call: sum(F.cross_entropy(call(a.double()), b, reduction="sum") for a, b in parts) / 8,
+    )
+    with ModelOperator(model, nn.CrossEntropyLoss(), parts) as operator:
+        assert operator.has_exact
+        columns = [operator.exact(column) for column in torch.eye(operator.dim)]
+        from_numpy = operator.exact(torch.eye(operator.dim, dtype=torch.float64)[0].numpy())
+    assert dense.error(torch.stack(columns, dim=1), expected) < EXACT
+    assert torch.equal(from_numpy, columns[0])
 
 
 @pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile], ids=["data-parallel", "compiled"])

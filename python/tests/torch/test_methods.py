@@ -9,7 +9,7 @@ from models import ConvNet, Hard, Mlp, build, classes, draws
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sharpness._errors import InvalidInputError, NotDifferentiableError
+from sharpness._errors import InvalidInputError, NotDifferentiableError, OperatorError
 from sharpness._torch import ModelOperator
 
 
@@ -137,6 +137,34 @@ def test_finite_differences_of_a_model_with_a_fixed_dtype_are_rough_and_say_so()
     assert 1e-5 < claimed < 1e-1
     assert dense.error(found, exact) < 10 * claimed
     assert any("does not run in torch.float64" in note for note in operator.report()["notes"])
+
+
+def test_finite_differences_of_a_model_that_rounds_inside_state_an_honest_error():
+    class Rounds(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return z.float().tanh().to(z.dtype)
+
+    model = nn.Sequential(build(nn.Linear, 3, 4), Rounds(), build(nn.Linear, 4, 3, seed=1), nn.Tanh())
+    x, y = draws(9, 3), classes(9, count=3)
+    operator = ModelOperator(model, nn.CrossEntropyLoss(), (x, y), product="finite-differences")
+    found = dense.matrix(operator)
+    model[1] = nn.Tanh()
+    expected = dense.hessian(model, lambda call: F.cross_entropy(call(x), y))
+    claimed = operator.report()["product_error"]
+    assert claimed < 1e-2
+    assert dense.error(found, expected) < 10 * claimed
+
+
+def test_a_model_that_rounds_inside_has_no_exact_products():
+    class Rounds(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return z.float().tanh().to(z.dtype)
+
+    model = nn.Sequential(build(nn.Linear, 3, 3), Rounds())
+    with ModelOperator(model, nn.CrossEntropyLoss(), (draws(5, 3), classes(5, count=3))) as operator:
+        assert not operator.has_exact
+        with pytest.raises(OperatorError, match="does not compute in float64"):
+            operator.exact(operator.like)
 
 
 @pytest.mark.parametrize("kind", ["ggn", "fisher"])

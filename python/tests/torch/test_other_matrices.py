@@ -65,6 +65,18 @@ def test_fisher_weighs_examples_by_their_tokens():
     assert dense.error(dense.matrix(operator), expected) < EXACT
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_fisher_takes_losses_that_branch_on_values(reduction):
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(outputs, targets) if float(targets.sum()) >= 0 else outputs.sum()
+
+    model, x, y = build(Mlp), draws(5, 3), classes(5, count=3)
+    gradients = dense.jacobian(model.eval(), lambda call: F.cross_entropy(call(x), y, reduction="none"))
+    for loss_fn in (loss, nn.CrossEntropyLoss(reduction=reduction)):
+        operator = ModelOperator(model, loss_fn, (x, y), kind="fisher")
+        assert dense.error(dense.matrix(operator), gradients.T @ gradients / 5) < EXACT
+
+
 def test_fisher_of_a_model_that_returns_its_loss_sees_examples_alone():
     model, x, y = build(LossModel), draws(5, 3), classes(5, count=3)
     operator = ModelOperator(model, None, [(x, y)][0], kind="fisher")
