@@ -163,7 +163,7 @@ def of_model(model: Any, loss_fn: Any, data: Any, check: bool, options: ModelOpt
             operator.dim,
             single,
             product_error=float(report.get("product_error") or 0.0),
-            exact=exact if single and getattr(operator, "has_exact", False) else None,
+            exact=exact if single and operator.has_exact else None,
             start=[start] if np.linalg.norm(start) > 0 else [],
             restore=convert,
             report=report,

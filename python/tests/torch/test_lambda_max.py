@@ -33,8 +33,13 @@ class Case:
         return torch.linalg.eigvalsh(dense.hessian(self.model, self.objective, self.names))
 
 
+def single(*shape: int) -> Tensor:
+    """Draw numbers that float32 represents, so that a model in float32 sees the same data."""
+    return draws(*shape).float().double()
+
+
 def convolutional(mode: str) -> Case:
-    model, x, y = build(ConvNet), draws(12, 1, 4, 4), classes(12, count=3)
+    model, x, y = build(ConvNet), single(12, 1, 4, 4), classes(12, count=3)
     model.train(mode == "batch")
     data = [(x[:6], y[:6]), (x[6:], y[6:])]
 
@@ -61,14 +66,14 @@ def transformer(tied: bool) -> Case:
 
 
 def frozen() -> Case:
-    model, x, y = build(Mlp).eval(), draws(9, 3), classes(9, count=3)
+    model, x, y = build(Mlp).eval(), single(9, 3), classes(9, count=3)
     model.first.requires_grad_(False)
     names = ["last.weight", "last.bias"]
     return Case(model, nn.CrossEntropyLoss(), (x, y), lambda call: F.cross_entropy(call(x), y), names=names)
 
 
 def scalar() -> Case:
-    model, x, y = build(LossModel).eval(), draws(9, 3), classes(9, count=3)
+    model, x, y = build(LossModel).eval(), single(9, 3), classes(9, count=3)
     return Case(model, None, (x, y), lambda call: call(x, y))
 
 
@@ -158,7 +163,7 @@ def test_peers_agree(name):
 
 def test_pyhessian_agrees():
     pyhessian = pytest.importorskip("pyhessian")
-    model, x, y = build(Mlp).eval(), draws(9, 3), classes(9, count=3)
+    model, x, y = build(Mlp).eval(), single(9, 3), classes(9, count=3)
     found = sharpness.lambda_max(model, nn.CrossEntropyLoss(), (x, y), progress=False)
     torch.manual_seed(0)
     peer = pyhessian.hessian(model, nn.CrossEntropyLoss(), data=(x, y), cuda=False)
@@ -167,7 +172,7 @@ def test_pyhessian_agrees():
 
 
 def test_other_matrices_lie_within_their_bounds():
-    model, x, y = build(Mlp).eval(), draws(9, 3), classes(9, count=3)
+    model, x, y = build(Mlp).eval(), single(9, 3), classes(9, count=3)
     jacobian = dense.jacobian(model, lambda call: call(x).flatten())
     p = F.softmax(model(x).detach(), 1)
     blocks = torch.block_diag(*(torch.diag(q) - torch.outer(q, q) for q in p)) / 9
