@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
@@ -25,12 +25,12 @@ FEWEST_VECTORS = 4
 class ModelOptions(TypedDict, total=False):
     """How a PyTorch model becomes an operator; see `lambda_max`."""
 
-    kind: str
+    kind: Literal["hessian", "ggn", "fisher"]
     parameters: str | Sequence[str] | None
-    batch_norm: str
+    batch_norm: Literal["batch", "running"]
     chunk: int | None
     weights: Callable[[Any, Any], float] | None
-    product: str
+    product: Literal["auto", "forward-over-reverse", "double-backward", "finite-differences"]
     device: Any
 
 
@@ -140,6 +140,8 @@ def _check_size(dim: int) -> None:
 @contextmanager
 def of_model(model: Any, loss_fn: Any, data: Any, check: bool, options: ModelOptions) -> Iterator[Operator]:
     """Build the operator of a PyTorch model; restores the model on exit."""
+    import torch
+
     from sharpness._torch import ModelOperator
 
     operator = ModelOperator(model, loss_fn, data, **options)
@@ -155,7 +157,7 @@ def of_model(model: Any, loss_fn: Any, data: Any, check: bool, options: ModelOpt
             return _arrays.to_numpy(operator(convert(vector)), "a product")
 
         def exact(vector: Vector) -> Vector:
-            return _arrays.to_numpy(operator.exact(vector), "a product")
+            return _arrays.to_numpy(operator.exact(torch.from_numpy(vector)), "a product")
 
         single = bool(_arrays.is_single(operator.like))
         yield Operator(

@@ -9,7 +9,7 @@ from transformers import TrainerCallback
 from sharpness.callbacks._every import LambdaMaxEvery
 
 
-class LambdaMaxCallback(TrainerCallback):  # type: ignore[misc]
+class LambdaMaxCallback(TrainerCallback):
     """Measure λ_max of the trainer's model every n optimizer steps, and log it to whatever the trainer reports to.
 
     Parameters

@@ -12,7 +12,7 @@ except ImportError:
 from sharpness.callbacks._every import LambdaMaxEvery
 
 
-class LambdaMaxCallback(Callback):  # type: ignore[misc]
+class LambdaMaxCallback(Callback):
     """Measure λ_max of a LightningModule every n optimizer steps, and log it to the trainer's loggers.
 
     Parameters
