@@ -67,7 +67,7 @@ def converter(like: ArrayLike | None) -> Callable[[Vector], ArrayLike]:
     if is_torch(like):
         torch = sys.modules["torch"]
         dtype, device = like.dtype, like.device  # type: ignore[union-attr]
-        return lambda vector: torch.from_numpy(vector).to(device=device, dtype=dtype)
+        return lambda vector: torch.as_tensor(vector).to(device=device, dtype=dtype)
     if _is_jax(like):
         jax = sys.modules["jax"]
         dtype, device = like.dtype, next(iter(like.devices()))  # type: ignore[union-attr]

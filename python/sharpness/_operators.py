@@ -50,6 +50,9 @@ class Operator:
     exact: Callable[[Vector], Vector] | None = None
     #: Where to start if the user does not say: near the leading eigenvectors, if that is known.
     start: list[Vector] = field(default_factory=list)
+    #: The same operator over PyTorch tensors such as `like`, if it takes those.
+    on_tensors: Callable[[Any], Any] | None = None
+    like: Any = None
     #: The solver's vectors as the user's arrays.
     restore: Callable[[Vector], ArrayLike] = lambda vector: vector
     report: Mapping[str, Any] = field(default_factory=dict)
@@ -118,8 +121,16 @@ def of_callable(
             else []
         )
         tolerances = TOLERANCES[np.dtype(np.float32 if single else np.float64)]
-        restore = _arrays.converter(like)
-        return Operator(apply, int(dim), single, tolerances=tolerances, restore=restore, notes=notes)
+        return Operator(
+            apply,
+            int(dim),
+            single,
+            tolerances=tolerances,
+            on_tensors=hvp if _arrays.is_torch(like) else None,
+            like=like,
+            restore=_arrays.converter(like),
+            notes=notes,
+        )
 
     return build
 
@@ -167,6 +178,8 @@ def of_model(model: Any, loss_fn: Any, data: Any, check: bool, options: ModelOpt
             product_error=float(report.get("product_error") or 0.0),
             exact=exact if single and operator.has_exact else None,
             start=[start] if np.linalg.norm(start) > 0 else [],
+            on_tensors=operator,
+            like=operator.like,
             restore=convert,
             report=report,
             notes=list(report["notes"]),

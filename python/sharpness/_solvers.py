@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sharpness import _arrays, _native, _operators
+from sharpness import _arrays, _native, _operators, _placement
 from sharpness._arrays import ArrayLike
 from sharpness._errors import InvalidInputError, NotSymmetricError, SharpnessError
 from sharpness._operators import ModelOptions, Operator, SinglePrecision
@@ -21,8 +21,6 @@ from sharpness._results import Eigenpairs, Eigenvalue, Estimate, Solve, Step
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-#: The least memory for the vectors of a solve, in bytes.
-LEAST_MEMORY = 2 << 30
 #: The process in which the solver's threads run. They do not survive a fork.
 _process: int | None = None
 
@@ -44,6 +42,7 @@ def eigenpairs(
     seed: int = 0,
     failure_probability: float = 1e-3,
     like: ArrayLike | None = None,
+    vectors: str = "auto",
     check: bool = True,
     progress: bool | None = None,
     **options: Unpack[ModelOptions],
@@ -73,7 +72,7 @@ def eigenpairs(
     max_products : int
         The most products.
     memory_bytes : int, optional
-        The most memory for the vectors of the solver; half of what is free by default, and at least 2 GiB.
+        The most memory for the vectors of the solver; half of what is free by default, and at least 2 GiB of host memory.
     start : array or sequence of arrays, optional
         Vectors near the wanted ones, for example ``previous.vector``, for a warm start. For a model the gradient by default.
     seed : int
@@ -82,6 +81,10 @@ def eigenpairs(
         The probability, over the seed, that a bound is wrong.
     like : array, optional
         A vector such as `operator` takes: its kind, dtype and device. NumPy vectors by default.
+    vectors : {"auto", "device", "host"}
+        Where the solver keeps its vectors: on the device of PyTorch's products, or in host memory, through which every product
+        then goes. ``"auto"`` takes the device if a usual basis fits there and it is not the CPU. ``Solve.vectors_in`` says
+        where they were, and a note why not on the device.
     check : bool
         Whether to check that the operator is one fixed symmetric matrix, and for a model that its derivatives are right.
         Costs one product of a callable, and a few on one chunk of a model's data.
@@ -113,10 +116,11 @@ def eigenpairs(
     ([3.0, 2.985], True)
     """
     given = locals()
-    names = ("k", "which", "rtol", "bound_rtol", "method", "max_products", "seed", "failure_probability")
-    params = {name: given[name] for name in names}
+    _placement.require(vectors)
+    names = ("k", "which", "rtol", "bound_rtol", "method", "max_products", "memory_bytes", "seed")
+    params = {name: given[name] for name in (*names, "failure_probability")}
     with _operator(operator, loss_fn, data, dim, like, check, options) as build:
-        return _eigenpairs(build, params, memory_bytes, start, check, progress)
+        return _eigenpairs(build, params, start, vectors, check, progress)
 
 
 def lambda_max(operator: Any, loss_fn: Any = None, data: Any = None, **options: Any) -> Eigenvalue:
@@ -284,14 +288,13 @@ def _operator(
 def _eigenpairs(
     build: Callable[[], Operator],
     params: dict[str, Any],
-    memory_bytes: int | None,
     start: Any,
+    vectors: str,
     check: bool,
     progress: bool | None,
 ) -> Eigenpairs:
     operator = build()
-    vectors = _starts(operator.start if start is None else start)
-    native = {**params, "memory_bytes": _memory() if memory_bytes is None else memory_bytes, "start": vectors}
+    params = {**params, "start": _starts(operator.start if start is None else start)}
     began = time.perf_counter()
     history: list[Step] = []
     with Bar("products", params["max_products"], progress) as bar:
@@ -300,15 +303,18 @@ def _eigenpairs(
             history.append(Step(*state))
             bar.update(history[-1])
 
+        def solve(operator: Operator) -> dict[str, Any]:
+            arguments = _arguments(operator, check)
+            return _placement.solve(operator, arguments, params, vectors, report, history.clear)
+
         try:
-            found = _native.eigenpairs(_arguments(operator, check), native, report, operator.exact)
+            found = solve(operator)
         except SinglePrecision:
             operator = build()
-            found = _native.eigenpairs(_arguments(operator, check), native, report, operator.exact)
+            found = solve(operator)
     if check:
         _check_symmetry(found, operator)
-    solve = _solve(found, operator, time.perf_counter() - began, history)
-    vectors_out = found["vectors"]
+    how = _solve(found, operator, time.perf_counter() - began, history)
     certified = params["bound_rtol"] is not None
     pairs = [
         Eigenvalue(
@@ -316,11 +322,11 @@ def _eigenpairs(
             products=found["products"],
             certified=pair["converged"] and certified,
             vector=operator.restore(vector),
-            solve=solve,
+            solve=how,
         )
-        for pair, vector in zip(found["pairs"], vectors_out, strict=True)
+        for pair, vector in zip(found["pairs"], found["vectors"], strict=True)
     ]
-    return Eigenpairs(pairs, solve)
+    return Eigenpairs(pairs, how)
 
 
 def _estimate(
@@ -385,7 +391,7 @@ def _solve(found: dict[str, Any], operator: Operator, seconds: float, history: l
         norm=found.get("norm"),
         seconds=seconds,
         seconds_in_products=found["seconds_in_products"],
-        vectors_in="host memory",
+        vectors_in=found.get("vectors_in", "host memory"),
         operator=operator.report,
         history=tuple(history),
         notes=tuple(operator.notes),
@@ -396,15 +402,6 @@ def _starts(start: Any) -> list[Any]:
     several = isinstance(start, (list, tuple))
     arrays = start if several else [start]
     return [np.ascontiguousarray(_arrays.to_numpy(one, "start"), dtype=np.float64) for one in arrays]
-
-
-def _memory() -> int:
-    """Half of the free memory, if the system says how much that is."""
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return LEAST_MEMORY
-    return max(LEAST_MEMORY, free // 2)
 
 
 def _check_process() -> None:

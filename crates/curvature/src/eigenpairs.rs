@@ -7,10 +7,6 @@ use crate::operator::SymmetricOperator;
 use crate::params::{EigenParams, Eigenpairs, Method, Progress};
 use crate::power_iteration::power_iteration;
 
-/// The largest dimension for which [`Method::Auto`] chooses the dense method. Lanczos needs 20 to 100
-/// products for most spectra, so it is cheaper above.
-const AUTO_DENSE: usize = 100;
-
 /// Computes the eigenpairs of `op` that `params` ask for, with `params.method`. Calls `progress` each time
 /// the estimates are updated.
 ///
@@ -21,10 +17,8 @@ pub fn eigenpairs(
     params: &EigenParams,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Eigenpairs, Error> {
-    let small = op.dim() <= AUTO_DENSE.min(params.max_products);
-    match params.method {
+    match params.method_for(op.dim()) {
         Method::Dense => dense(op, params, progress),
-        Method::Auto if small => dense(op, params, progress),
         Method::Auto | Method::Lanczos => lanczos(op, params, progress),
         Method::PowerIteration => power_iteration(op, params, progress),
     }

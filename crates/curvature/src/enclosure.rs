@@ -27,8 +27,7 @@ pub struct Enclosure {
 
 impl Eigenpairs {
     /// Replaces values and residuals by those of a more exact operator in `f64`, with one product per pair and `block` of them at
-    /// once; widens the limits by the difference that this reveals, and sorts the pairs again. Returns what rounding may still
-    /// have changed in the values.
+    /// once. Otherwise as [`Self::replace`].
     ///
     /// # Errors
     /// [`Error::Operator`] if a product fails.
@@ -39,24 +38,35 @@ impl Eigenpairs {
         block: usize,
     ) -> Result<f64, Error> {
         let dim = exact.dim();
-        let mut distance = 0.0_f64;
-        for pairs in self.pairs.chunks_mut(block.max(1)) {
+        let mut measured = Vec::with_capacity(self.pairs.len());
+        for pairs in self.pairs.chunks(block.max(1)) {
             let mut products = vec![vec![0.0; dim]; pairs.len()];
             let inputs: Vec<&[f64]> = pairs.iter().map(|pair| pair.vector.as_slice()).collect();
             let mut outputs: Vec<&mut [f64]> = products.iter_mut().map(Vec::as_mut_slice).collect();
             exact.apply_block(&inputs, &mut outputs).map_err(Error::Operator)?;
-            for (pair, product) in pairs.iter_mut().zip(&mut products) {
+            for (pair, product) in pairs.iter().zip(&mut products) {
                 let value: f64 = pair.vector.iter().zip(&*product).map(|(u, p)| u * p).sum();
                 product.iter_mut().zip(&pair.vector).for_each(|(p, u)| *p -= value * u);
-                let residual = product.iter().map(|x| x * x).sum::<f64>().sqrt();
-                // The norm of the difference of the operators' products with u, as far as it is known without the inexact one.
-                distance = distance.max((value - pair.value).abs() + residual + pair.residual);
-                (pair.value, pair.residual) = (value, residual);
+                measured.push((value, product.iter().map(|x| x * x).sum::<f64>().sqrt()));
             }
+        }
+        Ok(self.replace(&measured, which, dim))
+    }
+}
+
+impl<V> Eigenpairs<V> {
+    /// Replaces values and residuals by those `measured` with products of a more exact operator in `f64`; widens the limits by the
+    /// difference that this reveals, and sorts the pairs again. Returns what rounding may still have changed in the values.
+    pub fn replace(&mut self, measured: &[(f64, f64)], which: Which, dim: usize) -> f64 {
+        let mut distance = 0.0_f64;
+        for (pair, (value, residual)) in self.pairs.iter_mut().zip(measured) {
+            // The norm of the difference of the operators' products with u, as far as it is known without the inexact one.
+            distance = distance.max((value - pair.value).abs() + residual + pair.residual);
+            (pair.value, pair.residual) = (*value, *residual);
         }
         self.widen(which, distance);
         self.pairs.sort_by(|a, b| which.rank(b.value).total_cmp(&which.rank(a.value)));
-        Ok(rounding(self.norm, dim).max(distance * PRECISION_RATIO))
+        rounding(self.norm, dim).max(distance * PRECISION_RATIO)
     }
 
     /// Moves the limits outwards by `distance`, by which the operator may differ from the one that is meant.
@@ -71,7 +81,7 @@ impl Eigenpairs {
     /// probabilistic ones. None of the largest in magnitude has bounds of its own: the end of the spectrum is unknown.
     pub fn enclosures(&self, which: Which, rounding: Option<f64>) -> Vec<Enclosure> {
         let mut residuals = 0.0_f64;
-        let enclosure = |(place, pair): (usize, &Eigenpair)| {
+        let enclosure = |(place, pair): (usize, &Eigenpair<V>)| {
             // u₁ to u_i span Rayleigh quotients that differ from the values by no more than the residuals mix in.
             residuals = residuals.hypot(pair.residual);
             let mixed = if place == 0 { 0.0 } else { residuals };

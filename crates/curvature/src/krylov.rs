@@ -8,13 +8,12 @@
 //! - the *next* vector `r`, which the next step multiplies.
 
 use nalgebra::DMatrix;
-use rand_chacha::ChaCha8Rng;
 
 use crate::error::Error;
-use crate::operator::Products;
 use crate::params::rounding;
+use crate::space::VectorSpace;
 use crate::symmetric_eigen::symmetric_eigen;
-use crate::vectors::{self, Entry};
+use crate::vectors;
 use crate::which::Which;
 
 /// Gram-Schmidt passes per step: two suffice unless the second cancels too (Giraud, Langou and Rozložník
@@ -22,8 +21,13 @@ use crate::which::Which;
 const MIN_PASSES: usize = 2;
 const MAX_PASSES: usize = 5;
 
-pub(crate) struct KrylovSpace<T> {
-    basis: Vec<Vec<T>>,
+pub(crate) struct KrylovSpace<'a, S> {
+    /// Where the basis lives.
+    space: &'a mut S,
+    /// The number of vectors in the basis.
+    stored: usize,
+    /// The number of products so far.
+    products: usize,
     /// The locked pairs, in the order of their vectors in the basis.
     locked: Vec<Locked>,
     /// The number of leading active vectors kept by a restart: the arrow.
@@ -76,10 +80,13 @@ enum Source {
     Active(Vec<f64>),
 }
 
-impl<T: Entry> KrylovSpace<T> {
-    pub(crate) fn new(start: Vec<f64>) -> Self {
-        Self {
-            basis: vec![T::narrow(start)],
+impl<'a, S: VectorSpace> KrylovSpace<'a, S> {
+    pub(crate) fn new(space: &'a mut S, start: S::Vector) -> Result<Self, Error> {
+        space.push(start)?;
+        Ok(Self {
+            space,
+            stored: 1,
+            products: 0,
             locked: Vec::new(),
             kept: 0,
             diagonal: Vec::new(),
@@ -88,7 +95,7 @@ impl<T: Entry> KrylovSpace<T> {
             departures: Vec::new(),
             leaks: Vec::new(),
             asymmetry: 0.0,
-        }
+        })
     }
 
     /// Whether the space has not restarted since its start vector.
@@ -107,7 +114,15 @@ impl<T: Entry> KrylovSpace<T> {
 
     /// The number of stored vectors, including the next one.
     pub(crate) fn vectors(&self) -> usize {
-        self.basis.len()
+        self.stored
+    }
+
+    pub(crate) fn products(&self) -> usize {
+        self.products
+    }
+
+    pub(crate) fn dim(&self) -> usize {
+        self.space.dim()
     }
 
     pub(crate) fn locked(&self) -> usize {
@@ -121,7 +136,7 @@ impl<T: Entry> KrylovSpace<T> {
 
     /// Whether the locked and active vectors together span the whole space.
     pub(crate) fn fills_everything(&self) -> bool {
-        self.locked.len() + self.active() >= self.basis[0].len()
+        self.locked.len() + self.active() >= self.dim()
     }
 
     pub(crate) fn couplings(&self) -> &[f64] {
@@ -130,6 +145,16 @@ impl<T: Entry> KrylovSpace<T> {
 
     pub(crate) fn norm(&self) -> f64 {
         self.norm
+    }
+
+    /// The residual that rounding of the products explains.
+    pub(crate) fn rounding(&self) -> f64 {
+        rounding(self.norm, self.dim()).max(self.space.product_error() * self.norm)
+    }
+
+    /// How far rounding of the recurrence may move an eigenvalue in one step.
+    pub(crate) fn step_error(&self) -> f64 {
+        rounding(self.norm, self.dim()) + self.space.basis_error() * self.norm
     }
 
     pub(crate) fn asymmetry(&self) -> f64 {
@@ -142,14 +167,13 @@ impl<T: Entry> KrylovSpace<T> {
 
     /// One Lanczos step. Returns false on breakdown: the space is invariant up to rounding, so there is no
     /// next vector.
-    pub(crate) fn extend(&mut self, operator: &mut Products) -> Result<bool, Error> {
+    pub(crate) fn extend(&mut self) -> Result<bool, Error> {
         let step = self.active();
-        let next = &self.basis[self.locked.len() + step];
-        let dim = next.len();
-        let mut w = vec![0.0; dim];
-        self.norm = self.norm.max(operator.apply(&T::widen(next), &mut w)?);
+        let mut w = self.space.apply_basis(self.locked.len() + step)?;
+        self.norm = self.norm.max(self.counted_norm(&w)?);
 
-        let (coefficients, coupling) = orthogonalize(&mut w, &self.basis, rounding(self.norm, dim));
+        let noise = rounding(self.norm, self.dim());
+        let (coefficients, coupling) = orthogonalize(self.space, &mut w, self.stored, noise)?;
         let (leak, on_active) = coefficients.split_at(self.locked.len());
         self.note_asymmetry(on_active);
         if self.is_whole() {
@@ -158,10 +182,30 @@ impl<T: Entry> KrylovSpace<T> {
         self.diagonal.push(on_active[step]);
         self.couplings.push(coupling);
         if coupling > 0.0 {
-            vectors::scale(&mut w, 1.0 / coupling);
-            self.basis.push(T::narrow(w));
+            self.push(w, coupling)?;
         }
         Ok(coupling > 0.0)
+    }
+
+    /// Counts a product and returns its norm.
+    fn counted_norm(&mut self, product: &S::Vector) -> Result<f64, Error> {
+        self.products += 1;
+        let norm = self.space.norm(product)?;
+        if norm.is_finite() { Ok(norm) } else { Err(Error::NonFinite { product: self.products }) }
+    }
+
+    /// Appends `w / norm` to the basis.
+    fn push(&mut self, mut w: S::Vector, norm: f64) -> Result<(), Error> {
+        self.space.scale(&mut w, 1.0 / norm)?;
+        self.space.push(w)?;
+        self.stored += 1;
+        Ok(())
+    }
+
+    fn keep(&mut self, order: &[usize]) -> Result<(), Error> {
+        self.space.keep(order)?;
+        self.stored = order.len();
+        Ok(())
     }
 
     /// Records how far the coefficients on earlier vectors depart from those that symmetry requires.
@@ -222,14 +266,21 @@ impl<T: Entry> KrylovSpace<T> {
     }
 
     /// The Ritz vector `[dim]` of a candidate, normalized.
-    pub(crate) fn vector(&self, candidate: &Candidate) -> Vec<f64> {
+    pub(crate) fn vector(&mut self, candidate: &Candidate) -> Result<S::Vector, Error> {
         let mut vector = match &candidate.source {
-            Source::Locked(i) => T::widen(&self.basis[*i]).into_owned(),
-            Source::Active(column) => vectors::combine(&self.basis[self.locked.len()..], column),
+            Source::Locked(i) => self.space.get(*i)?,
+            Source::Active(column) => self.space.combine(self.locked.len(), column)?,
         };
-        let norm = vectors::norm(&vector);
-        vectors::scale(&mut vector, 1.0 / norm);
-        vector
+        let norm = self.space.norm(&vector)?;
+        self.space.scale(&mut vector, 1.0 / norm)?;
+        Ok(vector)
+    }
+
+    /// The Rayleigh quotient and the residual of a unit vector, from one more product.
+    pub(crate) fn measure(&mut self, vector: &S::Vector) -> Result<(f64, f64), Error> {
+        let product = self.space.apply(vector)?;
+        self.counted_norm(&product)?;
+        self.space.quotient_and_residual(vector, product)
     }
 
     /// The Rayleigh quotient `uᵀ A u` and the residual `‖A u - θ u‖` of a candidate, if they follow from the
@@ -261,60 +312,57 @@ impl<T: Entry> KrylovSpace<T> {
     }
 
     /// Thick restart: keeps the Ritz vectors of these active pairs and the next vector.
-    pub(crate) fn restart(&mut self, pairs: &[Candidate]) {
+    pub(crate) fn restart(&mut self, pairs: &[Candidate]) -> Result<(), Error> {
         let columns = columns(pairs);
         let couplings = columns.iter().map(|column| self.residual_coefficient(column)).collect();
-        let first = self.locked.len();
-        let active = self.active();
-        vectors::rotate(&mut self.basis[first..first + active], &columns);
-        self.basis.swap(first + columns.len(), first + active);
-        self.basis.truncate(first + columns.len() + 1);
+        let (first, active) = (self.locked.len(), self.active());
+        self.space.rotate(first, active, &columns)?;
+        let order: Vec<usize> = (0..first + columns.len()).chain([first + active]).collect();
+        self.keep(&order)?;
         self.kept = columns.len();
         self.diagonal = pairs.iter().map(|pair| pair.value).collect();
         self.couplings = couplings;
         self.departures.clear();
         self.leaks.clear();
+        Ok(())
     }
 
     /// Locks the Ritz vectors of these active pairs, keeps the `k` most wanted of all locked ones, and
     /// starts a new Krylov space at a random vector orthogonal to them. Must not be called if the space
     /// [fills everything](Self::fills_everything).
-    pub(crate) fn lock(&mut self, pairs: &[Candidate], k: usize, which: Which, rng: &mut ChaCha8Rng) {
+    pub(crate) fn lock(&mut self, pairs: &[Candidate], k: usize, which: Which) -> Result<(), Error> {
         debug_assert!(!self.fills_everything(), "no direction is left for a new space");
         let found = pairs.iter().map(|pair| match self.quotient_and_residual(pair) {
             Some((value, residual)) => Locked { value, residual, is_true: true },
             None => Locked { value: pair.value, residual: pair.residual, is_true: false },
         });
         let found: Vec<Locked> = found.collect();
-        let columns = columns(pairs);
-        let (first, active) = (self.locked.len(), self.active());
-        vectors::rotate(&mut self.basis[first..first + active], &columns);
-        self.basis.truncate(first + columns.len());
+        self.space.rotate(self.locked.len(), self.active(), &columns(pairs))?;
         self.locked.extend(found);
-
-        let basis = std::mem::take(&mut self.basis);
-        let mut locked: Vec<_> = self.locked.drain(..).zip(basis).collect();
-        locked.sort_by(|a, b| which.rank(b.0.value).total_cmp(&which.rank(a.0.value)));
-        locked.truncate(k);
-        (self.locked, self.basis) = locked.into_iter().unzip();
+        let rank = |i: &usize| which.rank(self.locked[*i].value);
+        let mut order: Vec<usize> = (0..self.locked.len()).collect();
+        order.sort_by(|a, b| rank(b).total_cmp(&rank(a)));
+        order.truncate(k);
+        self.locked = order.iter().map(|i| self.locked[*i]).collect();
+        self.keep(&order)?;
 
         self.kept = 0;
         self.diagonal.clear();
         self.couplings.clear();
         self.departures.clear();
         self.leaks.clear();
-        self.push_random(rng);
+        self.push_random()
     }
 
-    fn push_random(&mut self, rng: &mut ChaCha8Rng) {
-        let dim = self.basis[0].len();
-        let (mut w, mut norm) = (Vec::new(), 0.0);
-        while norm <= 0.0 {
-            w = vectors::random_unit(dim, rng);
-            norm = orthogonalize(&mut w, &self.basis, rounding(1.0, dim)).1;
+    fn push_random(&mut self) -> Result<(), Error> {
+        let noise = rounding(1.0, self.dim());
+        loop {
+            let mut w = self.space.random_unit()?;
+            let norm = orthogonalize(self.space, &mut w, self.stored, noise)?.1;
+            if norm > 0.0 {
+                return self.push(w, norm);
+            }
         }
-        vectors::scale(&mut w, 1.0 / norm);
-        self.basis.push(T::narrow(w));
     }
 }
 
@@ -330,22 +378,28 @@ fn sort_by_rank(pairs: &mut [Candidate], which: Which) {
     pairs.sort_by(|a, b| which.rank(b.value).total_cmp(&which.rank(a.value)));
 }
 
-/// Makes `w` orthogonal to the basis by classical Gram-Schmidt. Each pass reads the basis once: it subtracts
-/// the components found by the previous pass and computes the remaining ones. Returns the coefficients of
-/// `w` on the basis and the norm of the remainder, or zero if that is at most `noise`.
-fn orthogonalize<T: Entry>(w: &mut [f64], basis: &[Vec<T>], noise: f64) -> (Vec<f64>, f64) {
-    let mut coefficients = vec![0.0; basis.len()];
-    let mut before = vectors::project(w, basis, None);
+/// Makes `w` orthogonal to the basis, of `stored` vectors, by classical Gram-Schmidt. Each pass reads the
+/// basis once: it subtracts the components found by the previous pass and computes the remaining ones.
+/// Returns the coefficients of `w` on the basis and the norm of the remainder, or zero if that is at most
+/// `noise`.
+fn orthogonalize<S: VectorSpace>(
+    space: &mut S,
+    w: &mut S::Vector,
+    stored: usize,
+    noise: f64,
+) -> Result<(Vec<f64>, f64), Error> {
+    let mut coefficients = vec![0.0; stored];
+    let mut before = space.project(w, None)?;
     for pass in 1..=MAX_PASSES {
-        let after = vectors::project(w, basis, Some(&before.coefficients));
+        let after = space.project(w, Some(&before.coefficients))?;
         vectors::add_scaled(&mut coefficients, 1.0, &before.coefficients);
         if after.norm <= noise {
             break;
         }
         if pass >= MIN_PASSES && after.norm > 0.5 * before.norm {
-            return (coefficients, after.norm);
+            return Ok((coefficients, after.norm));
         }
         before = after;
     }
-    (coefficients, 0.0)
+    Ok((coefficients, 0.0))
 }

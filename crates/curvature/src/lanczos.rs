@@ -1,16 +1,14 @@
 //! Lanczos with full reorthogonalization, thick restarts, locking, verified residuals and a bound on the
 //! rest of the spectrum.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-
 use crate::error::Error;
+use crate::host_space::HostSpace;
 use crate::krylov::{Candidate, KrylovSpace};
-use crate::operator::{Products, SymmetricOperator};
-use crate::params::{EigenParams, Eigenpair, Eigenpairs, Progress, Stop, rounding};
+use crate::operator::SymmetricOperator;
+use crate::params::{EigenParams, Eigenpair, Eigenpairs, Progress, Stop};
+use crate::space::VectorSpace;
 use crate::spectrum_bounds::{self, KrylovRecord, SpectrumBounds};
 use crate::start::start;
-use crate::vectors::Entry;
 
 /// If the true residual misses the tolerance, the solver continues until the estimated residual is this
 /// fraction of it. If the true residual still misses it, the products are too inexact.
@@ -53,31 +51,37 @@ pub fn lanczos(
     params: &EigenParams,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Eigenpairs, Error> {
-    params.check(op.dim())?;
-    params.require_products(1)?;
-    if op.is_single() { solve::<f32>(op, params, progress) } else { solve::<f64>(op, params, progress) }
+    if op.is_single() {
+        lanczos_in(&mut HostSpace::<f32>::new(op, params.seed), params, progress)
+    } else {
+        lanczos_in(&mut HostSpace::<f64>::new(op, params.seed), params, progress)
+    }
 }
 
-fn solve<T: Entry>(
-    op: &mut dyn SymmetricOperator,
+/// [`lanczos()`] on vectors that stay where the products are computed. The space, which must have an empty basis, draws the random
+/// vectors: [`EigenParams::seed`] is for it to use.
+///
+/// # Errors
+/// Those of [`lanczos()`], and those of the space.
+pub fn lanczos_in<S: VectorSpace>(
+    space: &mut S,
     params: &EigenParams,
     progress: &mut dyn FnMut(&Progress),
-) -> Result<Eigenpairs, Error> {
-    let dim = op.dim();
-    let capacity = capacity(params, dim, op.is_single())?;
-    let mut rng = ChaCha8Rng::seed_from_u64(params.seed);
-    let (first, random_share) = start(params, dim, &mut rng);
+) -> Result<Eigenpairs<S::Vector>, Error> {
+    let dim = space.dim();
+    params.check(dim)?;
+    params.require_products(1)?;
+    let capacity = capacity(params, dim, space.is_single())?;
+    let (first, random_share) = start(space, params)?;
     let solver = Lanczos {
         params,
         dim,
         capacity,
         random_share,
-        rng,
-        space: KrylovSpace::<T>::new(first),
+        space: KrylovSpace::new(space, first)?,
         spaces: 1,
         bounds: None,
         spectrum_bounds: None,
-        operator: Products::new(op),
     };
     solver.run(progress)
 }
@@ -110,21 +114,19 @@ fn capacity(params: &EigenParams, dim: usize, single: bool) -> Result<usize, Err
     Ok((memory_bytes - without_basis) / (lanczos_bytes(k, dim, 1, single) - without_basis))
 }
 
-struct Lanczos<'a, T> {
+struct Lanczos<'a, S> {
     params: &'a EigenParams,
     dim: usize,
     capacity: usize,
     /// The random share of the first start. Later starts are random altogether.
     random_share: Option<f64>,
-    rng: ChaCha8Rng,
-    space: KrylovSpace<T>,
+    space: KrylovSpace<'a, S>,
     /// The number of Krylov spaces so far.
     spaces: u32,
     /// The current space's bounds on the spectrum orthogonal to the locked vectors.
     bounds: Option<SpectrumBounds>,
     /// The first space's bounds on the whole spectrum.
     spectrum_bounds: Option<SpectrumBounds>,
-    operator: Products<'a>,
 }
 
 /// The Ritz pairs at one point of the iteration.
@@ -146,8 +148,8 @@ enum Step {
     End(Stop),
 }
 
-impl<T: Entry> Lanczos<'_, T> {
-    fn run(mut self, progress: &mut dyn FnMut(&Progress)) -> Result<Eigenpairs, Error> {
+impl<S: VectorSpace> Lanczos<'_, S> {
+    fn run(mut self, progress: &mut dyn FnMut(&Progress)) -> Result<Eigenpairs<S::Vector>, Error> {
         let mut fraction = 1.0;
         let mut looked_at = 0;
         loop {
@@ -155,7 +157,7 @@ impl<T: Entry> Lanczos<'_, T> {
                 self.restart()?;
                 looked_at = self.space.active();
             }
-            let broken = !self.space.extend(&mut self.operator)?;
+            let broken = !self.space.extend()?;
             let spent = !self.may_continue();
             let due = self.space.active() > looked_at + looked_at / LOOK_PART;
             if !(broken || spent || due) {
@@ -181,7 +183,7 @@ impl<T: Entry> Lanczos<'_, T> {
                 return Ok(self.finish(pairs, Stop::ProductLimit));
             }
             if step == Step::Lock || broken {
-                self.lock(&look);
+                self.lock(&look)?;
                 looked_at = 0;
             }
         }
@@ -191,7 +193,7 @@ impl<T: Entry> Lanczos<'_, T> {
     fn may_continue(&self) -> bool {
         let stays_known = self.space.knows_residuals() && self.space.vectors() < self.capacity;
         let check = if stays_known { 0 } else { self.params.k };
-        self.operator.count() + check < self.params.max_products
+        self.space.products() + check < self.params.max_products
     }
 
     /// Computes the Ritz pairs, and the bounds while they can still improve.
@@ -205,9 +207,7 @@ impl<T: Entry> Lanczos<'_, T> {
             let record = KrylovRecord {
                 ritz_values: &ritz_values,
                 couplings: self.space.couplings(),
-                allowance: (rounding(self.space.norm(), self.dim) + T::ROUNDING * self.space.norm())
-                    * steps.sqrt()
-                    + self.space.asymmetry(),
+                allowance: self.space.step_error() * steps.sqrt() + self.space.asymmetry(),
                 dim: self.dim - self.space.locked(),
             };
             let share = if self.space.locked() == 0 { self.random_share } else { None };
@@ -230,7 +230,7 @@ impl<T: Entry> Lanczos<'_, T> {
         let residual = look.wanted.iter().map(|pair| pair.residual).fold(0.0, f64::max);
         let value = look.wanted.first().map_or(f64::NAN, |pair| pair.value);
         let limit = self.limits(&look.wanted[..look.wanted.len().min(1)]).first().copied().flatten();
-        progress(&Progress { products: self.operator.count(), value, residual, limit });
+        progress(&Progress { products: self.space.products(), value, residual, limit });
     }
 
     fn tolerance(&self, value: f64) -> f64 {
@@ -239,7 +239,7 @@ impl<T: Entry> Lanczos<'_, T> {
 
     /// The residual that rounding of the products explains.
     fn floor(&self) -> f64 {
-        self.operator.rounding(self.space.norm())
+        self.space.rounding()
     }
 
     fn step(&self, look: &Look, fraction: f64, broken: bool) -> Step {
@@ -305,34 +305,33 @@ impl<T: Entry> Lanczos<'_, T> {
     }
 
     /// Locks the wanted pairs that have converged and starts another space.
-    fn lock(&mut self, look: &Look) {
+    fn lock(&mut self, look: &Look) -> Result<(), Error> {
         let found = |pair: &&Candidate| !pair.is_locked() && pair.residual <= self.tolerance(pair.value);
         let found: Vec<Candidate> = look.wanted.iter().filter(found).cloned().collect();
-        self.space.lock(&found, self.params.k, self.params.which, &mut self.rng);
+        self.space.lock(&found, self.params.k, self.params.which)?;
         self.spaces += 1;
         self.bounds = None;
+        Ok(())
     }
 
     /// The pairs with their true residuals, from the products so far if those suffice, otherwise from one
     /// more product each.
-    fn verify(&mut self, wanted: &[Candidate]) -> Result<Vec<Eigenpair>, Error> {
+    fn verify(&mut self, wanted: &[Candidate]) -> Result<Vec<Eigenpair<S::Vector>>, Error> {
         let mut pairs = Vec::with_capacity(wanted.len());
         for (candidate, limit) in wanted.iter().zip(self.limits(wanted)) {
-            let vector = self.space.vector(candidate);
-            if let Some((value, residual)) = self.space.quotient_and_residual(candidate) {
-                pairs.push(Eigenpair { value, vector, residual, limit });
-            } else {
-                let mut product = vec![0.0; self.dim];
-                self.operator.apply(&vector, &mut product)?;
-                pairs.push(Eigenpair { limit, ..Eigenpair::from_product(vector, &mut product) });
-            }
+            let vector = self.space.vector(candidate)?;
+            let (value, residual) = match self.space.quotient_and_residual(candidate) {
+                Some(known) => known,
+                None => self.space.measure(&vector)?,
+            };
+            pairs.push(Eigenpair { value, vector, residual, limit });
         }
         let which = self.params.which;
         pairs.sort_by(|a, b| which.rank(b.value).total_cmp(&which.rank(a.value)));
         Ok(pairs)
     }
 
-    fn accepts(&self, pairs: &[Eigenpair]) -> bool {
+    fn accepts(&self, pairs: &[Eigenpair<S::Vector>]) -> bool {
         pairs.iter().all(|pair| pair.residual <= self.tolerance(pair.value))
     }
 
@@ -342,16 +341,15 @@ impl<T: Entry> Lanczos<'_, T> {
         // The wanted pairs and the better half of the others: the usual compromise between what to keep and
         // room for the new space (Wu and Simon 2000, section 5).
         let keep = k + active.len().saturating_sub(k) / 2;
-        self.space.restart(&active[..keep.min(active.len() - 1)]);
-        Ok(())
+        self.space.restart(&active[..keep.min(active.len() - 1)])
     }
 
-    fn finish(self, pairs: Vec<Eigenpair>, stop: Stop) -> Eigenpairs {
+    fn finish(self, pairs: Vec<Eigenpair<S::Vector>>, stop: Stop) -> Eigenpairs<S::Vector> {
         let failure_probability = (f64::from(self.spaces) * self.params.failure_probability).min(1.0);
         let certain = |bounds: SpectrumBounds| bounds.failure_probability <= 0.0;
         Eigenpairs {
             pairs,
-            products: self.operator.count(),
+            products: self.space.products(),
             stop,
             spectrum_bounds: self.spectrum_bounds,
             limit_failure_probability: if self.bounds.is_some_and(certain) {

@@ -5,6 +5,10 @@ use crate::spectrum_bounds::SpectrumBounds;
 use crate::vectors;
 use crate::which::Which;
 
+/// The largest dimension for which [`Method::Auto`] chooses the dense method. Lanczos needs 20 to 100
+/// products for most spectra, so it is cheaper above.
+const AUTO_DENSE: usize = 100;
+
 /// The algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
@@ -76,6 +80,15 @@ impl Default for EigenParams {
 }
 
 impl EigenParams {
+    /// The method that [`eigenpairs`](crate::eigenpairs()) runs in dimension `dim`. Never [`Method::Auto`].
+    pub fn method_for(&self, dim: usize) -> Method {
+        match self.method {
+            Method::Auto if dim <= AUTO_DENSE.min(self.max_products) => Method::Dense,
+            Method::Auto => Method::Lanczos,
+            chosen => chosen,
+        }
+    }
+
     /// Checks what every method requires.
     pub(crate) fn check(&self, dim: usize) -> Result<(), Error> {
         if dim == 0 {
@@ -158,11 +171,11 @@ pub enum Stop {
 /// an eigenvalue (Parlett, *The Symmetric Eigenvalue Problem*, theorem 4.5.1), up to the rounding of one
 /// product.
 #[derive(Debug, Clone)]
-pub struct Eigenpair {
+pub struct Eigenpair<V = Vec<f64>> {
     /// `θ = uᵀ A u`, so `λ_min <= θ <= λ_max`.
     pub value: f64,
     /// `u: [dim]`, a unit vector.
-    pub vector: Vec<f64>,
+    pub vector: V,
     /// `‖A u - θ u‖`, computed from `A u` or from the products that span the Krylov space of `u`, including
     /// their departures from symmetry. Either way it has the rounding error of one product.
     pub residual: f64,
@@ -184,10 +197,10 @@ impl Eigenpair {
 
 /// The result of a solver.
 #[derive(Debug, Clone)]
-pub struct Eigenpairs {
+pub struct Eigenpairs<V = Vec<f64>> {
     /// The pairs, most extreme first: `k` of them, unless the products ran out before there were `k`
     /// candidates.
-    pub pairs: Vec<Eigenpair>,
+    pub pairs: Vec<Eigenpair<V>>,
     /// The number of products, including those that computed residuals.
     pub products: usize,
     /// Why the solver stopped.
@@ -210,7 +223,7 @@ pub struct Eigenpairs {
     pub norm: f64,
 }
 
-impl Eigenpairs {
+impl<V> Eigenpairs<V> {
     /// Whether every wanted pair meets its tolerance and nothing larger was missed, to within `bound_rtol`.
     pub fn converged(&self) -> bool {
         self.stop == Stop::Converged

@@ -1,10 +1,8 @@
 //! Power iteration: the simplest method for the eigenvalue of largest magnitude, and the baseline for
 //! Lanczos.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-
 use crate::error::Error;
+use crate::host_space::HostSpace;
 use crate::operator::{Products, SymmetricOperator};
 use crate::params::{EigenParams, Eigenpair, Eigenpairs, Progress, Stop};
 use crate::start::start;
@@ -33,10 +31,10 @@ pub fn power_iteration(
     if params.k != 1 || params.which != Which::LargestMagnitude {
         return Err(Error::PowerIteration { k: params.k, which: params.which });
     }
-    let mut operator = Products::new(op);
     // This method gives no bound.
     let found = if params.bound_rtol.is_some() { Stop::Unproved } else { Stop::Converged };
-    let (mut v, _) = start(params, dim, &mut ChaCha8Rng::seed_from_u64(params.seed));
+    let (mut v, _) = start(&mut HostSpace::<f64>::new(op, params.seed), params)?;
+    let mut operator = Products::new(op);
     let mut product = vec![0.0; dim];
     let mut residual_vector = vec![0.0; dim];
     loop {

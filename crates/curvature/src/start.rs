@@ -1,8 +1,8 @@
 //! The start vector of an iteration.
 
-use rand_chacha::ChaCha8Rng;
-
+use crate::error::Error;
 use crate::params::EigenParams;
+use crate::space::VectorSpace;
 use crate::vectors;
 
 /// The length of the random part of a start, relative to that of the given vectors. Equal parts cost no
@@ -10,20 +10,30 @@ use crate::vectors;
 const RANDOM_SHARE: f64 = 1.0;
 
 /// A unit start vector, and the share of it that is random; `None` if it is random altogether.
-pub(crate) fn start(params: &EigenParams, dim: usize, rng: &mut ChaCha8Rng) -> (Vec<f64>, Option<f64>) {
-    let random = vectors::random_unit(dim, rng);
-    let mut sum = vec![0.0; dim];
-    for vector in &params.start {
+pub(crate) fn start<S: VectorSpace>(
+    space: &mut S,
+    params: &EigenParams,
+) -> Result<(S::Vector, Option<f64>), Error> {
+    let random = space.random_unit()?;
+    let Some(given) = direction(&params.start) else { return Ok((random, None)) };
+    let mut sum = space.import(given)?;
+    space.add_scaled(&mut sum, RANDOM_SHARE, &random)?;
+    let norm = space.norm(&sum)?;
+    space.scale(&mut sum, 1.0 / norm)?;
+    Ok((sum, Some(RANDOM_SHARE)))
+}
+
+/// The direction of the sum of the directions of these vectors, if it has one.
+fn direction(given: &[Vec<f64>]) -> Option<Vec<f64>> {
+    let mut sum = vec![0.0; given.first()?.len()];
+    for vector in given {
         vectors::add_scaled(&mut sum, 1.0 / vectors::norm(vector), vector);
     }
     let norm = vectors::norm(&sum);
     // Opposite vectors can cancel, which leaves only rounding errors.
-    if norm <= f64::EPSILON * params.start.len() as f64 {
-        return (random, None);
+    if norm <= f64::EPSILON * given.len() as f64 {
+        return None;
     }
     vectors::scale(&mut sum, 1.0 / norm);
-    vectors::add_scaled(&mut sum, RANDOM_SHARE, &random);
-    let norm = vectors::norm(&sum);
-    vectors::scale(&mut sum, 1.0 / norm);
-    (sum, Some(RANDOM_SHARE))
+    Some(sum)
 }

@@ -143,11 +143,12 @@ pub(crate) fn random_unit(dim: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
 }
 
 /// The projection of a vector `w` on a basis `V`.
-pub(crate) struct Projection {
+#[derive(Debug, Clone)]
+pub struct Projection {
     /// `Vᵀ w`.
-    pub(crate) coefficients: Vec<f64>,
+    pub coefficients: Vec<f64>,
     /// `‖w‖`.
-    pub(crate) norm: f64,
+    pub norm: f64,
 }
 
 /// Computes `w -= V c` if `c` is given, then `Vᵀ w` and `‖w‖`. Reads the basis once.

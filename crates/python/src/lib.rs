@@ -4,10 +4,12 @@
 //! | --- | --- |
 //! | `operator.rs` | a Python callable as a symmetric operator |
 //! | `solvers.rs` | the solvers |
+//! | `device.rs` | Lanczos on vectors that Python keeps on a device |
 //! | `errors.rs` | errors as exceptions of `sharpness._errors` |
 //!
 //! `python/sharpness` checks arguments, converts vectors and builds the results that users see.
 
+mod device;
 mod errors;
 mod operator;
 mod solvers;
@@ -18,6 +20,8 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(solvers::eigenpairs, module)?)?;
+    module.add_function(wrap_pyfunction!(device::eigenpairs_on_device, module)?)?;
+    module.add_function(wrap_pyfunction!(device::runs_lanczos, module)?)?;
     module.add_function(wrap_pyfunction!(solvers::trace, module)?)?;
     module.add_function(wrap_pyfunction!(solvers::squared_frobenius_norm, module)?)
 }

@@ -72,17 +72,9 @@ impl Callable {
         let squares = |x: f64, y: f64| x + y * y;
         let difference = out.iter().zip(&again).map(|(a, b)| a - b).fold(0.0, squares).sqrt();
         let norm = out.iter().copied().fold(0.0, squares).sqrt();
-        let relative = if difference > 0.0 { difference / norm } else { 0.0 };
+        let relative = relative(difference, norm);
         self.repeat_difference = Some(relative);
-        // A product that is not finite is reported as such.
-        if relative.is_nan() || relative <= tolerance {
-            return Ok(());
-        }
-        Err(ChangingOperatorError::new_err(format!(
-            "the operator changes: two products with the same vector differ by {relative:.1e} of their norm (at most \
-             {tolerance:.0e} is rounding). Compute all products on the same data, in the same order, without shuffling, \
-             augmentation or dropout, or fix the seed inside the callable"
-        )))
+        require_repeat(relative, tolerance)
     }
 
     /// Checks `⟨v, A w⟩ = ⟨w, A v⟩` for the vectors of the first two products.
@@ -93,16 +85,9 @@ impl Callable {
         tolerance: f64,
     ) -> PyResult<()> {
         let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
-        let (one, other) = (dot(v, aw), dot(w, av));
+        let sides = [dot(v, aw), dot(w, av)];
         let scale = dot(av, av).sqrt() * dot(w, w).sqrt() + dot(aw, aw).sqrt() * dot(v, v).sqrt();
-        let relative = (one - other).abs() / scale;
-        if relative.is_nan() || relative <= tolerance {
-            return Ok(());
-        }
-        Err(NotSymmetricError::new_err(format!(
-            "the operator is not symmetric: ⟨v, A w⟩ = {one:.6e}, but ⟨w, A v⟩ = {other:.6e}. Its eigenvalues need not be real. \
-             A Hessian is symmetric, so a derivative inside the callable is wrong, or `hvp(v)` is not a product with a Hessian"
-        )))
+        require_symmetry(sides, scale, tolerance)
     }
 }
 
@@ -133,10 +118,45 @@ impl SymmetricOperator for Callable {
     }
 
     fn product_error(&self) -> f64 {
-        // Sums of a network in `f32` lose a few more bits than the format.
-        let single = if self.is_single { 8.0 * f64::from(f32::EPSILON) } else { 0.0 };
-        self.product_error.max(single)
+        product_error(self.is_single, self.product_error)
     }
+}
+
+/// The relative error of a product in `f32` or not, if `known` does not say more.
+pub(crate) fn product_error(is_single: bool, known: f64) -> f64 {
+    // Sums of a network in `f32` lose a few more bits than the format.
+    let single = if is_single { 8.0 * f64::from(f32::EPSILON) } else { 0.0 };
+    known.max(single)
+}
+
+/// The norm of a difference relative to that of what differs.
+pub(crate) fn relative(difference: f64, norm: f64) -> f64 {
+    if difference > 0.0 { difference / norm } else { 0.0 }
+}
+
+/// Requires that two products with the same vector agree, given their relative difference.
+pub(crate) fn require_repeat(relative: f64, tolerance: f64) -> PyResult<()> {
+    // A product that is not finite is reported as such.
+    if relative.is_nan() || relative <= tolerance {
+        return Ok(());
+    }
+    Err(ChangingOperatorError::new_err(format!(
+        "the operator changes: two products with the same vector differ by {relative:.1e} of their norm (at most \
+         {tolerance:.0e} is rounding). Compute all products on the same data, in the same order, without shuffling, \
+         augmentation or dropout, or fix the seed inside the callable"
+    )))
+}
+
+/// Requires that `⟨v, A w⟩` and `⟨w, A v⟩` agree, relative to the norms of vectors and products.
+pub(crate) fn require_symmetry([one, other]: [f64; 2], scale: f64, tolerance: f64) -> PyResult<()> {
+    let relative = (one - other).abs() / scale;
+    if relative.is_nan() || relative <= tolerance {
+        return Ok(());
+    }
+    Err(NotSymmetricError::new_err(format!(
+        "the operator is not symmetric: ⟨v, A w⟩ = {one:.6e}, but ⟨w, A v⟩ = {other:.6e}. Its eigenvalues need not be real. \
+         A Hessian is symmetric, so a derivative inside the callable is wrong, or `hvp(v)` is not a product with a Hessian"
+    )))
 }
 
 /// A new NumPy vector, which the callable may keep.

@@ -50,24 +50,17 @@ pub(crate) struct EigenArgs<'py> {
 }
 
 impl EigenArgs<'_> {
-    fn params(self) -> PyResult<EigenParams> {
+    pub(crate) fn params(self) -> PyResult<EigenParams> {
         let which = match &*self.which {
             "largest" => Which::LargestAlgebraic,
             "smallest" => Which::SmallestAlgebraic,
             "magnitude" => Which::LargestMagnitude,
             other => return Err(unknown("which", other, "largest, smallest or magnitude")),
         };
-        let method = match &*self.method {
-            "auto" => Method::Auto,
-            "lanczos" => Method::Lanczos,
-            "dense" => Method::Dense,
-            "power" => Method::PowerIteration,
-            other => return Err(unknown("method", other, "auto, lanczos, dense or power")),
-        };
         Ok(EigenParams {
             k: self.k,
             which,
-            method,
+            method: method(&self.method)?,
             rtol: self.rtol,
             bound_rtol: self.bound_rtol,
             max_products: self.max_products,
@@ -79,25 +72,39 @@ impl EigenArgs<'_> {
     }
 }
 
+pub(crate) fn method(name: &str) -> PyResult<Method> {
+    match name {
+        "auto" => Ok(Method::Auto),
+        "lanczos" => Ok(Method::Lanczos),
+        "dense" => Ok(Method::Dense),
+        "power" => Ok(Method::PowerIteration),
+        other => Err(unknown("method", other, "auto, lanczos, dense or power")),
+    }
+}
+
 fn unknown(name: &str, given: &str, known: &str) -> PyErr {
     crate::errors::InvalidInputError::new_err(format!("{name} = {given:?}: must be {known}"))
 }
 
 /// Calls Python with the progress of a solver. The first exception ends the calls and is kept.
-struct Reporter {
+pub(crate) struct Reporter {
     callable: Option<Py<PyAny>>,
     raised: Option<PyErr>,
 }
 
 impl Reporter {
-    fn report(&mut self, arguments: (usize, f64, f64, Option<f64>)) {
+    pub(crate) fn new(callable: Option<Py<PyAny>>) -> Self {
+        Self { callable, raised: None }
+    }
+
+    pub(crate) fn report(&mut self, arguments: (usize, f64, f64, Option<f64>)) {
         let Some(callable) = &self.callable else { return };
         if let Err(error) = Python::attach(|py| callable.call1(py, arguments).map(drop)) {
             (self.callable, self.raised) = (None, Some(error));
         }
     }
 
-    fn result<T>(self, solved: Result<T, sharpness_curvature::Error>) -> PyResult<T> {
+    pub(crate) fn result<T>(self, solved: Result<T, sharpness_curvature::Error>) -> PyResult<T> {
         self.raised.map_or(Ok(()), Err)?;
         solved.map_err(exception)
     }
@@ -116,7 +123,7 @@ pub(crate) fn eigenpairs<'py>(
     let params = params.params()?;
     let mut callable = operator.callable();
     let mut exact = exact.map(|apply| Callable::new(apply, callable.dim(), false));
-    let mut reporter = Reporter { callable: progress, raised: None };
+    let mut reporter = Reporter::new(progress);
     let solved = py.detach(|| {
         let mut report = |at: &Progress| reporter.report((at.products, at.value, at.residual, at.limit));
         let mut found = sharpness_curvature::eigenpairs(&mut callable, &params, &mut report)?;
@@ -141,9 +148,10 @@ pub(crate) fn eigenpairs<'py>(
     Ok(answer)
 }
 
-fn dictionary<'py>(
+/// All of the answer but the vectors and what was spent.
+pub(crate) fn dictionary<'py, V>(
     py: Python<'py>,
-    found: &Eigenpairs,
+    found: &Eigenpairs<V>,
     params: &EigenParams,
     rounding: f64,
 ) -> PyResult<Bound<'py, PyDict>> {
@@ -210,7 +218,7 @@ fn estimate<'py>(
     let HutchinsonArgs { rtol, max_probes, seed } = params;
     let params = HutchinsonParams { rtol, max_probes, block: 1, seed };
     let mut callable = operator.callable();
-    let mut reporter = Reporter { callable: progress, raised: None };
+    let mut reporter = Reporter::new(progress);
     let solved = py.detach(|| {
         let mut report =
             |at: &HutchinsonEstimate| reporter.report((at.probes, at.value, at.standard_error, None));

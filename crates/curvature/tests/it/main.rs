@@ -8,5 +8,6 @@ mod errors;
 mod hutchinson;
 mod inexact;
 mod restart;
+mod space;
 mod start;
 mod threads;
