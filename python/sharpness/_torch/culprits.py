@@ -45,18 +45,19 @@ def not_differentiable(
 
     Exceptions of the user's forward or loss surface unchanged.
     """
-    leaves = point.leaves()
-    loss, makers = _graph(point, chunk, leaves)
-    require_dependence(loss)
-    try:
-        torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True)
-    except RuntimeError as error:
-        return NotDifferentiableError(f"PyTorch cannot differentiate the loss once: {_first_line(error)}")
+    with point.graph() as leaves:
+        loss, makers = _graph(point, chunk, leaves)
+        require_dependence(loss)
+        try:
+            torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True)
+        except RuntimeError as error:
+            return NotDifferentiableError(f"PyTorch cannot differentiate the loss once: {_first_line(error)}")
     _, last = failures[-1]
     tried = " and ".join(method for method, _ in failures)
+    others = "product='auto'" if tried == "forward-over-reverse" else "product='finite-differences'"
     return NotDifferentiableError(
         f"PyTorch cannot differentiate {_named(last, makers)} twice ({tried} failed): {_first_line(last)}. "
-        "Replace the op, or pass product='finite-differences'"
+        f"Replace the op, or pass {others}"
     )
 
 
@@ -66,10 +67,10 @@ def require_twice(point: Point, chunk: Chunk) -> None:
     PyTorch raises for those only where it passes through them: asked for certain inputs, it takes them for
     constants without a word.
     """
-    leaves = point.leaves()
-    gradients = torch.autograd.grad(
-        point.loss(leaves, chunk), leaves, create_graph=True, allow_unused=True, materialize_grads=True
-    )
+    with point.graph() as leaves:
+        gradients = torch.autograd.grad(
+            point.loss(leaves, chunk), leaves, create_graph=True, allow_unused=True, materialize_grads=True
+        )
     if any(node.name().endswith("Error") for node in _new_nodes(gradients, set())):
         raise RuntimeError("a function in the backward is marked as once_differentiable")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -114,9 +115,31 @@ class Point:
         """Return the selected parameters moved by `step` along a direction."""
         return tuple(p + step * d for p, d in zip(self.primals, direction, strict=True))
 
-    def leaves(self, primals: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
-        """Return the selected parameters as leaves of a new autograd graph."""
-        return tuple(p.detach().requires_grad_() for p in (self.primals if primals is None else primals))
+    @contextmanager
+    def graph(self, primals: Sequence[Tensor] | None = None) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the selected parameters as leaves of a new autograd graph, to be differentiated in the block.
+
+        The model holds these leaves meanwhile: checkpointing evaluates parts of it again during the backward.
+        """
+        leaves = tuple(p.detach().requires_grad_() for p in (self.primals if primals is None else primals))
+        with self._held(self.fixed | dict(zip(self.names, leaves, strict=True))):
+            yield leaves
+
+    @contextmanager
+    def _held(self, parameters: dict[str, Tensor]) -> Iterator[None]:
+        """Put tensors in the place of the model's parameters, and copies in that of its buffers."""
+        new: dict[int, Tensor] = {id(p): parameters[name] for name, p in self.model.named_parameters()}
+        new |= {id(buffer): self.buffers[name].clone() for name, buffer in self.model.named_buffers()}
+        slots = [slot for m in self.model.modules() for slot in (m._parameters, m._buffers)]
+        old: list[dict[str, Any]] = [dict(slot) for slot in slots]
+        try:
+            for slot in slots:
+                slot.update({name: new[id(t)] for name, t in slot.items() if id(t) in new})  # type: ignore[misc]
+            yield
+        finally:
+            for slot, before in zip(slots, old, strict=True):
+                slot.clear()
+                slot.update(before)
 
     def _own(self, tensor: Tensor) -> Tensor:
         dtype = self.dtype if self.dtype is not None and tensor.is_floating_point() else tensor.dtype

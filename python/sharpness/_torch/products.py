@@ -26,8 +26,8 @@ with warnings.catch_warnings():
 
 def gradient(point: Point, chunk: Chunk, primals: Vector | None = None) -> Parts:
     """Return the gradient of the mean loss of a placed chunk."""
-    leaves = point.leaves(primals)
-    return _reverse((point.loss(leaves, chunk),), leaves)
+    with point.graph(primals) as leaves:
+        return _reverse((point.loss(leaves, chunk),), leaves)
 
 
 def hessian(point: Point, chunk: Chunk, vector: Vector, method: Method) -> Parts:
@@ -35,9 +35,9 @@ def hessian(point: Point, chunk: Chunk, vector: Vector, method: Method) -> Parts
     if method == "forward-over-reverse":
         gradients = torch.func.grad(lambda primals: point.loss(primals, chunk))
         return tuple(_forward(gradients, point, vector))
-    leaves = point.leaves()
-    first = _reverse((point.loss(leaves, chunk),), leaves, keep=True)
-    return _reverse(first, leaves, vector)
+    with point.graph() as leaves:
+        first = _reverse((point.loss(leaves, chunk),), leaves, keep=True)
+        return _reverse(first, leaves, vector)
 
 
 def ggn(point: Point, chunk: Chunk, vector: Vector, method: Method) -> Parts:
@@ -55,18 +55,16 @@ def ggn(point: Point, chunk: Chunk, vector: Vector, method: Method) -> Parts:
         rebuild[:] = [rebuilt]
         return tuple(leaves[i] for i in places)
 
-    if method == "forward-over-reverse":
-        tangents: Parts = _forward(outputs, point, vector)
-        leaves = point.leaves()
+    forward = method == "forward-over-reverse"
+    tangents: Parts = _forward(outputs, point, vector) if forward else ()
+    with point.graph() as leaves:
         values = outputs(leaves)
-    else:
-        leaves = point.leaves()
-        values = outputs(leaves)
-        tangents = _forward_by_reverse(values, leaves, vector)
-    at = tuple(value.detach().requires_grad_() for value in values)
-    loss = point.loss_at(rebuild[0](at), chunk.targets, chunk.terms)
-    curved = _reverse(_reverse((loss,), at, keep=True), at, tangents)
-    return _reverse(values, leaves, curved)
+        if not forward:
+            tangents = _forward_by_reverse(values, leaves, vector)
+        at = tuple(value.detach().requires_grad_() for value in values)
+        loss = point.loss_at(rebuild[0](at), chunk.targets, chunk.terms)
+        curved = _reverse(_reverse((loss,), at, keep=True), at, tangents)
+        return _reverse(values, leaves, curved)
 
 
 def fisher(point: Point, chunk: Chunk, vector: Vector, method: Method) -> Parts:
@@ -80,17 +78,15 @@ def fisher(point: Point, chunk: Chunk, vector: Vector, method: Method) -> Parts:
     def losses(primals: Vector) -> Tensor:
         return example_losses(point, primals, chunk, kept)
 
-    if method == "forward-over-reverse":
-        directional: Tensor = _forward(losses, point, vector)
-        leaves = point.leaves()
+    forward = method == "forward-over-reverse"
+    along: Parts = (_forward(losses, point, vector),) if forward else ()
+    with point.graph() as leaves:
         values = losses(leaves)
-    else:
-        leaves = point.leaves()
-        values = losses(leaves)
-        (directional,) = _forward_by_reverse((values,), leaves, vector)
-    shares = [chunk.example_terms[i] / chunk.terms for i in kept]
-    weights = torch.tensor(shares, dtype=values.dtype, device=values.device)
-    return _reverse((values,), leaves, (directional.detach() * weights,))
+        if not forward:
+            along = _forward_by_reverse((values,), leaves, vector)
+        shares = [chunk.example_terms[i] / chunk.terms for i in kept]
+        weights = torch.tensor(shares, dtype=values.dtype, device=values.device)
+        return _reverse((values,), leaves, (along[0].detach() * weights,))
 
 
 PRODUCTS: dict[Kind, Callable[[Point, Chunk, Vector, Method], Parts]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -115,3 +116,16 @@ class Named(nn.Module):
 
     def forward(self, *, x: Tensor, scale: Tensor) -> Tensor:
         return self.body(x) * scale[:, None]
+
+
+class Checkpointed(nn.Module):
+    """Evaluates its first layer again during the backward."""
+
+    def __init__(self, reentrant: bool) -> None:
+        super().__init__()
+        self.first, self.last, self.reentrant = nn.Linear(3, 4), nn.Linear(4, 3), reentrant
+
+    def forward(self, x: Tensor, plain: bool = False) -> Tensor:
+        if plain:
+            return self.last(self.first(x).tanh())
+        return self.last(checkpoint(lambda z: self.first(z).tanh(), x, use_reentrant=self.reentrant))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dense
 import pytest
 import torch
-from models import ConvNet, Hard, Mlp, build, classes, draws
+from models import Checkpointed, ConvNet, Hard, Mlp, build, classes, draws
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -165,6 +165,18 @@ def test_a_model_that_rounds_inside_has_no_exact_products():
         assert not operator.has_exact
         with pytest.raises(OperatorError, match="does not compute in float64"):
             operator.exact(operator.like)
+
+
+@pytest.mark.parametrize("product", ["auto", "finite-differences"])
+def test_layers_evaluated_again_in_the_backward_have_the_parameters_of_the_product(product):
+    model, x, y = build(Checkpointed, False), draws(5, 3), classes(5, count=3)
+    operator = ModelOperator(model, nn.CrossEntropyLoss(), (x, y), product=product)
+    expected = dense.hessian(
+        model, lambda call: F.cross_entropy(call(x, plain=True), y), [name for name, _, _ in operator.layout]
+    )
+    assert dense.error(dense.matrix(operator), expected) < (1e-12 if product == "auto" else 1e-7)
+    with operator:
+        operator.check()
 
 
 @pytest.mark.parametrize("kind", ["ggn", "fisher"])
