@@ -144,3 +144,8 @@ pub enum Error {
         size: usize,
     },
 }
+
+/// The norm of a product `[dim]`, if neither it nor sums of as many entries of its size overflow.
+pub(crate) fn finite_norm(norm: f64, dim: usize, product: usize) -> Result<f64, Error> {
+    if (2.0 * norm * dim as f64).is_finite() { Ok(norm) } else { Err(Error::NonFinite { product }) }
+}

@@ -9,7 +9,7 @@
 
 use nalgebra::DMatrix;
 
-use crate::error::Error;
+use crate::error::{Error, finite_norm};
 use crate::params::rounding;
 use crate::space::VectorSpace;
 use crate::symmetric_eigen::symmetric_eigen;
@@ -191,7 +191,7 @@ impl<'a, S: VectorSpace> KrylovSpace<'a, S> {
     fn counted_norm(&mut self, product: &S::Vector) -> Result<f64, Error> {
         self.products += 1;
         let norm = self.space.norm(product)?;
-        if norm.is_finite() { Ok(norm) } else { Err(Error::NonFinite { product: self.products }) }
+        finite_norm(norm, self.dim(), self.products)
     }
 
     /// Appends `w / norm` to the basis.

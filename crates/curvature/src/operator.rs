@@ -1,6 +1,6 @@
 //! A symmetric operator: a dimension and a product with a vector.
 
-use crate::error::{ApplyError, Error};
+use crate::error::{ApplyError, Error, finite_norm};
 use crate::params::rounding;
 use crate::vectors;
 
@@ -122,9 +122,6 @@ impl<'a> Products<'a> {
 
     fn counted_norm(&mut self, product: &[f64]) -> Result<f64, Error> {
         self.count += 1;
-        let norm = vectors::norm(product);
-        // Sums of as many entries of this size must not overflow either.
-        let is_finite = (2.0 * norm * product.len() as f64).is_finite();
-        if is_finite { Ok(norm) } else { Err(Error::NonFinite { product: self.count }) }
+        finite_norm(vectors::norm(product), product.len(), self.count)
     }
 }

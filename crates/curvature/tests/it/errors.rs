@@ -54,7 +54,11 @@ fn products_whose_sums_overflow_are_errors() {
     for method in [Method::Lanczos, Method::Dense, Method::PowerIteration] {
         let params = EigenParams { method, which: Which::LargestMagnitude, ..EigenParams::default() };
         // A matrix of equal entries: each product is finite, but not the sum of its entries.
-        let mut huge = Failing { good: 0, failure: |out| Ok(out.fill(1e308)) };
+        let failure = |out: &mut [f64]| {
+            out.fill(1e308);
+            Ok(())
+        };
+        let mut huge = Failing { good: 0, failure };
         let error = eigenpairs(&mut huge, &params, &mut |_| ()).unwrap_err();
         assert!(matches!(error, Error::NonFinite { .. }), "{method:?}: {error}");
     }
