@@ -225,7 +225,9 @@ def _gauss_newton(point: Point, chunk: Chunk, direction: Parts, step: float) -> 
 def _squared_slopes(point: Point, chunk: Chunk, direction: Parts, step: float) -> Tensor:
     """Return the mean of ``<g_i, v>^2`` from differences of the loss of each example alone."""
     kept = [i for i, terms in enumerate(chunk.example_terms) if terms > 0]
-    weights = torch.tensor([chunk.example_terms[i] / chunk.terms for i in kept], dtype=torch.float64)
+    weights = torch.tensor(
+        [chunk.example_terms[i] / chunk.terms for i in kept], dtype=torch.float64, device="cpu"
+    )
     with torch.no_grad():
         above, below = (
             example_losses(point, point.shifted(direction, s), chunk, kept).cpu().double()
