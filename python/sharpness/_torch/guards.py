@@ -216,8 +216,7 @@ def _gauss_newton(point: Point, chunk: Chunk, direction: Parts, step: float) -> 
         outputs = trees.unflatten([at.get(i, leaf) for i, leaf in enumerate(leaves)], spec)
         loss = point.loss_at(outputs, chunk.targets, chunk.terms)
         slopes = torch.autograd.grad(loss, list(at.values()), allow_unused=True, materialize_grads=True)
-        total = sum((s * m).sum() for s, m in zip(slopes, moves.values(), strict=True))
-        return torch.as_tensor(total).cpu().double()
+        return flat(slopes) @ flat(tuple(moves.values()))
 
     return (slope(1e-4) - slope(-1e-4)) / 2e-4
 
