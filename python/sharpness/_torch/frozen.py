@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from threading import Lock, get_ident
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
-from sharpness._errors import InvalidInputError
+from sharpness._errors import InvalidInputError, OperatorError
 from sharpness._torch.batches import random_states_kept
 
 BatchNorm = Literal["batch", "running"]
+
+# The models that are held still, with the thread that holds them and how many times.
+_HELD: WeakKeyDictionary[nn.Module, tuple[int, int]] = WeakKeyDictionary()
+_LOCK = Lock()
 
 
 def unwrap(model: Any, notes: list[str]) -> nn.Module:
@@ -69,6 +75,23 @@ def describe(model: nn.Module, statistics: BatchNorm, notes: list[str]) -> None:
 
 
 @contextmanager
+def _one_thread(model: nn.Module) -> Iterator[None]:
+    """Refuse a second thread, which could not put the model back as it was before the first."""
+    with _LOCK:
+        holder, depth = _HELD.get(model, (get_ident(), 0))
+        if holder != get_ident():
+            raise OperatorError("another thread is computing products of this model; give each thread a copy")
+        _HELD[model] = (holder, depth + 1)
+    try:
+        yield
+    finally:
+        with _LOCK:
+            holder, depth = _HELD.pop(model)
+            if depth > 1:
+                _HELD[model] = (holder, depth - 1)
+
+
+@contextmanager
 def frozen(roots: Iterable[nn.Module], statistics: BatchNorm, devices: set[torch.device]) -> Iterator[None]:
     """Hold modules still: dropout off, batch norm as asked, gradients on, autocast off.
 
@@ -76,8 +99,10 @@ def frozen(roots: Iterable[nn.Module], statistics: BatchNorm, devices: set[torch
     the global generators and flags of PyTorch their states. Parameters, gradients and buffers are never
     written: see `Point`.
     """
+    roots = list(roots)
     modules = list({id(m): m for root in roots for m in root.modules()}.values())
     with ExitStack() as stack:
+        stack.enter_context(_one_thread(roots[0]))
         stack.enter_context(random_states_kept())
         for device in devices - {torch.device("meta")}:
             stack.enter_context(_device_generator_kept(device))

@@ -216,8 +216,7 @@ def _gauss_newton(point: Point, chunk: Chunk, direction: Parts, step: float) -> 
         outputs = trees.unflatten([at.get(i, leaf) for i, leaf in enumerate(leaves)], spec)
         loss = point.loss_at(outputs, chunk.targets, chunk.terms)
         slopes = torch.autograd.grad(loss, list(at.values()), allow_unused=True, materialize_grads=True)
-        total = sum((s * m).sum() for s, m in zip(slopes, moves.values(), strict=True))
-        return torch.as_tensor(total).cpu().double()
+        return flat(slopes) @ flat(tuple(moves.values()))
 
     return (slope(1e-4) - slope(-1e-4)) / 2e-4
 
@@ -225,7 +224,9 @@ def _gauss_newton(point: Point, chunk: Chunk, direction: Parts, step: float) -> 
 def _squared_slopes(point: Point, chunk: Chunk, direction: Parts, step: float) -> Tensor:
     """Return the mean of ``<g_i, v>^2`` from differences of the loss of each example alone."""
     kept = [i for i, terms in enumerate(chunk.example_terms) if terms > 0]
-    weights = torch.tensor([chunk.example_terms[i] / chunk.terms for i in kept], dtype=torch.float64)
+    weights = torch.tensor(
+        [chunk.example_terms[i] / chunk.terms for i in kept], dtype=torch.float64, device="cpu"
+    )
     with torch.no_grad():
         above, below = (
             example_losses(point, point.shifted(direction, s), chunk, kept).cpu().double()

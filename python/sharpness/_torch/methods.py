@@ -263,7 +263,8 @@ def relative(value: Tensor, reference: Tensor) -> float:
 
 def probe(dim: int, seed: int = 0) -> Tensor:
     """Return a random unit vector [dim] in float64 on the CPU, without touching a global generator."""
-    vector = torch.randn(dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    generator = torch.Generator("cpu").manual_seed(seed)
+    vector = torch.randn(dim, generator=generator, dtype=torch.float64, device="cpu")
     return torch.nn.functional.normalize(vector, dim=0)
 
 

@@ -228,7 +228,8 @@ class ModelOperator:
         """
         if not self.has_exact:
             raise OperatorError("the model does not compute in float64 throughout, so no product is exact")
-        double = self._vector(torch.as_tensor(vector), torch.float64)
+        given = vector if isinstance(vector, Tensor) else torch.as_tensor(vector, device="cpu")
+        double = self._vector(given, torch.float64)
         return self._mean(lambda chunk: self._product(chunk, double, torch.float64), "product", torch.float64)
 
     def gradient(self) -> Tensor:

@@ -21,7 +21,7 @@ Vector = Sequence[Tensor]
 with warnings.catch_warnings():
     # The first jvp loads rules that PyTorch compiles with the deprecated torch.jit.script.
     warnings.simplefilter("ignore")
-    torch.func.jvp(torch.sin, (torch.zeros(()),), (torch.zeros(()),))
+    torch.func.jvp(torch.sin, (torch.zeros((), device="cpu"),), (torch.zeros((), device="cpu"),))
 
 
 def gradient(point: Point, chunk: Chunk, primals: Vector | None = None) -> Parts:

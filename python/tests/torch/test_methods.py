@@ -191,6 +191,23 @@ def test_finite_differences_are_for_the_hessian(kind):
         )
 
 
+@pytest.mark.parametrize("kind", ["hessian", "ggn", "fisher"])
+@pytest.mark.parametrize("product", ["auto", "double-backward", "finite-differences"])
+def test_tensors_are_made_where_the_parameters_are(kind, product):
+    if kind != "hessian" and product == "finite-differences":
+        return
+    model, x, y = build(ConvNet).float(), draws(6, 1, 4, 4).float(), classes(6, count=3)
+    with torch.device("meta"):
+        operator = ModelOperator(
+            model, nn.CrossEntropyLoss(), (x, y), kind=kind, product=product, batch_norm="running"
+        )
+        with operator:
+            operator.check()
+            assert operator(torch.ones_like(operator.like, device="cpu")).device.type == "cpu"
+            assert operator.gradient().device.type == "cpu"
+            operator.loss()
+
+
 def test_in_place_ops_on_the_inputs_leave_the_data_alone():
     model = nn.Sequential(nn.ReLU(inplace=True), build(nn.Linear, 3, 3), nn.Tanh())
     x, y = draws(5, 3), classes(5, count=3)

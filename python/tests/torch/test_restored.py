@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -198,6 +199,23 @@ def test_the_operator_is_used_inside_one_block_at_a_time():
         operator(torch.ones_like(operator.like))
     with operator, pytest.raises(OperatorError, match="in use already"):
         operator.__enter__()
+
+
+def test_operators_of_one_model_nest_but_not_across_threads():
+    model = build(ConvNet)
+    outer, inner = (ModelOperator(model, nn.CrossEntropyLoss(), data()) for _ in range(2))
+    modes = {name: module.training for name, module in model.named_modules()}
+    with outer:
+        with inner:
+            expected = inner(torch.ones_like(inner.like))
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(outer, torch.ones_like(outer.like)).result()
+            with pytest.raises(OperatorError, match="another thread"):
+                pool.submit(inner.__enter__).result()
+    assert torch.equal(found, expected)
+    assert {name: module.training for name, module in model.named_modules()} == modes
+    with inner:
+        pass
 
 
 def test_weights_of_an_embedding_with_max_norm_stay():
