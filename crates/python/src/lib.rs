@@ -4,12 +4,14 @@
 //! | --- | --- |
 //! | `operator.rs` | a Python callable as a symmetric operator |
 //! | `solvers.rs` | the solvers |
+//! | `program.rs` | the command line |
 //! | `errors.rs` | errors as exceptions of `sharpness._errors` |
 //!
 //! `python/sharpness` checks arguments, converts vectors and builds the results that users see.
 
 mod errors;
 mod operator;
+mod program;
 mod solvers;
 
 use pyo3::prelude::*;
@@ -17,6 +19,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_function(wrap_pyfunction!(program::main, module)?)?;
     module.add_function(wrap_pyfunction!(solvers::eigenpairs, module)?)?;
     module.add_function(wrap_pyfunction!(solvers::trace, module)?)?;
     module.add_function(wrap_pyfunction!(solvers::squared_frobenius_norm, module)?)
