@@ -158,9 +158,13 @@ class _Child:
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
 
     def __enter__(self) -> _Child:
+        try:
+            self._reader.start()
+        except BaseException:
+            self._process.terminate()
+            raise
         return self
 
     def __exit__(
@@ -181,11 +185,11 @@ class _Child:
 
     def wait(self) -> Completed:
         """Show progress and notes until the process ends. Ctrl-C stops it, and a second Ctrl-C kills it."""
-        while self._process.poll() is None or self._reader.is_alive() or not self._lines.empty():
+        while True:
             try:
-                self._take(self._lines.get(timeout=0.05))
-            except queue.Empty:
-                continue
+                if self._process.poll() is not None and not self._reader.is_alive() and self._lines.empty():
+                    break
+                self._take()
             except KeyboardInterrupt:
                 if self.was_interrupted:
                     self._process.kill()
@@ -210,16 +214,21 @@ class _Child:
                 for line in stream:
                     self._lines.put(line.decode(errors="replace").rstrip("\r\n"))
 
-    def _take(self, line: str) -> None:
+    def _take(self) -> None:
         """Take a line of standard error: progress, a note, or an error."""
+        try:
+            line = self._lines.get(timeout=0.05)
+        except queue.Empty:
+            # The lines of a note arrive together, and so may several notes.
+            self._end_note()
+            return
         if line.startswith(_PROGRESS):
+            self._end_note()
             shown = json.loads(line)["progress"]
             self._bar.update(shown["position"], shown["total"], shown["message"])
         elif self._error or line.startswith("error: "):
             self._error.append(line)
         else:
-            if not line.startswith(" "):
-                self._end_note()
             self._note.append(line)
 
     def _end_note(self) -> None:
