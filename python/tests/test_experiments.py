@@ -130,6 +130,16 @@ def test_what_the_machine_does_not_allow_is_an_error_of_its_own(tmp_path: Path) 
     assert not isinstance(caught.value, InvalidInputError)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not report the peak memory")
+def test_the_bound_on_memory_counts_the_interpreter() -> None:
+    with pytest.raises(InvalidInputError, match="--memory must be at least") as caught:
+        sharpness.train(**SMALL, memory="1MiB")
+    words = str(caught.value).split("at least ")[1]
+    mib = int(words[: words.index("MiB")])
+    run = sharpness.train(**SMALL, memory=f"{mib}MiB")
+    assert run.peak_bytes <= mib * 2**20
+
+
 def test_notes_are_warnings_at_the_place_of_the_call() -> None:
     with pytest.warns(sharpness.SharpnessWarning, match="measuring on all 1,442 training examples") as caught:
         sharpness.train(**SMALL | {"examples": None})
@@ -299,6 +309,16 @@ def test_networks_data_sets_and_times_are_told() -> None:
     assert [task.task for task in timed.tasks] == ["step", "hvp"]
     drawn = sharpness.reproduce("fig8", scale="smoke", dry_run=True)
     assert drawn[0].status in ("to do", "done")
+
+
+def test_results_are_tables_in_a_notebook(swept: tuple[Path, sharpness.Runs]) -> None:
+    _, made = swept
+    value = f"{float(made[0].lambda_max or 0):.6g}"
+    for shown in (made, made[0], made[0].measurement):
+        html = shown._repr_html_() if shown is not None else ""
+        assert html.startswith("<table>") and f"<td>{value} (residual " in html
+    assert "<td>holds</td>" in sharpness.claims(published=True)._repr_html_()
+    assert made[0].id in repr(made[0]) and value in repr(made[0])
 
 
 def test_foreign_texts_are_escaped_in_a_notebook() -> None:
