@@ -1,8 +1,11 @@
-from collections.abc import Callable, Mapping
+"""The extension module, written in Rust."""
+
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 __version__: str
 
+def main(arguments: Sequence[str]) -> int: ...
 def eigenpairs(
     operator: Mapping[str, Any],
     params: Mapping[str, Any],

@@ -1,7 +1,5 @@
 //! Exit codes.
 
-use std::process::ExitCode;
-
 use sharpness_runs::Report;
 use sharpness_training::Outcome;
 use sharpness_training::measures::Measurement;
@@ -44,12 +42,6 @@ pub(crate) const SIGNALS: &str = "\
 Signals:
   SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGUSR1, SIGXCPU   finish the step, save, and exit with 130
   a second SIGINT                                      exit at once; earlier checkpoints are kept";
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
 
 /// A command line that does not make sense.
 #[derive(Debug, thiserror::Error)]

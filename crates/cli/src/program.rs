@@ -1,9 +1,50 @@
-//! Command lines of this program to suggest to users.
+//! The process that runs the command line, and command lines of this program to suggest to users.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use sharpness_runs::is_unprintable;
+use sharpness_training::peak_bytes;
+
+/// What runs the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// The program `sharpness`.
+    Program,
+    /// An interpreter. The first argument is the start of a command line for a shell, such as `python -m sharpness`.
+    Interpreter,
+}
+
+/// The interpreter that hosts this process.
+#[derive(Debug)]
+struct Interpreter {
+    /// How to call the program in a shell.
+    called: String,
+    /// The memory that it took before the command line ran, in bytes.
+    bytes: usize,
+}
+
+static INTERPRETER: OnceLock<Interpreter> = OnceLock::new();
+
+/// Remembers how the process was called, and what it already holds.
+pub(crate) fn start(arguments: &[OsString], host: Host) {
+    if host == Host::Program {
+        return;
+    }
+    let arguments: Vec<String> =
+        arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let called = arguments.first().cloned().unwrap_or_default();
+    // A second command line in one process would fail when it starts its threads, so nothing is lost here.
+    let _ = INTERPRETER.set(Interpreter { called, bytes: peak_bytes().unwrap_or_default() });
+    sharpness_runs::set_command_line(arguments);
+}
+
+/// The memory that an interpreter takes beside the program, in bytes.
+pub(crate) fn interpreter_bytes() -> usize {
+    INTERPRETER.get().map_or(0, |interpreter| interpreter.bytes)
+}
 
 /// A command line to suggest.
 pub(crate) struct Suggestion(String);
@@ -11,11 +52,7 @@ pub(crate) struct Suggestion(String);
 impl Suggestion {
     /// This program as it was invoked, with these arguments, which need no quotes.
     pub(crate) fn new(arguments: &str) -> Self {
-        let called = std::env::args_os().next().unwrap_or_else(|| "sharpness".into());
-        let by_cargo = std::env::var_os("CARGO").is_some();
-        let program =
-            if by_cargo { "cargo run --release --".to_owned() } else { quoted(&called.to_string_lossy()) };
-        Self(format!("{program} {arguments}"))
+        Self(format!("{} {arguments}", called()))
     }
 
     /// Adds a flag with a path.
@@ -38,6 +75,18 @@ impl fmt::Display for Suggestion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// This program as it was invoked, for a shell.
+fn called() -> String {
+    if let Some(interpreter) = INTERPRETER.get() {
+        return interpreter.called.clone();
+    }
+    if std::env::var_os("CARGO").is_some() {
+        return "cargo run --release --".to_owned();
+    }
+    let called = std::env::args_os().next().unwrap_or_else(|| "sharpness".into());
+    quoted(&called.to_string_lossy())
 }
 
 /// A word, quoted for a shell if necessary.

@@ -1,7 +1,6 @@
 //! Shows the progress of a sweep: a line for each active run and one for all of them.
 
 use std::fmt;
-use std::io::{IsTerminal, stderr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,9 @@ use sharpness_training::{EpochMetrics, MeasureProgress, Observer, Outcome, Phase
 
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
-use crate::output::{duration, escaped, fitted, note, percent, plural, significant, time_left};
+use crate::output::{
+    ProgressForm, duration, escaped, fitted, note, percent, plural, progress_json, significant, time_left,
+};
 
 /// The templates of the line of a run and of the line of all runs.
 const RUN: &str = "{wide_msg}";
@@ -98,6 +99,7 @@ impl fmt::Display for Counts {
 pub(crate) struct SweepWatch<'a> {
     interrupt: &'a Interrupt,
     started: Instant,
+    form: ProgressForm,
     lines: Option<(MultiProgress, ProgressBar)>,
     state: Mutex<State>,
 }
@@ -117,7 +119,8 @@ impl<'a> SweepWatch<'a> {
     /// Starts to watch the runs of a plan.
     pub(crate) fn new(plan: &Plan, jobs: usize, interrupt: &'a Interrupt) -> Self {
         let total = plan.distinct().count();
-        let lines = stderr().is_terminal().then(|| {
+        let form = ProgressForm::of_process();
+        let lines = (form == ProgressForm::Bars).then(|| {
             let all = MultiProgress::new();
             let bar = all.add(ProgressBar::new(total as u64).with_style(style(ALL)));
             (all, bar)
@@ -130,7 +133,7 @@ impl<'a> SweepWatch<'a> {
             estimate_at: started,
             told: started,
         });
-        Self { interrupt, started, lines, state }
+        Self { interrupt, started, form, lines, state }
     }
 
     /// Removes the lines and prints how many runs ended how.
@@ -186,6 +189,8 @@ impl<'a> SweepWatch<'a> {
         if let Some(bar) = &watch.bar {
             let width = Term::stderr().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns));
             bar.set_message(run_line(&escaped(&watch.name), numbers, width));
+        } else if self.form == ProgressForm::Json {
+            state.json(|words| format!("{}: {numbers}{words}", watch.name));
         } else if let Some(line) = state.line(&watch.name, numbers) {
             note(&line);
         }
@@ -193,6 +198,11 @@ impl<'a> SweepWatch<'a> {
 }
 
 impl State {
+    /// Writes progress as JSON, with a message that may end with the time left.
+    fn json(&self, message: impl FnOnce(&str) -> String) {
+        progress_json(self.counts.ended() as u64, self.counts.total as u64, || message(&self.words));
+    }
+
     /// A line that shows that the sweep is alive, if the last one is old.
     fn line(&mut self, name: &str, numbers: &str) -> Option<String> {
         let is_due = self.told.elapsed() >= LINE_PERIOD;
@@ -256,7 +266,11 @@ impl SweepObserver for SweepWatch<'_> {
             RunEnd::Interrupted => Some("stopped and saved".to_owned()),
         };
         self.refresh(&mut state);
-        if let Some(text) = text {
+        // A program reads the results elsewhere, but must see at once what went wrong.
+        if self.form == ProgressForm::Json && !is_incomplete(end) {
+            let text = text.as_deref().unwrap_or("done before");
+            state.json(|words| format!("{} {}: {text}{words}", run.block, run.label()));
+        } else if let Some(text) = text {
             state.told = Instant::now();
             let words = if self.lines.is_some() { "" } else { &state.words };
             let line = format!("{} {} {}: {text}{words}", state.counts.place(), run.block, run.label());
@@ -268,6 +282,11 @@ impl SweepObserver for SweepWatch<'_> {
     fn should_stop(&self) -> bool {
         self.interrupt.is_raised()
     }
+}
+
+/// Whether a run ended without a result.
+const fn is_incomplete(end: &RunEnd) -> bool {
+    matches!(end, RunEnd::Failed(_) | RunEnd::Prevented(_) | RunEnd::Interrupted)
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -5,6 +5,7 @@
 //! | `operator.rs` | a Python callable as a symmetric operator |
 //! | `solvers.rs` | the solvers |
 //! | `device.rs` | Lanczos on vectors that Python keeps on a device |
+//! | `program.rs` | the command line |
 //! | `errors.rs` | errors as exceptions of `sharpness._errors` |
 //!
 //! `python/sharpness` checks arguments, converts vectors and builds the results that users see.
@@ -12,6 +13,7 @@
 mod device;
 mod errors;
 mod operator;
+mod program;
 mod solvers;
 
 use pyo3::prelude::*;
@@ -19,6 +21,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_function(wrap_pyfunction!(program::main, module)?)?;
     module.add_function(wrap_pyfunction!(solvers::eigenpairs, module)?)?;
     module.add_function(wrap_pyfunction!(device::eigenpairs_on_device, module)?)?;
     module.add_function(wrap_pyfunction!(device::runs_lanczos, module)?)?;

@@ -66,7 +66,7 @@ pub use filter::Filter;
 pub use identity::{Identity, add_left_out, differences, flatten, leaves};
 pub use layout::RunLayout;
 pub use migrate::renamed_key;
-pub use provenance::{Provenance, Start};
+pub use provenance::{Provenance, Start, set_command_line};
 pub use recipes::{
     FIGURES, FigureKind, FigureSpec, LEARNING_RATE, PaperFigure, Plan, PlannedBlock, PlannedRun,
     PublishedLine, Scale,

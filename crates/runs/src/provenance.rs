@@ -1,6 +1,7 @@
 //! The provenance of a run: an entry for each start. Names do not depend on it.
 
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -52,7 +53,7 @@ impl Start {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             commit: option_env!("SHARPNESS_COMMIT").map(str::to_owned),
-            command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+            command: command_line(),
             host: host(),
             processor: processor(),
             instruction_set: instruction_set
@@ -88,6 +89,21 @@ impl Provenance {
         provenance.starts.push(Start::now());
         replace_json(path, &provenance)
     }
+}
+
+static COMMAND_LINE: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Says which command line this process executes, if it is not the one that started it: that of an interpreter names a script, or
+/// nothing that could be repeated. The first call counts.
+pub fn set_command_line(arguments: Vec<String>) {
+    // A later call has nothing to add.
+    let _ = COMMAND_LINE.set(arguments);
+}
+
+/// The command line that this process executes.
+fn command_line() -> Vec<String> {
+    let of_process = || std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    COMMAND_LINE.get().cloned().unwrap_or_else(of_process)
 }
 
 /// The name of this machine.

@@ -5,6 +5,7 @@ use clap::Args;
 use sharpness_training::Budget;
 
 use crate::exit::Usage;
+use crate::program::interpreter_bytes;
 
 /// More threads than this are a mistake on any machine.
 pub(crate) const MOST_THREADS: usize = 1024;
@@ -56,7 +57,7 @@ pub(crate) struct MemoryArg {
 impl MemoryArg {
     /// The memory that the process may take, once its threads have started.
     pub(crate) fn budget(self) -> Budget {
-        Budget::of_process(self.memory)
+        Budget::of_process(self.memory).less(interpreter_bytes())
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) use sharpness_training::number::{
     count, duration, duration_secs, percent, plural, significant, time_left, with_error,
 };
 
-pub(crate) use progress::{Progress, fitted};
+pub(crate) use progress::{Progress, ProgressForm, fitted, progress_json};
 pub(crate) use report::{line, measurement};
 pub(crate) use style::{Style, escaped, styled};
 pub(crate) use table::{Align, Table};

@@ -1,12 +1,20 @@
-//! Progress on standard error: a bar on a terminal, otherwise an occasional line.
+//! Progress on standard error: a bar on a terminal, otherwise an occasional line; for programs, lines of JSON.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write as _, stderr};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use console::measure_text_width;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
 
 use super::{escaped, note};
+
+/// The environment variable that asks for progress as lines of JSON, with the value `json`.
+const VARIABLE: &str = "SHARPNESS_PROGRESS";
+
+/// The shortest time between two lines of JSON.
+const JSON_PERIOD: Duration = Duration::from_millis(200);
 
 /// The shortest time between two lines of a log.
 const LINE_PERIOD: Duration = Duration::from_secs(5);
@@ -14,8 +22,48 @@ const LINE_PERIOD: Duration = Duration::from_secs(5);
 /// The fewest columns in which a shortened name is still useful.
 const SHORTEST_NAME: usize = 5;
 
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProgressForm {
+    /// As bars, which a terminal redraws.
+    Bars,
+    /// As an occasional line.
+    Lines,
+    /// As lines of JSON.
+    Json,
+}
+
+impl ProgressForm {
+    /// What the environment asks for, or what suits standard error.
+    pub(crate) fn of_process() -> Self {
+        if std::env::var_os(VARIABLE).is_some_and(|form| form == "json") {
+            Self::Json
+        } else if stderr().is_terminal() {
+            Self::Bars
+        } else {
+            Self::Lines
+        }
+    }
+}
+
+/// Writes `{"progress": {"position": 3, "total": 10, "message": "…"}}` to standard error, unless the last such line is younger than
+/// [`JSON_PERIOD`]. A `total` of 0 means that the end is not known.
+pub(crate) fn progress_json(position: u64, total: u64, message: impl FnOnce() -> String) {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.is_some_and(|last| last.elapsed() < JSON_PERIOD) {
+        return;
+    }
+    *last = Some(Instant::now());
+    let message = escaped(&message());
+    let line = json!({ "progress": { "position": position, "total": total, "message": message } });
+    // There is nowhere to report that standard error is not writable.
+    let _ = writeln!(stderr().lock(), "{line}");
+}
+
 /// A bar on a terminal, lines elsewhere.
 pub(crate) struct Progress {
+    form: ProgressForm,
     bar: Option<ProgressBar>,
     last_line: Instant,
 }
@@ -23,13 +71,14 @@ pub(crate) struct Progress {
 impl Progress {
     /// A bar with an indicatif template.
     pub(crate) fn new(template: &str) -> Self {
-        let bar = stderr().is_terminal().then(|| {
+        let form = ProgressForm::of_process();
+        let bar = (form == ProgressForm::Bars).then(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
             let style =
                 ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.with_style(style.progress_chars("━╸─"))
         });
-        Self { bar, last_line: Instant::now() }
+        Self { form, bar, last_line: Instant::now() }
     }
 
     /// Shows `position` of `total` and a message; without a terminal, prints the message if the last line is some seconds old.
@@ -38,6 +87,8 @@ impl Progress {
             bar.set_length(total);
             bar.set_position(position);
             bar.set_message(escaped(&message()));
+        } else if self.form == ProgressForm::Json {
+            progress_json(position, total, message);
         } else if self.last_line.elapsed() >= LINE_PERIOD {
             self.last_line = Instant::now();
             note(&message());

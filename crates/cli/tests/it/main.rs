@@ -16,6 +16,7 @@ mod measuring;
 mod old_store;
 mod output;
 mod program;
+mod progress;
 mod racing;
 mod report;
 mod reproducing;
