@@ -213,6 +213,38 @@ def test_a_callable_may_change_its_argument_and_reuse_its_result():
     assert r.value == pytest.approx(3.0, rel=1e-9)
 
 
+def test_products_of_any_layout_in_memory_are_read():
+    d = torch.linspace(0.0, 3.0, DIM, dtype=torch.float64)
+    a = torch.diag(d)
+    layouts = [
+        lambda v: torch.stack([d * v, v], dim=1)[:, 0],
+        lambda v: a @ v.requires_grad_(),
+        lambda v: (d * v).numpy(),
+    ]
+    for hvp in layouts:
+        r = sharpness.eigenpairs(hvp, like=d, vectors="device", rtol=1e-8, bound_rtol=None)
+        assert r.value == pytest.approx(3.0, rel=1e-9) and not r.vector.requires_grad
+    ones = sharpness.eigenpairs(lambda v: v.sum().expand(DIM), like=d, vectors="device", bound_rtol=None)
+    assert ones.value == pytest.approx(DIM, rel=1e-9), "the matrix of ones"
+
+
+def test_the_users_defaults_and_autocast_change_nothing():
+    a = matrix()
+    plain = solve(a, "device")
+    with torch.device("meta"), torch.autocast("cpu", dtype=torch.bfloat16):
+        again = sharpness.eigenpairs(lambda v: a @ v, like=a[0], vectors="device", rtol=1e-6)
+    assert again.value == plain.value and torch.equal(again.vector, plain.vector)
+    single = space(a.float(), tolerances=None)
+    # As on a device without float64.
+    single._wide = torch.float32
+    vector = single.random_unit()
+    single.push(vector.clone())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (coefficient,), _ = single.project(vector, None)
+        combined = single.combine(0, [1.0])
+    assert abs(coefficient - 1.0) < 1e-6 and torch.equal(combined, single.get(0))
+
+
 def test_results_in_double_precision_replace_those_of_single_products():
     wide = matrix()
     a = wide.float()
@@ -244,15 +276,19 @@ def test_results_in_double_precision_replace_those_of_single_products():
     assert found.keys() == host.keys()
 
 
-def test_a_model_is_measured_on_its_device():
-    data = (draws(20, 3), classes(20, count=3))
-    model = nn.Sequential(nn.Linear(3, 40), nn.Tanh(), nn.Linear(40, 3)).double()
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_model_is_measured_on_its_device(dtype):
+    data = (draws(20, 3).to(dtype), classes(20, count=3))
+    model = nn.Sequential(nn.Linear(3, 40), nn.Tanh(), nn.Linear(40, 3)).to(dtype)
     loss = nn.CrossEntropyLoss()
     host, device = (
-        sharpness.lambda_max(model, loss, data, rtol=1e-8, vectors=where) for where in ("host", "device")
+        sharpness.lambda_max(model, loss, data, rtol=1e-4, vectors=where) for where in ("host", "device")
     )
-    assert device.solve.vectors_in == "cpu" and device.value == pytest.approx(host.value, rel=1e-8)
-    assert device.vector.dtype == torch.float64 and device.solve.operator["kind"] == "hessian"
+    assert device.solve.vectors_in == "cpu" and device.vector.dtype == dtype
+    assert device.value == pytest.approx(host.value, rel=1e-6)
+    # A product in double precision, if the model is not.
+    assert device.solve.check_products == host.solve.check_products == (dtype == torch.float32)
+    assert device.lower <= host.value <= device.upper and device.solve.operator["kind"] == "hessian"
 
 
 # Operations.
