@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
+import dense
 import numpy as np
 import pytest
 import torch
-from models import classes, draws
+from models import Mlp, build, classes, draws
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import sharpness
 from sharpness import _native, _operators, _placement
@@ -276,19 +278,17 @@ def test_results_in_double_precision_replace_those_of_single_products():
     assert found.keys() == host.keys()
 
 
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_model_is_measured_on_its_device(dtype):
-    data = (draws(20, 3).to(dtype), classes(20, count=3))
-    model = nn.Sequential(nn.Linear(3, 40), nn.Tanh(), nn.Linear(40, 3)).to(dtype)
-    loss = nn.CrossEntropyLoss()
-    host, device = (
-        sharpness.lambda_max(model, loss, data, rtol=1e-4, vectors=where) for where in ("host", "device")
-    )
-    assert device.solve.vectors_in == "cpu" and device.vector.dtype == dtype
-    assert device.value == pytest.approx(host.value, rel=1e-6)
+def test_a_model_is_measured_on_its_device(dtype, seed):
+    model, x, y = build(Mlp, 3, 40, seed=seed).to(dtype).eval(), draws(20, 3).to(dtype), classes(20, count=3)
+    hessian = dense.hessian(model, lambda call: F.cross_entropy(call(x.double()), y))
+    expected = float(torch.linalg.eigvalsh(hessian)[-1])
+    r = sharpness.lambda_max(model, nn.CrossEntropyLoss(), (x, y), rtol=1e-4, vectors="device")
+    assert r.solve.vectors_in == "cpu" and r.vector.dtype == dtype and r.solve.operator["kind"] == "hessian"
+    assert r.lower <= expected <= r.upper and r.value == pytest.approx(expected, rel=1e-6)
     # A product in double precision, if the model is not.
-    assert device.solve.check_products == host.solve.check_products == (dtype == torch.float32)
-    assert device.lower <= host.value <= device.upper and device.solve.operator["kind"] == "hessian"
+    assert r.solve.check_products == (dtype == torch.float32)
 
 
 # Operations.
