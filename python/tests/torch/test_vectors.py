@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import sharpness
-from sharpness import _native, _operators, _placement
+from sharpness import _native, _operators, _placement, _solvers
 from sharpness._torch import vectors
 from sharpness._torch.vectors import TorchVectors
 
@@ -260,13 +260,7 @@ def test_results_in_double_precision_replace_those_of_single_products():
     operator = _operators.Operator(
         lambda v: a.numpy() @ v, DIM, True, exact=exact, on_tensors=lambda v: a @ v, like=a[0]
     )
-    arguments = {
-        "apply": operator.apply,
-        "dim": DIM,
-        "is_single": True,
-        "product_error": 0.0,
-        "tolerances": None,
-    }
+    arguments = _solvers._arguments(operator, check=False)
     found, host = (
         _placement.solve(operator, arguments, params(k=2), place, lambda *_: None, lambda: None)
         for place in ("device", "host")
@@ -325,7 +319,9 @@ def test_operations_are_what_they_say_in_blocks(dtype, small_blocks):
     atol = 1e-12 if dtype == torch.float64 else 1e-5
     for i, expected in enumerate([rotated[5], rotated[0], basis[32], rotated[1]]):
         np.testing.assert_allclose(own.get(i).numpy(), expected, atol=atol)
+    own.get(1).zero_()
     again, _ = own.project(own.from_numpy(w.copy()), None)
+    np.testing.assert_allclose(again[1], rotated[0] @ w, atol=1e-9)
     assert len(again) == 4
 
 
@@ -401,6 +397,36 @@ def test_a_device_that_runs_out_of_memory_hands_over_to_the_host(cpu_is_a_device
     assert [step.products for step in r.solve.history] == sorted(step.products for step in r.solve.history)
     with pytest.raises(torch.OutOfMemoryError, match="16 MiB free"):
         solve(matrix(), "device")
+
+
+def test_the_free_memory_of_the_device_limits_the_basis(monkeypatch):
+    rows = []
+
+    class Recorded(TorchVectors):
+        def push(self, vector):
+            super().push(vector)
+            rows.append(len(self._basis))
+
+    monkeypatch.setattr(vectors, "TorchVectors", Recorded)
+    monkeypatch.setattr(vectors, "free_bytes", lambda device: 2 * 14 * 8 * DIM)
+    r = solve(matrix(), "device", bound_rtol=None)
+    # Of half of what is free, two vectors are the operand and the result.
+    assert r.converged and r.products > 14 and 10 <= max(rows) <= 14
+    rows.clear()
+    solve(matrix(), "device", bound_rtol=None, memory_bytes=12 * 8 * DIM)
+    assert max(rows) <= 12, "the user's limit is lower"
+
+
+def test_the_seed_and_the_error_of_products_reach_the_solver():
+    a = matrix()
+    runs = [solve(a, "device", seed=seed).solve.history[0].value for seed in (1, 1, 2)]
+    assert runs[0] == runs[1] != runs[2]
+    operator = _operators.Operator(
+        lambda v: a.numpy() @ v, DIM, False, product_error=1e-4, on_tensors=lambda v: a @ v, like=a[0]
+    )
+    arguments = _solvers._arguments(operator, check=False)
+    found = _placement.solve(operator, arguments, params(), "device", lambda *_: None, lambda: None)
+    assert found["rounding"] == pytest.approx(1e-4 * found["norm"])
 
 
 def test_places_that_cannot_be_are_refused():
