@@ -63,11 +63,16 @@ def to_numpy(value: ArrayLike, what: str) -> Vector:
 
 
 def converter(like: ArrayLike | None) -> Callable[[Vector], ArrayLike]:
-    """Return the function that turns the solver's vectors into arrays like `like`; NumPy's if it is None."""
+    """Return the function that turns the solver's vectors, which may be tensors for a tensor, into arrays like `like`."""
     if is_torch(like):
         torch = sys.modules["torch"]
         dtype, device = like.dtype, like.device  # type: ignore[union-attr]
-        return lambda vector: torch.as_tensor(vector).to(device=device, dtype=dtype)
+
+        def to_torch(vector: Vector) -> ArrayLike:
+            tensor: Any = vector if is_torch(vector) else torch.from_numpy(vector)
+            return tensor.to(device=device, dtype=dtype)
+
+        return to_torch
     if _is_jax(like):
         jax = sys.modules["jax"]
         dtype, device = like.dtype, next(iter(like.devices()))  # type: ignore[union-attr]

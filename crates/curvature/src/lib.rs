@@ -42,7 +42,8 @@
 //!
 //! The same seed gives the same bits on any number of threads. Run [`lanczos()`], [`dense()`] or
 //! [`power_iteration()`] directly, or choose one with [`EigenParams::method`]. [`spectra`] builds operators
-//! with known eigenvalues for tests.
+//! with known eigenvalues for tests. [`lanczos_in()`] keeps its vectors wherever a [`VectorSpace`] puts them, for
+//! example on an accelerator.
 
 mod dense;
 mod eigenpairs;

@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ class TorchVectors:
         self._dtype = dtype
         self._device = device
         self._wide = torch.float32 if device.type == "mps" else torch.float64
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator("cpu").manual_seed(seed)
         self._rows = rows
         self._basis = torch.empty(0, dim, dtype=_stored_dtype(dtype), device=device)
         self._stored = 0
@@ -100,7 +101,7 @@ class TorchVectors:
 
     def random_unit(self) -> Tensor:
         """Return a uniformly random unit vector."""
-        vector = torch.randn(self.dim, generator=self._generator, dtype=torch.float64)
+        vector = torch.randn(self.dim, generator=self._generator, dtype=torch.float64, device="cpu")
         vector /= torch.linalg.vector_norm(vector)
         return vector.to(self._wide).to(self._device)
 
@@ -120,7 +121,8 @@ class TorchVectors:
 
     def dot(self, x: Tensor, y: Tensor) -> float:
         """Return ``x @ y``."""
-        (value,) = _sum([x[part].dot(y[part]).reshape(1) for part in self._parts(2)])
+        with self._full_precision():
+            (value,) = _sum([x[part].dot(y[part]).reshape(1) for part in self._parts(2)])
         return value
 
     def norm(self, vector: Tensor) -> float:
@@ -150,11 +152,12 @@ class TorchVectors:
         """Subtract this combination of the basis from `w`; return the coefficients of `w` on the basis, and its norm."""
         coefficients = None if subtract is None else self._numbers(subtract)
         sums = []
-        for part in self._parts(self._stored + 1):
-            basis, own = self._basis[: self._stored, part].to(self._wide), w[part]
-            if coefficients is not None:
-                own.addmv_(basis.T, coefficients, alpha=-1)
-            sums.append(torch.cat([basis @ own, own.dot(own).reshape(1)]))
+        with self._full_precision():
+            for part in self._parts(self._stored + 1):
+                basis, own = self._basis[: self._stored, part].to(self._wide), w[part]
+                if coefficients is not None:
+                    own.addmv_(basis.T, coefficients, alpha=-1)
+                sums.append(torch.cat([basis @ own, own.dot(own).reshape(1)]))
         *found, square = _sum(sums)
         return found, self._norm(w, square)
 
@@ -162,9 +165,10 @@ class TorchVectors:
         """Return the combination of the vectors of the basis from `first`."""
         coefficients = self._numbers(column)
         combined = torch.empty(self.dim, dtype=self._wide, device=self._device)
-        for part in self._parts(len(column) + 1):
-            basis = self._basis[first : first + len(column), part].to(self._wide)
-            torch.mv(basis.T, coefficients, out=combined[part])
+        with self._full_precision():
+            for part in self._parts(len(column) + 1):
+                basis = self._basis[first : first + len(column), part].to(self._wide)
+                combined[part] = basis.T @ coefficients
         return combined
 
     def rotate(self, first: int, size: int, columns: Sequence[Sequence[float]]) -> None:
@@ -172,9 +176,10 @@ class TorchVectors:
         if not columns:
             return
         rows = self._numbers(columns)
-        for part in self._parts(2 * size):
-            basis = self._basis[first : first + size, part]
-            basis[: len(columns)] = rows @ basis.to(self._wide)
+        with self._full_precision():
+            for part in self._parts(2 * size):
+                basis = self._basis[first : first + size, part]
+                basis[: len(columns)] = rows @ basis.to(self._wide)
 
     def keep(self, order: Sequence[int]) -> None:
         """Keep only these vectors of the basis, in this order."""
@@ -200,7 +205,14 @@ class TorchVectors:
         return (slice(start, min(start + size, self.dim)) for start in range(0, self.dim, size))
 
     def _numbers(self, numbers: Sequence[Any]) -> Tensor:
-        return torch.tensor(numbers, dtype=torch.float64).to(self._wide).to(self._device)
+        # In two steps: some devices have no float64.
+        return torch.tensor(numbers, dtype=torch.float64, device="cpu").to(self._wide).to(self._device)
+
+    def _full_precision(self) -> AbstractContextManager[Any]:
+        """Keep sums in float32 out of the user's autocast, which leaves those in float64 alone."""
+        if self._wide == torch.float64:
+            return nullcontext()
+        return torch.autocast(self._device.type, enabled=False)
 
     def _norm(self, vector: Tensor, square: float) -> float:
         """Return the norm of `vector`, given the sum of its squares, which may have overflowed or underflowed."""
@@ -224,7 +236,7 @@ class TorchVectors:
                 f"the result of hvp has {product.numel()} entries, but the operator has dimension {self.dim}"
             )
         own: Tensor = product.detach().to(dtype=self._wide, device=self._device, copy=True)
-        return own
+        return own.contiguous()
 
     def _timed(self, operand: Tensor, work: Callable[[], Tensor]) -> Tensor:
         # The host runs ahead of a device until it reads a number.

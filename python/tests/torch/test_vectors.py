@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
+import dense
 import numpy as np
 import pytest
 import torch
-from models import classes, draws
+from models import Mlp, build, classes, draws
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import sharpness
-from sharpness import _native, _operators, _placement
+from sharpness import _native, _operators, _placement, _solvers
 from sharpness._torch import vectors
 from sharpness._torch.vectors import TorchVectors
 
@@ -213,6 +215,38 @@ def test_a_callable_may_change_its_argument_and_reuse_its_result():
     assert r.value == pytest.approx(3.0, rel=1e-9)
 
 
+def test_products_of_any_layout_in_memory_are_read():
+    d = torch.linspace(0.0, 3.0, DIM, dtype=torch.float64)
+    a = torch.diag(d)
+    layouts = [
+        lambda v: torch.stack([d * v, v], dim=1)[:, 0],
+        lambda v: a @ v.requires_grad_(),
+        lambda v: (d * v).numpy(),
+    ]
+    for hvp in layouts:
+        r = sharpness.eigenpairs(hvp, like=d, vectors="device", rtol=1e-8, bound_rtol=None)
+        assert r.value == pytest.approx(3.0, rel=1e-9) and not r.vector.requires_grad
+    ones = sharpness.eigenpairs(lambda v: v.sum().expand(DIM), like=d, vectors="device", bound_rtol=None)
+    assert ones.value == pytest.approx(DIM, rel=1e-9), "the matrix of ones"
+
+
+def test_the_users_defaults_and_autocast_change_nothing():
+    a = matrix()
+    plain = solve(a, "device")
+    with torch.device("meta"), torch.autocast("cpu", dtype=torch.bfloat16):
+        again = sharpness.eigenpairs(lambda v: a @ v, like=a[0], vectors="device", rtol=1e-6)
+    assert again.value == plain.value and torch.equal(again.vector, plain.vector)
+    single = space(a.float(), tolerances=None)
+    # As on a device without float64.
+    single._wide = torch.float32
+    vector = single.random_unit()
+    single.push(vector.clone())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (coefficient,), _ = single.project(vector, None)
+        combined = single.combine(0, [1.0])
+    assert abs(coefficient - 1.0) < 1e-6 and torch.equal(combined, single.get(0))
+
+
 def test_results_in_double_precision_replace_those_of_single_products():
     wide = matrix()
     a = wide.float()
@@ -226,13 +260,7 @@ def test_results_in_double_precision_replace_those_of_single_products():
     operator = _operators.Operator(
         lambda v: a.numpy() @ v, DIM, True, exact=exact, on_tensors=lambda v: a @ v, like=a[0]
     )
-    arguments = {
-        "apply": operator.apply,
-        "dim": DIM,
-        "is_single": True,
-        "product_error": 0.0,
-        "tolerances": None,
-    }
+    arguments = _solvers._arguments(operator, check=False)
     found, host = (
         _placement.solve(operator, arguments, params(k=2), place, lambda *_: None, lambda: None)
         for place in ("device", "host")
@@ -244,15 +272,17 @@ def test_results_in_double_precision_replace_those_of_single_products():
     assert found.keys() == host.keys()
 
 
-def test_a_model_is_measured_on_its_device():
-    data = (draws(20, 3), classes(20, count=3))
-    model = nn.Sequential(nn.Linear(3, 40), nn.Tanh(), nn.Linear(40, 3)).double()
-    loss = nn.CrossEntropyLoss()
-    host, device = (
-        sharpness.lambda_max(model, loss, data, rtol=1e-8, vectors=where) for where in ("host", "device")
-    )
-    assert device.solve.vectors_in == "cpu" and device.value == pytest.approx(host.value, rel=1e-8)
-    assert device.vector.dtype == torch.float64 and device.solve.operator["kind"] == "hessian"
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_model_is_measured_on_its_device(dtype, seed):
+    model, x, y = build(Mlp, 3, 40, seed=seed).to(dtype).eval(), draws(20, 3).to(dtype), classes(20, count=3)
+    hessian = dense.hessian(model, lambda call: F.cross_entropy(call(x.double()), y))
+    expected = float(torch.linalg.eigvalsh(hessian)[-1])
+    r = sharpness.lambda_max(model, nn.CrossEntropyLoss(), (x, y), rtol=1e-4, vectors="device")
+    assert r.solve.vectors_in == "cpu" and r.vector.dtype == dtype and r.solve.operator["kind"] == "hessian"
+    assert r.lower <= expected <= r.upper and r.value == pytest.approx(expected, rel=1e-6)
+    # A product in double precision, if the model is not.
+    assert r.solve.check_products == (dtype == torch.float32)
 
 
 # Operations.
@@ -289,7 +319,9 @@ def test_operations_are_what_they_say_in_blocks(dtype, small_blocks):
     atol = 1e-12 if dtype == torch.float64 else 1e-5
     for i, expected in enumerate([rotated[5], rotated[0], basis[32], rotated[1]]):
         np.testing.assert_allclose(own.get(i).numpy(), expected, atol=atol)
+    own.get(1).zero_()
     again, _ = own.project(own.from_numpy(w.copy()), None)
+    np.testing.assert_allclose(again[1], rotated[0] @ w, atol=1e-9)
     assert len(again) == 4
 
 
@@ -365,6 +397,36 @@ def test_a_device_that_runs_out_of_memory_hands_over_to_the_host(cpu_is_a_device
     assert [step.products for step in r.solve.history] == sorted(step.products for step in r.solve.history)
     with pytest.raises(torch.OutOfMemoryError, match="16 MiB free"):
         solve(matrix(), "device")
+
+
+def test_the_free_memory_of_the_device_limits_the_basis(monkeypatch):
+    rows = []
+
+    class Recorded(TorchVectors):
+        def push(self, vector):
+            super().push(vector)
+            rows.append(len(self._basis))
+
+    monkeypatch.setattr(vectors, "TorchVectors", Recorded)
+    monkeypatch.setattr(vectors, "free_bytes", lambda device: 2 * 14 * 8 * DIM)
+    r = solve(matrix(), "device", bound_rtol=None)
+    # Of half of what is free, two vectors are the operand and the result.
+    assert r.converged and r.products > 14 and 10 <= max(rows) <= 14
+    rows.clear()
+    solve(matrix(), "device", bound_rtol=None, memory_bytes=12 * 8 * DIM)
+    assert max(rows) <= 12, "the user's limit is lower"
+
+
+def test_the_seed_and_the_error_of_products_reach_the_solver():
+    a = matrix()
+    runs = [solve(a, "device", seed=seed).solve.history[0].value for seed in (1, 1, 2)]
+    assert runs[0] == runs[1] != runs[2]
+    operator = _operators.Operator(
+        lambda v: a.numpy() @ v, DIM, False, product_error=1e-4, on_tensors=lambda v: a @ v, like=a[0]
+    )
+    arguments = _solvers._arguments(operator, check=False)
+    found = _placement.solve(operator, arguments, params(), "device", lambda *_: None, lambda: None)
+    assert found["rounding"] == pytest.approx(1e-4 * found["norm"])
 
 
 def test_places_that_cannot_be_are_refused():
