@@ -22,6 +22,7 @@ from sharpness._errors import (
     SharpnessError,
     WrongDerivativeError,
 )
+from sharpness._estimators import density, frobenius_norm, trace
 from sharpness._experiments import (
     Claims,
     FailedRunsError,
@@ -47,12 +48,13 @@ from sharpness._experiments import (
     train,
 )
 from sharpness._native import __version__
-from sharpness._results import Eigenpairs, Eigenvalue, Estimate
-from sharpness._solvers import eigenpairs, frobenius_norm, lambda_max, lambda_min, top_k, trace
+from sharpness._results import Density, Eigenpairs, Eigenvalue, Estimate
+from sharpness._solvers import eigenpairs, lambda_max, lambda_min, top_k
 
 __all__ = [
     "ChangingOperatorError",
     "Claims",
+    "Density",
     "Eigenpairs",
     "Eigenvalue",
     "Estimate",
@@ -77,6 +79,7 @@ __all__ = [
     "bench",
     "claims",
     "data",
+    "density",
     "eigenpairs",
     "figure",
     "frobenius_norm",

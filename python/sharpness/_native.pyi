@@ -22,3 +22,6 @@ def trace(
 def squared_frobenius_norm(
     operator: Mapping[str, Any], params: Mapping[str, Any], progress: Callable[..., None] | None
 ) -> dict[str, Any]: ...
+def density(
+    operator: Mapping[str, Any], params: Mapping[str, Any], progress: Callable[..., None] | None
+) -> dict[str, Any]: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,8 @@ import numpy as np
 
 from sharpness import _arrays
 from sharpness._arrays import ArrayLike, Vector
-from sharpness._errors import InvalidInputError
+from sharpness._errors import InvalidInputError, SharpnessError
+from sharpness._results import Solve, Step
 
 #: By how much two products with one vector may differ, and how far ⟨v, A w⟩ may be from ⟨w, A v⟩, relative to the products.
 TOLERANCES = {np.dtype(np.float64): (1e-9, 1e-5), np.dtype(np.float32): (1e-5, 1e-3)}
@@ -20,6 +22,10 @@ TOLERANCES = {np.dtype(np.float64): (1e-9, 1e-5), np.dtype(np.float32): (1e-5, 1
 
 #: What any solver holds at once.
 FEWEST_VECTORS = 4
+
+
+#: The process in which the solver's threads run. They do not survive a fork.
+_process: int | None = None
 
 
 class ModelOptions(TypedDict, total=False):
@@ -57,6 +63,16 @@ class Operator:
     restore: Callable[[Vector], ArrayLike] = lambda vector: vector
     report: Mapping[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    def arguments(self, check: bool) -> dict[str, Any]:
+        """Return what the extension module needs to know."""
+        return {
+            "apply": self.apply,
+            "dim": self.dim,
+            "is_single": self.is_single,
+            "product_error": self.product_error,
+            "tolerances": self.tolerances if check else None,
+        }
 
 
 class SinglePrecision(Exception):
@@ -183,4 +199,64 @@ def of_model(model: Any, loss_fn: Any, data: Any, check: bool, options: ModelOpt
             restore=convert,
             report=report,
             notes=list(report["notes"]),
+        )
+
+
+@contextmanager
+def build(
+    operator: Any,
+    loss_fn: Any,
+    data: Any,
+    dim: int | None,
+    like: ArrayLike | None,
+    check: bool,
+    options: ModelOptions,
+) -> Iterator[Callable[[], Operator]]:
+    """Yield what builds the operator of a callable or a model."""
+    _check_process()
+    if _arrays.is_torch_module(operator):
+        if data is None:
+            raise InvalidInputError(
+                "a model needs data: lambda_max(model, loss_fn, loader), or data= alone if the model returns its loss"
+            )
+        if dim is not None or like is not None:
+            raise InvalidInputError("dim and like are for functions hvp(v); a model says them itself")
+        with of_model(operator, loss_fn, data, check, options) as built:
+            yield lambda: built
+        return
+    if loss_fn is not None or data is not None or options:
+        given = [name for name, value in (("loss_fn", loss_fn), ("data", data)) if value is not None]
+        raise InvalidInputError(
+            f"{', '.join([*given, *options])}: only for PyTorch modules, but the operator is a {type(operator).__name__}"
+        )
+    yield of_callable(operator, dim, like)
+
+
+def solve(found: dict[str, Any], operator: Operator, seconds: float, history: list[Step]) -> Solve:
+    """Return how a result was computed, from the answer of the extension module."""
+    return Solve(
+        products=found["products"],
+        check_products=found["check_products"],
+        stop=found["stop"],
+        spectrum=found.get("spectrum"),
+        asymmetry=found.get("asymmetry"),
+        rounding=found.get("rounding"),
+        norm=found.get("norm"),
+        seconds=seconds,
+        seconds_in_products=found["seconds_in_products"],
+        vectors_in=found.get("vectors_in", "host memory"),
+        operator=operator.report,
+        history=tuple(history),
+        notes=tuple(operator.notes),
+    )
+
+
+def _check_process() -> None:
+    global _process
+    if _process is None:
+        _process = os.getpid()
+    if _process != os.getpid():
+        raise SharpnessError(
+            "this process was forked from one that had already run a solver, whose threads a fork loses: start workers with "
+            f'multiprocessing.get_context("spawn") (on {sys.platform}, fork may be the default)'
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, overload
 
@@ -307,6 +307,94 @@ class Estimate:
         return _plot(self.solve.history, "estimate", ax)
 
 
+@dataclass(frozen=True)
+class Density:
+    """The density of the eigenvalues, as one quadrature per probe.
+
+    Attributes
+    ----------
+    values, weights : list of list of float
+        For each probe its nodes in ascending order, and their shares of the spectrum, which sum to 1.
+    dim : int
+        The dimension of the operator.
+    solve : Solve
+        How it was computed.
+    """
+
+    values: list[list[float]]
+    weights: list[list[float]]
+    dim: int
+    solve: Solve = field(repr=False, compare=False)
+
+    @property
+    def products(self) -> int:
+        """Products of the solver."""
+        return self.solve.products
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a reader of the numbers should know."""
+        return self.solve.notes
+
+    def average(self, f: Callable[[Any], Any]) -> tuple[float, float]:
+        """Return the average of ``f(eigenvalue)`` over the spectrum, and its standard error over the probes.
+
+        The share of a few eigenvalues differs so much between probes that ten of them may agree by chance: take more.
+        """
+        means = [
+            float(np.dot(w, np.broadcast_to(f(np.asarray(x)), len(x))))
+            for x, w in zip(self.values, self.weights, strict=True)
+        ]
+        return float(np.mean(means)), float(np.std(means, ddof=1) / np.sqrt(len(means)))
+
+    def trace(self) -> tuple[float, float]:
+        """Return the trace and its standard error."""
+        mean, error = self.average(lambda x: x)
+        return self.dim * mean, self.dim * error
+
+    def smoothed(self, points: npt.ArrayLike, sigma: float) -> npt.NDArray[np.float64]:
+        """Return density and standard error at `points`, shape ``(2, len(points))``.
+
+        Each eigenvalue is widened to a Gaussian of standard deviation `sigma`.
+        """
+        norm = sigma * np.sqrt(2 * np.pi)
+
+        def widened(point: float) -> tuple[float, float]:
+            return self.average(lambda x: np.exp(-0.5 * ((x - point) / sigma) ** 2) / norm)
+
+        both: npt.NDArray[np.float64] = np.array([widened(float(point)) for point in np.asarray(points)])
+        return both.T
+
+    def _repr_html_(self) -> str:
+        (mean, mean_error), (negative, negative_error) = (
+            self.average(lambda x: x),
+            self.average(lambda x: x < 0),
+        )
+        low, high = min(x[0] for x in self.values), max(x[-1] for x in self.values)
+        rows = [
+            ["mean eigenvalue", f"{mean:.6g} ± {mean_error:.1g}"],
+            ["share below 0", f"{negative:.4g} ± {negative_error:.1g}"],
+            ["nodes between", f"{low:.6g} and {high:.6g}"],
+        ]
+        return _html(["", ""], rows, [f"{len(self.values)} probes, {self.products} products", *self.notes])
+
+    def plot(self, ax: Any = None, *, sigma: float | None = None, points: int = 500) -> Any:
+        """Draw the density on a logarithmic axis, with Matplotlib; returns the axes."""
+        low, high = min(x[0] for x in self.values), max(x[-1] for x in self.values)
+        width = max(high - low, abs(high), 1e-12)
+        sigma = width / 100 if sigma is None else sigma
+        at = np.linspace(low - 0.05 * width, high + 0.05 * width, points)
+        value, error = self.smoothed(at, sigma)
+        ax = _axes() if ax is None else ax
+        ax.semilogy(at, value, label=f"density, eigenvalues widened by {sigma:.2g}")
+        ax.fill_between(at, np.maximum(value - error, 0), value + error, alpha=0.2, label="± standard error")
+        ax.set_ylim(bottom=max(value.max() * 1e-8, 1e-300))
+        ax.set_xlabel("eigenvalue")
+        ax.set_ylabel("density")
+        ax.legend()
+        return ax
+
+
 def _number(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.6g}"
 
@@ -345,13 +433,16 @@ def _html(names: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[s
     return f"<table><thead><tr>{cells('th', names)}</tr></thead><tbody>{body}</tbody></table>{below}"
 
 
+def _axes() -> Any:
+    try:
+        pyplot = importlib.import_module("matplotlib.pyplot")
+    except ImportError as error:
+        raise SharpnessError("plots need Matplotlib: pip install matplotlib") from error
+    return pyplot.subplots()[1]
+
+
 def _plot(history: Sequence[Step], name: str, ax: Any) -> Any:
-    if ax is None:
-        try:
-            pyplot = importlib.import_module("matplotlib.pyplot")
-        except ImportError as error:
-            raise SharpnessError("plots need Matplotlib: pip install matplotlib") from error
-        _, ax = pyplot.subplots()
+    ax = _axes() if ax is None else ax
     products = [step.products for step in history]
     ax.plot(products, [step.value for step in history], label=name)
     low = [step.value - step.error for step in history]

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sharpness import _arrays, _native, _operators, _placement
+from sharpness import _arrays, _operators, _placement
 from sharpness._arrays import ArrayLike
-from sharpness._errors import InvalidInputError, NotSymmetricError, SharpnessError
+from sharpness._errors import NotSymmetricError
 from sharpness._operators import ModelOptions, Operator, SinglePrecision
 from sharpness._progress import Bar
-from sharpness._results import Eigenpairs, Eigenvalue, Estimate, Solve, Step
+from sharpness._results import Eigenpairs, Eigenvalue, Step
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-#: The process in which the solver's threads run. They do not survive a fork.
-_process: int | None = None
 
 
 def eigenpairs(
@@ -119,7 +113,7 @@ def eigenpairs(
     _placement.require(vectors)
     names = ("k", "which", "rtol", "bound_rtol", "method", "max_products", "memory_bytes", "seed")
     params = {name: given[name] for name in (*names, "failure_probability")}
-    with _operator(operator, loss_fn, data, dim, like, check, options) as build:
+    with _operators.build(operator, loss_fn, data, dim, like, check, options) as build:
         return _eigenpairs(build, params, start, vectors, check, progress)
 
 
@@ -180,111 +174,6 @@ def top_k(operator: Any, loss_fn: Any = None, data: Any = None, *, k: int, **opt
     return eigenpairs(operator, loss_fn, data, **{**options, "k": k, "which": "largest"})
 
 
-def trace(
-    operator: Any,
-    loss_fn: Any = None,
-    data: Any = None,
-    *,
-    dim: int | None = None,
-    rtol: float = 1e-2,
-    max_probes: int = 1000,
-    seed: int = 0,
-    like: ArrayLike | None = None,
-    check: bool = True,
-    progress: bool | None = None,
-    **options: Unpack[ModelOptions],
-) -> Estimate:
-    """Estimate the trace as the mean of ``v @ A @ v`` over random signs `v`, with its standard error.
-
-    Parameters
-    ----------
-    rtol : float
-        Stop when the standard error is at most this fraction of the estimate, with 95 % confidence.
-    max_probes : int
-        The most probes, each of one product.
-    operator, loss_fn, data, dim, seed, like, check, progress, **options
-        As for `lambda_max`.
-
-    Returns
-    -------
-    Estimate
-
-    Examples
-    --------
-    >>> import numpy as np, sharpness
-    >>> diagonal = np.linspace(0.0, 3.0, 200)
-    >>> round(sharpness.trace(lambda v: diagonal * v, dim=200).value, 9)  # exact for diagonal matrices
-    300.0
-    """
-    with _operator(operator, loss_fn, data, dim, like, check, options) as build:
-        return _estimate(_native.trace, build, rtol, max_probes, seed, check, progress)
-
-
-def frobenius_norm(
-    operator: Any,
-    loss_fn: Any = None,
-    data: Any = None,
-    *,
-    dim: int | None = None,
-    rtol: float = 1e-2,
-    max_probes: int = 1000,
-    seed: int = 0,
-    like: ArrayLike | None = None,
-    check: bool = True,
-    progress: bool | None = None,
-    **options: Unpack[ModelOptions],
-) -> Estimate:
-    """Estimate the Frobenius norm from ``norm(A @ v)**2`` over random signs `v`, with its standard error.
-
-    Arguments as for `trace`; `rtol` is that of the norm.
-
-    Examples
-    --------
-    >>> import numpy as np, sharpness
-    >>> r = sharpness.frobenius_norm(lambda v: 2.0 * v, dim=100)
-    >>> r.value
-    20.0
-    """
-    with _operator(operator, loss_fn, data, dim, like, check, options) as build:
-        # The relative error of a square is twice that of its root.
-        square = _estimate(
-            _native.squared_frobenius_norm, build, min(2 * rtol, 0.999), max_probes, seed, check, progress
-        )
-    root = float(np.sqrt(square.value))
-    error = square.standard_error / (2 * root) if root > 0 else square.standard_error
-    return Estimate(root, error, square.probes, square.converged, square.solve)
-
-
-@contextmanager
-def _operator(
-    operator: Any,
-    loss_fn: Any,
-    data: Any,
-    dim: int | None,
-    like: ArrayLike | None,
-    check: bool,
-    options: ModelOptions,
-) -> Iterator[Callable[[], Operator]]:
-    """Yield what builds the operator of a callable or a model."""
-    _check_process()
-    if _arrays.is_torch_module(operator):
-        if data is None:
-            raise InvalidInputError(
-                "a model needs data: lambda_max(model, loss_fn, loader), or data= alone if the model returns its loss"
-            )
-        if dim is not None or like is not None:
-            raise InvalidInputError("dim and like are for functions hvp(v); a model says them itself")
-        with _operators.of_model(operator, loss_fn, data, check, options) as built:
-            yield lambda: built
-        return
-    if loss_fn is not None or data is not None or options:
-        given = [name for name, value in (("loss_fn", loss_fn), ("data", data)) if value is not None]
-        raise InvalidInputError(
-            f"{', '.join([*given, *options])}: only for PyTorch modules, but the operator is a {type(operator).__name__}"
-        )
-    yield _operators.of_callable(operator, dim, like)
-
-
 def _eigenpairs(
     build: Callable[[], Operator],
     params: dict[str, Any],
@@ -304,7 +193,7 @@ def _eigenpairs(
             bar.update(history[-1])
 
         def solve(operator: Operator) -> dict[str, Any]:
-            arguments = _arguments(operator, check)
+            arguments = operator.arguments(check)
             return _placement.solve(operator, arguments, params, vectors, report, history.clear)
 
         try:
@@ -314,7 +203,7 @@ def _eigenpairs(
             found = solve(operator)
     if check:
         _check_symmetry(found, operator)
-    how = _solve(found, operator, time.perf_counter() - began, history)
+    how = _operators.solve(found, operator, time.perf_counter() - began, history)
     certified = params["bound_rtol"] is not None
     pairs = [
         Eigenvalue(
@@ -327,44 +216,6 @@ def _eigenpairs(
         for pair, vector in zip(found["pairs"], found["vectors"], strict=True)
     ]
     return Eigenpairs(pairs, how)
-
-
-def _estimate(
-    estimator: Callable[..., dict[str, Any]],
-    build: Callable[[], Operator],
-    rtol: float,
-    max_probes: int,
-    seed: int,
-    check: bool,
-    progress: bool | None,
-) -> Estimate:
-    operator = build()
-    params = {"rtol": rtol, "max_probes": max_probes, "seed": seed}
-    began = time.perf_counter()
-    history: list[Step] = []
-    with Bar("probes", max_probes, progress) as bar:
-
-        def report(*state: Any) -> None:
-            history.append(Step(*state))
-            bar.update(history[-1])
-
-        try:
-            found = estimator(_arguments(operator, check), params, report)
-        except SinglePrecision:
-            operator = build()
-            found = estimator(_arguments(operator, check), params, report)
-    solve = _solve(found, operator, time.perf_counter() - began, history)
-    return Estimate(found["value"], found["standard_error"], found["products"], found["converged"], solve)
-
-
-def _arguments(operator: Operator, check: bool) -> dict[str, Any]:
-    return {
-        "apply": operator.apply,
-        "dim": operator.dim,
-        "is_single": operator.is_single,
-        "product_error": operator.product_error,
-        "tolerances": operator.tolerances if check else None,
-    }
 
 
 def _check_symmetry(found: dict[str, Any], operator: Operator) -> None:
@@ -380,36 +231,7 @@ def _check_symmetry(found: dict[str, Any], operator: Operator) -> None:
         )
 
 
-def _solve(found: dict[str, Any], operator: Operator, seconds: float, history: list[Step]) -> Solve:
-    return Solve(
-        products=found["products"],
-        check_products=found["check_products"],
-        stop=found["stop"],
-        spectrum=found.get("spectrum"),
-        asymmetry=found.get("asymmetry"),
-        rounding=found.get("rounding"),
-        norm=found.get("norm"),
-        seconds=seconds,
-        seconds_in_products=found["seconds_in_products"],
-        vectors_in=found.get("vectors_in", "host memory"),
-        operator=operator.report,
-        history=tuple(history),
-        notes=tuple(operator.notes),
-    )
-
-
 def _starts(start: Any) -> list[Any]:
     several = isinstance(start, (list, tuple))
     arrays = start if several else [start]
     return [np.ascontiguousarray(_arrays.to_numpy(one, "start"), dtype=np.float64) for one in arrays]
-
-
-def _check_process() -> None:
-    global _process
-    if _process is None:
-        _process = os.getpid()
-    if _process != os.getpid():
-        raise SharpnessError(
-            "this process was forked from one that had already run a solver, whose threads a fork loses: start workers with "
-            f'multiprocessing.get_context("spawn") (on {sys.platform}, fork may be the default)'
-        )

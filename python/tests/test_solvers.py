@@ -89,6 +89,25 @@ def test_the_trace_and_the_norm_are_within_a_few_standard_errors():
     assert f.converged and abs(f.value - np.linalg.norm(a)) < 5 * f.standard_error
 
 
+def test_the_density_has_the_moments_and_the_outliers_of_the_spectrum():
+    a = symmetric()
+    exact = np.linalg.eigvalsh(a)
+    r = sharpness.density(lambda v: a @ v, dim=DIM, probes=100, steps=40)
+    assert r.products == 4000 and all(sum(w) == pytest.approx(1.0) for w in r.weights)
+    for f in (lambda x: x, lambda x: x**2, lambda x: x > 5, lambda x: x < 0):
+        value, error = r.average(f)
+        assert abs(value - np.mean(f(exact))) < 4 * error + 1e-12
+    value, error = r.trace()
+    assert abs(value - exact.sum()) < 4 * error
+    (value, error), sigma = r.smoothed([0.5, 6.5], 0.5), 0.5
+    for found, near, point in zip(value, error, (0.5, 6.5), strict=True):
+        gauss = np.exp(-0.5 * ((exact - point) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
+        assert abs(found - gauss.mean()) < 4 * near
+    assert "share below 0" in r._repr_html_()
+    with pytest.raises(sharpness.InvalidInputError, match="at least 2 probes"):
+        sharpness.density(lambda v: v, dim=3, probes=1)
+
+
 def test_equal_seeds_give_equal_bits():
     a = symmetric()
     one, other, third = (sharpness.lambda_max(lambda v: a @ v, dim=DIM, seed=s) for s in (3, 3, 4))
@@ -222,3 +241,4 @@ def test_convergence_is_drawn():
     a = symmetric()
     axes = sharpness.lambda_max(lambda v: a @ v, dim=DIM).plot()
     assert axes.get_xlabel() == "products" and len(axes.lines) == 2
+    assert sharpness.density(lambda v: a @ v, dim=DIM, steps=10).plot().get_yscale() == "log"

@@ -72,6 +72,15 @@ pub enum Error {
         block: usize,
     },
 
+    /// Fewer than 2 probes for a density, or no steps.
+    #[error("probes = {probes}, steps = {steps}: a density needs at least 2 probes and 1 step")]
+    Quadrature {
+        /// The given number of probes.
+        probes: usize,
+        /// The given number of steps.
+        steps: usize,
+    },
+
     /// `memory_bytes` is too small for the smallest basis that can converge.
     #[error(
         "memory_bytes = {memory_bytes}: {k} eigenpairs in dimension {dim} need at least {needed_bytes} bytes; \

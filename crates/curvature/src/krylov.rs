@@ -71,6 +71,14 @@ impl Candidate {
     pub(crate) fn is_locked(&self) -> bool {
         matches!(self.source, Source::Locked(_))
     }
+
+    /// The component of an active candidate along the start vector of its space; `None` for a locked one.
+    pub(crate) fn first_entry(&self) -> Option<f64> {
+        match &self.source {
+            Source::Locked(_) => None,
+            Source::Active(column) => column.first().copied(),
+        }
+    }
 }
 
 #[derive(Clone)]

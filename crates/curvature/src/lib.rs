@@ -5,6 +5,7 @@
 //! | extreme eigenpairs | [`eigenpairs()`] | [`EigenParams`] |
 //! | the trace | [`trace()`] | [`HutchinsonParams`] |
 //! | the squared Frobenius norm | [`squared_frobenius_norm()`] | [`HutchinsonParams`] |
+//! | the density of the eigenvalues | [`density()`] | [`DensityParams`] |
 //!
 //! Implement [`SymmetricOperator`] for your matrix, Hessian or covariance. The answer to [`eigenpairs()`]
 //! has the vectors, their residuals, and an interval that contains the whole spectrum with a stated
@@ -46,6 +47,7 @@
 //! example on an accelerator.
 
 mod dense;
+mod density;
 mod eigenpairs;
 mod enclosure;
 mod error;
@@ -65,6 +67,7 @@ mod vectors;
 mod which;
 
 pub use dense::{DENSE_LIMIT, dense};
+pub use density::{Average, Density, DensityParams, Node, density};
 pub use eigenpairs::eigenpairs;
 pub use enclosure::Enclosure;
 pub use error::{ApplyError, Error};

@@ -17,9 +17,9 @@ impl Dataset {
     /// Finds the files of `name` in `locations` and reads them. Each file is read once.
     ///
     /// # Errors
-    /// [`Error::DatasetNotFound`](crate::Error::DatasetNotFound) if the files are not found;
-    /// [`Error::Malformed`](crate::Error::Malformed) if they do not hold the official number of
-    /// well-formed examples; [`Error::Io`](crate::Error::Io) if they cannot be read.
+    /// [`Error::DatasetNotFound`] if the files are not found;
+    /// [`Error::Malformed`] if they do not hold the official number of
+    /// well-formed examples; [`Error::Io`] if they cannot be read.
     pub fn load(name: DatasetName, locations: &Locations) -> Result<Self> {
         Self::read(name, &locations.find(name)?)
     }
@@ -27,7 +27,7 @@ impl Dataset {
     /// Reads the files of `name` that were found. Each file is read once.
     ///
     /// # Errors
-    /// [`Error::Malformed`](crate::Error::Malformed) and [`Error::Io`](crate::Error::Io) as [`Dataset::load`].
+    /// [`Error::Malformed`] and [`Error::Io`] as [`Dataset::load`].
     pub fn read(name: DatasetName, found: &Found) -> Result<Self> {
         let (train, test) = match found {
             Found::Embedded => match name.description().files {

@@ -26,5 +26,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(device::eigenpairs_on_device, module)?)?;
     module.add_function(wrap_pyfunction!(device::runs_lanczos, module)?)?;
     module.add_function(wrap_pyfunction!(solvers::trace, module)?)?;
-    module.add_function(wrap_pyfunction!(solvers::squared_frobenius_norm, module)?)
+    module.add_function(wrap_pyfunction!(solvers::squared_frobenius_norm, module)?)?;
+    module.add_function(wrap_pyfunction!(solvers::density, module)?)
 }

@@ -6,8 +6,8 @@ use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sharpness_curvature::{
-    EigenParams, Eigenpairs, HutchinsonEstimate, HutchinsonParams, Method, Progress, Stop,
-    SymmetricOperator as _, Which,
+    DensityParams, EigenParams, Eigenpairs, HutchinsonEstimate, HutchinsonParams, Method, Node, Progress,
+    Stop, SymmetricOperator as _, Which,
 };
 
 use crate::errors::exception;
@@ -256,4 +256,43 @@ pub(crate) fn squared_frobenius_norm<'py>(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     estimate(py, sharpness_curvature::squared_frobenius_norm, (operator, params, progress))
+}
+
+/// The density of the eigenvalues; see `sharpness_curvature::density`.
+#[pyfunction]
+pub(crate) fn density<'py>(
+    py: Python<'py>,
+    operator: OperatorArgs,
+    params: DensityArgs,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let DensityArgs { probes, steps, seed } = params;
+    let params = DensityParams { probes, steps, seed };
+    let mut callable = operator.callable();
+    let mut reporter = Reporter { callable: progress, raised: None };
+    let solved = py.detach(|| {
+        let mut report = |_, products| reporter.report((products, f64::NAN, f64::NAN, None));
+        sharpness_curvature::density(&mut callable, &params, &mut report)
+    });
+    let found = reporter.result(solved)?;
+    let answer = PyDict::new(py);
+    let nodes = |of: fn(&Node) -> f64| {
+        found.probes.iter().map(|nodes| nodes.iter().map(of).collect()).collect::<Vec<Vec<f64>>>()
+    };
+    answer.set_item("values", nodes(|node| node.value))?;
+    answer.set_item("weights", nodes(|node| node.weight))?;
+    answer.set_item("products", found.products)?;
+    answer.set_item("check_products", usize::from(callable.repeat_difference.is_some()))?;
+    answer.set_item("stop", "converged")?;
+    answer.set_item("seconds_in_products", callable.busy.as_secs_f64())?;
+    Ok(answer)
+}
+
+/// [`DensityParams`] from Python; the names are the same.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct DensityArgs {
+    probes: usize,
+    steps: usize,
+    seed: u64,
 }

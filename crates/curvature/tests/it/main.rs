@@ -4,6 +4,7 @@ mod accuracy;
 mod bounds;
 mod breakdown;
 mod cases;
+mod density;
 mod errors;
 mod hutchinson;
 mod inexact;
