@@ -362,8 +362,8 @@ class Density:
         def widened(point: float) -> tuple[float, float]:
             return self.average(lambda x: np.exp(-0.5 * ((x - point) / sigma) ** 2) / norm)
 
-        both: npt.NDArray[np.float64] = np.array([widened(float(point)) for point in np.asarray(points)])
-        return both.T
+        both: npt.NDArray[np.float64] = np.array([widened(float(point)) for point in np.asarray(points)]).T
+        return both
 
     def _repr_html_(self) -> str:
         (mean, mean_error), (negative, negative_error) = (
