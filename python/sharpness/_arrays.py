@@ -80,6 +80,16 @@ def converter(like: ArrayLike | None) -> Callable[[Vector], ArrayLike]:
     return lambda vector: vector
 
 
+def kinds() -> list[Callable[[Vector], ArrayLike]]:
+    """Return converters to the kinds of vectors that a function may take: first those of double precision."""
+    known: list[Callable[[Vector], ArrayLike]] = [lambda vector: vector]
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        known += [converter(torch.empty(0, dtype=dtype)) for dtype in (torch.float64, torch.float32)]
+    # JAX takes NumPy's vectors, but by default only of single precision.
+    return [*known, lambda vector: vector.astype(np.float32)]
+
+
 def is_single(like: ArrayLike | None) -> bool | None:
     """Whether arrays like `like` have less than double precision; None if it is None or no array."""
     dtype = getattr(like, "dtype", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -79,32 +80,58 @@ class SinglePrecision(Exception):
     """The first product shows that a callable computes in float32; the solve starts again with such vectors."""
 
 
+#: Messages of exceptions that may be about the kind or the precision of a vector.
+ABOUT_VECTORS = re.compile("numpy|ndarray|tensor|dtype|double|float", re.IGNORECASE)
+
+
 class _Callable:
-    """A user's `hvp`, with vectors converted on the way in and out."""
+    """A user's `hvp`, with vectors converted on the way in and out.
+
+    Without `like`, the first product finds out what the function takes.
+    """
 
     def __init__(self, hvp: Callable[[ArrayLike], ArrayLike], dim: int, like: ArrayLike | None) -> None:
         self._hvp = hvp
         self._dim = dim
-        self._convert = _arrays.converter(like)
+        self._is_known = like is not None
         #: The first product, until the precision is known.
         self._kept: Vector | None = None
-        self.is_single = _arrays.is_single(like)
+        self.convert = _arrays.converter(like)
+        self.is_single = bool(_arrays.is_single(like))
 
     def __call__(self, vector: Vector) -> Vector:
         if self._kept is not None:
             product, self._kept = self._kept, None
             return product
-        product = _arrays.to_numpy(self._hvp(self._convert(vector)), "the result of hvp")
+        if self._is_known:
+            return self._product(self.convert, vector)
+        self.convert, product = self._find_out(vector)
+        self._is_known = True
+        if product.dtype == np.float32:
+            self._kept, self.is_single = product, True
+            raise SinglePrecision
+        return product
+
+    def _product(self, convert: Callable[[Vector], ArrayLike], vector: Vector) -> Vector:
+        product = _arrays.to_numpy(self._hvp(convert(vector)), "the result of hvp")
         if product.size != self._dim:
             raise InvalidInputError(
                 f"the result of hvp has {product.size} entries, but the operator has dimension {self._dim}"
             )
-        if self.is_single is None:
-            self.is_single = product.dtype == np.float32
-            if self.is_single:
-                self._kept = product
-                raise SinglePrecision
         return product
+
+    def _find_out(self, vector: Vector) -> tuple[Callable[[Vector], ArrayLike], Vector]:
+        """Return the first kind of vectors that the function takes, and its product."""
+        raised: Exception | None = None
+        for convert in _arrays.kinds():
+            try:
+                return convert, self._product(convert, vector)
+            except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+                if isinstance(error, SharpnessError) or not ABOUT_VECTORS.search(str(error)):
+                    raise
+                raised = raised or error
+        assert raised is not None, "there is a kind"
+        raise raised
 
 
 def of_callable(
@@ -130,7 +157,7 @@ def of_callable(
     apply = _Callable(hvp, int(dim), like)
 
     def build() -> Operator:
-        single = bool(apply.is_single)
+        single = apply.is_single
         notes = (
             ["products are in float32; the bounds assume that each is accurate to 1e-6 of the norm"]
             if single
@@ -144,7 +171,7 @@ def of_callable(
             tolerances=tolerances,
             on_tensors=hvp if _arrays.is_torch(like) else None,
             like=like,
-            restore=_arrays.converter(like),
+            restore=lambda vector: apply.convert(vector),
             notes=notes,
         )
 

@@ -74,7 +74,8 @@ def eigenpairs(
     failure_probability : float
         The probability, over the seed, that a bound is wrong.
     like : array, optional
-        A vector such as `operator` takes: its kind, dtype and device. NumPy vectors by default.
+        A vector such as `operator` takes: its kind, dtype and device. By default the first product tries NumPy vectors and, if
+        PyTorch is imported, tensors on the CPU.
     vectors : {"auto", "device", "host"}
         Where the solver keeps its vectors: on the device of PyTorch's products, or in host memory, through which every product
         then goes. ``"auto"`` takes the device if a usual basis fits there and it is not the CPU. ``Solve.vectors_in`` says

@@ -74,6 +74,51 @@ def test_torch_vectors_stay_torch():
     assert r.value == pytest.approx(7.0, rel=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_function_of_tensors_needs_no_like(dtype):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    model = torch.nn.Linear(5, 4).to(getattr(torch, dtype))
+    x, y = torch.randn(30, 5, dtype=model.weight.dtype), torch.randint(4, (30,))
+    parameters = tuple(model.parameters())
+
+    def loss(theta):
+        weights = {"weight": theta[:20].view(4, 5), "bias": theta[20:]}
+        return torch.nn.functional.cross_entropy(torch.func.functional_call(model, weights, (x,)), y)
+
+    theta = torch.nn.utils.parameters_to_vector(parameters).detach()
+    exact = torch.linalg.eigvalsh(torch.func.hessian(loss)(theta).double())[-1]
+    gradient = torch.autograd.grad(loss(p := theta.clone().requires_grad_()), p, create_graph=True)[0]
+    for hvp in (
+        lambda v: torch.func.jvp(torch.func.grad(loss), (theta,), (v,))[1],
+        lambda v: torch.autograd.grad(gradient @ v, p, retain_graph=True)[0],
+        lambda v: torch.autograd.grad(gradient, p, v, retain_graph=True)[0],
+    ):
+        r = sharpness.eigenpairs(hvp, dim=24, k=2)
+        assert r.value == pytest.approx(float(exact), rel=1e-4) and r.lower <= exact <= r.upper
+        assert isinstance(r.vector, torch.Tensor)
+
+
+def test_a_function_of_jax_needs_no_like():
+    jax = pytest.importorskip("jax")
+    a = jax.numpy.asarray(symmetric(), dtype="float32")
+    hvp = jax.jit(lambda v: jax.jvp(lambda x: a @ x, (a[0],), (v,))[1])
+    r = sharpness.eigenpairs(hvp, dim=DIM, k=2)
+    assert r.values == pytest.approx([7.0, 6.5], rel=1e-4)
+
+
+def test_an_exception_about_tensors_that_is_the_functions_own_surfaces():
+    pytest.importorskip("torch")
+    raised = TypeError("a tensor of mine")
+
+    def hvp(v):
+        raise raised
+
+    with pytest.raises(TypeError) as caught:
+        sharpness.lambda_max(hvp, dim=DIM)
+    assert caught.value is raised
+
+
 def test_a_warm_start_saves_products():
     a = symmetric()
     first = sharpness.lambda_max(lambda v: a @ v, dim=DIM, bound_rtol=None, rtol=1e-6)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import sharpness
-from sharpness import _native, _operators, _placement, _solvers
+from sharpness import _native, _operators, _placement
 from sharpness._torch import vectors
 from sharpness._torch.vectors import TorchVectors
 
@@ -260,7 +260,7 @@ def test_results_in_double_precision_replace_those_of_single_products():
     operator = _operators.Operator(
         lambda v: a.numpy() @ v, DIM, True, exact=exact, on_tensors=lambda v: a @ v, like=a[0]
     )
-    arguments = _solvers._arguments(operator, check=False)
+    arguments = operator.arguments(check=False)
     found, host = (
         _placement.solve(operator, arguments, params(k=2), place, lambda *_: None, lambda: None)
         for place in ("device", "host")
@@ -424,7 +424,7 @@ def test_the_seed_and_the_error_of_products_reach_the_solver():
     operator = _operators.Operator(
         lambda v: a.numpy() @ v, DIM, False, product_error=1e-4, on_tensors=lambda v: a @ v, like=a[0]
     )
-    arguments = _solvers._arguments(operator, check=False)
+    arguments = operator.arguments(check=False)
     found = _placement.solve(operator, arguments, params(), "device", lambda *_: None, lambda: None)
     assert found["rounding"] == pytest.approx(1e-4 * found["norm"])
 
