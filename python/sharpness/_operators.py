@@ -248,6 +248,10 @@ def build(
             )
         if dim is not None or like is not None:
             raise InvalidInputError("dim and like are for functions hvp(v); a model says them itself")
+        if unknown := set(options) - set(ModelOptions.__annotations__):
+            raise TypeError(
+                f"unexpected keyword argument {min(unknown)!r}; the options of a model are {', '.join(ModelOptions.__annotations__)}"
+            )
         with of_model(operator, loss_fn, data, check, options) as built:
             yield lambda: built
         return

@@ -30,6 +30,7 @@ Usage: cargo xtask COMMAND
   tidy --print-modules [CRATE]...
                    print the order of modules for xtask/architecture.toml, from the arrows that the code has
   python           install the Python package in an environment of its own, and test it
+  wheels           pack the Python sources and build a wheel for manylinux2014 from them; takes minutes
   slow             train real networks, simulate every finding and inject faults; takes minutes
   faults           fail every system call of a sweep in turn; needs target/release/sharpness and strace
   golden [ARG]...  regenerate the golden files with golden/generate.py, which receives the arguments
@@ -55,6 +56,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["tidy"] => tidy::check(&root),
         ["tidy", "--print-modules", crates @ ..] => tidy::print_modules(&root, crates),
         ["python"] => python::check(&root),
+        ["wheels"] => python::wheels(&root),
         ["slow"] => slow::run(&root),
         ["faults"] => faults::check(&root),
         ["golden", rest @ ..] => golden::generate(&root, rest),

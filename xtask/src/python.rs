@@ -1,4 +1,5 @@
-//! `cargo xtask python`: installs the Python package with pip, as users do, and runs its checks.
+//! `cargo xtask python` installs the Python package with pip, as users do, and runs its checks; `cargo xtask wheels` builds what is
+//! published.
 
 use std::fs;
 use std::path::Path;
@@ -35,6 +36,33 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     // The tests run beside the sources, which lack the extension module, but import the installed package.
     run("pytest --quiet --import-mode=importlib python/tests")?;
     run("pytest --quiet --import-mode=importlib --doctest-modules --pyargs sharpness")
+}
+
+/// Where [`wheels`] builds.
+const WHEELS: &str = "target/wheels";
+
+/// Packs the sources, builds a wheel for manylinux2014 from them alone, and installs it.
+///
+/// # Errors
+/// A file is missing from the sources, or the wheel does not build or run.
+pub(crate) fn wheels(root: &Path) -> Result<()> {
+    let folder = root.join(WHEELS);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    prepare(root)?;
+    let run = |folder: &Path, line: &str| Invocation::new(line).run(folder);
+    let tool = |name: &str| root.join(ENVIRONMENT).join("bin").join(name).display().to_string();
+    run(root, &format!("{} install --quiet maturin ziglang", tool("pip")))?;
+    run(root, &format!("{} sdist --out {WHEELS}", tool("maturin")))?;
+    let version = env!("CARGO_PKG_VERSION");
+    run(&folder, &format!("tar xzf sharpness-{version}.tar.gz"))?;
+    let zig =
+        format!("{} -m maturin build --release --zig --compatibility manylinux2014 --out ..", tool("python"));
+    run(&folder.join(format!("sharpness-{version}")), &zig)?;
+    run(&folder, "python3 -m venv --clear env")?;
+    run(&folder, "env/bin/pip install --quiet --only-binary :all: --find-links . sharpness")?;
+    run(&folder, "env/bin/sharpness --version")
 }
 
 /// Creates the environment, unless it already has what the tests need.

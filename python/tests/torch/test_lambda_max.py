@@ -212,6 +212,12 @@ def test_a_jax_model_lies_within_its_bounds():
         assert found.value == pytest.approx(exact[-1], rel=1e-4)
 
 
+def test_an_unknown_option_is_named():
+    case = frozen()
+    with pytest.raises(TypeError, match="'tol'; the options of a model are kind"):
+        sharpness.lambda_max(case.model, case.loss_fn, case.data, tol=1e-3)
+
+
 def test_the_report_says_what_was_measured():
     case = CASES["conv, batch statistics"]()
     found = sharpness.lambda_max(case.model, case.loss_fn, case.data, progress=False)
