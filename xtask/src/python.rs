@@ -57,11 +57,14 @@ pub(crate) fn wheels(root: &Path) -> Result<()> {
     run(root, &format!("{} sdist --out {WHEELS}", tool("maturin")))?;
     let version = env!("CARGO_PKG_VERSION");
     run(&folder, &format!("tar xzf sharpness-{version}.tar.gz"))?;
-    let zig =
-        format!("{} -m maturin build --release --zig --compatibility manylinux2014 --out ..", tool("python"));
+    // Zig is a module of this Python.
+    let python = tool("python");
+    let build = "-m maturin build --release --zig --compatibility manylinux2014 --out ..";
+    let zig = format!("env CARGO_ZIGBUILD_PYTHON_PATH={python} {python} {build}");
     run(&folder.join(format!("sharpness-{version}")), &zig)?;
     run(&folder, "python3 -m venv --clear env")?;
-    run(&folder, "env/bin/pip install --quiet --only-binary :all: --find-links . sharpness")?;
+    run(&folder, "env/bin/pip install --quiet numpy")?;
+    run(&folder, "env/bin/pip install --quiet --no-index --find-links . sharpness")?;
     run(&folder, "env/bin/sharpness --version")
 }
 
