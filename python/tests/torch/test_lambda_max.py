@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -141,34 +142,75 @@ def test_the_trace_is_within_a_few_standard_errors(name):
     assert abs(norm.value - exact.norm()) < 5 * norm.standard_error + 1e-9
 
 
-@pytest.mark.parametrize("name", ["conv, running statistics", "tied weights", "frozen parameters"])
-def test_peers_agree(name):
+class Output(nn.Module):
+    """A model that returns its own loss, as peers need it: inputs are both arguments."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, both: Tensor) -> Tensor:
+        return self.model(both[:, :-1], both[:, -1].long())
+
+
+class Itself(nn.Module):
+    """The loss of a model that returns its loss."""
+
+    reduction = "mean"
+
+    def forward(self, output: Tensor, _: Tensor) -> Tensor:
+        return output
+
+
+def for_peers(name: str) -> tuple[Case, nn.Module, Any, tuple[Tensor, Tensor]]:
+    """The case on one batch, since peers weight batches by examples, with the model, loss and batch that they take."""
+    case = CASES[name]()
+    batches = case.data if isinstance(case.data, list) else [case.data]
+    x, y = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    case.data = (x, y)
+    model, loss_fn = case.model, case.loss_fn
+    if loss_fn is None:
+        model, loss_fn, x = Output(case.model), Itself(), torch.cat([x, y[:, None]], 1)
+    if name == "conv, batch statistics":
+        # Without running statistics, batch norm takes those of the batch in any mode, and nothing is written.
+        model = copy.deepcopy(model)
+        model.norm.track_running_stats, model.norm.running_mean, model.norm.running_var = False, None, None
+    # Dropout off is up to the user.
+    return case, model.eval(), loss_fn, (x, y)
+
+
+# Where layers normalize by their inputs' own statistics, products of curvlinops 3.0 with PyTorch 2.15 are asymmetric: the
+# largest eigenvalues of these models come out up to 0.7 % off.
+@pytest.mark.parametrize("name", ["conv, running statistics", "frozen parameters", "scalar loss"])
+def test_curvlinops_with_scipy_agrees(name):
     curvlinops = pytest.importorskip("curvlinops")
     eigsh = pytest.importorskip("scipy.sparse.linalg").eigsh
-    case = CASES[name]()
-    case.model.eval()
-    parameters = [p for p in case.model.parameters() if p.requires_grad]
-    data = case.data if isinstance(case.data, list) else [case.data]
+    case, model, loss_fn, batch = for_peers(name)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    peer = curvlinops.HessianLinearOperator(model, loss_fn, parameters, [batch], check_deterministic=False)
+    with dense.plain_kernels():
+        value = eigsh(peer.to_scipy(), k=1, which="LA", return_eigenvectors=False)[0]
     found = sharpness.lambda_max(
         case.model, case.loss_fn, case.data, rtol=1e-6, progress=False, **case.options
     )
-    if name != "tied weights":  # curvlinops weights batches by examples, not by tokens
-        peer = curvlinops.HessianLinearOperator(
-            case.model, case.loss_fn, parameters, data, check_deterministic=False
-        )
-        value = eigsh(peer.to_scipy(), k=1, which="LA", return_eigenvectors=False)[0]
-        assert found.lower <= value + 1e-9 and value - 1e-9 <= found.upper
-        assert found.value == pytest.approx(value, rel=1e-6)
+    slack = 1e-9 * abs(value)
+    assert found.lower - slack <= value <= found.upper + slack
+    assert found.value == pytest.approx(value, rel=1e-7)
 
 
-def test_pyhessian_agrees():
+@pytest.mark.parametrize("name", CASES)
+def test_pyhessian_agrees(name):
     pyhessian = pytest.importorskip("pyhessian")
-    model, x, y = build(Mlp).eval(), single(9, 3), classes(9, count=3)
-    found = sharpness.lambda_max(model, nn.CrossEntropyLoss(), (x, y), progress=False)
+    case, model, loss_fn, batch = for_peers(name)
     torch.manual_seed(0)
-    peer = pyhessian.hessian(model, nn.CrossEntropyLoss(), data=(x, y), cuda=False)
-    values, _ = peer.eigenvalues(maxIter=1000, tol=1e-9)
+    with dense.plain_kernels():
+        peer = pyhessian.hessian(model, loss_fn, data=batch, cuda=False)
+        values, _ = peer.eigenvalues(maxIter=2000, tol=1e-10)
+    options = {"rtol": 1e-6, "progress": False, **case.options}
+    # Power iteration finds the eigenvalue of largest magnitude.
+    found = sharpness.eigenpairs(case.model, case.loss_fn, case.data, which="magnitude", **options)
     assert found.value == pytest.approx(values[0], rel=1e-4)
+    assert found[0].interval[0] <= found.value <= found[0].interval[1]
 
 
 def test_other_matrices_lie_within_their_bounds():
