@@ -206,12 +206,12 @@ def scaling(binary):
     return {"rows": rows}
 
 
-def package(binary):
+def package(binary, pairs):
     """The Python package against its peers in one process each: products and seconds until λ_max, alternately."""
-    arch, options = "vgg11", ["--examples", "1000", "--chunk", "500"]
+    arch, options = "vgg11", ["--examples", "200", "--chunk", "100"]
     prepare(binary, arch)
     sides = {name: peer(arch, name, "contiguous", options, 2) for name in ["package", *SOLVERS]}
-    for _ in range(3):
+    for _ in range(pairs):
         for side in sides.values():
             side.once()
     rows = []
@@ -225,7 +225,7 @@ def package(binary):
         row["memory_mib"] = side.close()
         print(f"package: {row}", file=sys.stderr, flush=True)
         rows.append(row)
-    return {"rows": rows}
+    return {"rows": rows, "pairs": pairs}
 
 
 def print_row(key, row):
@@ -275,19 +275,19 @@ def markdown(results, command):
             lines.append(f"| {row['examples']} | {one:.2f} | {two:.2f} | {one / two:.2f} "
                          f"| {row['chunks'][0]} of {row['chunks'][1]} | {row['memory_mib']:.0f} |")
     if "package" in results:
-        lines += package_section(results["package"]["rows"])
+        lines += package_section(**results["package"])
     return "\n".join(lines) + "\n"
 
 
-def package_section(rows):
+def package_section(rows, pairs):
     """The section on the Python package."""
     names = ["torch", "scipy", "pyhessian", "curvlinops-for-pytorch", "hessian-eigenthings"]
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
     ours = rows[0]
     lines = [
         "", "## The Python package", "",
-        f"Measured on {datetime.date.today()} with {versions}; medians of 3 alternating solves. "
-        "λ_max of VGG-11 near the end of training on 1,000 images in two batches, in PyTorch. `sharpness.lambda_max` proves that no larger "
+        f"Measured on {datetime.date.today()} with {versions}; medians of {pairs} alternating solves. "
+        "λ_max of VGG-11 near the end of training on 200 images in two batches, in PyTorch. `sharpness.lambda_max` proves that no larger "
         "eigenvalue was missed, checks the products against finite differences and the value in double precision; all of that is in its "
         f"time. Outside of products it spends {100 * ours['overhead']:.1f} % of the solve.", "",
         "| solver | products | seconds | ours / theirs | λ_max | certified | peak memory, MiB |",
@@ -315,8 +315,11 @@ def measure(args, key, results):
     if key == "threads_step":
         results[key] = threads_step(args.binary, pairs)
         return
-    if key in ("scaling", "package"):
-        results[key] = {"scaling": scaling, "package": package}[key](args.binary)
+    if key == "scaling":
+        results[key] = scaling(args.binary)
+        return
+    if key == "package":
+        results[key] = package(args.binary, args.pairs or 3)
         return
     results[key], rows = compare(args.binary, key, pairs, formats(args.layouts, key, results), args.peers.split(","))
     results[key]["all"] = [dict(row) for row in rows]
