@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 import numpy as np
 
@@ -29,7 +29,7 @@ FEWEST_VECTORS = 4
 _process: int | None = None
 
 
-class ModelOptions(TypedDict, total=False):
+class OperatorOptions(TypedDict, total=False):
     """How a PyTorch model becomes an operator; see `lambda_max`."""
 
     kind: Literal["hessian", "ggn", "fisher"]
@@ -39,6 +39,16 @@ class ModelOptions(TypedDict, total=False):
     weights: Callable[[Any, Any], float] | None
     product: Literal["auto", "forward-over-reverse", "double-backward", "finite-differences"]
     device: Any
+
+
+class ModelOptions(OperatorOptions, total=False):
+    """All options of a model; see `lambda_max`."""
+
+    recompute: bool | None
+
+
+#: The bounds of results in float32 allow for this many times the rounding of a product measured on a few examples.
+MARGIN = 4.0
 
 
 @dataclass
@@ -198,7 +208,9 @@ def of_model(model: Any, loss_fn: Any, data: Any, check: bool, options: ModelOpt
 
     from sharpness._torch import ModelOperator
 
-    operator = ModelOperator(model, loss_fn, data, **options)
+    recompute = options.get("recompute")
+    own = cast(OperatorOptions, {name: value for name, value in options.items() if name != "recompute"})
+    operator = ModelOperator(model, loss_fn, data, **own)
     convert = _arrays.converter(operator.like)
     with operator:
         if check:
@@ -214,18 +226,28 @@ def of_model(model: Any, loss_fn: Any, data: Any, check: bool, options: ModelOpt
             return _arrays.to_numpy(operator.exact(torch.from_numpy(vector)), "a product")
 
         single = bool(_arrays.is_single(operator.like))
+        error, notes = float(report["product_error"] or 0.0), list(report["notes"])
+        # Of half precision, the bounds would say little without it.
+        wanted = error > 0.0 if recompute is None else recompute
+        recomputed = single and wanted and operator.has_exact
+        if single and check and not recomputed and operator.rounding is not None:
+            error = max(error, MARGIN * operator.rounding)
+            notes.append(
+                f"products are in float32: the bounds allow for {MARGIN:g} times their rounding on the first examples, "
+                f"{operator.rounding:.1e}; recompute=True computes the result in float64"
+            )
         yield Operator(
             apply,
             operator.dim,
             single,
-            product_error=float(report.get("product_error") or 0.0),
-            exact=exact if single and operator.has_exact else None,
+            product_error=error,
+            exact=exact if recomputed else None,
             start=[start] if np.linalg.norm(start) > 0 else [],
             on_tensors=operator,
             like=operator.like,
             restore=convert,
             report=report,
-            notes=list(report["notes"]),
+            notes=notes,
         )
 
 

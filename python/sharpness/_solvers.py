@@ -145,6 +145,10 @@ def lambda_max(operator: Any, loss_fn: Any = None, data: Any = None, **options: 
         How to compute a product.
     device : torch.device, optional
         Where to compute; that of the parameters by default.
+    recompute : bool, optional
+        Whether to compute value and residual of the result once more in float64, with one product per pair, if the model is in
+        less: by default of half precision alone. A product in float64 can take as long as many in float32. Without it, the
+        bounds allow for the rounding of products that is measured on a few examples.
     **options
         As for `eigenpairs`.
 

@@ -86,20 +86,22 @@ class Product:
             return self._difference(chunk, vector, self._step, self.precision)
         return self._exact(chunk, vector, self.method, dtype)
 
-    def runs_in_double(self, chunk: Chunk) -> bool:
-        """Tell whether products in float64 round to nothing less."""
+    def rounding(self, chunk: Chunk) -> float | None:
+        """Return how far a product is from the one in float64, relative to it; None if the model rounds to less there."""
         if self.method == "finite-differences":
-            return False
+            return None
         try:
             point = self.point(torch.float64)
             if coarsest(point, point.placed(chunk)) != torch.float64:
-                return False
-            self(chunk, probe(self.layout.dim), torch.float64)
+                return None
+            vector = probe(self.layout.dim)
+            turned = _turned(vector, self(chunk, vector))
+            exact = flat(self(chunk, turned, torch.float64))
         except Exception as error:
             if not culprits.is_missing_derivative(error):
                 raise
-            return False
-        return True
+            return None
+        return relative(flat(self(chunk, turned)), exact)
 
     def context(self) -> AbstractContextManager[Any]:
         """Return the context in which the model is evaluated."""

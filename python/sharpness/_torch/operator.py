@@ -120,7 +120,8 @@ class ModelOperator:
         self._points: dict[torch.dtype | None, Point] = {}
         self._product = methods.Product(kind, product, self._layout, self._point)
         self._stack: ExitStack | None = None
-        self._has_exact: bool | None = None
+        self._has_rounding = False
+        self._rounding: float | None = None
         self._checks: dict[str, dict[str, Any]] = {}
 
     @property
@@ -199,11 +200,17 @@ class ModelOperator:
     @property
     def has_exact(self) -> bool:
         """Whether `exact` gives products in float64: not if the model rounds to less inside."""
+        return self.rounding is not None
+
+    @property
+    def rounding(self) -> float | None:
+        """How far a product on the first examples is from the one in float64, relative to it; None without `has_exact`."""
         self._require_entered()
-        if self._has_exact is None:
+        if not self._has_rounding:
             self._prepare()
-            self._has_exact = self._product.runs_in_double(self._sample)
-        return self._has_exact
+            self._rounding = self._product.rounding(self._sample)
+            self._has_rounding = True
+        return self._rounding
 
     def exact(self, vector: Tensor) -> Tensor:
         """Return ``A v`` of the same parameters and data, computed in float64.
