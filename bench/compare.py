@@ -288,7 +288,7 @@ def package_section(rows, pairs):
         "", "## The Python package", "",
         f"Measured on {datetime.date.today()} with {versions}; medians of {pairs} alternating solves. "
         "λ_max of VGG-11 near the end of training on 200 images in two batches, in PyTorch. `sharpness.lambda_max` proves that no larger "
-        "eigenvalue was missed, checks the products against finite differences and the value in double precision; all of that is in its "
+        "eigenvalue was missed and checks the products, against finite differences among others; all of that is in its "
         f"time. Outside of products it spends {100 * ours['overhead']:.1f} % of the solve.", "",
         "| solver | products | seconds | ours / theirs | λ_max | certified | peak memory, MiB |",
         "| --- | --- | --- | --- | --- | --- | --- |",

@@ -150,6 +150,13 @@ def pyhessian(subject):
         return counted(*arguments)
 
     module.hessian_vector_product = counting
+    over_batches = hessian.dataloader_hv_product
+
+    def counting_batches(*arguments):
+        subject.products += 1
+        return over_batches(*arguments)
+
+    hessian.dataloader_hv_product = counting_batches
 
     def again():
         subject.products = 0
