@@ -6,7 +6,7 @@ use sharpness_curvature::{Which, eigenpairs};
 use sharpness_network::Weights;
 use sharpness_network::backend::Backend;
 
-use super::measure::{AtWeights, Flag, Measure, Solution};
+use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
 use super::memory::weights_bytes;
 use super::problem::{Problem, Subject, solver_error};
 use crate::columns::ColumnType;
@@ -68,6 +68,14 @@ impl Measure for BetweenIterates {
     const HELP: &'static str = "Also search λ_max at eight points on the way to the next iterate";
     const FLAG: Flag = Flag::Switch;
     const MAIN: Option<&'static str> = None;
+    const DEFINITION: Definition = Definition {
+        title: "Between iterates",
+        text: "The largest λ_max(H) at eight points evenly spaced on the segment from the weights to the next iterate of their training.",
+        source: "Kaur, Cohen, Lipton 2022, section 3.5",
+        error: "the residual of each point",
+        cost: "eight solves",
+    };
+    const SHARPNESS: &'static [(&'static str, &'static str)] = &[("maximum", "λ_max between iterates")];
     const COLUMNS: &'static [(&'static str, ColumnType)] =
         &[("points", ColumnType::Text), ("maximum", ColumnType::Double), ("at", ColumnType::Double)];
 

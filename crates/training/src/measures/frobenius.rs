@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sharpness_curvature::{HutchinsonEstimate, HutchinsonParams, squared_frobenius_norm};
 use sharpness_network::backend::Backend;
 
-use super::measure::{AtWeights, Flag, Measure, Solution};
+use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
 use super::problem::solver_error;
 use crate::Result;
 use crate::columns::ColumnType;
@@ -47,6 +47,14 @@ impl Measure for Frobenius {
     const HELP: &'static str = "Estimate the Frobenius norm of the Hessian too, to 1 % or from this many probes [default of PROBES: 100]";
     const FLAG: Flag = Flag::Optional("PROBES");
     const MAIN: Option<&'static str> = Some("probes");
+    const DEFINITION: Definition = Definition {
+        title: "Frobenius norm",
+        text: "‖H‖_F, the root of the sum of the squared eigenvalues of the Hessian: ‖H‖_F² is the mean of ‖Hv‖² over vectors v of random signs.",
+        source: "Tahmasebi et al. 2024",
+        error: "the standard error over the probes, to first order",
+        cost: "one product per probe",
+    };
+    const SHARPNESS: &'static [(&'static str, &'static str)] = &[("value", "‖H‖_F")];
     const COLUMNS: &'static [(&'static str, ColumnType)] = &[
         ("value", ColumnType::Double),
         ("standard_error", ColumnType::Double),

@@ -23,6 +23,21 @@ pub enum Flag {
     Required(&'static str),
 }
 
+/// What a measure is, in Markdown: its section of `docs/measures.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// A title of a few words.
+    pub title: &'static str,
+    /// The formula, what its symbols mean, and what its outcome holds.
+    pub text: &'static str,
+    /// The paper or code that it follows.
+    pub source: &'static str,
+    /// The error that it reports, or that it has none.
+    pub error: &'static str,
+    /// The cost beyond that of λ_max.
+    pub cost: &'static str,
+}
+
 /// The weights, with the Hessian linearized there for products.
 pub struct AtWeights<'p, 'a, B: Backend> {
     pub(super) problem: &'p Problem<'a, B>,
@@ -51,6 +66,10 @@ pub trait Measure: Serialize + DeserializeOwned + Default + 'static {
     const FLAG: Flag;
     /// The setting that the flag, or a value in place of the table, sets.
     const MAIN: Option<&'static str>;
+    /// What it is.
+    const DEFINITION: Definition;
+    /// The numbers of its outcome that measure sharpness, the larger the sharper: keys of its JSON with their labels.
+    const SHARPNESS: &'static [(&'static str, &'static str)];
     /// The columns of its outcome in a table of runs, as keys of its JSON.
     const COLUMNS: &'static [(&'static str, ColumnType)];
 

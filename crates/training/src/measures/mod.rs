@@ -41,7 +41,7 @@ pub use frobenius::{Frobenius, FrobeniusOutcome};
 pub use lambda_min::LambdaMin;
 pub use list::{Visitor, asked, each};
 pub(crate) use list::{augment, keys, normalized};
-pub use measure::{AtWeights, Flag, Measure, Solution};
+pub use measure::{AtWeights, Definition, Flag, Measure, Solution};
 pub use measurement::Measurement;
 pub(crate) use memory::{least_bytes, weights_bytes};
 pub use point::{Iterates, measure};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sharpness_network::Weights;
 use sharpness_network::backend::Backend;
 
-use super::measure::{AtWeights, Flag, Measure, Solution};
+use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
 use super::problem::norm;
 use crate::Result;
 use crate::columns::ColumnType;
@@ -62,6 +62,14 @@ impl Measure for SamBound {
         against the largest loss within this radius";
     const FLAG: Flag = Flag::Required("RHO");
     const MAIN: Option<&'static str> = Some("rho");
+    const DEFINITION: Definition = Definition {
+        title: "Bound on SAM's loss",
+        text: "The largest loss found within ρ of the weights, compared with L + ρ‖∇L‖ + ρ²λ_max/2, which bounds it to second order.",
+        source: "Kaur, Cohen, Lipton 2022, appendix A",
+        error: "none: the largest loss found is a lower bound on the maximum",
+        cost: "up to 60 gradients",
+    };
+    const SHARPNESS: &'static [(&'static str, &'static str)] = &[];
     const COLUMNS: &'static [(&'static str, ColumnType)] = &[
         ("rho", ColumnType::Double),
         ("maximum", ColumnType::Double),

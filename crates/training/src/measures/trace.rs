@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sharpness_curvature::{HutchinsonEstimate, HutchinsonParams, trace};
 use sharpness_network::backend::Backend;
 
-use super::measure::{AtWeights, Flag, Measure, Solution};
+use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
 use super::problem::solver_error;
 use crate::Result;
 use crate::columns::ColumnType;
@@ -47,6 +47,14 @@ impl Measure for Trace {
         "Estimate the trace of the Hessian too, to 1 % or from this many probes [default of PROBES: 100]";
     const FLAG: Flag = Flag::Optional("PROBES");
     const MAIN: Option<&'static str> = Some("probes");
+    const DEFINITION: Definition = Definition {
+        title: "Trace",
+        text: "tr H, the sum of the eigenvalues of the Hessian: the mean of vᵀHv over vectors v of random signs.",
+        source: "Hutchinson 1990",
+        error: "the standard error over the probes",
+        cost: "one product per probe",
+    };
+    const SHARPNESS: &'static [(&'static str, &'static str)] = &[("value", "tr H")];
     const COLUMNS: &'static [(&'static str, ColumnType)] = &[
         ("value", ColumnType::Double),
         ("standard_error", ColumnType::Double),
