@@ -56,4 +56,15 @@ pub trait Losses: Device {
         v: &Self::Buffer,
         out: &mut Self::Buffer,
     );
+
+    /// `out = scale · r (rᵀ v)` for each example's column of `r` and `v`.
+    fn rank_one_product(
+        &self,
+        classes: usize,
+        n: usize,
+        r: &Self::Buffer,
+        scale: f64,
+        v: &Self::Buffer,
+        out: &mut Self::Buffer,
+    );
 }

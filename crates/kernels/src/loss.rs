@@ -120,3 +120,15 @@ pub fn loss_hessian_product<R: Real>(
         }
     });
 }
+
+/// `out = scale · r (rᵀ v)` for each example's column of `r` and `v`.
+///
+/// # Panics
+/// If the lengths do not match.
+pub fn rank_one_product<R: Real>(n: usize, r: &[R], scale: f64, v: &[R], out: &mut [R]) {
+    for i in 0..n {
+        let entries = || (i..r.len()).step_by(n);
+        let along: f64 = entries().map(|at| r[at].to_f64() * v[at].to_f64()).sum();
+        entries().for_each(|at| out[at] = R::from_f64(scale * r[at].to_f64() * along));
+    }
+}

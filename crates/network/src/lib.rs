@@ -58,6 +58,7 @@ pub mod architectures;
 mod error;
 mod examples;
 pub mod files;
+mod fisher;
 mod fuse;
 mod graph;
 mod linearization;

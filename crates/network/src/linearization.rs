@@ -1,6 +1,7 @@
 //! A batch's loss around one point: products with its Hessian and Gauss-Newton matrix.
 
-use crate::backend::{Accumulate, Backend};
+use crate::backend::{Accumulate, Backend, Shape};
+use crate::fisher::sampled_residuals;
 use crate::graph::{Tangents, Tape};
 use crate::network::{Network, Sums};
 use crate::op::{Pass, TapeKind};
@@ -93,6 +94,49 @@ impl<B: Backend> Linearization<B> {
         self.output_tangent(at, v, tangents);
         let setting = at.network.setting(at.parameters, at.state, &at.pass);
         at.network.graph.gradient(&setting, &mut self.tape, Some(tangents), accumulate, out);
+    }
+
+    /// `out (+)= F v`, with `F = Jᵀ (scale · r rᵀ) J` for the `residuals` `r` of each example (see [`Self::residuals`]). Costs as much as
+    /// [`Self::gauss_newton_product`].
+    pub(crate) fn fisher_product(
+        &mut self,
+        at: At<'_, B>,
+        residuals: &B::Buffer,
+        v: &B::Buffer,
+        tangents: &mut Tangents<B>,
+        accumulate: Accumulate,
+        out: &mut B::Buffer,
+    ) {
+        let At { network, parameters, state, pass, scale } = at;
+        let setting = network.setting(parameters, state, &pass);
+        network.graph.tangent(&setting, v, &mut self.tape, tangents);
+        let (output, classes) = (network.output_value(), network.classes());
+        if let (Some(z_dot), Some(dz_dot)) = (&tangents.values[output], &mut tangents.adjoints[output]) {
+            network.backend.rank_one_product(classes, self.tape.n, residuals, scale, z_dot, dz_dot);
+        }
+        network.graph.gradient(&setting, &mut self.tape, Some(tangents), accumulate, out);
+    }
+
+    /// `residuals = ∂loss/∂z` of each example, at its own label or, with a `seed`, at one drawn from the model's distribution for the
+    /// example with its number.
+    pub(crate) fn residuals(
+        &mut self,
+        at: At<'_, B>,
+        sampled: Option<(u64, &[u32])>,
+        residuals: &mut B::Buffer,
+    ) {
+        let (network, classes) = (at.network, at.network.classes());
+        let Tape { values, labels, sums, n, .. } = &mut self.tape;
+        let z = &values[network.output_value()];
+        match sampled {
+            None => network.backend.loss_gradient(network.loss, classes, *n, z, labels, 1.0, sums, residuals),
+            Some((seed, numbers)) => {
+                let shape = Shape::features(classes);
+                let outputs = network.backend.download_activations(shape, *n, z);
+                let drawn = sampled_residuals(network.loss, classes, &outputs, numbers, seed);
+                network.backend.upload_images(shape, *n, &drawn, residuals);
+            }
+        }
     }
 
     /// Tangents of all values, and the loss's Hessian times the tangent of the output in the last adjoint tangent.

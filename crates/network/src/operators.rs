@@ -1,4 +1,4 @@
-//! The Hessian and the Gauss-Newton matrix of the mean loss over a data set, as operators of `sharpness-curvature`.
+//! The Hessian, the Gauss-Newton matrix and the Fisher matrices of the mean loss over a data set, as operators of `sharpness-curvature`.
 
 use std::ops::Range;
 
@@ -18,8 +18,16 @@ use crate::weights::Weights;
 pub enum Matrix {
     /// The second derivative of the mean loss.
     Hessian,
-    /// `Jᵀ (∂²loss/∂z²) J`, averaged over the examples.
+    /// `Jᵀ (∂²loss/∂z²) J`, averaged over the examples: the Fisher matrix of cross-entropy and of squared error.
     GaussNewton,
+    /// `g gᵀ`, averaged over the examples, with `g` the gradient of an example's loss. With batch statistics, that gradient passes
+    /// through the statistics of its chunk.
+    EmpiricalFisher,
+    /// The same with one label per example drawn from the model's own distribution: an unbiased estimate of the Gauss-Newton matrix.
+    MonteCarloFisher {
+        /// Draws the labels. Equal seeds give equal labels.
+        seed: u64,
+    },
 }
 
 /// How much of a data set's linearization is kept.
@@ -71,6 +79,8 @@ impl<B: Backend> Fixed<'_, B> {
 struct Workspace<B: Backend> {
     tangents: Tangents<B>,
     product: B::Buffer,
+    /// The residuals of one chunk, for Fisher matrices.
+    residuals: B::Buffer,
     /// As many as the largest block of vectors so far has; the same below.
     directions: Vec<B::Buffer>,
     totals: Vec<B::Wide>,
@@ -79,8 +89,10 @@ struct Workspace<B: Backend> {
 impl<B: Backend> Workspace<B> {
     fn new(network: &Network<B>, chunk: usize) -> Self {
         let product = network.backend().buffer(network.parameters().len());
+        let residuals = network.backend().buffer(chunk * network.classes());
+        let (directions, totals) = (Vec::new(), Vec::new());
         let mut workspace =
-            Self { tangents: network.tangents(chunk), product, directions: Vec::new(), totals: Vec::new() };
+            Self { tangents: network.tangents(chunk), product, residuals, directions, totals };
         workspace.make_room(network, 1);
         workspace
     }
@@ -96,15 +108,25 @@ impl<B: Backend> Workspace<B> {
     fn add_products(
         &mut self,
         (fixed, matrix): (&Fixed<'_, B>, Matrix),
-        chunk: &mut Linearization<B>,
+        (chunk, range): (&mut Linearization<B>, Range<usize>),
         vectors: usize,
     ) {
         let (at, dim) = (fixed.at(), fixed.network.parameters().len());
-        let (tangents, product) = (&mut self.tangents, &mut self.product);
+        let Self { tangents, product, residuals, .. } = self;
+        match matrix {
+            Matrix::Hessian | Matrix::GaussNewton => {}
+            Matrix::EmpiricalFisher => chunk.residuals(at, None, residuals),
+            Matrix::MonteCarloFisher { seed } => {
+                chunk.residuals(at, Some((seed, &fixed.numbers[range])), residuals);
+            }
+        }
         for (v, total) in self.directions.iter().zip(&mut self.totals).take(vectors) {
             match matrix {
                 Matrix::Hessian => chunk.hvp(at, v, tangents, Accumulate::Set, product),
                 Matrix::GaussNewton => chunk.gauss_newton_product(at, v, tangents, Accumulate::Set, product),
+                Matrix::EmpiricalFisher | Matrix::MonteCarloFisher { .. } => {
+                    chunk.fisher_product(at, residuals, v, tangents, Accumulate::Set, product);
+                }
             }
             fixed.network.backend().add_to_wide(View::new(product, 0, dim), total);
         }
@@ -191,6 +213,7 @@ impl<'a, B: Backend> Curvature<'a, B> {
         let (element, wide) = (network.backend().element_bytes(), size_of::<f64>());
         let vectors = network.parameters().len() * (3 * element + 2 * wide);
         let host = chunk.min(count).saturating_mul(network.input().elements() * wide + 2 * size_of::<u32>());
+        let residuals = chunk.min(count).saturating_mul(network.classes() * element);
         let shared =
             network.tangent_bytes(chunk.min(count)).saturating_add(network.scratch_bytes(chunk.min(count)));
         // The last chunk may be smaller.
@@ -199,7 +222,7 @@ impl<'a, B: Backend> Curvature<'a, B> {
             |examples| if examples == 0 { 0 } else { network.tape_bytes(examples, TapeKind::Products) };
         let (full, rest) = (on_tapes / chunk.max(1), on_tapes % chunk.max(1));
         let tapes = tape(chunk.min(count)).saturating_mul(full).saturating_add(tape(rest));
-        vectors.saturating_add(host).saturating_add(shared).saturating_add(tapes)
+        vectors.saturating_add(host + residuals).saturating_add(shared).saturating_add(tapes)
     }
 
     /// Bytes that products with `vectors` vectors at once add to [`Self::bytes`].
@@ -228,6 +251,11 @@ impl<'a, B: Backend> Curvature<'a, B> {
     /// The gradient of the mean loss.
     pub fn gradient(&self) -> &[f64] {
         &self.gradient
+    }
+
+    /// Makes further products those with another matrix at the same point. Linearizations serve them all.
+    pub const fn set_matrix(&mut self, matrix: Matrix) {
+        self.matrix = matrix;
     }
 
     /// How many chunks the data set has, and how many of them stay linearized between products.
@@ -278,11 +306,12 @@ impl<'a, B: Backend> Curvature<'a, B> {
             }
             let point = (&self.fixed, self.matrix);
             if let Some(kept) = self.cached.get_mut(index) {
-                self.workspace.add_products(point, kept, vs.len());
+                self.workspace.add_products(point, (kept, range), vs.len());
             } else {
                 let tape = self.spare.take().unwrap_or_else(|| network.tape(range.len(), TapeKind::Products));
-                let mut chunk = self.fixed.linearize(tape, range, &mut self.host, &mut self.workspace);
-                self.workspace.add_products(point, &mut chunk, vs.len());
+                let mut chunk =
+                    self.fixed.linearize(tape, range.clone(), &mut self.host, &mut self.workspace);
+                self.workspace.add_products(point, (&mut chunk, range), vs.len());
                 self.spare = Some(chunk.into_tape());
             }
         }

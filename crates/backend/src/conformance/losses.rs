@@ -46,5 +46,7 @@ fn one<B: Backend>(
         let v = r.activation(b, outputs, n);
         b.loss_hessian_product(loss, classes, n, &z, &labels, 0.25, &v, &mut dz);
         r.push_activation(b, what("loss_hessian_product"), outputs, n, &dz);
+        b.rank_one_product(classes, n, &z, 0.25, &v, &mut dz);
+        r.push_activation(b, what("rank_one_product"), outputs, n, &dz);
     }
 }

@@ -89,4 +89,21 @@ impl Losses for Reference {
             }
         }
     }
+
+    fn rank_one_product(
+        &self,
+        classes: usize,
+        n: usize,
+        r: &Vec<f64>,
+        scale: f64,
+        v: &Vec<f64>,
+        out: &mut Vec<f64>,
+    ) {
+        for (i, r) in r.chunks(classes).take(n).enumerate() {
+            let along: f64 = r.iter().zip(&v[i * classes..]).map(|(r, v)| r * v).sum();
+            for (k, r) in r.iter().enumerate() {
+                out[i * classes + k] = scale * r * along;
+            }
+        }
+    }
 }

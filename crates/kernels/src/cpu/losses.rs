@@ -50,4 +50,17 @@ impl<R: Real> Losses for Cpu<R> {
         let out = &mut out[..n * classes];
         loss::loss_hessian_product(loss, n, &z[..n * classes], labels, scale, v, out);
     }
+
+    #[inline(never)]
+    fn rank_one_product(
+        &self,
+        classes: usize,
+        n: usize,
+        r: &Vec<R>,
+        scale: f64,
+        v: &Vec<R>,
+        out: &mut Vec<R>,
+    ) {
+        loss::rank_one_product(n, &r[..n * classes], scale, v, &mut out[..n * classes]);
+    }
 }

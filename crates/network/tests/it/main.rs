@@ -8,6 +8,7 @@
 mod adjoint;
 mod cases;
 mod dense;
+mod fisher;
 mod fixture;
 mod fuse;
 mod golden;

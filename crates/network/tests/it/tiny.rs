@@ -77,9 +77,20 @@ impl<B: Backend> Tiny<B> {
 
     /// The operator on all of the data.
     pub(crate) fn curvature(&self, matrix: Matrix, examples: usize, memory_bytes: usize) -> Curvature<'_, B> {
+        self.curvature_on(&self.data, matrix, examples, memory_bytes)
+    }
+
+    /// The operator on other data.
+    pub(crate) fn curvature_on<'a>(
+        &'a self,
+        data: &'a Batch,
+        matrix: Matrix,
+        examples: usize,
+        memory_bytes: usize,
+    ) -> Curvature<'a, B> {
         let chunks = Chunks { examples, memory_bytes };
         let (network, weights) = (&self.network, &self.weights);
-        Curvature::new(network, matrix, weights, self.pass, self.data.all(), chunks, &|| false).unwrap()
+        Curvature::new(network, matrix, weights, self.pass, data.all(), chunks, &|| false).unwrap()
     }
 }
 
