@@ -13,6 +13,7 @@
 //! | `filled.rs` | the settings of a measurement with everything filled in |
 //! | `lambda_min.rs`, `trace.rs`, `frobenius.rs`, `sam_bound.rs`, `between_iterates.rs` | one measure each |
 //! | `problem.rs` | the examples, the operator and the solver |
+//! | `value.rs` | the loss and its gradient at any weights |
 //! | `double.rs` | the rounding of single precision |
 //! | `memory.rs` | how memory is shared, and how much a measurement takes |
 //! | `through_training.rs` | λ_max from epoch to epoch of a training |
@@ -34,6 +35,7 @@ mod sam_bound;
 mod subset_sizes;
 mod through_training;
 mod trace;
+mod value;
 
 pub use between_iterates::{BetweenIterates, BetweenIteratesOutcome, Iterate, interpolate};
 pub use eigenvalue::Eigenvalue;

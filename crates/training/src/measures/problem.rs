@@ -108,6 +108,34 @@ impl<'a, B: Backend> Problem<'a, B> {
         self.watcher
     }
 
+    /// The measured examples.
+    pub(super) fn numbers(&self) -> &[u32] {
+        &self.numbers
+    }
+
+    /// The source of the examples.
+    pub(super) const fn examples(&self) -> &PartExamples<'a> {
+        &self.examples
+    }
+
+    /// The kind of pass.
+    pub(super) const fn pass(&self) -> &Pass {
+        &self.pass
+    }
+
+    /// Examples of a chunk.
+    pub(super) const fn chunk(&self) -> usize {
+        self.chunk
+    }
+
+    /// Asks whether to stop.
+    ///
+    /// # Errors
+    /// [`Error::MeasureStopped`].
+    pub(super) fn check_stop(&self) -> Result<()> {
+        if (self.stop)() { Err(Error::MeasureStopped) } else { Ok(()) }
+    }
+
     /// The number of measured examples.
     pub(crate) fn count(&self) -> usize {
         self.numbers.len()

@@ -1,0 +1,145 @@
+//! The mean loss of measured examples at any weights, and its gradient: forward passes, or forward and backward ones, without
+//! products.
+
+use sharpness_network::backend::{Accumulate, Backend, View};
+use sharpness_network::op::TapeKind;
+use sharpness_network::{HostBatch, Network, Sums, Tape, Weights};
+
+use super::problem::Problem;
+use crate::Result;
+
+/// The mean loss of measured examples as a function of the parameters, with the buffers of its passes, allocated once. Batch norm
+/// uses the statistics that the measurement names; its running ones are fixed.
+pub(crate) struct Objective<'p, 'a, B: Backend> {
+    problem: &'p Problem<'a, B>,
+    tape: Tape<B>,
+    host: HostBatch,
+    parameters: B::Buffer,
+    state: B::Buffer,
+    slope: Option<Slope<B>>,
+}
+
+/// The buffers of a gradient: that of a chunk, and the sum.
+struct Slope<B: Backend> {
+    chunk: B::Buffer,
+    total: B::Wide,
+}
+
+impl<'p, 'a, B: Backend> Objective<'p, 'a, B> {
+    /// The loss alone, with the running statistics of `weights`.
+    pub(crate) fn values(problem: &'p Problem<'a, B>, weights: &Weights) -> Self {
+        Self::new(problem, weights, TapeKind::Values)
+    }
+
+    /// The loss and its gradient, with the running statistics of `weights`.
+    pub(crate) fn gradients(problem: &'p Problem<'a, B>, weights: &Weights) -> Self {
+        Self::new(problem, weights, TapeKind::Gradient)
+    }
+
+    fn new(problem: &'p Problem<'a, B>, weights: &Weights, kind: TapeKind) -> Self {
+        let (network, dim) = (problem.network(), weights.parameters.len());
+        let slope = (kind == TapeKind::Gradient)
+            .then(|| Slope { chunk: network.backend().buffer(dim), total: network.backend().wide(dim) });
+        Self {
+            problem,
+            tape: network.tape(problem.chunk(), kind),
+            host: HostBatch::default(),
+            parameters: network.backend().buffer(dim),
+            state: network.upload(&weights.state),
+            slope,
+        }
+    }
+
+    /// Bytes of the passes of a chunk, with their buffers.
+    pub(super) fn bytes(network: &Network<B>, chunk: usize, kind: TapeKind) -> usize {
+        let (element, wide, dim) =
+            (network.backend().element_bytes(), size_of::<f64>(), network.parameters().len());
+        let host = chunk.saturating_mul(network.input().elements() * wide + 2 * size_of::<u32>());
+        let buffers = if kind == TapeKind::Gradient { 2 * element + wide } else { element };
+        network
+            .tape_bytes(chunk, kind)
+            .saturating_add(network.scratch_bytes(chunk))
+            .saturating_add(host)
+            .saturating_add(buffers.saturating_mul(dim))
+            .saturating_add(network.state().len() * element)
+    }
+
+    /// The mean loss and the accuracy of the examples with the given numbers. They may be no finite numbers. Cost: a forward pass.
+    ///
+    /// # Errors
+    /// [`Error::MeasureStopped`](crate::Error::MeasureStopped), asked between chunks.
+    pub(crate) fn value(&mut self, numbers: &[u32], parameters: &[f64]) -> Result<Sums> {
+        let Self { problem, tape, host, parameters: at, state, .. } = self;
+        let (network, pass) = (problem.network(), problem.pass());
+        network.backend().upload(parameters, at);
+        let mut sums = Sums::default();
+        for chunk in numbers.chunks(tape.capacity()) {
+            problem.check_stop()?;
+            host.load(network, tape, problem.examples(), chunk);
+            add(&mut sums, network.value(at, state, pass, tape));
+        }
+        Ok(mean(sums, numbers))
+    }
+
+    /// The mean loss and the accuracy of the examples with the given numbers, and in `gradient` the gradient of the loss. They may
+    /// be no finite numbers. Cost: a gradient. Chunks are summed in double precision in the order of the examples.
+    ///
+    /// # Errors
+    /// As [`Self::value`].
+    ///
+    /// # Panics
+    /// If it is for [values](Self::values) alone, or `gradient` has another length than the parameters.
+    pub(crate) fn gradient(
+        &mut self,
+        numbers: &[u32],
+        parameters: &[f64],
+        gradient: &mut [f64],
+    ) -> Result<Sums> {
+        let Self { problem, tape, host, parameters: at, state, slope } = self;
+        let Some(Slope { chunk: part, total }) = slope else { panic!("the objective is for values alone") };
+        let (network, pass) = (problem.network(), problem.pass());
+        let backend = network.backend();
+        backend.upload(parameters, at);
+        backend.clear(total);
+        let (scale, mut sums) = (1.0 / numbers.len() as f64, Sums::default());
+        for chunk in numbers.chunks(tape.capacity()) {
+            problem.check_stop()?;
+            host.load(network, tape, problem.examples(), chunk);
+            add(&mut sums, network.gradient(at, state, pass, tape, scale, Accumulate::Set, part));
+            backend.add_to_wide(View::new(part, 0, parameters.len()), total);
+        }
+        backend.read_into(total, gradient);
+        Ok(mean(sums, numbers))
+    }
+}
+
+impl<B: Backend> Problem<'_, B> {
+    /// The mean loss and the accuracy of all measured examples at `weights`. They may be no finite numbers. Cost: a forward pass.
+    ///
+    /// # Errors
+    /// [`Error::MeasureStopped`](crate::Error::MeasureStopped).
+    pub(crate) fn value(&self, weights: &Weights) -> Result<Sums> {
+        Objective::values(self, weights).value(self.numbers(), &weights.parameters)
+    }
+
+    /// As [`Self::value`], with the gradient of the loss.
+    ///
+    /// # Errors
+    /// As [`Self::value`].
+    pub(crate) fn gradient(&self, weights: &Weights) -> Result<(Sums, Vec<f64>)> {
+        let mut gradient = vec![0.0; weights.parameters.len()];
+        let mut objective = Objective::gradients(self, weights);
+        let sums = objective.gradient(self.numbers(), &weights.parameters, &mut gradient)?;
+        Ok((sums, gradient))
+    }
+}
+
+fn add(sums: &mut Sums, other: Sums) {
+    sums.loss += other.loss;
+    sums.correct += other.correct;
+}
+
+fn mean(sums: Sums, numbers: &[u32]) -> Sums {
+    let count = numbers.len() as f64;
+    Sums { loss: sums.loss / count, correct: sums.correct / count }
+}
