@@ -27,6 +27,50 @@ pub enum Error {
     #[error("the operator has dimension 0, so it has no eigenvalues")]
     NoDimension,
 
+    /// An operator of another dimension than that of the earlier products.
+    #[error(
+        "the operator has dimension {dim}, but the earlier products were those of one of dimension {expected}"
+    )]
+    Dimension {
+        /// The dimension of the operator.
+        dim: usize,
+        /// The dimension that it should have.
+        expected: usize,
+    },
+
+    /// The ranges of a block are not ascending, disjoint, nonempty and within the dimension.
+    #[error(
+        "the range {start}..{end} of a block: it must be nonempty, begin at {first} or later and end at {dim} or earlier"
+    )]
+    Range {
+        /// The first index of the range.
+        start: usize,
+        /// The index after its last.
+        end: usize,
+        /// The end of the range before.
+        first: usize,
+        /// The dimension of the operator.
+        dim: usize,
+    },
+
+    /// The length of a scale is not the operator's dimension.
+    #[error("the scale has {length} entries, but the operator has dimension {dim}")]
+    ScaleLength {
+        /// Its length.
+        length: usize,
+        /// The dimension of the operator.
+        dim: usize,
+    },
+
+    /// An entry of a scale is NaN or infinite.
+    #[error("entry {index} of the scale is {value}: it must be finite")]
+    ScaleEntry {
+        /// The position of the entry, from 0.
+        index: usize,
+        /// The entry.
+        value: f64,
+    },
+
     /// `k` is 0 or exceeds the dimension.
     #[error("k = {k}: an operator of dimension {dim} has between 1 and {dim} eigenpairs")]
     PairCount {

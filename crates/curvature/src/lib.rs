@@ -5,7 +5,10 @@
 //! | extreme eigenpairs | [`eigenpairs()`] | [`EigenParams`] |
 //! | the trace | [`trace()`] | [`HutchinsonParams`] |
 //! | the squared Frobenius norm | [`squared_frobenius_norm()`] | [`HutchinsonParams`] |
+//! | several of these, the traces of blocks and the diagonal from the same products | [`Probes`] | [`ProbesParams`] |
 //! | the density of the eigenvalues | [`density()`] | [`DensityParams`] |
+//!
+//! [`Scaled`] is the operator `D A D` with a diagonal `D`, and [`Block`] a diagonal block of `A`.
 //!
 //! Implement [`SymmetricOperator`] for your matrix, Hessian or covariance. The answer to [`eigenpairs()`]
 //! has the vectors, their residuals, and an interval that contains the whole spectrum with a stated
@@ -46,6 +49,7 @@
 //! with known eigenvalues for tests. [`lanczos_in()`] keeps its vectors wherever a [`VectorSpace`] puts them, for
 //! example on an accelerator.
 
+mod congruence;
 mod dense;
 mod density;
 mod eigenpairs;
@@ -58,6 +62,9 @@ mod lanczos;
 mod operator;
 mod params;
 mod power_iteration;
+mod probes;
+mod ranges;
+mod sample;
 mod space;
 pub mod spectra;
 mod spectrum_bounds;
@@ -66,16 +73,19 @@ mod symmetric_eigen;
 mod vectors;
 mod which;
 
+pub use congruence::{Block, Scaled};
 pub use dense::{DENSE_LIMIT, dense};
 pub use density::{Average, Density, DensityParams, Node, density};
 pub use eigenpairs::eigenpairs;
 pub use enclosure::Enclosure;
 pub use error::{ApplyError, Error};
-pub use hutchinson::{HutchinsonEstimate, HutchinsonParams, squared_frobenius_norm, trace};
+pub use hutchinson::{HutchinsonParams, squared_frobenius_norm, trace};
 pub use lanczos::{lanczos, lanczos_bytes, lanczos_in, smallest_lanczos_bytes};
 pub use operator::{DenseOperator, SymmetricOperator};
 pub use params::{EigenParams, Eigenpair, Eigenpairs, Method, Progress, Stop, rounding};
 pub use power_iteration::power_iteration;
+pub use probes::{DiagonalEstimate, Probes, ProbesParams};
+pub use sample::HutchinsonEstimate;
 pub use space::VectorSpace;
 pub use spectrum_bounds::SpectrumBounds;
 pub use vectors::Projection;

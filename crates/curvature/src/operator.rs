@@ -92,7 +92,12 @@ pub(crate) struct Products<'a> {
 
 impl<'a> Products<'a> {
     pub(crate) fn new(operator: &'a mut dyn SymmetricOperator) -> Self {
-        Self { operator, count: 0 }
+        Self::after(operator, 0)
+    }
+
+    /// Counts on from `count` earlier products.
+    pub(crate) fn after(operator: &'a mut dyn SymmetricOperator, count: usize) -> Self {
+        Self { operator, count }
     }
 
     pub(crate) fn count(&self) -> usize {

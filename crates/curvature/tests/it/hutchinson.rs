@@ -1,7 +1,7 @@
 //! The estimates of the trace and the Frobenius norm.
 
 use sharpness_curvature::{
-    Error, HutchinsonEstimate, HutchinsonParams, SymmetricOperator, spectra::Diagonal,
+    ApplyError, Error, HutchinsonEstimate, HutchinsonParams, SymmetricOperator, spectra::Diagonal,
     spectra::with_eigenvalues, squared_frobenius_norm, trace,
 };
 
@@ -95,4 +95,32 @@ fn impossible_requests_are_errors() {
     assert!(matches!(error, Error::NoDimension), "{error}");
     let error = trace(&mut Diagonal(vec![f64::NAN; 3]), &PARAMS, &mut |_| ()).unwrap_err();
     assert!(matches!(error, Error::NonFinite { product: 1 }), "{error}");
+}
+
+/// A tridiagonal matrix, in arithmetic that rounds alike everywhere.
+struct Tridiagonal(usize);
+
+impl SymmetricOperator for Tridiagonal {
+    fn dim(&self) -> usize {
+        self.0
+    }
+
+    fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), ApplyError> {
+        let at = |i: usize| v.get(i).copied().unwrap_or(0.0) / (i as f64 + 3.0);
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = 0.1 * v[i] + (i as f64 + 3.0).recip() * (at(i.wrapping_sub(1)) + at(i + 1));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_seed_gives_the_bits_that_it_always_gave() {
+    let mut op = Tridiagonal(5000);
+    let params = HutchinsonParams { rtol: 1e-5, max_probes: 50, block: 3, seed: 9 };
+    let bits = |e: HutchinsonEstimate| (e.value.to_bits(), e.standard_error.to_bits(), e.probes);
+    let found = bits(estimate(&mut op, &params));
+    assert_eq!(found, (4_647_504_107_241_654_452, 4_584_265_009_886_449_458, 50));
+    let found = bits(squared_frobenius_norm(&mut op, &params, &mut |_| ()).unwrap());
+    assert_eq!(found, (4_632_237_790_575_201_613, 4_573_761_457_799_804_832, 50));
 }
