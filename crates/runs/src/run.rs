@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use sharpness_data::Standardized;
 use sharpness_network::backend::Backend;
 use sharpness_network::{Network, Weights};
-use sharpness_training::measures::{BetweenIterates, Iterates, Measure as _, Measurement, Subject, measure};
+use sharpness_training::measures::{
+    AdamSharpness, BetweenIterates, Iterates, Measure as _, Measurement, Subject, measure,
+};
+use sharpness_training::optimizers::Preconditioner;
 use sharpness_training::settings::RunConfig;
 use sharpness_training::{
     Budget, Engine, Job, Observer, Outcome, TrainState, Visitor, Watch, Work, beside_weights, check_data,
@@ -229,7 +232,10 @@ fn measure_end<B: Backend>(
     let next = settings.asked.contains_key(BetweenIterates::NAME).then(|| job.next_weights(state));
     let left = budget.less(beside_weights(engine, config));
     let subject = Subject { engine, data, trained, settings: &settings, seed: config.seed, budget: left };
-    let at = Iterates { weights: &state.weights, next: next.as_ref() };
+    let is_asked = settings.asked.contains_key(AdamSharpness::NAME);
+    let preconditioner = is_asked.then(|| preconditioner(config, state)).flatten();
+    let at =
+        Iterates { weights: &state.weights, next: next.as_ref(), preconditioner: preconditioner.as_ref() };
     let mut measured = measure(subject, at, &Watch::new(observer))?;
     // The training may have taken more.
     let before = predicted_bytes(engine, (config, data), is_kept, budget)?;
@@ -238,20 +244,40 @@ fn measure_end<B: Backend>(
     Ok(measured)
 }
 
+/// How the optimizer of a run scales the gradient at `state`.
+fn preconditioner(config: &RunConfig, state: &TrainState) -> Option<Preconditioner> {
+    let training = &config.training;
+    let Progress { epoch, step_in_epoch, step, .. } = state.progress;
+    let of_last_step = epoch.saturating_sub(u32::from(step_in_epoch == 0));
+    let rate = training.learning_rate_at(of_last_step, step.saturating_sub(1));
+    training.optimizer.settings().preconditioner(&state.optimizer, step, rate)
+}
+
+/// The end of a training.
+#[derive(Debug)]
+pub struct LastStep {
+    /// The last iterate.
+    pub weights: Weights,
+    /// The next one.
+    pub next: Weights,
+    /// How the optimizer scales the gradient there, if it scales single entries and has taken a step.
+    pub preconditioner: Option<Preconditioner>,
+}
+
 /// The last iterate of the run in `dir`, finished or stopped, and the next one of its training. `data` are those of the
 /// run.
 ///
 /// # Errors
 /// [`Error::DamagedRun`] if the run has no configuration or no checkpoint, or they cannot be read;
 /// [`Config`](sharpness_training::Error::Config) if `data` are not those of the run.
-pub fn last_step(dir: &Path, data: &Standardized) -> Result<(Weights, Weights)> {
-    struct LastStep<'a> {
+pub fn last_step(dir: &Path, data: &Standardized) -> Result<LastStep> {
+    struct Read<'a> {
         config: &'a RunConfig,
         layout: &'a RunLayout,
         data: &'a Standardized,
     }
-    impl Visitor for LastStep<'_> {
-        type Output = Result<(Weights, Weights)>;
+    impl Visitor for Read<'_> {
+        type Output = Result<LastStep>;
 
         fn visit<B: Backend>(self, engine: &Engine<B>) -> Self::Output {
             let Self { config, layout, data } = self;
@@ -259,7 +285,8 @@ pub fn last_step(dir: &Path, data: &Standardized) -> Result<(Weights, Weights)> 
             let trained = trained_examples(config, data.dataset())?;
             let job = Job { config, engine, data, trained: &trained, budget: Budget::default() };
             let next = job.next_weights(&state);
-            Ok((state.weights, next))
+            let preconditioner = preconditioner(config, &state);
+            Ok(LastStep { weights: state.weights, next, preconditioner })
         }
     }
     let layout = RunLayout::new(dir);
@@ -270,5 +297,5 @@ pub fn last_step(dir: &Path, data: &Standardized) -> Result<(Weights, Weights)> 
     let config = stored.config;
     check_data(&config, data)?;
     config.validate(data.dataset().train().len())?;
-    with_engine(&config, LastStep { config: &config, layout: &layout, data })?
+    with_engine(&config, Read { config: &config, layout: &layout, data })?
 }

@@ -59,6 +59,7 @@ pub mod number;
 mod observer;
 pub mod optimizers;
 mod overlay;
+mod pattern;
 mod progress;
 mod range;
 pub mod seeds;

@@ -4,9 +4,13 @@ use sharpness_network::Error as NetworkError;
 use sharpness_network::backend::Shape;
 use toml::Table;
 
+use crate::measures::{AdamSharpness, Measure as _};
+use crate::optimizers::OptimizerConfig;
 use crate::settings::{RunConfig, TrainingConfig};
 use crate::{Error, Result};
 
+/// The key of Adam's sharpness.
+const ADAM_SHARPNESS: &str = "measure.adam_sharpness";
 /// The largest number of parameters; a step needs several vectors of this length.
 const MAX_PARAMETERS: usize = 1 << 30;
 
@@ -29,6 +33,15 @@ impl RunConfig {
         };
         let parameters = self.validate_model()?;
         self.training.validate(trained)?;
+        let is_scaled = self.measure.asked.contains_key(AdamSharpness::NAME);
+        require(
+            !is_scaled || matches!(self.training.optimizer, OptimizerConfig::Adam(_)),
+            ADAM_SHARPNESS,
+            || {
+                "needs a run with `training.optimizer.name = \"adam\"`, whose second moments it takes"
+                    .to_owned()
+            },
+        )?;
         require(self.measure.top_k as u128 <= parameters, "measure.top_k", || {
             format!("must be at most {parameters}, the number of parameters, got {}", self.measure.top_k)
         })

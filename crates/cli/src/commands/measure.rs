@@ -7,8 +7,11 @@ use sharpness_data::{DatasetName, Standardization};
 use sharpness_network::architectures::Architecture;
 use sharpness_network::backend::Backend;
 use sharpness_network::{Imported, Network, Origin, Weights};
-use sharpness_runs::last_step;
-use sharpness_training::measures::{Iterates, Measurement, Subject, SubsetSize, measure, subset_sizes};
+use sharpness_runs::{LastStep, last_step};
+use sharpness_training::measures::{
+    AdamSharpness, Iterates, Measure as _, Measurement, Subject, SubsetSize, measure, subset_sizes,
+};
+use sharpness_training::optimizers::Preconditioner;
 use sharpness_training::{Engine, Visitor, peak_bytes, trained_examples, with_engine};
 
 use crate::exit::{EXIT_CODES, Exit, Usage, is_stopped};
@@ -64,6 +67,7 @@ struct Measured {
 struct Given {
     weights: Weights,
     next: Option<Weights>,
+    preconditioner: Option<Preconditioner>,
     origin: Option<Origin>,
 }
 
@@ -111,12 +115,14 @@ impl Visitor for Measure<'_> {
 
     fn visit<B: Backend>(self, engine: &Engine<B>) -> Result<Measured> {
         let Self { command, prepared: Prepared { config, data, budget } } = self;
-        let Given { weights, next, origin } = command.given_weights(&engine.network, self.prepared)?;
+        let Given { weights, next, preconditioner, origin } =
+            command.given_weights(&engine.network, self.prepared)?;
         let interrupt = Interrupt::listen()?;
         let trained = trained_examples(config, data.dataset())?;
         let (settings, seed, budget) = (config.measurement(), config.seed, *budget);
         let subject = Subject { engine, data, trained: &trained, settings: &settings, seed, budget };
-        let at = Iterates { weights: &weights, next: next.as_ref() };
+        let preconditioner = preconditioner.as_ref();
+        let at = Iterates { weights: &weights, next: next.as_ref(), preconditioner };
         let measurement = measure(subject, at, &Bar::new(&interrupt))?;
         let sizes = command.sizes(trained.len())?;
         let subset_sizes = subset_sizes(subject, &weights, &sizes, &Bar::new(&interrupt))?;
@@ -127,15 +133,17 @@ impl Visitor for Measure<'_> {
 }
 
 impl MeasureCommand {
-    /// The weights to measure at, and the next iterate if the way to it is searched.
+    /// The weights to measure at, with the next iterate if the way to it is searched, and the optimizer's scales if they matter.
     fn given_weights<B: Backend>(&self, network: &Network<B>, prepared: &Prepared) -> Result<Given> {
         let source = &self.given.source;
-        if let Some(run) = source.run.as_ref().filter(|_| source.between_iterates) {
-            let (last, next) = last_step(run, &prepared.data)?;
-            return Ok(Given { weights: last, next: Some(next), origin: None });
+        let is_scaled = prepared.config.measure.asked.contains_key(AdamSharpness::NAME);
+        if let Some(run) = source.run.as_ref().filter(|_| source.between_iterates || is_scaled) {
+            let LastStep { weights, next, preconditioner } = last_step(run, &prepared.data)?;
+            let next = source.between_iterates.then_some(next);
+            return Ok(Given { weights, next, preconditioner, origin: None });
         }
         let Imported { weights, origin } = source.import(network, &prepared.config)?;
-        Ok(Given { weights, next: None, origin: Some(origin) })
+        Ok(Given { weights, next: None, preconditioner: None, origin: Some(origin) })
     }
 
     /// The numbers of examples to compare; none if only one is requested.

@@ -65,8 +65,8 @@ fn the_next_weights_of_a_stopped_run_are_those_of_its_next_step() {
         };
         // After the last step of an epoch of three, the next one begins another epoch.
         for stop_at in [1, 3, 4] {
-            let ((_, next), (there, _)) = (stopped(stop_at), stopped(stop_at + 1));
-            assert_eq!(next, there, "after step {stop_at}");
+            let (before, after) = (stopped(stop_at), stopped(stop_at + 1));
+            assert_eq!(before.next, after.weights, "after step {stop_at}");
         }
     }
 }

@@ -243,7 +243,7 @@ fn the_final_weights_can_be_read_by_their_names() {
     let (config, dir) = (config(), tempdir().unwrap());
     train(&config, &options(dir.path(), false), None).unwrap();
     let read = with_engine(&config, Read(&RunLayout::new(dir.path()).weights())).unwrap();
-    let (last, _) = last_step(dir.path(), digits()).unwrap();
+    let last = last_step(dir.path(), digits()).unwrap().weights;
     assert_eq!(read, last, "weights.safetensors holds the last iterate");
     assert!(!names(dir.path()).iter().any(|name| name.contains("partial")), "no partial file is left");
 }

@@ -8,7 +8,8 @@ use sharpness_curvature::{Eigenpairs, Which};
 use sharpness_network::Weights;
 use sharpness_network::backend::Backend;
 
-use super::problem::{Problem, solver_error};
+use super::problem::Problem;
+use super::spectrum::Target;
 use crate::Result;
 
 /// Eigenpairs of the Hessian, and what is known of the rounding in them.
@@ -19,7 +20,7 @@ pub(super) struct Checked {
     pub(super) rounding: Option<f64>,
 }
 
-/// Checks eigenpairs at `weights`. Costs a linearization and a product per pair in double precision, unless the engine
+/// Checks eigenpairs of `target` at `weights`. Costs a linearization and a product per pair in double precision, unless the engine
 /// already computes in double precision.
 ///
 /// # Errors
@@ -27,6 +28,7 @@ pub(super) struct Checked {
 pub(super) fn check<B: Backend>(
     problem: &Problem<'_, B>,
     weights: &Weights,
+    target: &Target,
     which: Which,
     mut solved: Eigenpairs,
 ) -> Result<Checked> {
@@ -37,6 +39,6 @@ pub(super) fn check<B: Backend>(
     let Some(double) = problem.double() else { return Ok(Checked { solved, rounding: None }) };
     let mut operator = problem.streaming(double, weights);
     let block = problem.streaming_block(double);
-    let rounding = solved.recompute(&mut operator, which, block).map_err(solver_error)?;
+    let rounding = target.with(&mut operator, |operator| solved.recompute(operator, which, block))?;
     Ok(Checked { solved, rounding: Some(rounding) })
 }

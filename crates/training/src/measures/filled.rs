@@ -2,7 +2,7 @@
 
 use sharpness_network::op::BatchNorm;
 
-use super::list::normalized;
+use super::list::{filled, normalized};
 use crate::settings::{MeasureConfig, RunConfig};
 
 impl RunConfig {
@@ -15,6 +15,7 @@ impl RunConfig {
         let chunk = self.measure.chunk.unwrap_or(trained_with.min(MeasureConfig::DEFAULT_CHUNK));
         // `validate` reports values that no measure accepts.
         let asked = normalized(&self.measure.asked).unwrap_or_else(|_| self.measure.asked.clone());
+        let asked = filled(&asked, &self.training);
         MeasureConfig { chunk: Some(chunk), asked, ..self.measure.clone() }
     }
 }

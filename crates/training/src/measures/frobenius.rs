@@ -2,7 +2,7 @@
 //! `v` of random signs.
 
 use serde::{Deserialize, Serialize};
-use sharpness_curvature::{HutchinsonEstimate, HutchinsonParams, squared_frobenius_norm};
+use sharpness_curvature::HutchinsonEstimate;
 use sharpness_network::backend::Backend;
 
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
@@ -14,7 +14,7 @@ use crate::progress::Phase;
 use crate::range::{Probes, within};
 
 /// The standard error of the squared norm, as a fraction of it, at which no further probe is taken: 1 % of the norm.
-const RTOL: f64 = 0.02;
+pub(super) const RTOL: f64 = 0.02;
 
 /// The Frobenius norm of the Hessian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,14 +65,13 @@ impl Measure for Frobenius {
     type Outcome = FrobeniusOutcome;
 
     fn products<B: Backend>(&self, at: &mut AtWeights<'_, '_, B>) -> Result<HutchinsonEstimate> {
-        let block = at.problem.block(&at.operator);
-        let seed = at.problem.subject().seed;
-        let params = HutchinsonParams { rtol: RTOL, max_probes: self.probes, block, seed };
-        squared_frobenius_norm(&mut at.operator, &params, &mut |p| {
-            let FrobeniusOutcome { value, standard_error, probes } = outcome(p);
-            at.problem.report(Phase::Measure(Self::NAME), (probes, value, standard_error));
-        })
-        .map_err(solver_error)
+        let problem = at.problem;
+        at.probes
+            .squared_frobenius_norm(&mut at.operator, RTOL, self.probes, &mut |p| {
+                let FrobeniusOutcome { value, standard_error, probes } = outcome(p);
+                problem.report(Phase::Measure(Self::NAME), (probes, value, standard_error));
+            })
+            .map_err(solver_error)
     }
 
     fn conclude<B: Backend>(

@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 use sharpness_curvature::{Eigenpairs, Which, eigenpairs};
 use sharpness_network::backend::Backend;
+use sharpness_network::operators::Matrix;
 
 use super::double::check;
 use super::eigenvalue::Eigenvalue;
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
 use super::problem::solver_error;
+use super::spectrum::Target;
 use crate::Result;
 use crate::columns::ColumnType;
 use crate::progress::Phase;
@@ -35,6 +37,10 @@ impl Measure for LambdaMin {
     type Found = Eigenpairs;
     type Outcome = Eigenvalue;
 
+    fn vectors(&self, _: usize) -> usize {
+        1
+    }
+
     fn products<B: Backend>(&self, at: &mut AtWeights<'_, '_, B>) -> Result<Eigenpairs> {
         let params = at.problem.params(Which::SmallestAlgebraic, 1);
         eigenpairs(&mut at.operator, &params, &mut |p| {
@@ -44,7 +50,8 @@ impl Measure for LambdaMin {
     }
 
     fn conclude<B: Backend>(&self, found: Eigenpairs, at: &Solution<'_, '_, B>) -> Result<Eigenvalue> {
-        let checked = check(at.problem, at.weights, Which::SmallestAlgebraic, found)?;
+        let target = Target::whole(Self::NAME, Matrix::Hessian);
+        let checked = check(at.problem, at.weights, &target, Which::SmallestAlgebraic, found)?;
         let settings = at.problem.subject().settings;
         Ok(Eigenvalue::all(&checked, Which::SmallestAlgebraic, settings).remove(0))
     }

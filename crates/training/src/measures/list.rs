@@ -3,15 +3,32 @@
 use std::collections::BTreeMap;
 
 use clap::{Arg, Command};
+use sharpness_curvature::ProbesParams;
+use sharpness_network::Network;
+use sharpness_network::backend::Backend;
 use toml::{Table, Value};
 
+use super::adam_sharpness::AdamSharpness;
+use super::adaptive::Adaptive;
+use super::batch_sharpness::BatchSharpness;
 use super::between_iterates::BetweenIterates;
+use super::density::Density;
+use super::diagonal::Diagonal;
+use super::effective_rank::EffectiveRank;
+use super::empirical_fisher::EmpiricalFisher;
+use super::fisher_rao::FisherRao;
 use super::frobenius::Frobenius;
+use super::gauss_newton::GaussNewton;
+use super::gradient_overlap::GradientOverlap;
 use super::lambda_min::LambdaMin;
 use super::measure::{Flag, Measure};
+use super::monte_carlo_fisher::MonteCarloFisher;
+use super::per_layer::PerLayer;
+use super::relative_flatness::RelativeFlatness;
 use super::sam_bound::SamBound;
 use super::trace::Trace;
 use crate::range::{Range as _, Seed};
+use crate::settings::TrainingConfig;
 
 /// An operation on every measure.
 pub trait Visitor {
@@ -24,6 +41,19 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.visit::<LambdaMin>();
     visitor.visit::<Trace>();
     visitor.visit::<Frobenius>();
+    visitor.visit::<EffectiveRank>();
+    visitor.visit::<Diagonal>();
+    visitor.visit::<PerLayer>();
+    visitor.visit::<Density>();
+    visitor.visit::<GradientOverlap>();
+    visitor.visit::<GaussNewton>();
+    visitor.visit::<EmpiricalFisher>();
+    visitor.visit::<MonteCarloFisher>();
+    visitor.visit::<Adaptive>();
+    visitor.visit::<AdamSharpness>();
+    visitor.visit::<BatchSharpness>();
+    visitor.visit::<RelativeFlatness>();
+    visitor.visit::<FisherRao>();
     visitor.visit::<BetweenIterates>();
     visitor.visit::<SamBound>();
 }
@@ -68,6 +98,73 @@ pub(crate) fn normalized(
         }
         None => Ok(normal.tables),
     }
+}
+
+/// The requested measures with those settings filled in that follow from the training.
+pub(crate) fn filled(
+    requested: &BTreeMap<String, Value>,
+    training: &TrainingConfig,
+) -> BTreeMap<String, Value> {
+    struct Filled<'a> {
+        tables: BTreeMap<String, Value>,
+        training: &'a TrainingConfig,
+    }
+    impl Visitor for Filled<'_> {
+        fn visit<M: Measure>(&mut self) {
+            if let Ok(Some(settings)) = asked::<M>(&self.tables) {
+                let table = Table::try_from(settings.filled(self.training)).unwrap_or_default();
+                if !table.is_empty() {
+                    self.tables.insert(M::NAME.to_owned(), Value::Table(table));
+                }
+            }
+        }
+    }
+    let mut filled = Filled { tables: requested.clone(), training };
+    each(&mut filled);
+    filled.tables
+}
+
+/// Vectors as long as the parameters that the requested measures hold, if `k` eigenvalues are asked for.
+pub(super) fn held_vectors(requested: &BTreeMap<String, Value>, k: usize) -> usize {
+    struct Held<'a> {
+        requested: &'a BTreeMap<String, Value>,
+        k: usize,
+        vectors: usize,
+    }
+    impl Visitor for Held<'_> {
+        fn visit<M: Measure>(&mut self) {
+            // Settings that no measure accepts are reported where they are read.
+            if let Ok(Some(settings)) = asked::<M>(self.requested) {
+                self.vectors += settings.vectors(self.k);
+            }
+        }
+    }
+    let mut held = Held { requested, k, vectors: 0 };
+    each(&mut held);
+    held.vectors
+}
+
+/// The parameters of the random products that the requested measures share.
+pub(super) fn shared_probes<B: Backend>(
+    requested: &BTreeMap<String, Value>,
+    network: &Network<B>,
+    params: ProbesParams,
+) -> ProbesParams {
+    struct Shared<'a, B: Backend> {
+        requested: &'a BTreeMap<String, Value>,
+        network: &'a Network<B>,
+        params: ProbesParams,
+    }
+    impl<B: Backend> Visitor for Shared<'_, B> {
+        fn visit<M: Measure>(&mut self) {
+            if let Ok(Some(settings)) = asked::<M>(self.requested) {
+                settings.share_probes(self.network, &mut self.params);
+            }
+        }
+    }
+    let mut shared = Shared { requested, network, params };
+    each(&mut shared);
+    shared.params
 }
 
 struct Normalized<'a> {
@@ -142,12 +239,13 @@ pub(crate) fn parse_flag<M: Measure>(text: &str) -> Result<Value, String> {
         Err(_) if text.parse::<u64>().is_ok_and(|number| Seed::check(number).is_err()) => {
             return Err(Seed::parse(text).err().unwrap_or_default());
         }
-        Err(_) if M::MAIN.is_some() => return Err(format!("expected a number, got '{text}'")),
         Err(_) => Value::String(text.to_owned()),
     };
+    let is_text = value.is_str() && M::MAIN.is_some();
     let asks = BTreeMap::from([(M::NAME.to_owned(), value.clone())]);
     match asked::<M>(&asks) {
         Ok(_) => Ok(value),
+        Err(_) if is_text => Err(format!("expected a number, got '{text}'")),
         Err((_, problem)) => Err(problem),
     }
 }

@@ -2,15 +2,18 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sharpness_network::Weights;
+use sharpness_curvature::{Probes, ProbesParams};
 use sharpness_network::backend::Backend;
 use sharpness_network::operators::Curvature;
+use sharpness_network::{Network, Weights};
 
 use super::double::Checked;
 use super::eigenvalue::Eigenvalue;
 use super::problem::Problem;
 use crate::Result;
 use crate::columns::ColumnType;
+use crate::optimizers::Preconditioner;
+use crate::settings::TrainingConfig;
 
 /// The form of a measure's flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,13 @@ pub struct Definition {
 pub struct AtWeights<'p, 'a, B: Backend> {
     pub(super) problem: &'p Problem<'a, B>,
     pub(super) operator: Curvature<'p, B>,
+    pub(super) weights: &'p Weights,
+    /// How the run's optimizer scales the gradient, if it does.
+    pub(super) preconditioner: Option<&'p Preconditioner>,
+    /// Products with random signs, which measures share.
+    pub(super) probes: Probes,
+    /// Vectors in the layout of the parameters, by name, for [`Measurement::vectors`](super::Measurement::vectors).
+    pub(super) vectors: Vec<(String, Vec<f64>)>,
 }
 
 /// The weights and what is known about them after all products.
@@ -77,6 +87,24 @@ pub trait Measure: Serialize + DeserializeOwned + Default + 'static {
     type Found: 'static;
     /// The reported outcome.
     type Outcome: Serialize + DeserializeOwned;
+
+    /// Vectors as long as the parameters that it holds besides those of a solver, if `k` eigenvalues are asked for.
+    fn vectors(&self, k: usize) -> usize {
+        let _ = k;
+        0
+    }
+
+    /// The settings with those filled in that follow from the training.
+    #[must_use]
+    fn filled(self, training: &TrainingConfig) -> Self {
+        let _ = training;
+        self
+    }
+
+    /// States which estimates it takes from the shared random products.
+    fn share_probes<B: Backend>(&self, network: &Network<B>, probes: &mut ProbesParams) {
+        let _ = (network, probes);
+    }
 
     /// Computes products with the Hessian.
     ///

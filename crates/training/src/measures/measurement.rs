@@ -21,6 +21,9 @@ pub struct Measurement {
     pub accuracy: f64,
     /// The Euclidean norm of the gradient of `loss`.
     pub gradient_norm: f64,
+    /// The Euclidean norm of the parameters; unknown in older reports.
+    #[serde(default)]
+    pub parameter_norm: Option<f64>,
     /// The number of measured examples.
     pub examples: usize,
     /// How they were chosen from the training set.
@@ -47,6 +50,14 @@ pub struct Measurement {
     pub memory: Memory,
     /// The duration of the measurement in seconds.
     pub seconds: f64,
+    /// The seconds of each part: `lambda_max`, with the gradient and the checks, and each measure by name. Products that measures share
+    /// are counted for the first of them.
+    #[serde(default)]
+    pub seconds_of: BTreeMap<String, f64>,
+    /// Vectors in the layout of the parameters, by name: the eigenvectors of the largest eigenvalues, and those of measures. They are not
+    /// part of the JSON.
+    #[serde(skip)]
+    pub vectors: Vec<(String, Vec<f64>)>,
     /// The outcomes of the measures besides λ_max, by name.
     #[serde(flatten)]
     pub outcomes: BTreeMap<String, Value>,
@@ -82,6 +93,7 @@ impl Measurement {
             ("loss", Double),
             ("accuracy", Double),
             ("gradient_norm", Double),
+            ("parameter_norm", Double),
             ("examples", Integer),
             ("subset", Text),
             ("batch_norm", Text),

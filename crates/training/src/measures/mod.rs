@@ -11,7 +11,8 @@
 //! | `measurement.rs`, `eigenvalue.rs` | the report, and what each number means |
 //! | `measure.rs`, `list.rs` | the trait of the measures besides λ_max, and their list |
 //! | `filled.rs` | the settings of a measurement with everything filled in |
-//! | `lambda_min.rs`, `trace.rs`, `frobenius.rs`, `sam_bound.rs`, `between_iterates.rs` | one measure each |
+//! | every other file | one measure each, as `list.rs` names them |
+//! | `spectrum.rs`, `estimate.rs` | eigenvalues and traces of other matrices, means with standard errors |
 //! | `problem.rs` | the examples, the operator and the solver |
 //! | `value.rs` | the loss and its gradient at any weights |
 //! | `double.rs` | the rounding of single precision |
@@ -19,37 +20,67 @@
 //! | `through_training.rs` | λ_max from epoch to epoch of a training |
 //! | `subset_sizes.rs` | how λ_max depends on the measured examples |
 
+mod adam_sharpness;
+mod adaptive;
+mod batch_sharpness;
 mod between_iterates;
+mod density;
+mod diagonal;
 mod double;
+mod effective_rank;
 mod eigenvalue;
+mod empirical_fisher;
+mod estimate;
 mod filled;
+mod fisher_rao;
 mod frobenius;
+mod gauss_newton;
+mod gradient_overlap;
 mod lambda_min;
 mod list;
 mod measure;
 mod measurement;
 mod memory;
+mod monte_carlo_fisher;
+mod per_layer;
 mod point;
 mod problem;
+mod relative_flatness;
 mod sam_bound;
+mod spectrum;
 mod subset_sizes;
 mod through_training;
 mod trace;
 mod value;
 
+pub use adam_sharpness::{AdamSharpness, AdamSharpnessOutcome};
+pub use adaptive::Adaptive;
+pub use batch_sharpness::{BatchSharpness, BatchSharpnessOutcome};
 pub use between_iterates::{BetweenIterates, BetweenIteratesOutcome, Iterate, interpolate};
+pub use density::{Density, DensityOutcome};
+pub use diagonal::{Diagonal, DiagonalOutcome};
+pub use effective_rank::{EffectiveRank, EffectiveRankOutcome};
 pub use eigenvalue::Eigenvalue;
+pub use empirical_fisher::EmpiricalFisher;
+pub use estimate::Estimate;
+pub use fisher_rao::{FisherRao, FisherRaoOutcome};
 pub use frobenius::{Frobenius, FrobeniusOutcome};
+pub use gauss_newton::GaussNewton;
+pub use gradient_overlap::{GradientOverlap, GradientOverlapOutcome};
 pub use lambda_min::LambdaMin;
 pub use list::{Visitor, asked, each};
 pub(crate) use list::{augment, keys, normalized};
 pub use measure::{AtWeights, Definition, Flag, Measure, Solution};
 pub use measurement::Measurement;
 pub(crate) use memory::{least_bytes, weights_bytes};
+pub use monte_carlo_fisher::MonteCarloFisher;
+pub use per_layer::{Layer, LayerOutcome, PerLayer, PerLayerOutcome};
 pub use point::{Iterates, measure};
 pub use problem::Subject;
 pub(crate) use problem::{Problem, norm, solver_error};
+pub use relative_flatness::{RelativeFlatness, RelativeFlatnessOutcome};
 pub use sam_bound::{SamBound, SamBoundOutcome};
+pub use spectrum::{Form, Found, SpectrumOutcome, Target};
 pub use subset_sizes::{SubsetSize, subset_sizes};
 pub use through_training::settings as tracking_settings;
 pub(crate) use through_training::{Tracked, Tracker};

@@ -202,6 +202,11 @@ impl<'a, B: Backend> Problem<'a, B> {
         EigenParams { start, ..self.params(Which::LargestAlgebraic, self.subject.settings.top_k) }
     }
 
+    /// Bytes for the vectors of a solver.
+    pub(super) const fn solver_bytes(&self) -> usize {
+        self.shares.solver
+    }
+
     /// Whether products are computed in double precision.
     pub(super) fn is_double(&self) -> bool {
         self.network().backend().element_bytes() == size_of::<f64>()

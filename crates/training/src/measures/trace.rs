@@ -1,7 +1,7 @@
 //! The trace of the Hessian by Hutchinson's estimator: the mean of `vᵀ H v` over vectors `v` of random signs.
 
 use serde::{Deserialize, Serialize};
-use sharpness_curvature::{HutchinsonEstimate, HutchinsonParams, trace};
+use sharpness_curvature::HutchinsonEstimate;
 use sharpness_network::backend::Backend;
 
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
@@ -13,7 +13,7 @@ use crate::progress::Phase;
 use crate::range::{Probes, within};
 
 /// The standard error of a trace, as a fraction of it, at which no further probe is taken.
-const RTOL: f64 = 0.01;
+pub(super) const RTOL: f64 = 0.01;
 
 /// The trace of the Hessian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,13 @@ pub struct TraceOutcome {
     pub probes: usize,
 }
 
+impl From<&HutchinsonEstimate> for TraceOutcome {
+    fn from(estimate: &HutchinsonEstimate) -> Self {
+        let &HutchinsonEstimate { value, standard_error, probes, .. } = estimate;
+        Self { value, standard_error, probes }
+    }
+}
+
 impl Measure for Trace {
     const NAME: &'static str = "trace";
     const HELP: &'static str =
@@ -65,13 +72,12 @@ impl Measure for Trace {
     type Outcome = TraceOutcome;
 
     fn products<B: Backend>(&self, at: &mut AtWeights<'_, '_, B>) -> Result<HutchinsonEstimate> {
-        let block = at.problem.block(&at.operator);
-        let params =
-            HutchinsonParams { rtol: RTOL, max_probes: self.probes, block, seed: at.problem.subject().seed };
-        trace(&mut at.operator, &params, &mut |p| {
-            at.problem.report(Phase::Measure(Self::NAME), (p.probes, p.value, p.standard_error));
-        })
-        .map_err(solver_error)
+        let problem = at.problem;
+        at.probes
+            .trace(&mut at.operator, RTOL, self.probes, &mut |p| {
+                problem.report(Phase::Measure(Self::NAME), (p.probes, p.value, p.standard_error));
+            })
+            .map_err(solver_error)
     }
 
     fn conclude<B: Backend>(
@@ -79,8 +85,7 @@ impl Measure for Trace {
         found: HutchinsonEstimate,
         _: &Solution<'_, '_, B>,
     ) -> Result<TraceOutcome> {
-        let HutchinsonEstimate { value, standard_error, probes, .. } = found;
-        Ok(TraceOutcome { value, standard_error, probes })
+        Ok(TraceOutcome::from(&found))
     }
 
     fn summary(outcome: &TraceOutcome) -> Vec<(&'static str, String)> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sharpness_network::backend::{Adam, Update};
 
 use super::edge_of_stability::EdgeOfStability;
-use super::rule::Settings;
+use super::rule::{Preconditioner, Settings};
 use crate::range::{BelowOne, NonNegative, Positive, Range as _, within};
 
 /// The settings of Adam.
@@ -52,6 +52,16 @@ impl Settings for AdamConfig {
     fn update(&self, step: u32, learning_rate: f64) -> Update {
         let Self { beta1, beta2, epsilon, weight_decay } = *self;
         Update::Adam(Adam { learning_rate, weight_decay, betas: [beta1, beta2], epsilon, step: step + 1 })
+    }
+
+    /// `P = (1 - β₁^t) (√(v / (1 - β₂^t)) + ε)` and `(2 + 2 β₁) / ((1 - β₁) η)` (Cohen et al. 2022, section 3).
+    fn preconditioner(&self, state: &[Vec<f64>], step: u32, learning_rate: f64) -> Option<Preconditioner> {
+        let Self { beta1, beta2, epsilon, .. } = *self;
+        let moments = state.get(1).filter(|_| step > 0)?;
+        let [first, second] = [beta1, beta2].map(|beta| 1.0 - beta.powf(f64::from(step)));
+        let diagonal = moments.iter().map(|v| first * ((v / second).sqrt() + epsilon)).collect();
+        let edge_of_stability = (2.0 + 2.0 * beta1) / ((1.0 - beta1) * learning_rate);
+        Some(Preconditioner { diagonal, edge_of_stability })
     }
 
     // The edge of the preconditioned Hessian is known (Cohen et al. 2022), that of the Hessian is not.

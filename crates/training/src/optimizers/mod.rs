@@ -22,7 +22,7 @@ pub use adam::AdamConfig;
 pub use config::OptimizerConfig;
 pub use edge_of_stability::EdgeOfStability;
 pub(crate) use fused::Fused;
-pub use rule::{Rule, Settings};
+pub use rule::{Preconditioner, Rule, Settings};
 pub(crate) use sam::Sam;
 pub use sam::{BnStats, SamConfig};
 pub use schedule::{Constant, Cosine, Schedule, ScheduleConfig, Step};

@@ -17,6 +17,8 @@ mod fixture;
 mod flags;
 mod measures;
 mod measures_between_iterates;
+mod measures_dense;
+mod measures_page;
 mod measures_problem;
 mod measures_subsets;
 mod overlay;

@@ -43,7 +43,7 @@ fn searched(
 ) -> Result<Measurement, Error> {
     let mut config = config.clone();
     config.asked.insert("between_iterates".to_owned(), true.into());
-    let at = Iterates { weights: &problem.weights, next: Some(next) };
+    let at = Iterates { next: Some(next), ..Iterates::only(&problem.weights) };
     measure(problem.subject(&config, MEMORY), at, &Watching { report: RefCell::new(report), stop: &|| false })
 }
 

@@ -1,0 +1,183 @@
+//! The matrices of which measures find the largest eigenvalues and the trace: one of the curvature's matrices as a whole, scaled by
+//! a diagonal, or one of its diagonal blocks.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use sharpness_curvature::{
+    Block, EigenParams, Eigenpairs, HutchinsonEstimate, HutchinsonParams, Scaled, SymmetricOperator, Which,
+    eigenpairs, trace,
+};
+use sharpness_network::backend::Backend;
+use sharpness_network::operators::{Curvature, Matrix};
+
+use super::double::check;
+use super::eigenvalue::Eigenvalue;
+use super::measure::{AtWeights, Solution};
+use super::problem::{norm, solver_error};
+use super::trace::TraceOutcome;
+use crate::Result;
+use crate::columns::ColumnType;
+use crate::number::{plural, significant, with_error};
+use crate::progress::Phase;
+
+/// The largest eigenvalues of a matrix and its trace, as a measure reports them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpectrumOutcome {
+    /// The largest eigenvalue.
+    pub lambda_max: Eigenvalue,
+    /// The largest eigenvalues, the largest first, if more than one was requested.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub top: Vec<Eigenvalue>,
+    /// The trace.
+    pub trace: TraceOutcome,
+}
+
+impl SpectrumOutcome {
+    /// Its columns in a table of runs.
+    pub const COLUMNS: &[(&str, ColumnType)] = &[
+        ("lambda_max.value", ColumnType::Double),
+        ("lambda_max.residual", ColumnType::Double),
+        ("lambda_max.upper", ColumnType::Double),
+        ("lambda_max.converged", ColumnType::Boolean),
+        ("trace.value", ColumnType::Double),
+        ("trace.standard_error", ColumnType::Double),
+        ("trace.probes", ColumnType::Integer),
+    ];
+
+    /// Whether every eigenvalue meets the tolerances.
+    pub(super) fn is_converged(&self) -> bool {
+        self.lambda_max.converged && self.top.iter().all(|one| one.converged)
+    }
+
+    /// The outcome as text; `name` is that of the matrix.
+    pub(super) fn summary(&self, name: &'static str) -> Vec<(&'static str, String)> {
+        let mut lines = vec![(name, format!("λ_max {}", self.lambda_max.value_text()))];
+        lines.push(("", self.lambda_max.bounds_text()));
+        if !self.top.is_empty() {
+            let values: Vec<String> = self.top.iter().map(|one| significant(one.value, 6)).collect();
+            lines.push(("", format!("largest {}", values.join(", "))));
+        }
+        let trace = with_error(self.trace.value, self.trace.standard_error);
+        let probes = plural(self.trace.probes, "probe");
+        lines.push(("", format!("trace {trace} (standard error)  ({probes})")));
+        lines
+    }
+}
+
+/// Which part of a matrix, or how scaled.
+#[derive(Debug)]
+pub enum Form {
+    /// All of it.
+    Whole,
+    /// `D A D`, with the diagonal of `D`.
+    Scaled(Vec<f64>),
+    /// The rows and columns in these ranges.
+    Block(Vec<Range<usize>>),
+}
+
+/// A matrix at the weights.
+#[derive(Debug)]
+pub struct Target {
+    /// The measure that asks for it.
+    pub(super) name: &'static str,
+    pub(super) matrix: Matrix,
+    pub(super) form: Form,
+}
+
+/// What products have found of it.
+#[derive(Debug)]
+pub struct Found {
+    target: Target,
+    largest: Eigenpairs,
+    trace: HutchinsonEstimate,
+}
+
+impl Target {
+    /// The measure `name`'s matrix as a whole.
+    pub(super) const fn whole(name: &'static str, matrix: Matrix) -> Self {
+        Self { name, matrix, form: Form::Whole }
+    }
+
+    /// Finds the `k` largest eigenvalues, and the trace to `rtol` or from `probes` probes.
+    pub(super) fn find<B: Backend>(
+        self,
+        at: &mut AtWeights<'_, '_, B>,
+        k: usize,
+        (rtol, probes): (f64, usize),
+    ) -> Result<Found> {
+        let largest = self.largest(at, k)?;
+        let block = at.problem.block(&at.operator);
+        let params = HutchinsonParams { rtol, max_probes: probes, block, seed: at.problem.subject().seed };
+        let (name, problem) = (self.name, at.problem);
+        let trace = self.with(&mut at.operator, |operator| {
+            trace(operator, &params, &mut |p| {
+                problem.report(Phase::Measure(name), (p.probes, p.value, p.standard_error));
+            })
+        })?;
+        Ok(Found { target: self, largest, trace })
+    }
+
+    /// The `k` largest eigenvalues.
+    pub(super) fn largest<B: Backend>(&self, at: &mut AtWeights<'_, '_, B>, k: usize) -> Result<Eigenpairs> {
+        let (name, problem) = (self.name, at.problem);
+        let start = self.start(at.operator.gradient());
+        let params = problem.params(Which::LargestAlgebraic, k.min(start.len()));
+        let start = if norm(&start) > 0.0 { vec![start] } else { Vec::new() };
+        let params = EigenParams { start, ..params };
+        self.with(&mut at.operator, |operator| {
+            eigenpairs(operator, &params, &mut |p| {
+                problem.report(Phase::Measure(name), (p.products, p.value, p.residual));
+            })
+        })
+    }
+
+    /// The eigenvalues found, checked in double precision.
+    pub(super) fn checked<B: Backend>(
+        &self,
+        solved: Eigenpairs,
+        at: &Solution<'_, '_, B>,
+    ) -> Result<Vec<Eigenvalue>> {
+        let checked = check(at.problem, at.weights, self, Which::LargestAlgebraic, solved)?;
+        Ok(Eigenvalue::all(&checked, Which::LargestAlgebraic, at.problem.subject().settings))
+    }
+
+    /// Works with products of this matrix.
+    pub(super) fn with<B: Backend, T>(
+        &self,
+        operator: &mut Curvature<'_, B>,
+        work: impl FnOnce(&mut dyn SymmetricOperator) -> std::result::Result<T, sharpness_curvature::Error>,
+    ) -> Result<T> {
+        operator.set_matrix(self.matrix);
+        let done = match &self.form {
+            Form::Whole => work(operator),
+            Form::Scaled(scale) => Scaled::new(operator, scale).and_then(|mut operator| work(&mut operator)),
+            Form::Block(ranges) => {
+                Block::new(operator, ranges.clone()).and_then(|mut operator| work(&mut operator))
+            }
+        };
+        operator.set_matrix(Matrix::Hessian);
+        done.map_err(solver_error)
+    }
+
+    /// A start of the solver: the gradient, in this form.
+    fn start(&self, gradient: &[f64]) -> Vec<f64> {
+        match &self.form {
+            Form::Whole => gradient.to_vec(),
+            Form::Scaled(scale) => scale.iter().zip(gradient).map(|(scale, g)| scale * g).collect(),
+            Form::Block(ranges) => {
+                ranges.iter().flat_map(|range| &gradient[range.clone()]).copied().collect()
+            }
+        }
+    }
+}
+
+impl Found {
+    /// The outcome, with eigenvalues that are checked in double precision.
+    pub(super) fn conclude<B: Backend>(self, at: &Solution<'_, '_, B>) -> Result<SpectrumOutcome> {
+        let top = self.target.checked(self.largest, at)?;
+        let lambda_max = top[0].clone();
+        let top = if top.len() > 1 { top } else { Vec::new() };
+        Ok(SpectrumOutcome { lambda_max, top, trace: TraceOutcome::from(&self.trace) })
+    }
+}
