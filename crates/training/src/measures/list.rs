@@ -5,10 +5,18 @@ use std::collections::BTreeMap;
 use clap::{Arg, Command};
 use toml::{Table, Value};
 
+use super::adaptive_average::AdaptiveAverage;
+use super::adaptive_worst::AdaptiveWorst;
 use super::between_iterates::BetweenIterates;
+use super::critical_step_size::CriticalStepSize;
+use super::first_order_flatness::FirstOrderFlatness;
+use super::foret::Foret;
 use super::frobenius::Frobenius;
 use super::lambda_min::LambdaMin;
+use super::local_volume::LocalVolume;
+use super::m_sharpness::MSharpness;
 use super::measure::{Flag, Measure};
+use super::pac_bayes::PacBayes;
 use super::sam_bound::SamBound;
 use super::trace::Trace;
 use crate::range::{Range as _, Seed};
@@ -26,6 +34,14 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.visit::<Frobenius>();
     visitor.visit::<BetweenIterates>();
     visitor.visit::<SamBound>();
+    visitor.visit::<Foret>();
+    visitor.visit::<MSharpness>();
+    visitor.visit::<FirstOrderFlatness>();
+    visitor.visit::<AdaptiveWorst>();
+    visitor.visit::<AdaptiveAverage>();
+    visitor.visit::<PacBayes>();
+    visitor.visit::<LocalVolume>();
+    visitor.visit::<CriticalStepSize>();
 }
 
 /// The settings of a measure if it is requested, otherwise none.

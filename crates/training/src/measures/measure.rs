@@ -73,6 +73,9 @@ pub trait Measure: Serialize + DeserializeOwned + Default + 'static {
     /// The columns of its outcome in a table of runs, as keys of its JSON.
     const COLUMNS: &'static [(&'static str, ColumnType)];
 
+    /// Vectors of the length of the parameters that [`Self::conclude`] holds besides the buffers of a gradient.
+    const VECTORS: usize = 0;
+
     /// The result of the products at the weights.
     type Found: 'static;
     /// The reported outcome.
