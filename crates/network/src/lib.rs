@@ -64,6 +64,7 @@ mod graph;
 mod linearization;
 pub mod model;
 mod network;
+mod normalized;
 pub mod op;
 pub mod operators;
 pub mod ops;

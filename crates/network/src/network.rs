@@ -81,7 +81,7 @@ impl<B: Backend> Network<B> {
     }
 
     /// The shape of the output.
-    fn output(&self) -> Shape {
+    pub(crate) fn output(&self) -> Shape {
         self.graph.shape(self.output_value())
     }
 
@@ -200,7 +200,7 @@ impl<B: Backend> Network<B> {
     }
 
     /// The sums of the tape's losses.
-    fn sums(&self, tape: &Tape<B>) -> Sums {
+    pub(crate) fn sums(&self, tape: &Tape<B>) -> Sums {
         let mut sums = [0.0; SUMS];
         self.backend.read_into(&tape.sums, &mut sums);
         Sums { loss: sums[0], correct: sums[1] }

@@ -52,7 +52,7 @@ impl Measure for AdamSharpness {
     type Found = (Target, Eigenpairs, f64);
     type Outcome = AdamSharpnessOutcome;
 
-    fn vectors(&self, _: usize) -> usize {
+    fn held_vectors(&self, _: usize) -> usize {
         // The eigenvector, the moments, the scale, and a scaled vector.
         4
     }

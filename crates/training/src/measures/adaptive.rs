@@ -45,7 +45,7 @@ impl Measure for Adaptive {
     type Found = Found;
     type Outcome = SpectrumOutcome;
 
-    fn vectors(&self, _: usize) -> usize {
+    fn held_vectors(&self, _: usize) -> usize {
         // The eigenvector, the scale, and a scaled vector.
         3
     }

@@ -64,7 +64,7 @@ impl Measure for Diagonal {
     type Found = DiagonalOutcome;
     type Outcome = DiagonalOutcome;
 
-    fn vectors(&self, _: usize) -> usize {
+    fn held_vectors(&self, _: usize) -> usize {
         4
     }
 

@@ -44,7 +44,7 @@ impl Measure for FisherRao {
     type Found = FisherRaoOutcome;
     type Outcome = FisherRaoOutcome;
 
-    fn vectors(&self, _: usize) -> usize {
+    fn held_vectors(&self, _: usize) -> usize {
         1
     }
 

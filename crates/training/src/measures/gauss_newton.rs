@@ -45,7 +45,7 @@ impl Measure for GaussNewton {
     type Found = Found;
     type Outcome = SpectrumOutcome;
 
-    fn vectors(&self, k: usize) -> usize {
+    fn held_vectors(&self, k: usize) -> usize {
         k
     }
 

@@ -37,7 +37,7 @@ impl Measure for LambdaMin {
     type Found = Eigenpairs;
     type Outcome = Eigenvalue;
 
-    fn vectors(&self, _: usize) -> usize {
+    fn held_vectors(&self, _: usize) -> usize {
         1
     }
 

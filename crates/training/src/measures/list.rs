@@ -10,19 +10,27 @@ use toml::{Table, Value};
 
 use super::adam_sharpness::AdamSharpness;
 use super::adaptive::Adaptive;
+use super::adaptive_average::AdaptiveAverage;
+use super::adaptive_worst::AdaptiveWorst;
 use super::batch_sharpness::BatchSharpness;
 use super::between_iterates::BetweenIterates;
+use super::critical_step_size::CriticalStepSize;
 use super::density::Density;
 use super::diagonal::Diagonal;
 use super::effective_rank::EffectiveRank;
 use super::empirical_fisher::EmpiricalFisher;
+use super::first_order_flatness::FirstOrderFlatness;
 use super::fisher_rao::FisherRao;
+use super::foret::Foret;
 use super::frobenius::Frobenius;
 use super::gauss_newton::GaussNewton;
 use super::gradient_overlap::GradientOverlap;
 use super::lambda_min::LambdaMin;
+use super::local_volume::LocalVolume;
+use super::m_sharpness::MSharpness;
 use super::measure::{Flag, Measure};
 use super::monte_carlo_fisher::MonteCarloFisher;
+use super::pac_bayes::PacBayes;
 use super::per_layer::PerLayer;
 use super::relative_flatness::RelativeFlatness;
 use super::sam_bound::SamBound;
@@ -56,6 +64,14 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.visit::<FisherRao>();
     visitor.visit::<BetweenIterates>();
     visitor.visit::<SamBound>();
+    visitor.visit::<Foret>();
+    visitor.visit::<MSharpness>();
+    visitor.visit::<FirstOrderFlatness>();
+    visitor.visit::<AdaptiveWorst>();
+    visitor.visit::<AdaptiveAverage>();
+    visitor.visit::<PacBayes>();
+    visitor.visit::<LocalVolume>();
+    visitor.visit::<CriticalStepSize>();
 }
 
 /// The settings of a measure if it is requested, otherwise none.
@@ -135,7 +151,7 @@ pub(super) fn held_vectors(requested: &BTreeMap<String, Value>, k: usize) -> usi
         fn visit<M: Measure>(&mut self) {
             // Settings that no measure accepts are reported where they are read.
             if let Ok(Some(settings)) = asked::<M>(self.requested) {
-                self.vectors += settings.vectors(self.k);
+                self.vectors += settings.held_vectors(self.k);
             }
         }
     }

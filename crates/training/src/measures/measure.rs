@@ -83,13 +83,16 @@ pub trait Measure: Serialize + DeserializeOwned + Default + 'static {
     /// The columns of its outcome in a table of runs, as keys of its JSON.
     const COLUMNS: &'static [(&'static str, ColumnType)];
 
+    /// Vectors of the length of the parameters that [`Self::conclude`] holds besides the buffers of a gradient.
+    const VECTORS: usize = 0;
+
     /// The result of the products at the weights.
     type Found: 'static;
     /// The reported outcome.
     type Outcome: Serialize + DeserializeOwned;
 
     /// Vectors as long as the parameters that it holds besides those of a solver, if `k` eigenvalues are asked for.
-    fn vectors(&self, k: usize) -> usize {
+    fn held_vectors(&self, k: usize) -> usize {
         let _ = k;
         0
     }

@@ -13,6 +13,7 @@
 //! | `filled.rs` | the settings of a measurement with everything filled in |
 //! | every other file | one measure each, as `list.rs` names them |
 //! | `spectrum.rs`, `estimate.rs` | eigenvalues and traces of other matrices, means with standard errors |
+//! | `ascent.rs`, `apgd.rs`, `adaptive_points.rs`, `crossing.rs`, `draws.rs` | what the measures that move the weights share |
 //! | `problem.rs` | the examples, the operator and the solver |
 //! | `value.rs` | the loss and its gradient at any weights |
 //! | `double.rs` | the rounding of single precision |
@@ -22,26 +23,39 @@
 
 mod adam_sharpness;
 mod adaptive;
+mod adaptive_average;
+mod adaptive_points;
+mod adaptive_worst;
+mod apgd;
+mod ascent;
 mod batch_sharpness;
 mod between_iterates;
+mod critical_step_size;
+mod crossing;
 mod density;
 mod diagonal;
 mod double;
+mod draws;
 mod effective_rank;
 mod eigenvalue;
 mod empirical_fisher;
 mod estimate;
 mod filled;
+mod first_order_flatness;
 mod fisher_rao;
+mod foret;
 mod frobenius;
 mod gauss_newton;
 mod gradient_overlap;
 mod lambda_min;
 mod list;
+mod local_volume;
+mod m_sharpness;
 mod measure;
 mod measurement;
 mod memory;
 mod monte_carlo_fisher;
+mod pac_bayes;
 mod per_layer;
 mod point;
 mod problem;
@@ -55,25 +69,34 @@ mod value;
 
 pub use adam_sharpness::{AdamSharpness, AdamSharpnessOutcome};
 pub use adaptive::Adaptive;
+pub use adaptive_average::{AdaptiveAverage, AdaptiveAverageOutcome};
+pub use adaptive_points::AdaptivePoint;
+pub use adaptive_worst::{AdaptiveWorst, AdaptiveWorstOutcome};
 pub use batch_sharpness::{BatchSharpness, BatchSharpnessOutcome};
 pub use between_iterates::{BetweenIterates, BetweenIteratesOutcome, Iterate, interpolate};
+pub use critical_step_size::{CriticalStepSize, CriticalStepSizeOutcome};
 pub use density::{Density, DensityOutcome};
 pub use diagonal::{Diagonal, DiagonalOutcome};
 pub use effective_rank::{EffectiveRank, EffectiveRankOutcome};
 pub use eigenvalue::Eigenvalue;
 pub use empirical_fisher::EmpiricalFisher;
 pub use estimate::Estimate;
+pub use first_order_flatness::{FirstOrderFlatness, FirstOrderFlatnessOutcome};
 pub use fisher_rao::{FisherRao, FisherRaoOutcome};
+pub use foret::{Foret, ForetOutcome};
 pub use frobenius::{Frobenius, FrobeniusOutcome};
 pub use gauss_newton::GaussNewton;
 pub use gradient_overlap::{GradientOverlap, GradientOverlapOutcome};
 pub use lambda_min::LambdaMin;
 pub use list::{Visitor, asked, each};
 pub(crate) use list::{augment, keys, normalized};
+pub use local_volume::{LocalVolume, LocalVolumeOutcome};
+pub use m_sharpness::{MSharpness, MSharpnessOutcome};
 pub use measure::{AtWeights, Definition, Flag, Measure, Solution};
 pub use measurement::Measurement;
 pub(crate) use memory::{least_bytes, weights_bytes};
 pub use monte_carlo_fisher::MonteCarloFisher;
+pub use pac_bayes::{PacBayes, PacBayesOutcome};
 pub use per_layer::{Layer, LayerOutcome, PerLayer, PerLayerOutcome};
 pub use point::{Iterates, measure};
 pub use problem::Subject;

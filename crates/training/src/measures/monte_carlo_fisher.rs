@@ -47,7 +47,7 @@ impl Measure for MonteCarloFisher {
     type Found = Found;
     type Outcome = SpectrumOutcome;
 
-    fn vectors(&self, k: usize) -> usize {
+    fn held_vectors(&self, k: usize) -> usize {
         k
     }
 

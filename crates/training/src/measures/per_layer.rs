@@ -110,7 +110,7 @@ impl Measure for PerLayer {
     type Found = Vec<(Layer, Eigenpairs, HutchinsonEstimate)>;
     type Outcome = PerLayerOutcome;
 
-    fn vectors(&self, _: usize) -> usize {
+    fn held_vectors(&self, _: usize) -> usize {
         // The eigenvectors of all blocks, and a vector and its product.
         3
     }

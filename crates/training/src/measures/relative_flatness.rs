@@ -71,7 +71,7 @@ impl Measure for RelativeFlatness {
     type Found = (String, HutchinsonEstimate);
     type Outcome = RelativeFlatnessOutcome;
 
-    fn vectors(&self, _: usize) -> usize {
+    fn held_vectors(&self, _: usize) -> usize {
         2
     }
 

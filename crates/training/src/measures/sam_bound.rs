@@ -4,9 +4,9 @@
 //! The maximum is unknown. Ascents find points in the ball, so they can refute the bound but not prove it.
 
 use serde::{Deserialize, Serialize};
-use sharpness_network::Weights;
 use sharpness_network::backend::Backend;
 
+use super::ascent::{Ascent, VECTORS, largest_loss};
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
 use super::problem::norm;
 use crate::Result;
@@ -17,8 +17,6 @@ use crate::range::{Positive, within};
 
 /// Steps of an ascent.
 const STEPS: usize = 20;
-/// An ascent ends when a step gains less than this fraction of what the ascent has gained.
-const GAIN: f64 = 1e-4;
 /// The rounding of a mean loss, in units of the precision.
 const LOSS_ROUNDING: f64 = 8.0;
 
@@ -79,6 +77,8 @@ impl Measure for SamBound {
         ("gradients", ColumnType::Integer),
     ];
 
+    const VECTORS: usize = VECTORS;
+
     type Found = ();
     type Outcome = SamBoundOutcome;
 
@@ -86,34 +86,11 @@ impl Measure for SamBound {
         Ok(())
     }
 
-    /// Searches the ball around the weights, starting in the direction of the gradient and in both of the eigenvector.
     fn conclude<B: Backend>(&self, (): (), at: &Solution<'_, '_, B>) -> Result<SamBoundOutcome> {
         let Self { rho } = *self;
-        let (problem, weights, eigenvector) = (at.problem, at.weights, &at.largest.solved.pairs[0].vector);
+        let problem = at.problem;
         problem.report(Phase::Measure(Self::NAME), (0, f64::NAN, f64::NAN));
-        let (mut maximum, mut gradients) = (at.loss, 0);
-        let opposite: Vec<f64> = eigenvector.iter().map(|x| -x).collect();
-        for start in [&at.gradient, eigenvector, &opposite] {
-            let mut direction = start.clone();
-            let mut reached = at.loss;
-            for _ in 0..STEPS {
-                // The step of projected ascent in the limit of large steps, which ends at the maximum of a quadratic loss.
-                if !scale_to(&mut direction, rho) {
-                    break;
-                }
-                let moved = weights.parameters.iter().zip(&direction).map(|(w, e)| w + e).collect();
-                let moved = Weights { parameters: moved, state: weights.state.clone() };
-                let here = problem.linearize(&moved, "a point near the weights")?;
-                gradients += 1;
-                let gain = here.loss() - reached;
-                reached = here.loss();
-                maximum = maximum.max(reached);
-                if gain <= GAIN * (reached - at.loss).abs() {
-                    break;
-                }
-                direction.copy_from_slice(here.gradient());
-            }
-        }
+        let Ascent { maximum, gradients } = largest_loss(at, rho, STEPS)?;
         let bound =
             |lambda_max: f64| at.loss + rho * norm(&at.gradient) + 0.5 * rho * rho * lambda_max.max(0.0);
         let most = bound(at.lambda_max.upper.unwrap_or(at.lambda_max.value));
@@ -133,13 +110,4 @@ impl Measure for SamBound {
         let share = tightness.map(|share| format!(" (the rise is {} of the bound's)", percent(share)));
         vec![("SAM bound", format!("{relation}: {found}{}", share.unwrap_or_default()))]
     }
-}
-
-/// Scales a vector to the length `rho`. Returns whether it has a direction.
-fn scale_to(vector: &mut [f64], rho: f64) -> bool {
-    let length = norm(vector);
-    if length > 0.0 {
-        vector.iter_mut().for_each(|x| *x *= rho / length);
-    }
-    length > 0.0
 }

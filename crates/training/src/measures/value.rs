@@ -17,6 +17,8 @@ pub(crate) struct Objective<'p, 'a, B: Backend> {
     parameters: B::Buffer,
     state: B::Buffer,
     slope: Option<Slope<B>>,
+    /// Whether the outputs are normalized before the loss.
+    normalized: bool,
 }
 
 /// The buffers of a gradient: that of a chunk, and the sum.
@@ -47,7 +49,13 @@ impl<'p, 'a, B: Backend> Objective<'p, 'a, B> {
             parameters: network.backend().buffer(dim),
             state: network.upload(&weights.state),
             slope,
+            normalized: false,
         }
+    }
+
+    /// The same of the network's outputs centred and scaled to unit length, if `normalized`.
+    pub(super) fn normalized(self, normalized: bool) -> Self {
+        Self { normalized, ..self }
     }
 
     /// Bytes of the passes of a chunk, with their buffers.
@@ -69,14 +77,19 @@ impl<'p, 'a, B: Backend> Objective<'p, 'a, B> {
     /// # Errors
     /// [`Error::MeasureStopped`](crate::Error::MeasureStopped), asked between chunks.
     pub(crate) fn value(&mut self, numbers: &[u32], parameters: &[f64]) -> Result<Sums> {
-        let Self { problem, tape, host, parameters: at, state, .. } = self;
+        let Self { problem, tape, host, parameters: at, state, normalized, .. } = self;
         let (network, pass) = (problem.network(), problem.pass());
         network.backend().upload(parameters, at);
         let mut sums = Sums::default();
         for chunk in numbers.chunks(tape.capacity()) {
             problem.check_stop()?;
             host.load(network, tape, problem.examples(), chunk);
-            add(&mut sums, network.value(at, state, pass, tape));
+            let of_chunk = if *normalized {
+                network.normalized_value(at, state, pass, tape)
+            } else {
+                network.value(at, state, pass, tape)
+            };
+            add(&mut sums, of_chunk);
         }
         Ok(mean(sums, numbers))
     }
@@ -95,7 +108,7 @@ impl<'p, 'a, B: Backend> Objective<'p, 'a, B> {
         parameters: &[f64],
         gradient: &mut [f64],
     ) -> Result<Sums> {
-        let Self { problem, tape, host, parameters: at, state, slope } = self;
+        let Self { problem, tape, host, parameters: at, state, slope, normalized } = self;
         let Some(Slope { chunk: part, total }) = slope else { panic!("the objective is for values alone") };
         let (network, pass) = (problem.network(), problem.pass());
         let backend = network.backend();
@@ -105,7 +118,12 @@ impl<'p, 'a, B: Backend> Objective<'p, 'a, B> {
         for chunk in numbers.chunks(tape.capacity()) {
             problem.check_stop()?;
             host.load(network, tape, problem.examples(), chunk);
-            add(&mut sums, network.gradient(at, state, pass, tape, scale, Accumulate::Set, part));
+            let of_chunk = if *normalized {
+                network.normalized_gradient(at, state, pass, tape, scale, Accumulate::Set, part)
+            } else {
+                network.gradient(at, state, pass, tape, scale, Accumulate::Set, part)
+            };
+            add(&mut sums, of_chunk);
             backend.add_to_wide(View::new(part, 0, parameters.len()), total);
         }
         backend.read_into(total, gradient);
