@@ -1,5 +1,7 @@
 //! The progress of a training or a measurement, and what is known after a step, an epoch and a training.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sharpness_curvature::Progress as SolverProgress;
 use sharpness_network::Weights;
@@ -65,6 +67,15 @@ pub struct TrackedLambdaMax {
     pub products: usize,
     /// Whether the residual reached the requested tolerance, and the bound `bound_rtol` or 0.1, whichever is smaller.
     pub converged: bool,
+    /// The norm of the gradient on the measured examples; unknown in older runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradient_norm: Option<f64>,
+    /// `|uᵀ v|` of the eigenvector and the one measured before; none for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<f64>,
+    /// The outcomes of the measures of `training.through_measures`, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outcomes: BTreeMap<String, serde_json::Value>,
 }
 
 /// How a training ended.

@@ -9,7 +9,7 @@ use sharpness_network::{Sums, Weights};
 
 use crate::engine::Engine;
 use crate::evaluation::Evaluation;
-use crate::measures::{Tracked, Tracker};
+use crate::measures::{AdamSharpness, Measure as _, Tracked, Tracker};
 use crate::memory::Budget;
 use crate::observer::{Observer, Watch};
 use crate::progress::{EpochMetrics, Outcome, Progress, StepReport, TrainState};
@@ -229,8 +229,14 @@ impl<'a, B: Backend> Trainer<'a, B> {
         let batch_size = config.training.batch_size;
         let steps_per_epoch = config.training.steps_per_epoch(trained.len());
         let examples = PartExamples::new(data, Part::Train);
+        // The measurement after the last step may have been interrupted.
+        if self.track_step(observer)? {
+            return Ok(Some(Outcome::Interrupted));
+        }
         let done = self.progress.step_in_epoch;
-        for (step_in_epoch, batch) in (1_u32..).zip(self.order.chunks(batch_size)).skip(done as usize) {
+        // Taken out, since measurements borrow all of `self`; each epoch fills it anew.
+        let order = std::mem::take(&mut self.order);
+        for (step_in_epoch, batch) in (1_u32..).zip(order.chunks(batch_size)).skip(done as usize) {
             let moment = moment(config, self.progress.epoch, self.progress.step);
             let sums = self.optimizer.step(&examples, batch, &moment);
             if !sums.loss.is_finite() {
@@ -246,13 +252,14 @@ impl<'a, B: Backend> Trainer<'a, B> {
             progress.last_batch_loss = Some(loss);
             let (epoch, step) = (progress.epoch + 1, progress.step);
             observer.on_step(&StepReport { epoch, step_in_epoch, steps_per_epoch, step, loss });
-            if observer.should_stop() {
+            if observer.should_stop() || self.track_step(observer)? {
                 return Ok(Some(Outcome::Interrupted));
             }
             if journal.is_due() {
                 journal.save(&self.snapshot())?;
             }
         }
+        self.order = order;
         Ok(None)
     }
 
@@ -279,10 +286,12 @@ impl<'a, B: Backend> Trainer<'a, B> {
             return Ok(Some(Outcome::Diverged));
         }
 
-        if self.track(observer)? {
+        let every = config.training.through_every.unwrap_or_default();
+        if every.is_epoch(epoch) && self.track(observer)? {
             return Ok(Some(Outcome::Interrupted));
         }
-        let lambda_max = self.progress.lambda_max.last().cloned();
+        let last = self.progress.lambda_max.last();
+        let lambda_max = last.filter(|tracked| tracked.step == self.progress.step).cloned();
         let seen = self.progress.seen as f64;
         let metrics = EpochMetrics {
             epoch,
@@ -307,11 +316,26 @@ impl<'a, B: Backend> Trainer<'a, B> {
         Ok(outcome)
     }
 
+    /// Measures λ_max after the last step if it is due and not measured yet. Returns whether it was stopped.
+    fn track_step(&mut self, observer: &mut dyn Observer) -> Result<bool> {
+        let step = self.progress.step;
+        let is_due = self.job.config.training.through_every.is_some_and(|every| every.is_step(step));
+        let is_done = self.progress.lambda_max.last().is_some_and(|tracked| tracked.step == step);
+        if is_due && !is_done { self.track(observer) } else { Ok(false) }
+    }
+
     /// Measures λ_max if it is measured through training. Returns whether it was stopped.
     fn track(&mut self, observer: &mut dyn Observer) -> Result<bool> {
         let Some(tracker) = &mut self.tracker else { return Ok(false) };
         let (weights, step) = (self.optimizer.weights(), self.progress.step);
-        match tracker.measure(&weights, step, &Watch::new(observer)) {
+        let training = &self.job.config.training;
+        let is_scaled = training.through_measures.iter().any(|name| name == AdamSharpness::NAME);
+        let preconditioner = is_scaled.then(|| {
+            let rate = training.learning_rate_at(self.progress.epoch, step.saturating_sub(1));
+            training.optimizer.settings().preconditioner(&self.optimizer.state_vectors(), step, rate)
+        });
+        let at = (&weights, preconditioner.flatten());
+        match tracker.measure((at.0, at.1.as_ref()), step, &Watch::new(observer)) {
             Ok(found) => self.progress.lambda_max.push(found),
             Err(Error::MeasureStopped) => return Ok(true),
             Err(error) => return Err(error),

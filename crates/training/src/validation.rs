@@ -4,7 +4,7 @@ use sharpness_network::Error as NetworkError;
 use sharpness_network::backend::Shape;
 use toml::Table;
 
-use crate::measures::{AdamSharpness, Measure as _};
+use crate::measures::{AdamSharpness, Measure as _, tracked};
 use crate::optimizers::OptimizerConfig;
 use crate::settings::{RunConfig, TrainingConfig};
 use crate::{Error, Result};
@@ -33,7 +33,11 @@ impl RunConfig {
         };
         let parameters = self.validate_model()?;
         self.training.validate(trained)?;
-        let is_scaled = self.measure.asked.contains_key(AdamSharpness::NAME);
+        tracked(&self.training.through_measures, &self.measure.asked)
+            .map_err(|problem| Error::Config { key: "training.through_measures".to_owned(), problem })?;
+        let tracked_measures = &self.training.through_measures;
+        let is_scaled = self.measure.asked.contains_key(AdamSharpness::NAME)
+            || tracked_measures.iter().any(|name| name == AdamSharpness::NAME);
         require(
             !is_scaled || matches!(self.training.optimizer, OptimizerConfig::Adam(_)),
             ADAM_SHARPNESS,
@@ -81,6 +85,14 @@ impl TrainingConfig {
             let key = format!("training.optimizer.{key}");
             Error::Config { key, problem }
         })?;
+        for (key, is_given) in [
+            ("training.through_every", self.through_every.is_some()),
+            ("training.through_measures", !self.through_measures.is_empty()),
+        ] {
+            require(!is_given || self.through_training.is_some(), key, || {
+                "needs `training.through_training`, the tolerance of λ_max through training".to_owned()
+            })?;
+        }
         if let Some(m) = self.sam.as_ref().and_then(|sam| sam.m) {
             require(m <= self.batch_size, "training.sam.m", || {
                 format!("must be at most the batch size {}, got {m}", self.batch_size)

@@ -12,7 +12,7 @@ use sharpness_runs::{Identity, differences, leaves};
 use sharpness_training::optimizers::{
     AdamConfig, BnStats, Cosine, OptimizerConfig, SamConfig, ScheduleConfig, SgdConfig,
 };
-use sharpness_training::settings::{BoundRtol, MeasureConfig, Precision, RunConfig};
+use sharpness_training::settings::{BoundRtol, Cadence, MeasureConfig, Precision, RunConfig};
 
 /// Changes one value.
 type Change = fn(&mut RunConfig);
@@ -136,6 +136,8 @@ const CHANGES: &[(&str, Names, Change)] = &[
     ("training.target_accuracy", Both, |c| c.training.target_accuracy = 1.0),
     ("training.max_epochs", Both, |c| c.training.max_epochs = 10),
     ("training.through_training", Both, |c| c.training.through_training = Some(0.01)),
+    ("training.through_every", Both, |c| c.training.through_every = Some(Cadence::Steps(5))),
+    ("training.through_measures", Both, |c| c.training.through_measures = vec!["trace".to_owned()]),
     ("measure.examples", Run, |c| c.measure.examples = 50),
     ("measure.subset", Run, |c| c.measure.subset = Subset::First),
     ("measure.bn", Run, |c| c.measure.bn = BatchNorm::Running),

@@ -94,7 +94,16 @@ fn full() -> Report {
 }
 
 fn training() -> TrainReport {
-    let step = TrackedLambdaMax { step: 0, value: 1.0, residual: 0.1, products: 3, converged: true };
+    let step = TrackedLambdaMax {
+        step: 0,
+        value: 1.0,
+        residual: 0.1,
+        products: 3,
+        converged: true,
+        gradient_norm: None,
+        overlap: None,
+        outcomes: Default::default(),
+    };
     TrainReport {
         outcome: Outcome::Converged,
         epochs: 5,

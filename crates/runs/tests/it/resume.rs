@@ -11,8 +11,8 @@ use sharpness_training::{Observer, Outcome, StepReport};
 use tempfile::tempdir;
 
 use crate::small_runs::{
-    Content, NoSteps, config, config_with_batch_norm, config_with_tracking, copy, digits, options,
-    saved_step, train,
+    Content, NoSteps, config, config_with_batch_norm, config_with_measures, config_with_tracking, copy,
+    digits, options, saved_step, train,
 };
 
 fn uninterrupted(config: &RunConfig) -> Content {
@@ -28,7 +28,7 @@ fn report(completion: Completion) -> Report {
 
 #[test]
 fn an_interrupted_run_resumes_bit_for_bit() {
-    for config in [config(), config_with_batch_norm(), config_with_tracking()] {
+    for config in [config(), config_with_batch_norm(), config_with_tracking(), config_with_measures()] {
         let expected = uninterrupted(&config);
         let steps = expected.steps();
         for stop_at in 1..steps {

@@ -11,7 +11,7 @@ use sharpness_data::{Dataset, DatasetName, Locations, Standardization, Standardi
 use sharpness_network::architectures::Architecture;
 use sharpness_runs::{Completion, Existing, Result, RunLayout, RunObserver, RunOptions, complete_run};
 use sharpness_training::optimizers::{BnStats, OptimizerConfig, SamConfig, SgdConfig};
-use sharpness_training::settings::{Precision, RunConfig};
+use sharpness_training::settings::{Cadence, Precision, RunConfig};
 use sharpness_training::{EpochMetrics, Observer, StepReport};
 
 /// The digits, standardized once.
@@ -49,6 +49,14 @@ pub(crate) fn config_with_batch_norm() -> RunConfig {
     config.training.max_epochs = 2;
     config.training.sam =
         Some(SamConfig { rho: 0.05, adaptive: false, m: Some(20), bn_stats: BnStats::First });
+    config
+}
+
+/// The first one with λ_max and a measure through training, after every second step.
+pub(crate) fn config_with_measures() -> RunConfig {
+    let mut config = config_with_tracking();
+    config.training.through_every = Some(Cadence::Steps(2));
+    config.training.through_measures = vec!["batch_sharpness".to_owned()];
     config
 }
 

@@ -41,6 +41,7 @@ impl Measure for Adaptive {
     const SHARPNESS: &'static [(&'static str, &'static str)] =
         &[("lambda_max.value", "λ_max of |w| H |w|"), ("trace.value", "tr of |w| H |w|")];
     const COLUMNS: &'static [(&'static str, ColumnType)] = SpectrumOutcome::COLUMNS;
+    const TRACKED: &'static [(&'static str, i64)] = &[("probes", 10)];
 
     type Found = Found;
     type Outcome = SpectrumOutcome;

@@ -95,6 +95,7 @@ impl Measure for BatchSharpness {
         ("batch_size", ColumnType::Integer),
         ("batches", ColumnType::Integer),
     ];
+    const TRACKED: &'static [(&'static str, i64)] = &[("batches", 20)];
 
     type Found = ();
     type Outcome = BatchSharpnessOutcome;

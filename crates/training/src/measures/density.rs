@@ -105,6 +105,7 @@ impl Measure for Density {
         ("negative_share.value", ColumnType::Double),
         ("negative_share.standard_error", ColumnType::Double),
     ];
+    const TRACKED: &'static [(&'static str, i64)] = &[("probes", 2), ("steps", 20)];
 
     type Found = (Quadratures, usize);
     type Outcome = DensityOutcome;

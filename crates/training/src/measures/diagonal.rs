@@ -60,6 +60,7 @@ impl Measure for Diagonal {
         ("negative_share", ColumnType::Double),
         ("probes", ColumnType::Integer),
     ];
+    const TRACKED: &'static [(&'static str, i64)] = &[("probes", 10)];
 
     type Found = DiagonalOutcome;
     type Outcome = DiagonalOutcome;

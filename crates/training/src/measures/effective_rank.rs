@@ -60,6 +60,7 @@ impl Measure for EffectiveRank {
         ("frobenius.value", ColumnType::Double),
         ("frobenius.standard_error", ColumnType::Double),
     ];
+    const TRACKED: &'static [(&'static str, i64)] = &[("probes", 10)];
 
     type Found = [HutchinsonEstimate; 2];
     type Outcome = EffectiveRankOutcome;

@@ -43,6 +43,7 @@ impl Measure for EmpiricalFisher {
         ("trace.value", "tr of the empirical Fisher"),
     ];
     const COLUMNS: &'static [(&'static str, ColumnType)] = SpectrumOutcome::COLUMNS;
+    const TRACKED: &'static [(&'static str, i64)] = &[("probes", 10)];
 
     type Found = Found;
     type Outcome = SpectrumOutcome;

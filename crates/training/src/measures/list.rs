@@ -140,6 +140,42 @@ pub(crate) fn filled(
     filled.tables
 }
 
+/// The measures with these names, to be computed through training: with their settings in `requested`, or else cheap ones.
+///
+/// # Errors
+/// The name of no measure that can be computed through training.
+pub(crate) fn tracked(
+    names: &[String],
+    requested: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, Value>, String> {
+    struct Tracked<'a> {
+        names: &'a [String],
+        requested: &'a BTreeMap<String, Value>,
+        tables: BTreeMap<String, Value>,
+        known: Vec<&'static str>,
+    }
+    impl Visitor for Tracked<'_> {
+        fn visit<M: Measure>(&mut self) {
+            if M::NAME == BetweenIterates::NAME {
+                return;
+            }
+            self.known.push(M::NAME);
+            if self.names.iter().any(|name| name == M::NAME) {
+                let cheap = || M::TRACKED.iter().map(|(key, value)| ((*key).to_owned(), (*value).into()));
+                let table = || Value::Table(Table::from_iter(cheap()));
+                let given = self.requested.get(M::NAME).filter(|value| value.is_table()).cloned();
+                self.tables.insert(M::NAME.to_owned(), given.unwrap_or_else(table));
+            }
+        }
+    }
+    let mut tracked = Tracked { names, requested, tables: BTreeMap::new(), known: Vec::new() };
+    each(&mut tracked);
+    match names.iter().find(|name| !tracked.known.contains(&name.as_str())) {
+        Some(name) => Err(format!("must name measures, got '{name}'; they are {}", tracked.known.join(", "))),
+        None => Ok(tracked.tables),
+    }
+}
+
 /// Vectors as long as the parameters that the requested measures hold, if `k` eigenvalues are asked for.
 pub(super) fn held_vectors(requested: &BTreeMap<String, Value>, k: usize) -> usize {
     struct Held<'a> {

@@ -83,6 +83,9 @@ pub trait Measure: Serialize + DeserializeOwned + Default + 'static {
     /// The columns of its outcome in a table of runs, as keys of its JSON.
     const COLUMNS: &'static [(&'static str, ColumnType)];
 
+    /// The settings with which it is cheap enough to be computed through training, where they differ from the defaults.
+    const TRACKED: &'static [(&'static str, i64)] = &[];
+
     /// Vectors of the length of the parameters that [`Self::conclude`] holds besides the buffers of a gradient.
     const VECTORS: usize = 0;
 

@@ -43,6 +43,7 @@ impl Measure for MonteCarloFisher {
         ("trace.value", "tr of the Monte-Carlo Fisher"),
     ];
     const COLUMNS: &'static [(&'static str, ColumnType)] = SpectrumOutcome::COLUMNS;
+    const TRACKED: &'static [(&'static str, i64)] = &[("probes", 10)];
 
     type Found = Found;
     type Outcome = SpectrumOutcome;

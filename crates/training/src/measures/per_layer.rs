@@ -106,6 +106,7 @@ impl Measure for PerLayer {
     const SHARPNESS: &'static [(&'static str, &'static str)] = &[("maximum", "largest λ_max of a layer")];
     const COLUMNS: &'static [(&'static str, ColumnType)] =
         &[("layers", ColumnType::Text), ("maximum", ColumnType::Double)];
+    const TRACKED: &'static [(&'static str, i64)] = &[("probes", 10)];
 
     type Found = Vec<(Layer, Eigenpairs, HutchinsonEstimate)>;
     type Outcome = PerLayerOutcome;

@@ -1,26 +1,24 @@
 //! A measurement at given weights: λ_max, and every requested measure.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
-use serde_json::Value;
-use sharpness_curvature::{Probes, ProbesParams, Which, eigenpairs};
+use sharpness_curvature::{Which, eigenpairs};
 use sharpness_network::Weights;
 use sharpness_network::backend::Backend;
-use sharpness_network::operators::{Curvature, Matrix};
+use sharpness_network::operators::Matrix;
 
 use super::double::check;
 use super::eigenvalue::Eigenvalue;
-use super::list::{Visitor, asked, each, shared_probes};
-use super::measure::{AtWeights, Measure, Solution};
+use super::measure::Solution;
 use super::measurement::Measurement;
 use super::memory::weights_bytes;
+use super::outcomes::{Taken, conclude, take_products};
 use super::problem::{Problem, Subject, norm, solver_error};
 use super::spectrum::Target;
+use crate::Result;
 use crate::observer::Watcher;
 use crate::optimizers::Preconditioner;
 use crate::progress::Phase;
-use crate::{Error, Result};
 
 /// The weights to measure at, and the next iterate of their training if [`BetweenIterates`](super::BetweenIterates) is
 /// requested.
@@ -48,9 +46,9 @@ impl<'a> Iterates<'a> {
 /// says `converged: false`.
 ///
 /// # Errors
-/// [`Error::NotFinite`] if the loss or its gradient is not finite at the weights; [`Error::Memory`] if there is too
-/// little memory; [`Error::MeasureStopped`] if the watcher stops it; [`Error::MeasureSetting`], [`Error::Config`],
-/// [`EmptySubset`](sharpness_data::Error::EmptySubset) and [`Error::Eigenvalue`] if the settings are impossible.
+/// [`Error::NotFinite`](crate::Error::NotFinite) if the loss or its gradient is not finite at the weights; [`Error::Memory`](crate::Error::Memory) if there is too
+/// little memory; [`Error::MeasureStopped`](crate::Error::MeasureStopped) if the watcher stops it; [`Error::MeasureSetting`](crate::Error::MeasureSetting), [`Error::Config`](crate::Error::Config),
+/// [`EmptySubset`](sharpness_data::Error::EmptySubset) and [`Error::Eigenvalue`](crate::Error::Eigenvalue) if the settings are impossible.
 ///
 /// # Panics
 /// If the weights or the data do not have the sizes of the network.
@@ -71,19 +69,9 @@ pub fn measure<B: Backend>(
     })
     .map_err(solver_error)?;
     let mut shared = start.elapsed().as_secs_f64();
-    let probes = probes(&problem, &operator)?;
-    let Iterates { weights, preconditioner, .. } = at;
-    let at_weights =
-        AtWeights { problem: &problem, operator, weights, preconditioner, probes, vectors: Vec::new() };
-    let mut products =
-        Products { at: at_weights, conclusions: Vec::new(), seconds: BTreeMap::new(), error: None };
-    each(&mut products);
-    let Products { at: AtWeights { operator, vectors, .. }, conclusions, mut seconds, error } = products;
-    error.map_or(Ok(()), Err)?;
     let (chunks, cached_chunks) = operator.chunks();
-    let (loss, accuracy, gradient) = (operator.loss(), operator.accuracy(), operator.gradient().to_vec());
-    // Free its linearizations for those of other points and precisions.
-    drop(operator);
+    let taken = take_products(&problem, operator, at.weights, at.preconditioner)?;
+    let Taken { loss, accuracy, gradient, vectors, conclusions } = taken;
     let checking = Instant::now();
     let target = Target::whole("lambda_max", Matrix::Hessian);
     let largest = check(&problem, at.weights, &target, Which::LargestAlgebraic, largest)?;
@@ -92,7 +80,7 @@ pub fn measure<B: Backend>(
     let lambda_max = top[0].clone();
     let (problem, Iterates { weights, next, .. }) = (&problem, at);
     let solution = Solution { problem, weights, next, loss, gradient, largest, lambda_max };
-    let outcomes = conclude(conclusions, &solution, &mut seconds)?;
+    let (outcomes, mut seconds) = conclude(conclusions, &solution)?;
     seconds.insert("lambda_max".to_owned(), shared);
     let eigenvectors = solution.largest.solved.pairs.iter().enumerate();
     let eigenvectors = eigenvectors.map(|(i, pair)| (format!("eigenvector.{i}"), pair.vector.clone()));
@@ -117,68 +105,4 @@ pub fn measure<B: Backend>(
         outcomes,
         lambda_max: solution.lambda_max,
     })
-}
-
-/// The products with random signs that the requested measures share; none are computed yet.
-fn probes<B: Backend>(problem: &Problem<'_, B>, operator: &Curvature<'_, B>) -> Result<Probes> {
-    let (settings, seed) = (problem.subject().settings, problem.subject().seed);
-    let params = ProbesParams { seed, block: problem.block(operator), ..ProbesParams::default() };
-    let params = shared_probes(&settings.asked, problem.network(), params);
-    Probes::new(problem.network().parameters().len(), params).map_err(solver_error)
-}
-
-/// Computes the outcomes, and adds the time that each takes.
-fn conclude<'p, 'a, B: Backend>(
-    conclusions: Vec<(&'static str, Conclusion<'p, 'a, B>)>,
-    at: &Solution<'p, 'a, B>,
-    seconds: &mut BTreeMap<String, f64>,
-) -> Result<BTreeMap<String, Value>> {
-    let mut outcomes = BTreeMap::new();
-    for (name, conclude) in conclusions {
-        let start = Instant::now();
-        outcomes.insert(name.to_owned(), conclude(at)?);
-        *seconds.entry(name.to_owned()).or_default() += start.elapsed().as_secs_f64();
-    }
-    Ok(outcomes)
-}
-
-/// Computes the outcome of a measure.
-type Conclusion<'p, 'a, B> = Box<dyn FnOnce(&Solution<'p, 'a, B>) -> Result<Value>>;
-
-/// Computes the products of every requested measure.
-struct Products<'p, 'a, B: Backend> {
-    at: AtWeights<'p, 'a, B>,
-    conclusions: Vec<(&'static str, Conclusion<'p, 'a, B>)>,
-    /// What each takes, by name.
-    seconds: BTreeMap<String, f64>,
-    error: Option<Error>,
-}
-
-impl<'p, 'a, B: Backend> Visitor for Products<'p, 'a, B> {
-    fn visit<M: Measure>(&mut self) {
-        if self.error.is_none() {
-            self.error = self.add::<M>().err();
-        }
-    }
-}
-
-impl<'p, 'a, B: Backend> Products<'p, 'a, B> {
-    fn add<M: Measure>(&mut self) -> Result<()> {
-        let settings = asked::<M>(&self.at.problem.subject().settings.asked)
-            .map_err(|(key, problem)| Error::Config { key: format!("measure.{key}"), problem })?;
-        let Some(settings) = settings else { return Ok(()) };
-        let start = Instant::now();
-        let found = settings.products(&mut self.at)?;
-        self.seconds.insert(M::NAME.to_owned(), start.elapsed().as_secs_f64());
-        let conclude = move |at: &Solution<'p, 'a, B>| {
-            let outcome = settings.conclude(found, at)?;
-            let unwritable = |error: serde_json::Error| Error::Config {
-                key: format!("measure.{}", M::NAME),
-                problem: format!("has an outcome that cannot be written: {error}"),
-            };
-            serde_json::to_value(outcome).map_err(unwritable)
-        };
-        self.conclusions.push((M::NAME, Box::new(conclude)));
-        Ok(())
-    }
 }

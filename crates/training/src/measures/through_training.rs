@@ -1,4 +1,4 @@
-//! λ_max through training (Kaur, Cohen, Lipton 2022, figure 5). Each measurement starts from the previous eigenvector,
+//! λ_max and other measures through training (Kaur, Cohen, Lipton 2022, figure 5). Each measurement starts from the previous eigenvector,
 //! so a few products suffice.
 
 use sharpness_curvature::{EigenParams, Which, eigenpairs};
@@ -6,12 +6,19 @@ use sharpness_data::Standardized;
 use sharpness_network::Weights;
 use sharpness_network::backend::Backend;
 
+use super::adam_sharpness::AdamSharpness;
+use super::double::Checked;
+use super::eigenvalue::Eigenvalue;
+use super::list::{filled, tracked};
+use super::measure::{Measure as _, Solution};
 use super::memory::{least_bytes, weights_bytes};
-use super::problem::{Problem, Subject, solver_error};
+use super::outcomes::{Taken, conclude, take_products};
+use super::problem::{Problem, Subject, norm, solver_error};
 use crate::Result;
 use crate::engine::Engine;
 use crate::memory::Budget;
 use crate::observer::Watcher;
+use crate::optimizers::Preconditioner;
 use crate::progress::{MeasureProgress, Memory, TrackedLambdaMax};
 use crate::settings::{BoundRtol, MeasureConfig, Precision, RunConfig};
 
@@ -76,14 +83,32 @@ impl<'a, B: Backend> Tracker<'a, B> {
         Ok(Problem::new(self.subject(), &Nobody)?.memory())
     }
 
-    /// λ_max at `weights`, those after `step` steps.
+    /// λ_max and the requested measures at `weights`, those after `step` steps, where the optimizer scales the gradient as
+    /// `preconditioner` says.
     pub(crate) fn measure(
         &mut self,
-        weights: &Weights,
+        at: (&Weights, Option<&Preconditioner>),
         step: u32,
         watcher: &dyn Watcher,
     ) -> Result<TrackedLambdaMax> {
-        let problem = Problem::new(self.subject(), watcher)?;
+        let (tracked, eigenvector) = self.solve(at, step, watcher)?;
+        self.eigenvector = Some(eigenvector);
+        Ok(tracked)
+    }
+
+    /// What is measured, and the eigenvector.
+    fn solve(
+        &self,
+        (weights, preconditioner): (&Weights, Option<&Preconditioner>),
+        step: u32,
+        watcher: &dyn Watcher,
+    ) -> Result<(TrackedLambdaMax, Vec<f64>)> {
+        let mut settings = self.settings.clone();
+        if preconditioner.is_none() {
+            // Before the first step there is none.
+            settings.asked.remove(AdamSharpness::NAME);
+        }
+        let problem = Problem::new(Subject { settings: &settings, ..self.subject() }, watcher)?;
         let place = format!("the weights after {step} steps");
         let mut operator = problem.linearize(weights, &place)?;
         let mut params = match &self.eigenvector {
@@ -96,17 +121,27 @@ impl<'a, B: Backend> Tracker<'a, B> {
         // Another random part each time: one that is orthogonal to the top eigenvector would stay so for many steps.
         params.seed = params.seed.wrapping_add(u64::from(step));
         let memory = problem.memory();
-        let mut solved = eigenpairs(&mut operator, &params, &mut |p| {
+        let solved = eigenpairs(&mut operator, &params, &mut |p| {
             watcher.report(&MeasureProgress::lambda_max(p, memory));
         })
         .map_err(solver_error)?;
-        drop(operator);
-        drop(problem);
         let converged = solved.converged();
-        let pair = solved.pairs.swap_remove(0);
-        let (value, residual, products) = (pair.value, pair.residual, solved.products);
-        self.eigenvector = Some(rounded(pair.vector, self.on.config.precision));
-        Ok(TrackedLambdaMax { step, value, residual, products, converged })
+        let (value, residual, products) = (solved.pairs[0].value, solved.pairs[0].residual, solved.products);
+        let taken = take_products(&problem, operator, weights, preconditioner)?;
+        let Taken { loss, gradient, conclusions, .. } = taken;
+        let gradient_norm = Some(norm(&gradient));
+        // Not checked in double precision.
+        let largest = Checked { solved, rounding: None };
+        let lambda_max = Eigenvalue::all(&largest, Which::LargestAlgebraic, &settings).remove(0);
+        let mut solution =
+            Solution { problem: &problem, weights, next: None, loss, gradient, largest, lambda_max };
+        let (outcomes, _) = conclude(conclusions, &solution)?;
+        let eigenvector =
+            rounded(solution.largest.solved.pairs.swap_remove(0).vector, self.on.config.precision);
+        let overlap = self.eigenvector.as_ref().map(|last| overlap(last, &eigenvector));
+        let tracked =
+            TrackedLambdaMax { step, value, residual, products, converged, gradient_norm, overlap, outcomes };
+        Ok((tracked, eigenvector))
     }
 
     /// The last eigenvector.
@@ -121,7 +156,16 @@ pub fn settings(config: &RunConfig) -> Option<MeasureConfig> {
     let rtol = config.training.through_training?;
     let bound_rtol = measure.bound_rtol.0.map_or(TRACKING_BOUND_RTOL, |asked| asked.min(TRACKING_BOUND_RTOL));
     let bound_rtol = BoundRtol(Some(bound_rtol));
-    Some(MeasureConfig { rtol, top_k: 1, bound_rtol, asked: Default::default(), ..measure })
+    // `validate` reports names of no measures.
+    let asked = tracked(&config.training.through_measures, &measure.asked).unwrap_or_default();
+    let asked = filled(&asked, &config.training);
+    Some(MeasureConfig { rtol, top_k: 1, bound_rtol, asked, ..measure })
+}
+
+/// The cosine of the angle between two directions, without its sign.
+fn overlap(x: &[f64], y: &[f64]) -> f64 {
+    let dot: f64 = x.iter().zip(y).map(|(x, y)| x * y).sum();
+    dot.abs() / (norm(x) * norm(y))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "it is rounded on purpose")]

@@ -67,6 +67,7 @@ impl Measure for Trace {
         ("standard_error", ColumnType::Double),
         ("probes", ColumnType::Integer),
     ];
+    const TRACKED: &'static [(&'static str, i64)] = &[("probes", 10)];
 
     type Found = HutchinsonEstimate;
     type Outcome = TraceOutcome;

@@ -2,6 +2,7 @@
 //! key in files, so that flags, keys of files and recipes, messages and the reference page derive from the same declaration.
 
 mod bound_rtol;
+mod cadence;
 mod data;
 mod defaults;
 mod measure;
@@ -10,6 +11,7 @@ mod run;
 mod train;
 
 pub use bound_rtol::BoundRtol;
+pub use cadence::Cadence;
 pub use data::DataConfig;
 pub use measure::{ALL_EXAMPLES, MeasureConfig};
 pub use model::ModelConfig;
