@@ -12,7 +12,8 @@ use sharpness_network::backend::Loss;
 use sharpness_network::op::BatchNorm;
 use sharpness_runs::{Identity, Report, RunTable, Start, TrainReport};
 use sharpness_training::measures::{
-    BetweenIteratesOutcome, Eigenvalue, FrobeniusOutcome, Iterate, Measurement, SamBoundOutcome, TraceOutcome,
+    AdaptivePoint, BetweenIteratesOutcome, Eigenvalue, FrobeniusOutcome, Iterate, Measurement,
+    SamBoundOutcome, TraceOutcome,
 };
 use sharpness_training::optimizers::{
     AdamConfig, BnStats, Cosine, OptimizerConfig, SamConfig, ScheduleConfig, SgdConfig, Step,
@@ -84,6 +85,14 @@ fn full() -> Report {
                 ("trace", toml::Value::from(10)),
                 ("frobenius", toml::Value::from(10)),
                 ("sam_bound", 0.05.into()),
+                ("foret", 0.05.into()),
+                ("m_sharpness", toml::Value::from(128)),
+                ("first_order_flatness", 0.05.into()),
+                ("adaptive_worst", toml::Value::from(20)),
+                ("adaptive_average", toml::Value::from(20)),
+                ("pac_bayes", toml::Value::from(10)),
+                ("local_volume", toml::Value::from(20)),
+                ("critical_step_size", 0.01.into()),
             ]
             .map(|(name, asked)| (name.to_owned(), asked))
             .into(),
@@ -158,8 +167,39 @@ fn measurement() -> Measurement {
             ("between_iterates", serde_json::to_value(between_iterates)),
         ]
         .map(|(name, outcome)| (name.to_owned(), outcome.unwrap()))
-        .into(),
+        .into_iter()
+        .chain(moving_the_weights())
+        .collect(),
     }
+}
+
+/// The outcomes of the measures that move the weights.
+fn moving_the_weights() -> Vec<(String, Value)> {
+    let point = AdaptivePoint { rho: 0.5, value: Some(0.1), standard_error: None, accuracy_drop: Some(0.2) };
+    let adaptive = serde_json::json!({
+        "l2": [point], "linf": [point], "examples": 9,
+        "l2_smallest_rho": 0.1, "l2_largest_rho": 0.2, "linf_smallest_rho": 0.1, "linf_largest_rho": 0.2,
+    });
+    let outcomes = serde_json::json!({
+        "foret": { "rho": 0.05, "value": 0.1, "second_order": 0.2, "gradients": 9 },
+        "m_sharpness": { "rho": 0.05, "m": 9, "groups": 2, "value": 0.1, "standard_error": 0.01 },
+        "first_order_flatness": { "rho": 0.05, "value": 0.1, "gradients": 9 },
+        "adaptive_worst": adaptive,
+        "adaptive_average": adaptive,
+        "pac_bayes": {
+            "sigma": 0.5, "sigma_interval": [0.4, 0.6], "value": 4.5, "magnitude_sigma": 0.5,
+            "magnitude_interval": [0.4, 0.6], "magnitude_value": 4.5, "passes": 9,
+        },
+        "local_volume": {
+            "value": 9.5, "standard_error": 0.1, "effective_directions": 1.5, "typical": 9.6,
+            "typical_standard_error": 0.1, "radius": 0.5, "directions": 9, "passes": 99,
+        },
+        "critical_step_size": {
+            "step_size": 0.5, "interval": [0.4, 0.6], "value": 4.5, "value_interval": [3.5, 5.5],
+            "resolved": true, "passes": 9,
+        },
+    });
+    outcomes.as_object().unwrap().clone().into_iter().collect()
 }
 
 /// The report of a run that diverged in its first step: most of its values are missing.

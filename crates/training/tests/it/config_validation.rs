@@ -67,6 +67,7 @@ fn every_range_is_checked() {
         ("measure.bound_rtol", |c| c.measure.bound_rtol = BoundRtol(Some(1.0))),
         ("measure.trace.probes", |c| ask(c, "trace", 1)),
         ("measure.sam_bound.rho", |c| ask(c, "sam_bound", 0.0)),
+        ("measure.adaptive_worst.iterations", |c| ask(c, "adaptive_worst", 0)),
         ("measure.lambda_min", |c| ask(c, "lambda_min", 3)),
         ("measure.lambda_mid", |c| ask(c, "lambda_mid", true)),
         ("training.through_training", |c| c.training.through_training = Some(1.0)),

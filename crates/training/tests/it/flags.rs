@@ -73,6 +73,7 @@ fn a_measure_has_a_flag() {
         (&["--lambda-min=false"], "measure.lambda_min = false"),
         (&["--between-iterates"], "measure.between_iterates = true"),
         (&["--sam-bound", "0.1"], "measure.sam_bound = 0.1"),
+        (&["--foret=0.1", "--m-sharpness"], "measure.foret = 0.1\nmeasure.m_sharpness = true"),
         (&["--trace=7", "--lambda-min"], "measure.trace = 7\nmeasure.lambda_min = true"),
     ] {
         assert_eq!(table(flags), toml(expected), "{flags:?}");
@@ -159,6 +160,10 @@ fn the_keys_are_those_of_a_configuration() {
     }
     config.measure.asked.insert("between_iterates".to_owned(), true.into());
     config.measure.asked.insert("frobenius".to_owned(), Value::from(7));
+    let moving = ["foret", "m_sharpness", "first_order_flatness", "adaptive_worst", "adaptive_average"];
+    for name in moving.into_iter().chain(["pac_bayes", "local_volume", "critical_step_size"]) {
+        config.measure.asked.insert(name.to_owned(), true.into());
+    }
     let written = |table: &str| {
         let laid_over = config.overlaid(&table.parse().unwrap()).unwrap();
         Table::try_from(laid_over).unwrap()

@@ -35,6 +35,15 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("--max-epochs <N>", "training.max_epochs", "0", "must be at least 1, got 0"),
     ("--trace[=<PROBES>]", "measure.trace", "1", "must be at least 2, got 1"),
     ("--sam-bound <RHO>", "measure.sam_bound", "0.0", "must be a finite number above 0, got 0"),
+    ("--foret[=<RHO>]", "measure.foret", "0.0", "must be a finite number above 0, got 0"),
+    ("--m-sharpness[=<M>]", "measure.m_sharpness", "0", "must be at least 1, got 0"),
+    ("--pac-bayes[=<DRAWS>]", "measure.pac_bayes", "1", "must be at least 2, got 1"),
+    (
+        "--critical-step-size[=<RTOL>]",
+        "measure.critical_step_size",
+        "1.0",
+        "must be above 0 and below 1, got 1",
+    ),
 ];
 
 #[test]

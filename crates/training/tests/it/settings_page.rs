@@ -1,5 +1,6 @@
 //! `docs/settings.md` lists every setting with its key, flag, values, default and help text.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -103,18 +104,24 @@ fn values(arg: &Arg) -> String {
     if !names.is_empty() {
         return names.join(", ");
     }
-    let range = range(arg, kind);
+    let refused = match kind {
+        ColumnType::Integer => "0",
+        ColumnType::Double => "nan",
+        ColumnType::Boolean | ColumnType::Text => "?",
+    };
+    let range = range(kind, refusal(arg, refused));
     if arg.get_value_delimiter().is_some() { format!("list: {range}") } else { range }
 }
 
-/// What a number or a text must be, by the message with which the parser refuses another one.
-fn range(arg: &Arg, kind: ColumnType) -> String {
-    let (word, refused) = match kind {
-        ColumnType::Integer => ("whole number", "0"),
-        ColumnType::Double => ("number", "nan"),
-        ColumnType::Boolean | ColumnType::Text => ("text", "?"),
+/// What a number or a text must be, by the message that refuses another one.
+fn range(kind: ColumnType, refusal: Option<String>) -> String {
+    let word = match kind {
+        ColumnType::Integer => "whole number",
+        ColumnType::Double => "number",
+        ColumnType::Boolean | ColumnType::Text => "text",
     };
-    let rule = refusal(arg, refused).unwrap_or_default();
+    let rule = refusal.unwrap_or_default();
+    let rule = rule.split(", got ").next().unwrap_or_default();
     let rule = rule.strip_prefix("must be ").or_else(|| rule.strip_prefix("expected ")).unwrap_or_default();
     match rule.strip_prefix("a ") {
         Some(complete) => complete.to_owned(),
@@ -153,11 +160,12 @@ fn toml(text: &str) -> String {
     text.parse::<Value>().map_or_else(|_| Value::from(text).to_string(), |value| value.to_string())
 }
 
-/// A measure besides λ_max: its main setting and its defaults.
+/// A measure besides λ_max: its main setting, its defaults, and why it refuses a value of a setting.
 struct OfMeasure {
     name: &'static str,
     main: Option<&'static str>,
     defaults: Table,
+    refusal: fn(&str, Value) -> Option<String>,
 }
 
 impl OfMeasure {
@@ -174,7 +182,12 @@ fn of_measure(arg: &Arg) -> Option<OfMeasure> {
     impl measures::Visitor for All {
         fn visit<M: Measure>(&mut self) {
             let defaults = Table::try_from(M::default()).unwrap();
-            self.0.push(OfMeasure { name: M::NAME, main: M::MAIN, defaults });
+            let refusal = |setting: &str, value| {
+                let table = Table::from_iter([(setting.to_owned(), value)]);
+                let asked = BTreeMap::from([(M::NAME.to_owned(), Value::Table(table))]);
+                measures::asked::<M>(&asked).err().map(|(_, problem)| problem)
+            };
+            self.0.push(OfMeasure { name: M::NAME, main: M::MAIN, defaults, refusal });
         }
     }
     let mut all = All(Vec::new());
@@ -185,12 +198,19 @@ fn of_measure(arg: &Arg) -> Option<OfMeasure> {
 
 /// The settings of a measure, which share its flag.
 fn rows_of_measure(arg: &Arg) -> Vec<Row> {
-    let Some(OfMeasure { name, main, defaults }) = of_measure(arg) else { return Vec::new() };
+    let Some(OfMeasure { name, main, defaults, refusal }) = of_measure(arg) else { return Vec::new() };
     let row = |(setting, value): (&String, &Value)| {
         let key = format!("measure.{name}.{setting}");
         let is_main = main == Some(setting.as_str());
         let flag = if is_main { format!("`{}`", usage(arg)) } else { String::new() };
-        let values = range(arg, flags::keys()[&key]);
+        let range = |kind, refused| range(kind, refusal(setting, refused));
+        let values = match value {
+            Value::Boolean(_) => "`true`, `false`".to_owned(),
+            Value::Integer(_) => range(ColumnType::Integer, 0.into()),
+            Value::Float(_) => range(ColumnType::Double, f64::NAN.into()),
+            Value::Array(_) => format!("list: {}", range(ColumnType::Double, vec![f64::NAN].into())),
+            _ => range(ColumnType::Text, "?".into()),
+        };
         let meaning =
             format!("{} of `measure.{name}`", if is_main { "The main setting" } else { "A setting" });
         [format!("`{key}`"), flag, values, format!("(`{value}`)"), meaning]
