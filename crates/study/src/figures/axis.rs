@@ -38,6 +38,11 @@ impl Axis {
         Self { range: low - free..high + free, is_log }
     }
 
+    /// A linear axis without free ends.
+    pub(super) const fn exactly(start: f64, end: f64) -> Self {
+        Self { range: start..end, is_log: false }
+    }
+
     /// The value at a place of the scale.
     fn value(&self, place: f64) -> f64 {
         if self.is_log { 10_f64.powf(place) } else { place }
