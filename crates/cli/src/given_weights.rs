@@ -11,25 +11,25 @@ use sharpness_training::measures::{BetweenIterates, Measure as _};
 use sharpness_training::settings::{MeasureConfig, RunConfig};
 use sharpness_training::{Budget, Work, check_memory};
 
-use crate::args::{ExampleCounts, MachineArgs, SettingFlags, WeightsArgs, WeightsScope, start_threads};
+use crate::args::{ExampleCounts, MachineArgs, Scope, SettingFlags, WeightsArgs, WeightsScope, start_threads};
 use crate::exit::Usage;
 use crate::output::note;
 use crate::settings::{asked_examples, check, check_settings, configuration, fit_examples};
 
-/// Weights, their network, and the examples.
+/// Weights, their network, and the examples. `S` says which settings have flags.
 #[derive(Args, Debug)]
-pub(crate) struct GivenWeights {
+pub(crate) struct GivenWeights<S: Scope = WeightsScope> {
     #[command(flatten)]
     pub(crate) source: WeightsArgs,
     #[command(flatten)]
-    pub(crate) on: MeasuredOn,
+    pub(crate) on: MeasuredOn<S>,
 }
 
 /// The network of existing weights, the examples, and how they are measured.
 #[derive(Args, Debug)]
-pub(crate) struct MeasuredOn {
+pub(crate) struct MeasuredOn<S: Scope> {
     #[command(flatten)]
-    settings: SettingFlags<WeightsScope>,
+    settings: SettingFlags<S>,
     #[command(flatten)]
     examples: ExamplesArg,
     #[command(flatten)]
@@ -57,7 +57,7 @@ pub(crate) struct Prepared {
     pub(crate) budget: Budget,
 }
 
-impl GivenWeights {
+impl<S: Scope> GivenWeights<S> {
     /// The requested numbers of examples.
     pub(crate) fn counts(&self) -> &[usize] {
         self.on.counts()
@@ -83,7 +83,7 @@ impl GivenWeights {
     }
 }
 
-impl MeasuredOn {
+impl<S: Scope> MeasuredOn<S> {
     /// The requested numbers of examples.
     fn counts(&self) -> &[usize] {
         self.examples.examples.as_ref().map_or(&[], |counts| &counts.0)

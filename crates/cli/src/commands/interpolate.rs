@@ -21,7 +21,7 @@ use sharpness_training::measures::Subject;
 use sharpness_training::settings::RunConfig;
 use sharpness_training::{Engine, Visitor, trained_examples, with_engine};
 
-use crate::args::WeightsArgs;
+use crate::args::{BetweenScope, WeightsArgs};
 use crate::exit::{EXIT_CODES, Exit, Usage, is_stopped};
 use crate::given_weights::{MeasuredOn, Prepared, settings_of};
 use crate::interrupt::Interrupt;
@@ -42,7 +42,7 @@ pub(super) struct InterpolateCommand {
     to: PathBuf,
 
     #[command(flatten)]
-    on: MeasuredOn,
+    on: MeasuredOn<BetweenScope>,
 
     #[command(flatten)]
     path: PathArgs,

@@ -14,7 +14,7 @@ use sharpness_training::landscape::{Directions, Landscape, Plane, PlaneSettings,
 use sharpness_training::measures::Subject;
 use sharpness_training::{Engine, Visitor, trained_examples, with_engine};
 
-use crate::args::one_of;
+use crate::args::{AroundScope, one_of};
 use crate::exit::{EXIT_CODES, Exit, is_stopped};
 use crate::given_weights::{GivenWeights, Prepared};
 use crate::interrupt::Interrupt;
@@ -27,7 +27,7 @@ use crate::points;
 #[command(after_help = EXIT_CODES)]
 pub(super) struct LandscapeCommand {
     #[command(flatten)]
-    given: GivenWeights,
+    given: GivenWeights<AroundScope>,
 
     #[command(flatten)]
     plane: PlaneArgs,

@@ -34,7 +34,8 @@ fn column(table: &Path, name: &str) -> Vec<f64> {
 
 /// Asserts that a page loads nothing and can be used with the keyboard.
 fn check_page(page: &Path) {
-    let page = fs::read_to_string(page).unwrap();
+    // Parts of the page itself.
+    let page = fs::read_to_string(page).unwrap().replace("url(#", "");
     for outside in ["http:", "https:", "//cdn", "src=", "@import", "fetch(", "XMLHttpRequest", "url("] {
         assert!(!page.contains(outside), "the page must not contain `{outside}`");
     }
@@ -79,9 +80,8 @@ fn a_landscape_has_its_numbers_in_every_form() {
             let stored: Value = serde_json::from_slice(&first_files[1]).unwrap();
             assert_eq!(stored["points"], made["points"], "the file of the document");
             let shown = run(&arguments).out_with(0);
-            for part in ["quadratic prediction", "is off by at most", "landscape.html", "training examples"] {
-                let known = shown.contains(part) || part == "quadratic prediction";
-                assert!(known, "the text must contain `{part}`:\n{shown}");
+            for part in ["is off by at most", "landscape.html", "training examples"] {
+                assert!(shown.contains(part), "the text must contain `{part}`:\n{shown}");
             }
             assert_eq!(shown.contains("statistics of each chunk"), arch == "cnn-bn", "{shown}");
             assert!(files(&out, "landscape") == first_files, "a second call finds everything done");
@@ -108,7 +108,7 @@ fn a_landscape_in_single_precision_keeps_its_directions() {
     fs::write(out.join("direction-1.safetensors"), b"damaged").unwrap();
     run(&arguments).out_with(0);
     assert!(files(&out, "landscape") == kept, "from scratch");
-    let other = run(&[&arguments[..5], &["--out", text(&out), "--points", "6"]].concat());
+    let other = run(&[&arguments[..3], &["--out", text(&out), "--points", "6"]].concat());
     assert!(other.err.contains("other weights or settings"), "{}", other.err);
 }
 

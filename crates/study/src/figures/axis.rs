@@ -38,9 +38,9 @@ impl Axis {
         Self { range: low - free..high + free, is_log }
     }
 
-    /// A linear axis without free ends.
-    pub(super) const fn exactly(start: f64, end: f64) -> Self {
-        Self { range: start..end, is_log: false }
+    /// An axis from `start` to `end`, which are positive if it is logarithmic, without free ends.
+    pub(super) fn exactly(start: f64, end: f64, is_log: bool) -> Self {
+        Self { range: if is_log { start.log10()..end.log10() } else { start..end }, is_log }
     }
 
     /// The value at a place of the scale.

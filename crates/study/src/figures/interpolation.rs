@@ -32,7 +32,7 @@ pub fn interpolation_view(title: &str, notes: Vec<String>, paths: &[NamedPath<'_
             let loss = of_path(path, &|point| values(point).loss);
             let accuracy = of_path(path, &|point| Some(values(point).accuracy));
             if chords.len() < sets.len() {
-                let name = format!("{set}, between the ends");
+                let name = format!("{set}, chord");
                 chords.push(Series { name, is_prediction: true, values: chord(&places, &loss) });
             }
             losses.push(Series { name: name.clone(), is_prediction: false, values: loss });

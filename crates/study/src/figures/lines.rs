@@ -14,10 +14,13 @@ use super::view::{Lines, Panel, Series, is_log};
 /// The size of a panel, and the heights of the title and of a legend, in pixels.
 const PANEL: (u32, u32) = (720, 300);
 const TITLE: u32 = 40;
-const LEGEND: u32 = 20;
+const LEGEND: u32 = 38;
 /// The width of a letter of the legend, and of its marks.
-const LETTER: i32 = 8;
-const MARK: i32 = 40;
+const LETTER: i32 = 7;
+const MARK: i32 = 48;
+/// The height of a row of the legend, and where it starts.
+const ROW: i32 = 18;
+const LEFT: i32 = 72;
 /// The dashes of predictions and the gaps between them.
 const DASHES: (u32, u32) = (7, 5);
 
@@ -59,16 +62,20 @@ pub(super) fn colour(panel: &Panel, index: usize) -> RGBColor {
 }
 
 fn draw_legend(area: &Area<'_>, panel: &Panel) -> Drawn {
-    let mut x = 72;
+    let (mut x, mut y) = (LEFT, 10);
     for (index, series) in panel.series.iter().enumerate() {
-        let (ends, style) = ([(x, 10), (x + 26, 10)], colour(panel, index).stroke_width(2));
+        let width = MARK + LETTER * i32::try_from(series.name.chars().count()).unwrap_or(0);
+        if x > LEFT && x + width > PANEL.0.cast_signed() {
+            (x, y) = (LEFT, y + ROW);
+        }
+        let (ends, style) = ([(x, y), (x + 26, y)], colour(panel, index).stroke_width(2));
         if series.is_prediction {
             area.draw(&DashedPathElement::new(ends, DASHES.0, DASHES.1, style))?;
         } else {
             area.draw(&PathElement::new(ends, style))?;
         }
-        area.draw_text(&series.name, &(FONT, 13).into_font().color(&BLACK), (x + 32, 3))?;
-        x += MARK + LETTER * i32::try_from(series.name.chars().count()).unwrap_or(0);
+        area.draw_text(&series.name, &(FONT, 13).into_font().color(&BLACK), (x + 32, y - 7))?;
+        x += width;
     }
     Ok(())
 }

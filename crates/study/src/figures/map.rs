@@ -103,7 +103,7 @@ fn draw_plot(area: &Area<'_>, map: &Map) -> Drawn {
     let [columns, rows] = map.axes.each_ref().map(Vec::len);
     let axis = |axis: usize| {
         let coordinates = &map.axes[axis];
-        Axis::exactly(bounds(coordinates, 0).0, bounds(coordinates, coordinates.len() - 1).1)
+        Axis::exactly(bounds(coordinates, 0).0, bounds(coordinates, coordinates.len() - 1).1, false)
     };
     let mut chart = ChartBuilder::on(area)
         .margin(10)
@@ -147,13 +147,13 @@ fn draw_scale(area: &Area<'_>, map: &Map) -> Drawn {
     if low >= high {
         return Ok(());
     }
-    let axis = Axis::around([low, high], map.is_log);
+    let axis = Axis::exactly(low, high, map.is_log);
     let mut chart = ChartBuilder::on(area)
         .margin_top(10)
         .margin_bottom(54)
         .margin_right(4)
         .y_label_area_size(62)
-        .build_cartesian_2d(Axis::exactly(0.0, 1.0), axis)?;
+        .build_cartesian_2d(Axis::exactly(0.0, 1.0, false), axis)?;
     let step = |i: u32| {
         let share = f64::from(i) / f64::from(STEPS);
         if map.is_log { low * (high / low).powf(share) } else { low + share * (high - low) }

@@ -59,8 +59,8 @@ const drawings = [];
 
 function drawLines() {
   for (const panel of content.panels) {
-    const box = [70, 30, 705, 285], [left, top, right, bottom] = box;
-    const svg = make(720, 330, `${panel.name} over ${content.x}; arrow keys move the cursor`);
+    const box = [70, 48, 705, 303], [left, top, right, bottom] = box;
+    const svg = make(720, 348, `${panel.name} over ${content.x}; arrow keys move the cursor`);
     drawings.push({ svg, draw() {
       const isLog = panel.is_loss && logBox.checked;
       const series = panel.series.filter((one) => predictionBox.checked || !one.is_prediction);
@@ -68,7 +68,7 @@ function drawLines() {
       const values = panel.series.filter((one) => !one.is_prediction).flatMap((one) => one.values).filter(fits);
       const xs = wider(range(content.places), false), ys = wider(values.length ? range(values) : [0.1, 1], isLog);
       const x = scale(xs, [left, right], false), y = scale(ys, [bottom, top], isLog);
-      let marks = "", entries = "", offset = left;
+      let marks = "", entries = "", offset = left, row = 15;
       panel.series.forEach((one) => {
         const place = panel.series.filter((other) => other.is_prediction === one.is_prediction).indexOf(one);
         if (!series.includes(one)) return;
@@ -82,8 +82,10 @@ function drawLines() {
         const i = cursor[0];
         if (fits(one.values[i]) && !one.is_prediction)
           marks += `<circle cx="${x(content.places[i])}" cy="${y(one.values[i])}" r="4" style="fill:var(--c${place % 7})"/>`;
-        entries += `<path ${style} d="M${offset} 15h26"/><text x="${offset + 32}" y="19">${escaped(one.name)}</text>`;
-        offset += 50 + 7 * one.name.length;
+        const width = 50 + 7 * one.name.length;
+        if (offset > left && offset + width > right) [offset, row] = [left, row + 18];
+        entries += `<path ${style} d="M${offset} ${row}h26"/><text x="${offset + 32}" y="${row + 4}">${escaped(one.name)}</text>`;
+        offset += width;
       });
       const c = x(content.places[cursor[0]]);
       svg.innerHTML = `<defs><clipPath id="c${panel.name}"><rect x="${left}" y="${top}" width="${right - left}" height="${bottom - top}"/></clipPath></defs>
@@ -156,6 +158,8 @@ function move(indices) {
   show();
 }
 if (isMap) drawMap(); else drawLines();
+// Room for all series, so that the plot does not move with the cursor.
+if (!isMap && content.panels[0].series.length > 2) readout.style.minHeight = "7.5em";
 for (const { svg, pick } of drawings) {
   svg.addEventListener("pointermove", (event) => {
     const shape = svg.getBoundingClientRect(), factor = svg.viewBox.baseVal.width / shape.width;
