@@ -11,7 +11,9 @@ use sharpness_training::measures::{BetweenIterates, Measure as _};
 use sharpness_training::settings::{MeasureConfig, RunConfig};
 use sharpness_training::{Budget, Work, check_memory};
 
-use crate::args::{ExampleCounts, MachineArgs, Scope, SettingFlags, WeightsArgs, WeightsScope, start_threads};
+use crate::args::{
+    ExampleCounts, MachineArgs, Scope, SettingFlags, WeightsArgs, WeightsScope, start_threads,
+};
 use crate::exit::Usage;
 use crate::output::note;
 use crate::settings::{asked_examples, check, check_settings, configuration, fit_examples};

@@ -7,7 +7,8 @@
 //! | `caption.rs` | what it shows, in sentences |
 //! | `output.rs` | picture, tables and caption as files |
 //! | `landscape.rs`, `interpolation.rs` | the loss around weights, and between two of them |
-//! | `view.rs`, `view.js`, `view.css` | their pictures, and a page for the mouse and the keyboard |
+//! | `view.rs` | the numbers that are shown |
+//! | `view_files.rs`, `view.js`, `view.css` | their pictures, and a page for the mouse and the keyboard |
 //! | `lines.rs`, `map.rs`, `contours.rs` | over one coordinate, and over two |
 
 mod axis;
@@ -21,6 +22,7 @@ mod lines;
 mod map;
 mod output;
 mod view;
+mod view_files;
 
 pub use data::{Figure, FigurePoint, Line, Statistic};
 pub use interpolation::{NamedPath, interpolation_table, interpolation_view};

@@ -1,20 +1,13 @@
-//! A view of the loss: lines over one coordinate, or a map over two. As SVG, PNG, and a page for the mouse and the keyboard.
-
-use std::path::{Path, PathBuf};
+//! A view of the loss: lines over one coordinate, or a map over two.
 
 use serde::Serialize;
-use sharpness_runs::write_file;
 
 use super::contours::{Grid, Polyline};
-use super::{lines, map, output};
-use crate::{Error, Result};
 
 /// Contour lines of a map.
 const LEVELS: usize = 9;
 /// The ratio of the largest to the smallest positive number from which a scale is logarithmic.
 const LOG_RATIO: f64 = 50.0;
-const SCRIPT: &str = include_str!("view.js");
-const STYLE: &str = include_str!("view.css");
 
 /// What is shown, and what is said about it.
 #[derive(Clone, Debug, Serialize)]
@@ -129,80 +122,4 @@ pub(super) fn range(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
 pub(super) fn is_log(values: impl IntoIterator<Item = f64>) -> bool {
     let (low, high) = range(values);
     low > 0.0 && high > LOG_RATIO * low
-}
-
-impl View {
-    /// The picture as SVG.
-    pub fn svg(&self) -> String {
-        match &self.content {
-            Content::Lines(content) => lines::svg(&self.title, content),
-            Content::Map(content) => map::svg(&self.title, content),
-        }
-    }
-
-    /// One page of HTML that loads nothing: the numbers under the mouse or a cursor that the arrow keys move, and switches for the logarithmic scale
-    /// and the prediction.
-    ///
-    /// # Errors
-    /// [`Error::Picture`] if the numbers cannot be written.
-    pub fn html(&self) -> Result<String> {
-        let data = serde_json::to_string(self).map_err(|e| Error::Picture(e.to_string()))?;
-        // In strings alone, where JSON allows numeric escapes: nothing may end the script.
-        let data = data.replace('<', "\\u003c");
-        let colours = map::stops();
-        let page = maud::html! {
-            (maud::DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta http-equiv="Content-Security-Policy"
-                        content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
-                    link rel="icon" href="data:,";
-                    title { (self.title) }
-                    style { (maud::PreEscaped(STYLE)) }
-                }
-                body {
-                    h1 { (self.title) }
-                    fieldset {
-                        legend { "Show" }
-                        label { input type="checkbox" id="log"; " loss on a logarithmic scale" }
-                        label { input type="checkbox" id="prediction" checked; " prediction" }
-                    }
-                    p.hint { "Move the mouse over the plot, or focus it and press the arrow keys, Home or End." }
-                    output id="readout" aria-live="polite" { }
-                    div id="plot" { }
-                    ul { @for note in &self.notes { li { (note) } } }
-                    noscript { p { "This page needs JavaScript; the picture is beside it as SVG and PNG, the numbers as CSV and JSON." } }
-                    script id="data" type="application/json" { (maud::PreEscaped(data)) }
-                    script id="colours" type="application/json" { (maud::PreEscaped(colours)) }
-                    script { (maud::PreEscaped(SCRIPT)) }
-                }
-            }
-        };
-        Ok(page.into_string())
-    }
-
-    /// Writes `NAME.svg`, `NAME.png`, `NAME.html`, and `table` and `document` as `NAME.csv` and `NAME.json` into a directory. Returns their paths.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if the directory cannot be written; [`Error::Picture`] if the picture cannot be drawn.
-    pub fn write(&self, dir: &Path, name: &str, table: &str, document: &str) -> Result<Vec<PathBuf>> {
-        std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
-        let svg = self.svg();
-        let files = [
-            ("csv", table.as_bytes().to_vec()),
-            ("json", document.as_bytes().to_vec()),
-            ("png", output::png(&svg)?),
-            ("svg", svg.into_bytes()),
-            ("html", self.html()?.into_bytes()),
-        ];
-        let mut paths = Vec::new();
-        for (ending, content) in files {
-            let path = dir.join(format!("{name}.{ending}"));
-            write_file(&path, &content)?;
-            paths.push(path);
-        }
-        Ok(paths)
-    }
 }
