@@ -115,6 +115,24 @@ def test_rescaled_layers_keep_the_function(tmp_path: Path) -> None:
         assert point.lambda_max.value != rescaled.original.lambda_max.value
 
 
+def test_a_landscape_and_an_interpolation_give_their_numbers_and_files(tmp_path: Path) -> None:
+    runs = [sharpness.train(**SMALL, seed=seed, out=tmp_path / str(seed)) for seed in (0, 1)]
+    found = sharpness.landscape(runs[0], dimensions=2, points=5, radius=0.1, out=tmp_path / "around")
+    assert found.losses.shape == found.predictions.shape == (5, 5)
+    assert found.losses[2, 2] == pytest.approx(found.quadratic.loss, rel=1e-6)
+    assert found.losses[0, 4] == found.points[4].loss, "the second coordinate is that of the rows"
+    assert {file.suffix for file in found.files} == {".csv", ".json", ".png", ".svg", ".html"}
+    assert all(file.is_file() for file in found.files)
+    assert "5 x 5 points" in repr(found) and "<img" in found._repr_html_()
+    between = sharpness.interpolate(*runs, points=7, range=[0, 1], out=tmp_path / "between")
+    losses = [point.train.loss for point in between.segment.points]
+    excess = max(loss - (losses[0] + i / 6 * (losses[-1] - losses[0])) for i, loss in enumerate(losses))
+    assert between.segment.train_barrier.value == pytest.approx(excess)
+    assert "<img" in between._repr_html_() and "barrier" in repr(between)
+    with pytest.raises(sharpness.InvalidInputError, match="around 0 and 1"):
+        sharpness.interpolate(*runs, range=[0.2, 0.5], out=tmp_path / "between")
+
+
 def test_a_wrong_setting_is_named() -> None:
     with pytest.raises(InvalidInputError, match=r"learnin-rate.*found") as caught:
         sharpness.train(arch="mlp", dataset="digits", learnin_rate=1)

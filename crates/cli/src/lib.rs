@@ -10,6 +10,7 @@ mod importing;
 mod interrupt;
 mod measuring;
 mod output;
+mod points;
 mod program;
 mod settings;
 mod sweep_watch;

@@ -9,6 +9,7 @@
 //! | `store/` | the directory of a run, and stores of many |
 //! | `run.rs` | a run from its settings to its report |
 //! | `table/` | runs as a table |
+//! | `points.rs` | the journal of a computation at many points |
 //! | `recipes/` | files that list runs |
 //! | `sweep/` | executing the runs of a recipe |
 //!
@@ -49,6 +50,7 @@ mod identity;
 mod json;
 mod layout;
 mod migrate;
+mod points;
 mod provenance;
 mod recipes;
 mod report;
@@ -66,6 +68,7 @@ pub use filter::Filter;
 pub use identity::{Identity, add_left_out, differences, flatten, leaves};
 pub use layout::RunLayout;
 pub use migrate::renamed_key;
+pub use points::PointJournal;
 pub use provenance::{Provenance, Start, set_command_line};
 pub use recipes::{
     FIGURES, FigureKind, FigureSpec, LEARNING_RATE, PaperFigure, Plan, PlannedBlock, PlannedRun,

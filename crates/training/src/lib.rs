@@ -7,6 +7,7 @@
 //! | `engine.rs` | the one place that picks a backend and a precision |
 //! | `optimizers/` | optimizers, schedules, SAM |
 //! | `measures/` | λ_max and the other measures |
+//! | `landscape/` | the loss around weights and between two of them |
 //! | `trainer.rs`, `step.rs` | the loop over epochs and steps |
 //! | `memory/`, `training_bytes.rs` | the bound on memory, and how much each task takes |
 //! | `progress.rs`, `observer.rs` | progress, and its observers |
@@ -53,6 +54,7 @@ mod evaluation;
 mod examples;
 pub mod flags;
 mod instances;
+pub mod landscape;
 pub mod measures;
 mod memory;
 pub mod number;

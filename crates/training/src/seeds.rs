@@ -18,6 +18,10 @@ pub enum Purpose {
     Dropout,
     /// The subset of the training set to train on; its seed is `data.seed`, not the run's.
     Subset,
+    /// Random directions around weights.
+    Directions,
+    /// The places and batches of the training of a curve between weights.
+    Curve,
 }
 
 impl Purpose {
@@ -31,6 +35,8 @@ impl Purpose {
             Self::Order => 0x6f72_6465_7200_0000,
             Self::Dropout => 0x6472_6f70_6f75_7400,
             Self::Subset => 0x7375_6273_6574_0000,
+            Self::Directions => 0x6469_7265_6374_0000,
+            Self::Curve => 0x6375_7276_6500_0000,
         };
         finalise(finalise(run) ^ tag)
     }
@@ -60,10 +66,11 @@ mod tests {
 
     #[test]
     fn purposes_and_runs_have_distinct_seeds() {
-        let purposes = [Purpose::Weights, Purpose::Order, Purpose::Dropout, Purpose::Subset];
+        use Purpose::{Curve, Directions, Dropout, Order, Subset, Weights};
+        let purposes = [Weights, Order, Dropout, Subset, Directions, Curve];
         let seeds: std::collections::BTreeSet<u64> =
             (0..100).flat_map(|run| purposes.map(|purpose| purpose.seed(run))).collect();
-        assert_eq!(seeds.len(), 400, "a seed occurs twice");
+        assert_eq!(seeds.len(), 600, "a seed occurs twice");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 """What the command line does, from Python."""
 
 from sharpness._experiments.errors import FailedRunsError, SharpnessWarning
+from sharpness._experiments.landscapes import Interpolation, Landscape, interpolate, landscape
 from sharpness._experiments.records import MeasuredEigenvalue, Record
 from sharpness._experiments.results import Measurement, Run, Runs, runs
 from sharpness._experiments.study import Claims, Figure, Report, claims, figure, report, reproduce
@@ -11,6 +12,8 @@ __all__ = [
     "Claims",
     "FailedRunsError",
     "Figure",
+    "Interpolation",
+    "Landscape",
     "MeasuredEigenvalue",
     "Measurement",
     "Record",
@@ -23,6 +26,8 @@ __all__ = [
     "data",
     "figure",
     "info",
+    "interpolate",
+    "landscape",
     "measure",
     "report",
     "reproduce",

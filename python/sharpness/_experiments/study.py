@@ -174,11 +174,16 @@ class Figure(Record):
         return f"Figure({self.figure}, {self.runs_done} of {self.runs_planned} runs, {self._fields['files']})"
 
     def _repr_html_(self) -> str:
-        # An SVG in the page itself would share its names with other figures.
-        pictures = [file for file in self.files if file.suffix == ".svg" and file.is_file()]
-        images = [base64.b64encode(picture.read_bytes()).decode() for picture in pictures]
-        shown = "".join(f'<img src="data:image/svg+xml;base64,{image}">' for image in images)
-        return f"<figure>{shown}<figcaption>{escape(self.caption)}</figcaption></figure>"
+        return pictures_html(self.files, self.caption)
+
+
+def pictures_html(files: Iterable[Path], caption: str) -> str:
+    """Return the pictures among files as HTML for a notebook."""
+    # An SVG in the page itself would share its names with other figures.
+    pictures = [file for file in files if file.suffix == ".svg" and file.is_file()]
+    images = [base64.b64encode(picture.read_bytes()).decode() for picture in pictures]
+    shown = "".join(f'<img src="data:image/svg+xml;base64,{image}">' for image in images)
+    return f"<figure>{shown}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def figure(

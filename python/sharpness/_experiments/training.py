@@ -92,7 +92,7 @@ def measure(
     >>> found = sharpness.measure("runs/first", top_k=5, lambda_min=True)  # doctest: +SKIP
     >>> found.lambda_max.lower, found.lambda_max.upper  # doctest: +SKIP
     """
-    arguments = ["measure", *flags({"run": _directory(run), **settings, "json": True})]
+    arguments = ["measure", *flags({"run": directory_of(run), **settings, "json": True})]
     return Measurement(execute(arguments, progress=progress).document())
 
 
@@ -132,11 +132,12 @@ def rescale(
     >>> points = sharpness.rescale("runs/first", alpha=[0.1, 10]).rescaled  # doctest: +SKIP
     >>> [point.lambda_max.value for point in points]  # doctest: +SKIP
     """
-    given = {"run": _directory(run), "alpha": alpha, **settings, "json": True}
+    given = {"run": directory_of(run), "alpha": alpha, **settings, "json": True}
     return Record(execute(["rescale", *flags(given)], progress=progress).document())
 
 
-def _directory(run: str | PathLike[str] | Run | None) -> str | PathLike[str] | None:
+def directory_of(run: str | PathLike[str] | Run | None) -> str | PathLike[str] | None:
+    """Return the directory of a run, or another path as it is."""
     if not isinstance(run, Run):
         return run
     if run.directory is None:

@@ -33,6 +33,28 @@ impl Scope for WeightsScope {
     }
 }
 
+/// The settings of the loss around existing weights: no measures but the eigenvectors, whose number follows from the dimensions.
+#[derive(Debug)]
+pub(crate) struct AroundScope;
+
+impl Scope for AroundScope {
+    fn has(key: &str) -> bool {
+        let of_solver = ["measure.rtol", "measure.bound_rtol", "measure.max_products"];
+        BetweenScope::has(key) || of_solver.contains(&key)
+    }
+}
+
+/// The settings of the loss between existing weights: no measures at all.
+#[derive(Debug)]
+pub(crate) struct BetweenScope;
+
+impl Scope for BetweenScope {
+    fn has(key: &str) -> bool {
+        let of_loss = ["measure.subset", "measure.bn", "measure.chunk"];
+        WeightsScope::has(key) && (!key.starts_with("measure.") || of_loss.contains(&key))
+    }
+}
+
 /// The options of a network.
 #[derive(Debug)]
 pub(crate) struct ModelScope;

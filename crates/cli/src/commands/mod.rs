@@ -7,6 +7,8 @@ mod completions;
 mod data;
 mod figure;
 mod info;
+mod interpolate;
+mod landscape;
 mod measure;
 mod quickstart;
 mod report;
@@ -41,6 +43,10 @@ enum Command {
     Measure(measure::MeasureCommand),
     /// Rescale two layers: the same function and accuracy, another λ_max
     Rescale(rescale::RescaleCommand),
+    /// Draw the loss around weights, in one or two dimensions, with its quadratic prediction
+    Landscape(landscape::LandscapeCommand),
+    /// Draw the loss between the weights of two runs, on the segment or a trained curve
+    Interpolate(interpolate::InterpolateCommand),
     /// Run a recipe, and resume interrupted runs
     Sweep(sweep::SweepCommand),
     /// Draw the figure of a recipe from its finished runs
@@ -73,6 +79,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Train(command)) => train::run(&command),
         Some(Command::Measure(command)) => measure::run(&command),
         Some(Command::Rescale(command)) => rescale::run(&command),
+        Some(Command::Landscape(command)) => landscape::run(&command),
+        Some(Command::Interpolate(command)) => interpolate::run(&command),
         Some(Command::Sweep(command)) => sweep::run(&command),
         Some(Command::Figure(command)) => figure::run(&command),
         Some(Command::Reproduce(command)) => reproduce::run(&command),

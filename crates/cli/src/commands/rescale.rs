@@ -141,13 +141,7 @@ impl Visitor for Rescale<'_> {
 
 impl RescaleCommand {
     fn check(&self) -> Result<()> {
-        if self.given.source.between_iterates {
-            let message = "rescaled weights have no next iterate; remove --between-iterates";
-            return Err(Usage::new(message.to_owned()).into());
-        }
-        if self.given.counts().len() > 1 {
-            return Err(Usage::new("give one number of --examples".to_owned()).into());
-        }
+        self.given.check_single("rescaled weights have no next iterate")?;
         match self.alpha.iter().find(|alpha| !(**alpha > 0.0 && alpha.is_finite())) {
             Some(alpha) => {
                 Err(Usage::new(format!("--alpha must be positive and finite, got {alpha:?}")).into())

@@ -122,12 +122,19 @@ pub(crate) fn fitted(name: &str, numbers: &str, width: usize) -> String {
     format!("{head}…{tail}: {numbers}")
 }
 
-impl Drop for Progress {
-    /// Removes the bar, so that later output starts on its own line.
-    fn drop(&mut self) {
+impl Progress {
+    /// Removes the bar until the next update, so that another one can be shown.
+    pub(crate) fn clear(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+impl Drop for Progress {
+    /// Removes the bar, so that later output starts on its own line.
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

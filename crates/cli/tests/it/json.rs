@@ -34,8 +34,14 @@ fn every_command_prints_one_document() {
     let measure =
         ["measure", "--arch", "mlp", "--dataset", "digits", "--hidden", "16", "--weights", text(&weights)];
     let rescale = [&["rescale", "--alpha", "2"], &measure[1..], &["--examples", "20"]].concat();
+    let out = dir.path().join("points");
+    let points = ["--points", "3", "--out", text(&out)];
+    let landscape = [&["landscape"], &measure[1..], &["--examples", "20"], &points].concat();
+    let interpolate = [&["interpolate", text(&weights), text(&weights)], &measure[1..7], &points].concat();
     for (arguments, code) in [
         (rescale, 0),
+        (landscape, 0),
+        (interpolate, 0),
         ([&["train", "--max-epochs", "1"][..], &small].concat(), 4),
         ([&measure[..], &["--examples", "20"]].concat(), 0),
         ([&["bench", "--random", "--repetitions", "1", "--only", "step"][..], &small].concat(), 0),

@@ -11,6 +11,7 @@ mod hostile_files;
 mod identities;
 mod information;
 mod json;
+mod landscape;
 mod limits;
 mod measuring;
 mod old_store;

@@ -33,8 +33,6 @@ pub struct BatchNorm2d {
 
 /// Added to the variance.
 const EPSILON: f64 = 1e-5;
-/// The weight of a new batch in the running statistics.
-const MOMENTUM: f64 = 0.1;
 
 /// Wide vectors that are kept.
 const WIDES: usize = 8;
@@ -67,6 +65,9 @@ impl<'a, B: Device> Kept<'a, B> {
 }
 
 impl BatchNorm2d {
+    /// The weight of a new batch in the running statistics.
+    pub const MOMENTUM: f64 = 0.1;
+
     /// A batch norm that nothing follows.
     pub const fn new(channels: usize) -> Self {
         Self { channels, epilogue: Epilogue::None }
@@ -186,7 +187,8 @@ impl<B: Normalization + Vectors> Op<B> for BatchNorm2d {
         for (slot, (statistic, factor)) in [(mean, 1.0), (variance, unbiased)].into_iter().enumerate() {
             let running = state.at(slot);
             cx.backend.widen(View::new(running.buffer, running.start, running.len), t0);
-            cx.backend.polynomial(&[(1.0 - MOMENTUM, &[t0]), (MOMENTUM * factor, &[statistic])], t1);
+            cx.backend
+                .polynomial(&[(1.0 - Self::MOMENTUM, &[t0]), (Self::MOMENTUM * factor, &[statistic])], t1);
             cx.backend.narrow(t1, Accumulate::Set, running);
         }
     }

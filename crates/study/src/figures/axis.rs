@@ -38,6 +38,11 @@ impl Axis {
         Self { range: low - free..high + free, is_log }
     }
 
+    /// An axis from `start` to `end`, which are positive if it is logarithmic, without free ends.
+    pub(super) fn exactly(start: f64, end: f64, is_log: bool) -> Self {
+        Self { range: if is_log { start.log10()..end.log10() } else { start..end }, is_log }
+    }
+
     /// The value at a place of the scale.
     fn value(&self, place: f64) -> f64 {
         if self.is_log { 10_f64.powf(place) } else { place }

@@ -22,7 +22,7 @@ const LEGEND_ROW: u32 = 22;
 const LETTER: usize = 8;
 const MARK: usize = 34;
 /// Colours that are distinguishable with any kind of colour blindness (Okabe and Ito 2008).
-const COLORS: [RGBColor; 7] = [
+pub(super) const COLORS: [RGBColor; 7] = [
     RGBColor(213, 94, 0),
     RGBColor(0, 114, 178),
     RGBColor(0, 158, 115),
@@ -37,7 +37,7 @@ const DASHES: [(u32, u32); 4] = [(3, 4), (9, 4), (1, 3), (14, 6)];
 const EDGE_POINTS: u32 = 32;
 /// The opacity of published points.
 const FAINT: f64 = 0.35;
-const FONT: &str = "sans-serif";
+pub(super) const FONT: &str = "sans-serif";
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;

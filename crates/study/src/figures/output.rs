@@ -41,18 +41,7 @@ impl Figure {
     /// # Errors
     /// [`Error::Picture`] if it cannot be drawn.
     pub fn png(&self) -> Result<Vec<u8>> {
-        let wrong = |problem: String| Error::Picture(problem);
-        let mut options = resvg::usvg::Options::default();
-        options.fontdb_mut().load_font_data(FONT.to_vec());
-        options.fontdb_mut().set_sans_serif_family("DejaVu Sans");
-        let tree = resvg::usvg::Tree::from_str(&self.svg(), &options).map_err(|e| wrong(e.to_string()))?;
-        let size = tree.size().to_int_size().scale_by(SCALE);
-        let size = size.ok_or_else(|| wrong("it has no size".to_owned()))?;
-        let pixels = resvg::tiny_skia::Pixmap::new(size.width(), size.height());
-        let mut pixels = pixels.ok_or_else(|| wrong("it is too large".to_owned()))?;
-        let scale = resvg::tiny_skia::Transform::from_scale(SCALE, SCALE);
-        resvg::render(&tree, scale, &mut pixels.as_mut());
-        pixels.encode_png().map_err(|e| wrong(e.to_string()))
+        png(&self.svg())
     }
 
     /// The table behind the picture, as comma-separated values.
@@ -112,7 +101,24 @@ impl Figure {
     }
 }
 
-fn table(heads: &[&str], rows: Vec<Vec<String>>) -> Result<String> {
+/// A picture in SVG as PNG.
+pub(super) fn png(svg: &str) -> Result<Vec<u8>> {
+    let wrong = |problem: String| Error::Picture(problem);
+    let mut options = resvg::usvg::Options::default();
+    options.fontdb_mut().load_font_data(FONT.to_vec());
+    options.fontdb_mut().set_sans_serif_family("DejaVu Sans");
+    let tree = resvg::usvg::Tree::from_str(svg, &options).map_err(|e| wrong(e.to_string()))?;
+    let size = tree.size().to_int_size().scale_by(SCALE);
+    let size = size.ok_or_else(|| wrong("it has no size".to_owned()))?;
+    let pixels = resvg::tiny_skia::Pixmap::new(size.width(), size.height());
+    let mut pixels = pixels.ok_or_else(|| wrong("it is too large".to_owned()))?;
+    let scale = resvg::tiny_skia::Transform::from_scale(SCALE, SCALE);
+    resvg::render(&tree, scale, &mut pixels.as_mut());
+    pixels.encode_png().map_err(|e| wrong(e.to_string()))
+}
+
+/// Comma-separated values.
+pub(super) fn table(heads: &[&str], rows: Vec<Vec<String>>) -> Result<String> {
     let wrong = |problem: String| Error::Picture(problem);
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(heads).map_err(|e| wrong(e.to_string()))?;

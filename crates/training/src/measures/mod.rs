@@ -16,6 +16,7 @@
 //! | `ascent.rs`, `apgd.rs`, `adaptive_points.rs`, `crossing.rs`, `draws.rs` | what the measures that move the weights share |
 //! | `problem.rs` | the examples, the operator and the solver |
 //! | `value.rs` | the loss and its gradient at any weights |
+//! | `statistics.rs` | batch norm's statistics at any weights |
 //! | `double.rs` | the rounding of single precision |
 //! | `memory.rs` | how memory is shared, and how much a measurement takes |
 //! | `through_training.rs` | λ_max from epoch to epoch of a training |
@@ -63,6 +64,7 @@ mod problem;
 mod relative_flatness;
 mod sam_bound;
 mod spectrum;
+mod statistics;
 mod subset_sizes;
 mod through_training;
 mod trace;
@@ -109,3 +111,4 @@ pub use subset_sizes::{SubsetSize, subset_sizes};
 pub use through_training::settings as tracking_settings;
 pub(crate) use through_training::{Tracked, Tracker};
 pub use trace::{Trace, TraceOutcome};
+pub(crate) use value::Objective;

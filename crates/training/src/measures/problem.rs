@@ -213,12 +213,12 @@ impl<'a, B: Backend> Problem<'a, B> {
     }
 
     /// The same network in double precision, if there is one.
-    pub(super) fn double(&self) -> Option<&'a Network<B::Double>> {
+    pub(crate) fn double(&self) -> Option<&'a Network<B::Double>> {
         self.subject.engine.double.as_ref()
     }
 
     /// The Hessian at `weights` for a product or two of `network`, the same network on another engine.
-    pub(super) fn streaming<'b, C: Backend>(
+    pub(crate) fn streaming<'b, C: Backend>(
         &'b self,
         network: &'b Network<C>,
         weights: &Weights,
@@ -228,7 +228,7 @@ impl<'a, B: Backend> Problem<'a, B> {
     }
 
     /// The most vectors that [`Self::streaming`] can multiply at once in the available memory.
-    pub(super) fn streaming_block<C: Backend>(&self, network: &Network<C>) -> usize {
+    pub(crate) fn streaming_block<C: Backend>(&self, network: &Network<C>) -> usize {
         let one = Curvature::bytes(network, self.count(), self.chunk, 0);
         let free = self.shares.check.saturating_sub(one);
         (1..=BLOCK).rev().find(|block| block_bytes(network, *block) <= free).unwrap_or(1)
@@ -236,7 +236,7 @@ impl<'a, B: Backend> Problem<'a, B> {
 
     /// The most vectors in one product with `operator` that save time and fit in the solver's memory: a chunk that is
     /// not cached is linearized once for all vectors of a product.
-    pub(super) fn block(&self, operator: &Curvature<'_, B>) -> usize {
+    pub(crate) fn block(&self, operator: &Curvature<'_, B>) -> usize {
         let (chunks, cached) = operator.chunks();
         let fits = (1..=BLOCK).rev().find(|block| block_bytes(self.network(), *block) <= self.shares.solver);
         if cached < chunks { fits.unwrap_or(1) } else { 1 }

@@ -15,6 +15,8 @@ mod edge_of_stability;
 #[path = "../../../network/tests/it/fixture.rs"]
 mod fixture;
 mod flags;
+mod landscape;
+mod landscape_paths;
 mod measures;
 mod measures_adaptive;
 mod measures_ascent;

@@ -6,7 +6,7 @@ use sharpness_data::{Dataset, DatasetName, Locations, Standardization, Standardi
 use sharpness_network::architectures::ModelConfig;
 use sharpness_network::backend::{Backend, Loss, Shape};
 use sharpness_network::op::{Pass, TapeKind};
-use sharpness_network::{Examples, Images, Network, Weights};
+use sharpness_network::{Examples, Images, Model, Network, Tape, Weights};
 use sharpness_training::measures::{Iterates, Measurement, Subject, measure};
 use sharpness_training::settings::MeasureConfig;
 use sharpness_training::{Budget, Engine, MeasureProgress, Result, Watcher};
@@ -41,9 +41,13 @@ impl Watcher for Watching<'_> {
 impl<B: Backend> Problem<B> {
     /// The network at its beginning, without the same one in double precision, and all of the digits.
     pub(crate) fn new(backend: B, model: &ModelConfig) -> Self {
+        Self::of_model(backend, &model.model(Shape::new(1, 8, 8), 10).unwrap())
+    }
+
+    /// The same with any network for images of the digits.
+    pub(crate) fn of_model(backend: B, model: &Model) -> Self {
         let dataset = Dataset::load(DatasetName::Digits, &Locations::default()).unwrap();
-        let model = model.model(Shape::new(1, 8, 8), dataset.classes()).unwrap();
-        let network = Network::compile(&model, backend, Loss::SoftmaxCrossEntropy);
+        let network = Network::compile(model, backend, Loss::SoftmaxCrossEntropy);
         let train = (0..u32::try_from(dataset.train().len()).unwrap()).collect();
         let weights = Weights::initial(&network, 1);
         let data = Standardized::new(dataset, Standardization::Pixel);
@@ -109,6 +113,11 @@ impl Subsample {
             labels: indices.iter().map(label).collect(),
             numbers: (0..).take(indices.len()).collect(),
         }
+    }
+
+    /// Loads all of them onto a tape, with the given numbers.
+    pub(crate) fn load<B: Backend>(&self, network: &Network<B>, tape: &mut Tape<B>, numbers: &[u32]) {
+        network.load(tape, &self.images, &self.labels, numbers);
     }
 
     /// All of them, as the source of an operator.

@@ -1,0 +1,49 @@
+//! The statistics of batch norm at any weights, estimated anew from the measured examples.
+
+use sharpness_network::backend::{Backend, View};
+use sharpness_network::op::{BatchNorm, Pass, TapeKind};
+use sharpness_network::ops::BatchNorm2d;
+use sharpness_network::{HostBatch, Weights};
+
+use super::problem::Problem;
+use crate::Result;
+
+impl<B: Backend> Problem<'_, B> {
+    /// The running statistics that belong to `parameters`: the means and unbiased variances of the chunks of the measured examples,
+    /// averaged with the numbers of their examples as weights (Izmailov et al. 2018, section 3.2, and the code of Garipov et al. 2018).
+    /// Empty without batch norm. Cost: a forward pass.
+    ///
+    /// # Errors
+    /// [`Error::MeasureStopped`](crate::Error::MeasureStopped), asked between chunks.
+    pub(crate) fn statistics(&self, parameters: &[f64]) -> Result<Vec<f64>> {
+        let (network, length) = (self.network(), self.network().state().len());
+        if length == 0 {
+            return Ok(Vec::new());
+        }
+        let pass = Pass { batch_norm: BatchNorm::Batch, dropout: None };
+        let (parameters, zeros) = (network.upload(parameters), vec![0.0; length]);
+        let (mut tape, mut host) = (network.tape(self.chunk(), TapeKind::Values), HostBatch::default());
+        let (mut state, mut total) = (network.upload(&zeros), zeros.clone());
+        for chunk in self.numbers().chunks(self.chunk()) {
+            self.check_stop()?;
+            host.load(network, &mut tape, self.examples(), chunk);
+            // From zero, the update leaves the momentum times the chunk's statistics.
+            network.backend().upload(&zeros, &mut state);
+            network.value(&parameters, &state, &pass, &mut tape);
+            network.update_state(&pass, &mut tape, &mut state);
+            let share = chunk.len() as f64 / self.count() as f64 / BatchNorm2d::MOMENTUM;
+            let of_chunk = network.backend().download(View::new(&state, 0, length));
+            total.iter_mut().zip(of_chunk).for_each(|(total, one)| *total += share * one);
+        }
+        Ok(total)
+    }
+
+    /// `parameters` with their own [statistics](Self::statistics).
+    ///
+    /// # Errors
+    /// As [`Self::statistics`].
+    pub(crate) fn with_statistics(&self, parameters: Vec<f64>) -> Result<Weights> {
+        let state = self.statistics(&parameters)?;
+        Ok(Weights { parameters, state })
+    }
+}
