@@ -7,7 +7,9 @@ mod completions;
 mod data;
 mod figure;
 mod info;
+mod invariance;
 mod measure;
+mod predictions_text;
 mod quickstart;
 mod report;
 mod report_text;
@@ -39,7 +41,7 @@ enum Command {
     Train(train::TrainCommand),
     /// Measure the sharpness at existing weights, including PyTorch's
     Measure(measure::MeasureCommand),
-    /// Rescale two layers: the same function and accuracy, another λ_max
+    /// Rescale two layers: the same function and accuracy, another λ_max; which measures change
     Rescale(rescale::RescaleCommand),
     /// Run a recipe, and resume interrupted runs
     Sweep(sweep::SweepCommand),
@@ -47,7 +49,7 @@ enum Command {
     Figure(figure::FigureCommand),
     /// Reproduce figures of the paper: execute their runs and draw them
     Reproduce(reproduce::ReproduceCommand),
-    /// Judge the findings of the paper by runs, and by the paper's own numbers
+    /// Judge the findings of the paper by runs and by the paper's own numbers, and how well each measure predicts generalization
     Claims(claims::ClaimsCommand),
     /// Write one page of HTML with the figures, verdicts and tables of a store
     Report(report::ReportCommand),

@@ -20,20 +20,13 @@ impl Figure {
     /// # Errors
     /// [`Error::Io`] if the directory cannot be written; [`Error::Picture`] if the picture cannot be drawn.
     pub fn write(&self, dir: &Path, name: &str) -> Result<Vec<PathBuf>> {
-        std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
         let (svg, png, csv) = (self.svg().into_bytes(), self.png()?, self.csv()?.into_bytes());
         let caption = format!("{}\n", self.caption()).into_bytes();
         let mut files = vec![(".svg", svg), (".png", png), (".csv", csv), (".txt", caption)];
         if !self.subset_sizes.is_empty() {
             files.push(("-examples.csv", self.examples_csv()?.into_bytes()));
         }
-        let mut paths = Vec::new();
-        for (ending, content) in files {
-            let path = dir.join(format!("{name}{ending}"));
-            write_file(&path, &content)?;
-            paths.push(path);
-        }
-        Ok(paths)
+        write_all(dir, name, files)
     }
 
     /// The picture as PNG.
@@ -41,18 +34,7 @@ impl Figure {
     /// # Errors
     /// [`Error::Picture`] if it cannot be drawn.
     pub fn png(&self) -> Result<Vec<u8>> {
-        let wrong = |problem: String| Error::Picture(problem);
-        let mut options = resvg::usvg::Options::default();
-        options.fontdb_mut().load_font_data(FONT.to_vec());
-        options.fontdb_mut().set_sans_serif_family("DejaVu Sans");
-        let tree = resvg::usvg::Tree::from_str(&self.svg(), &options).map_err(|e| wrong(e.to_string()))?;
-        let size = tree.size().to_int_size().scale_by(SCALE);
-        let size = size.ok_or_else(|| wrong("it has no size".to_owned()))?;
-        let pixels = resvg::tiny_skia::Pixmap::new(size.width(), size.height());
-        let mut pixels = pixels.ok_or_else(|| wrong("it is too large".to_owned()))?;
-        let scale = resvg::tiny_skia::Transform::from_scale(SCALE, SCALE);
-        resvg::render(&tree, scale, &mut pixels.as_mut());
-        pixels.encode_png().map_err(|e| wrong(e.to_string()))
+        png(&self.svg())
     }
 
     /// The table behind the picture, as comma-separated values.
@@ -112,7 +94,36 @@ impl Figure {
     }
 }
 
-fn table(heads: &[&str], rows: Vec<Vec<String>>) -> Result<String> {
+/// Writes `NAME` with each ending into a directory. Returns the paths.
+pub(super) fn write_all(dir: &Path, name: &str, files: Vec<(&str, Vec<u8>)>) -> Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+    let mut paths = Vec::new();
+    for (ending, content) in files {
+        let path = dir.join(format!("{name}{ending}"));
+        write_file(&path, &content)?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+/// A picture as PNG.
+pub(super) fn png(svg: &str) -> Result<Vec<u8>> {
+    let wrong = |problem: String| Error::Picture(problem);
+    let mut options = resvg::usvg::Options::default();
+    options.fontdb_mut().load_font_data(FONT.to_vec());
+    options.fontdb_mut().set_sans_serif_family("DejaVu Sans");
+    let tree = resvg::usvg::Tree::from_str(svg, &options).map_err(|e| wrong(e.to_string()))?;
+    let size = tree.size().to_int_size().scale_by(SCALE);
+    let size = size.ok_or_else(|| wrong("it has no size".to_owned()))?;
+    let pixels = resvg::tiny_skia::Pixmap::new(size.width(), size.height());
+    let mut pixels = pixels.ok_or_else(|| wrong("it is too large".to_owned()))?;
+    let scale = resvg::tiny_skia::Transform::from_scale(SCALE, SCALE);
+    resvg::render(&tree, scale, &mut pixels.as_mut());
+    pixels.encode_png().map_err(|e| wrong(e.to_string()))
+}
+
+/// Comma-separated values.
+pub(super) fn table(heads: &[&str], rows: Vec<Vec<String>>) -> Result<String> {
     let wrong = |problem: String| Error::Picture(problem);
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(heads).map_err(|e| wrong(e.to_string()))?;

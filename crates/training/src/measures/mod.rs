@@ -15,6 +15,7 @@
 //! | `problem.rs` | the examples, the operator and the solver |
 //! | `double.rs` | the rounding of single precision |
 //! | `memory.rs` | how memory is shared, and how much a measurement takes |
+//! | `sharpness.rs` | the numbers of all measures that measure sharpness |
 //! | `through_training.rs` | λ_max from epoch to epoch of a training |
 //! | `subset_sizes.rs` | how λ_max depends on the measured examples |
 
@@ -31,6 +32,7 @@ mod memory;
 mod point;
 mod problem;
 mod sam_bound;
+mod sharpness;
 mod subset_sizes;
 mod through_training;
 mod trace;
@@ -48,6 +50,7 @@ pub use point::{Iterates, measure};
 pub use problem::Subject;
 pub(crate) use problem::{Problem, norm, solver_error};
 pub use sam_bound::{SamBound, SamBoundOutcome};
+pub use sharpness::SharpnessNumber;
 pub use subset_sizes::{SubsetSize, subset_sizes};
 pub use through_training::settings as tracking_settings;
 pub(crate) use through_training::{Tracked, Tracker};
