@@ -1,5 +1,6 @@
-"""Recompute what `sharpness claims` says of a table of runs, with numpy alone: Kendall's tau, the granulated Psi, the robust
-sign-error, and findings 3.4 (i), (ii) and (iii).
+"""Recompute what `sharpness claims` says of a table of runs, with numpy alone: Kendall's tau with its interval, the granulated Psi, the
+normalized conditional mutual information and the robust sign-error of several predictors of the test error and of the generalization
+gap, and findings 3.4 (i), (ii) and (iii).
 
     python3 results/check.py [PROGRAM]
 
@@ -20,6 +21,16 @@ import numpy as np
 HERE = pathlib.Path(__file__).parent
 TOLERANCE = 1e-9
 AXES = {"batch_size": 0, "learning_rate": 1, "dropout": 2}
+TARGETS = ("test_error", "generalization_gap")
+# The columns of predictors; hyperparameters predict with the sign with which larger is worse.
+COLUMNS = {
+    "lambda_max": "measurement.lambda_max.value",
+    "trace.value": "measurement.trace.value",
+    "gradient_norm": "measurement.gradient_norm",
+    "training.epochs": "training.epochs",
+    "training.train_loss": "training.train_loss",
+}
+SIGNS = {"learning_rate": -1, "batch_size": 1, "dropout": -1}
 
 
 def t_quantile(freedom, p=0.975):
@@ -35,13 +46,16 @@ def t_quantile(freedom, p=0.975):
 
 
 def read(path):
-    """{(batch, learning rate, dropout): {seed: (test error, lambda_max)}} and the number of test examples."""
+    """{(batch, learning rate, dropout): {seed: {name: number}}} and the number of test examples."""
     cells = {}
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
         key = tuple(float(row["config." + name]) for name in ("training.batch_size", "training.learning_rate", "model.dropout"))
-        run = (1 - float(row["training.test_accuracy"]), float(row["measurement.lambda_max.value"]))
+        run = {name: float(row[column]) for name, column in COLUMNS.items() if row.get(column)}
+        run |= {name: sign * key[AXES[name]] for name, sign in SIGNS.items()}
+        run["test_error"] = 1 - float(row["training.test_accuracy"])
+        run["generalization_gap"] = float(row["training.train_accuracy"]) - float(row["training.test_accuracy"])
         cells.setdefault(key, {})[int(row["config.seed"])] = run
     return cells, float(rows[0]["training.test_examples"])
 
@@ -74,8 +88,8 @@ def slope(cells, x):
 
 def findings(cells):
     """{(section, condition): [(effect, lower, upper) for each batch and learning rate]}, as points or factors."""
-    accuracy = lambda run: 100 * (1 - run[0])
-    log_lambda = lambda run: np.log10(run[1])
+    accuracy = lambda run: 100 * (1 - run["test_error"])
+    log_lambda = lambda run: np.log10(run["lambda_max"])
     factor = lambda numbers: tuple(10.0**number for number in numbers)
     found = {}
     for batch, rate in sorted({key[:2] for key in cells}):
@@ -92,10 +106,25 @@ def findings(cells):
     return found
 
 
+def signs(numbers):
+    """The signs of all differences."""
+    numbers = np.array(numbers)
+    return np.sign(numbers[:, None] - numbers[None, :])
+
+
 def tau(points):
-    error, lam = np.array(points).T
-    pairs = [np.sign(error[i] - error[j]) * np.sign(lam[i] - lam[j]) for i, j in itertools.combinations(range(len(points)), 2)]
-    return np.mean(pairs)
+    target, predictor = np.array(points).T
+    return np.sum(signs(target) * signs(predictor)) / (len(points) * (len(points) - 1))
+
+
+def interval_over_settings(points):
+    """Samara and Randles 1988, with quantiles of Student's t; none if there is no spread."""
+    target, predictor = np.array(points).T
+    n, mean = len(points), tau(points)
+    sums = np.sum(signs(target) * signs(predictor), axis=1)
+    variance = 2 * (n - 2) / (n * (n - 1)) * np.var(sums, ddof=1) + 1 - mean**2
+    half = t_quantile(n - 2) * np.sqrt(max(0, variance) * 2 / (n * (n - 1)))
+    return (max(-1, mean - half), min(1, mean + half)) if half > 1e-5 else None
 
 
 def tau_along(axis, points):
@@ -106,33 +135,70 @@ def tau_along(axis, points):
     return np.mean(taus) if taus else None
 
 
+def entropy(*columns):
+    """Of the rows of columns, in bits."""
+    _, counts = np.unique(np.stack(columns), axis=1, return_counts=True)
+    return -np.sum(counts / counts.sum() * np.log2(counts / counts.sum()))
+
+
+def conditional_information(keys, points):
+    """The least I(V_mu; V_g | U) / H(V_g | U) over sets of at most two hyperparameters, over ordered pairs of different runs."""
+    target, predictor = np.array(points).T
+    first, second = np.nonzero(~np.eye(len(points), dtype=bool))
+    g, mu = signs(target)[first, second], signs(predictor)[first, second]
+    keys = np.array(keys)
+    ratios = []
+    for axes in itertools.chain.from_iterable(itertools.combinations(range(3), size) for size in range(3)):
+        u = [np.zeros(len(g))] + [keys[pair, axis] for axis in axes for pair in (first, second)]
+        uncertainty = entropy(g, *u) - entropy(*u)
+        if uncertainty > 1e-9:
+            ratios.append((entropy(mu, *u) + entropy(g, *u) - entropy(mu, g, *u) - entropy(*u)) / uncertainty)
+    return max(0, min(ratios)) if ratios else None
+
+
 def environment(a, b, test_examples):
     """The weighted sign-error of two settings; none if fewer than 12 pairs of runs count."""
-    pairs = [(x[0] - y[0], x[1] - y[1]) for x in a.values() for y in b.values()]
+    pairs = [(x[0] - y[0], x[1] - y[1]) for x in a for y in b]
     certain = [max(0, 1 - 2 * np.exp(-2 * test_examples * (error / 2) ** 2)) for error, _ in pairs]
     weights = np.maximum(np.square(certain) - 0.5, 0)
-    wrong = np.array([(1 - np.sign(error) * np.sign(lam)) / 2 for error, lam in pairs])
+    wrong = np.array([(1 - np.sign(target) * np.sign(predictor)) / 2 for target, predictor in pairs])
     enough = weights.sum() > 0 and weights.sum() ** 2 / np.sum(weights**2) >= 12
     return np.sum(weights * wrong) / weights.sum() if enough else None
 
 
-def prediction(cells, test_examples):
-    seeds = common_seeds(cells.values())
+def prediction(cells, test_examples, predictor, target):
+    """The statistics of a predictor over the settings that have it; {} if there is no tau."""
+    points = {key: {seed: (run[target], run[predictor]) for seed, run in cell.items() if predictor in run} for key, cell in cells.items()}
+    points = {key: cell for key, cell in points.items() if cell}
+    if len(points) < 3:
+        return {}
+    seeds = common_seeds(points.values())
     if len(seeds) >= 3:
-        views = [{key: cell[seed] for key, cell in cells.items()} for seed in seeds]
+        views = [{key: cell[seed] for key, cell in points.items()} for seed in seeds]
     else:
-        mean = lambda cell: (np.mean([run[0] for run in cell.values()]), np.exp(np.mean([np.log(run[1]) for run in cell.values()])))
-        views = [{key: mean(cell) for key, cell in cells.items()}]
+        middle = (lambda x: np.exp(np.mean(np.log(x)))) if predictor == "lambda_max" else np.mean
+        mean = lambda cell: (np.mean([point[0] for point in cell]), middle([point[1] for point in cell]))
+        views = [{key: mean(list(cell.values())) for key, cell in points.items()}]
+    if any(all(len({point[i] for point in view.values()}) == 1 for view in views) for i in (0, 1)):
+        return {}
     taus = np.array([tau(list(view.values())) for view in views])
     along = {name: [tau_along(axis, view) for view in views] for name, axis in AXES.items()}
     along = {name: np.mean(values) for name, values in along.items() if values[0] is not None}
-    found = {"kendall_tau": taus.mean(), "granulated_psi": np.mean(list(along.values()))}
+    found = {"settings": len(points), "kendall_tau": taus.mean(), "granulated_psi": np.mean(list(along.values()))}
     found |= {f"along {name}": value for name, value in along.items()}
-    if len(taus) > 1 and taus.std() > 0:
+    if len(taus) == 1:
+        interval = interval_over_settings(list(views[0].values()))
+    else:
         half = t_quantile(len(taus) - 1) * taus.std(ddof=1) / np.sqrt(len(taus))
-        found |= {"lower": max(-1, taus.mean() - half), "upper": min(1, taus.mean() + half)}
-    pairs = [(a, b) for a, b in itertools.combinations(cells, 2) if sum(x != y for x, y in zip(a, b)) == 1]
-    errors = [environment(cells[a], cells[b], test_examples) for a, b in pairs]
+        interval = (max(-1, taus.mean() - half), min(1, taus.mean() + half)) if taus.std() > 0 else None
+    if interval:
+        found |= dict(zip(("lower", "upper"), interval))
+    runs = [(key, point) for key, cell in points.items() for point in cell.values()]
+    information = conditional_information(*zip(*runs))
+    if information is not None:
+        found["conditional_information"] = information
+    pairs = [(a, b) for a, b in itertools.combinations(points, 2) if sum(x != y for x, y in zip(a, b)) == 1]
+    errors = [environment(points[a].values(), points[b].values(), test_examples) for a, b in pairs]
     errors = [error for error in errors if error is not None]
     if errors:
         found |= {"max": max(errors), "percentile_90": np.quantile(errors, 0.9), "mean": np.mean(errors), "environments": len(errors)}
@@ -140,11 +206,16 @@ def prediction(cells, test_examples):
 
 
 def said_of_prediction(prediction):
-    said = {key: prediction[key] for key in ("kendall_tau", "granulated_psi")}
+    if prediction["kendall_tau"] is None:
+        return {}
+    said = {key: prediction[key] for key in ("settings", "kendall_tau", "granulated_psi")}
     said |= {f"along {name}": value for name, value in prediction["along"].items()}
     if prediction["interval"]:
         said |= dict(zip(("lower", "upper"), prediction["interval"]))
-    return said | (prediction["sign_error"] or {})
+    if prediction["conditional_information"]:
+        said["conditional_information"] = prediction["conditional_information"]["value"]
+    errors = prediction["sign_error"] or {}
+    return said | {key: errors[key] for key in ("max", "percentile_90", "mean", "environments") if key in errors}
 
 
 def compare(name, own, said):
@@ -156,10 +227,13 @@ def check(program, table):
     claims = subprocess.run([program, "claims", "--table", str(table), "--json"], check=True, capture_output=True).stdout
     claims = json.loads(claims)
     cells, test_examples = read(table)
-    own, said = prediction(cells, test_examples), said_of_prediction(claims["predictions"][0])
-    for key in sorted(own.keys() | said.keys()):
-        compare(f"{table}: {key}", own.get(key), said.get(key))
-    compared = len(own)
+    predictions = {(found["predictor"], found["target"]): said_of_prediction(found) for found in claims["predictions"]}
+    compared, counted = 0, 0
+    for name, target in itertools.product([*COLUMNS, *SIGNS], TARGETS):
+        own, said = prediction(cells, test_examples, name, target), predictions.get((name, target), {})
+        for key in sorted(own.keys() | said.keys()):
+            compare(f"{table}: {key} of {name} and {target}", own.get(key), said.get(key))
+        compared, counted = compared + len(own), counted + (len(own) > 0)
     sections = {finding["section"]: finding["runs"] for finding in claims["findings"]}
     for (section, condition), effects in findings(cells).items():
         judged = sections[section][0]["conditions"][condition]["effects"]
@@ -168,8 +242,9 @@ def check(program, table):
             for key, a, b in zip(("value", "lower", "upper"), own, (effect["value"], *effect["interval"])):
                 compare(f"{table}: {section}, {effect['place']}: {key}", a, b)
                 compared += 1
-    signs = f"sign-error over {own_count} environments" if (own_count := said.get("environments")) else "no sign-error"
-    print(f"{table.name}: {compared} numbers agree to {TOLERANCE}; {signs}")
+    environments = predictions["lambda_max", "test_error"].get("environments")
+    errors = f"sign-error over {environments} environments" if environments else "no sign-error"
+    print(f"{table.name}: {compared} numbers agree to {TOLERANCE}, those of {counted} predictions among them; {errors}")
 
 
 def synthetic(rows, paired, random):
@@ -188,6 +263,8 @@ def synthetic(rows, paired, random):
                 run["config.training.batch_size"] = run["config.training.micro_batch_size"] = batch
                 run["training.test_accuracy"] = repr(level + random.normal(0, 0.02))
                 run["measurement.lambda_max.value"] = repr(10 ** (scale + random.normal(0, 0.2)))
+                # Of both signs, often equal, and missing in one setting.
+                run["measurement.trace.value"] = repr(float(round(random.normal(3 * scale - 3, 2)))) if place else ""
                 made.append(run)
     return made
 
@@ -203,7 +280,7 @@ def main():
         for paired in (True, False):
             made = pathlib.Path(folder) / ("paired.csv" if paired else "not-paired.csv")
             with open(made, "w", newline="") as file:
-                writer = csv.DictWriter(file, rows[0].keys())
+                writer = csv.DictWriter(file, [*rows[0], "measurement.trace.value"])
                 writer.writeheader()
                 writer.writerows(synthetic(rows, paired, random))
             check(program, made)

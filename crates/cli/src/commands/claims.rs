@@ -1,4 +1,4 @@
-//! `sharpness claims`: judges the findings of the paper.
+//! `sharpness claims`: judges the findings of the paper, and how well each measure predicts generalization.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,12 @@ use anyhow::Result;
 use clap::Args;
 use sharpness_runs::RunTable;
 use sharpness_study::claims::{Cell, Cells, Claims, Finding, Run};
+use sharpness_study::figures::PredictorsFigure;
 
 use super::claims_text;
 use super::runs::Choice;
 use crate::exit::{EXIT_CODES, Exit};
-use crate::output::{print, print_json};
+use crate::output::{line, note, print, print_json};
 
 /// Which runs are judged.
 #[derive(Args, Debug)]
@@ -39,6 +40,10 @@ pub(super) struct ClaimsCommand {
     #[arg(long)]
     details: bool,
 
+    /// Draw how well each measure predicts into this directory: predictors.svg and .png, with the numbers (CSV) and a caption
+    #[arg(long, value_name = "DIR")]
+    predictors_figure: Option<PathBuf>,
+
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -48,15 +53,35 @@ pub(super) struct ClaimsCommand {
 pub(super) fn run(command: &ClaimsCommand) -> Result<Exit> {
     let findings = command.findings.as_ref().map_or_else(Finding::paper, |path| Finding::read(path))?;
     let claims = Claims::new(&findings, command.cells()?.as_ref())?;
+    let files = command.draw(&claims)?;
     if command.json {
         print_json(&claims)?;
     } else {
-        print(&claims_text::text(&claims, command.details))?;
+        let mut text = claims_text::text(&claims, command.details);
+        for (place, file) in files.iter().enumerate() {
+            if place == 0 {
+                text.push('\n');
+            }
+            line(&mut text, if place == 0 { "figure" } else { "" }, &file.display().to_string());
+        }
+        print(&text)?;
     }
     Ok(Exit::Done)
 }
 
 impl ClaimsCommand {
+    /// Draws the picture of predictors, if requested. Returns its files.
+    fn draw(&self, claims: &Claims) -> Result<Vec<PathBuf>> {
+        let Some(dir) = &self.predictors_figure else { return Ok(Vec::new()) };
+        let Some(figure) = PredictorsFigure::new(&claims.predictions) else {
+            note(
+                "no predictor has a τ; --predictors-figure takes at least three settings that differ in hyperparameters",
+            );
+            return Ok(Vec::new());
+        };
+        Ok(figure.write(dir)?)
+    }
+
     /// The runs to judge; none if only the published numbers are judged.
     fn cells(&self) -> Result<Option<Cells>> {
         if self.published {

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use sharpness_study::claims::{
-    Claims, JudgedFinding, Judgement, LeftOut, Prediction, SignError, Verdict, condition_text, effect_text,
-    numbers_text, short, verdict_words,
+    Claims, JudgedFinding, Judgement, LeftOut, Verdict, condition_text, effect_text, numbers_text, short,
+    verdict_words,
 };
 
+use super::predictions_text;
 use crate::output::{Align, Style, Table, escaped, plural, styled};
 
 /// The explanation of the numbers, on every screen.
@@ -26,7 +27,7 @@ pub(super) fn text(claims: &Claims, details: bool) -> String {
     if !details {
         text.push_str("--details shows every number, and the runs that are missing as a recipe.\n");
     }
-    text + &predictions_text(&claims.predictions)
+    text + &predictions_text::text(&claims.predictions)
 }
 
 fn table(claims: &Claims) -> String {
@@ -158,48 +159,4 @@ fn recipe_text(text: &mut String, recipe: Option<&str>) {
     for line in recipe.lines() {
         let _ = writeln!(text, "      {}", escaped(line));
     }
-}
-
-fn predictions_text(predictions: &[Prediction]) -> String {
-    if predictions.is_empty() {
-        return String::new();
-    }
-    let mut table = Table::new([
-        ("λ_max as a predictor of test error", Align::Left),
-        ("settings", Align::Right),
-        ("seeds", Align::Right),
-        ("τ", Align::Right),
-        ("95 %", Align::Left),
-        ("Ψ", Align::Right),
-        ("along each hyperparameter", Align::Left),
-        ("sign-error: worst, 90 %, mean", Align::Left),
-    ]);
-    for found in predictions {
-        let round = |value: f64| format!("{value:.2}");
-        let interval = found
-            .interval
-            .map_or_else(String::new, |(lower, upper)| format!("[{}, {}]", round(lower), round(upper)));
-        let along: Vec<String> =
-            found.along.iter().map(|(axis, psi)| format!("{axis} {}", round(*psi))).collect();
-        let errors = found.sign_error.map_or_else(
-            || format!("none of {} pairs is known well enough", found.environments),
-            |SignError { max, percentile_90, mean, environments }| {
-                let [max, most, mean] = [max, percentile_90, mean].map(round);
-                format!("{max}, {most}, {mean} ({environments} of {} pairs)", found.environments)
-            },
-        );
-        table.push([
-            format!("{} on {}", found.network, found.data),
-            found.settings.to_string(),
-            found.seeds.map_or_else(String::new, |seeds| seeds.to_string()),
-            round(found.kendall_tau),
-            interval,
-            found.granulated_psi.map_or_else(String::new, round),
-            along.join(", "),
-            errors,
-        ]);
-    }
-    let meaning = "τ and Ψ: 1 if a smaller λ_max always goes with a smaller test error, 0 for a coin (Jiang et al. 2020); \
-                   sign-error: 0 and 0.5 (Dziugaite et al. 2020). With seeds: the mean of τ within each.";
-    format!("\n{}\n{meaning}\n", table.render())
 }

@@ -8,8 +8,10 @@ mod data;
 mod figure;
 mod info;
 mod interpolate;
+mod invariance;
 mod landscape;
 mod measure;
+mod predictions_text;
 mod quickstart;
 mod report;
 mod report_text;
@@ -41,7 +43,7 @@ enum Command {
     Train(train::TrainCommand),
     /// Measure the sharpness at existing weights, including PyTorch's
     Measure(measure::MeasureCommand),
-    /// Rescale two layers: the same function and accuracy, another λ_max
+    /// Rescale two layers: the same function and accuracy, another λ_max; which measures change
     Rescale(rescale::RescaleCommand),
     /// Draw the loss around weights, in one or two dimensions, with its quadratic prediction
     Landscape(landscape::LandscapeCommand),
@@ -53,7 +55,7 @@ enum Command {
     Figure(figure::FigureCommand),
     /// Reproduce figures of the paper: execute their runs and draw them
     Reproduce(reproduce::ReproduceCommand),
-    /// Judge the findings of the paper by runs, and by the paper's own numbers
+    /// Judge the findings of the paper by runs and by the paper's own numbers, and how well each measure predicts generalization
     Claims(claims::ClaimsCommand),
     /// Write one page of HTML with the figures, verdicts and tables of a store
     Report(report::ReportCommand),

@@ -1,4 +1,4 @@
-//! `sharpness rescale`: the same function at other weights, with another Hessian.
+//! `sharpness rescale`: the same function at other weights, with another Hessian, and which measures of sharpness see it.
 
 use std::str::FromStr;
 
@@ -12,6 +12,7 @@ use sharpness_network::{Network, RescaledLayers, Weights};
 use sharpness_training::measures::{Iterates, Measurement, Subject, measure};
 use sharpness_training::{Engine, Visitor, evaluate, trained_examples, with_engine};
 
+use super::invariance::{self, Invariance};
 use crate::exit::{EXIT_CODES, Exit, Usage, is_stopped};
 use crate::given_weights::{GivenWeights, Prepared};
 use crate::interrupt::Interrupt;
@@ -19,7 +20,8 @@ use crate::measuring::Bar;
 use crate::output::{line, note, percent, print, print_json, significant};
 
 /// The explanation of the table.
-const MEANING: &str = "\nThe same function, at other weights, has another λ_max: by itself λ_max does not decide how it generalizes (Dinh et al. 2017).\n";
+const MEANING: &str = "\nThe same function, at other weights, has another λ_max: by itself λ_max does not decide how it generalizes (Dinh et al. 2017). \
+     Nor does any other number that changes. Differences within three times the reported errors, and rounding, are no change.\n";
 
 /// Weights, the layers, and the factors.
 #[derive(Args, Debug)]
@@ -67,6 +69,8 @@ struct Document {
     original: Point,
     /// At each α.
     rescaled: Vec<Point>,
+    /// Which numbers change.
+    invariance: Vec<Invariance>,
 }
 
 /// The function at one of its weights.
@@ -128,12 +132,17 @@ impl Visitor for Rescale<'_> {
         };
         let original = point(1.0, &weights)?;
         let points = command.alpha.iter().zip(&rescaled).map(|(alpha, weights)| point(*alpha, weights));
+        let rescaled = points.collect::<Result<Vec<Point>>>()?;
+        let all: Vec<&Point> = std::iter::once(&original).chain(&rescaled).collect();
+        let measurements: Vec<&Measurement> = all.iter().map(|point| &point.measurement).collect();
+        let test_losses: Vec<f64> = all.iter().map(|point| point.test_loss).collect();
         Ok(Document {
+            invariance: Invariance::all(&measurements, &test_losses),
             arch: config.model.arch,
             dataset: config.data.name,
             weights: command.given.source.path().display().to_string(),
             original,
-            rescaled: points.collect::<Result<_>>()?,
+            rescaled,
             layers,
         })
     }
@@ -188,13 +197,14 @@ fn text(document: &Document) -> String {
     let mut rows: Vec<(&str, Vec<String>)> = Vec::new();
     let mut row =
         |name, value: &dyn Fn(&Point) -> String| rows.push((name, document.points().map(value).collect()));
-    row("", &|point| {
+    let name = |point: &Point| {
         if std::ptr::eq(point, &document.original) {
             "original".to_owned()
         } else {
             format!("α = {}", point.alpha)
         }
-    });
+    };
+    row("", &name);
     row("loss", &|point| significant(point.measurement.loss, 6));
     row("accuracy", &|point| percent(point.measurement.accuracy));
     row("test loss", &|point| significant(point.test_loss, 6));
@@ -207,6 +217,8 @@ fn text(document: &Document) -> String {
         let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:>width$}")).collect();
         line(&mut text, name, &cells.join("  "));
     }
+    let names: Vec<String> = document.points().map(name).collect();
+    text.push_str(&format!("\n{}", invariance::table(&document.invariance, &names)));
     text.push_str(MEANING);
     text
 }

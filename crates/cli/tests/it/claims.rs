@@ -59,6 +59,50 @@ fn tables_give_the_verdicts_of_their_store() {
 }
 
 #[test]
+fn every_measure_of_a_store_is_a_predictor() {
+    let dir = tempdir().unwrap();
+    let (recipe, store) = (dir.path().join("recipe.toml"), dir.path().join("store"));
+    fs::write(&recipe, RECIPE.replace("rtol = 0.01", "rtol = 0.01\ntrace = 10")).unwrap();
+    run(&["sweep", text(&recipe), "--store", text(&store)]).out_with(0);
+    let figure = dir.path().join("figures");
+    let claims = ["claims", "--store", text(&store), "--predictors-figure", text(&figure)];
+    let of_store = run(&[&claims[..], &["--json"]].concat()).json_with(0);
+    let predictions = of_store["predictions"].as_array().unwrap();
+    for target in ["test_error", "generalization_gap"] {
+        let of =
+            |name: &str| predictions.iter().find(|one| one["predictor"] == name && one["target"] == target);
+        for name in ["lambda_max", "trace.value", "gradient_norm", "training.epochs", "batch_size", "dropout"]
+        {
+            let found = of(name).unwrap();
+            assert_eq!((&found["settings"], &found["seeds"]), (&6.into(), &3.into()), "{name}: {found}");
+            assert!(found["kendall_tau"].is_f64() || found["no_tau"] == "constant", "{name}: {found}");
+        }
+        assert_eq!(of("trace.value").unwrap()["measured_with"], "probes=10", "how it was measured");
+        assert_eq!(of("learning_rate").unwrap()["no_tau"], "constant", "η does not vary");
+    }
+    for ending in ["svg", "png", "csv", "txt"] {
+        assert!(figure.join(format!("predictors.{ending}")).is_file(), "the picture as {ending}");
+    }
+    let table = dir.path().join("runs.csv");
+    fs::write(&table, run(&["runs", "export", "--store", text(&store)]).out_with(0)).unwrap();
+    let of_table = run(&["claims", "--table", text(&table), "--json"]).json_with(0);
+    assert_eq!(of_table["predictions"], of_store["predictions"], "a table gives the same numbers");
+    let shown = run(&claims).out_with(0);
+    for part in [
+        "What predicts the test error of mlp on digits",
+        "tr H",
+        "batch size *",
+        "No τ: -η *",
+        "predictors.svg",
+    ] {
+        assert!(shown.contains(part), "the text must show `{part}`:\n{shown}");
+    }
+    let below_a_file = recipe.join("figures");
+    run(&["claims", "--published", "--predictors-figure", text(&below_a_file)])
+        .refuses(1, &["recipe.toml/figures"]);
+}
+
+#[test]
 fn missing_runs_are_a_recipe_that_can_be_run() {
     let dir = tempdir().unwrap();
     let store = store(dir.path());

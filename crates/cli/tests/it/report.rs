@@ -124,7 +124,7 @@ fn a_browser_shows_the_page_on_a_phone_and_a_desk_light_and_dark() {
     let light = seen(browser, dir.path(), &[]);
     for page in &light {
         assert!(page["overflow"].as_i64().unwrap() <= 0, "nothing sticks out sideways: {page}");
-        assert_eq!(page["pictures"], 1, "the figure is shown: {page}");
+        assert_eq!(page["pictures"], 2, "the figure and the predictors are shown: {page}");
         let headings = page["headings"].as_str().unwrap();
         for heading in ["Findings", "Figures", "Runs", "This page"] {
             assert!(headings.contains(heading), "{heading} among {headings}");

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sharpness_training::optimizers::EdgeOfStability;
 
+use super::numbers::Number;
 use super::settings::{Regime, Settings};
 use super::summary::Summary;
 
@@ -34,6 +35,8 @@ pub struct Observation {
     pub lambda_max: Option<f64>,
     /// For each quarter of the steps, the mean of log₁₀ λ_max in it; none if λ_max was not tracked.
     pub quarters: Option<[f64; 4]>,
+    /// Further numbers of its training and its measurement, all of them finite.
+    pub numbers: BTreeMap<Number, f64>,
 }
 
 /// Means over runs and their deviations.
@@ -59,6 +62,13 @@ impl Cell {
             Some(known) => {
                 known.quarters = known.quarters.or(run.quarters);
                 // Both are within the tolerance. Take the smaller one, so that the order of runs does not matter.
+                for (number, value) in run.numbers {
+                    known
+                        .numbers
+                        .entry(number)
+                        .and_modify(|known| *known = known.min(value))
+                        .or_insert(value);
+                }
                 known.lambda_max = match (known.lambda_max, run.lambda_max) {
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),

@@ -9,6 +9,7 @@ use sharpness_runs::{Report, RunTable};
 use sharpness_training::ColumnType;
 
 use super::cell::{Cell, Observation};
+use super::numbers::{Number, Reading, numbers};
 use super::settings::Settings;
 use crate::{Error, Result};
 
@@ -33,6 +34,8 @@ pub struct Run {
     pub lambda_max_converged: bool,
     /// λ_max through training: steps and values.
     pub curve: Vec<(f64, f64)>,
+    /// Further numbers of its training and its measurement.
+    pub numbers: BTreeMap<Number, Reading>,
 }
 
 /// Runs by their settings.
@@ -105,6 +108,7 @@ impl Run {
         let lambda_max = between.or_else(|| number("measurement.lambda_max.value"));
         let found = flag("measurement.lambda_max.converged") == Some(true);
         let train_examples = number("training.train_examples").unwrap_or(f64::NAN);
+        let numbers = numbers(&cells, &leaves);
         Ok(Self {
             settings: Settings::of_leaves(leaves, uses_batches.then_some(chunk))?,
             seed: seed.ok_or_else(|| missing("config.seed"))?,
@@ -115,6 +119,7 @@ impl Run {
             lambda_max,
             lambda_max_converged: found && all_converged(value("measurement.between_iterates.points")),
             curve: curve(value("training.lambda_max")),
+            numbers,
         })
     }
 }
@@ -163,7 +168,11 @@ impl Cell {
             let kept = if is_kept { &mut cells } else { &mut left_out };
             let quarters = quarters(&run.curve);
             let test_accuracy = run.test_accuracy.unwrap_or(f64::NAN);
-            let observation = Observation { seed: Some(run.seed), test_accuracy, lambda_max, quarters };
+            let read = run.numbers.iter().filter(|(_, read)| read.converged || with_unconverged);
+            let finite = read.filter(|(_, read)| read.value.is_finite());
+            let numbers = finite.map(|(number, read)| (number.clone(), read.value)).collect();
+            let observation =
+                Observation { seed: Some(run.seed), test_accuracy, lambda_max, quarters, numbers };
             kept.entry(run.settings.key()).or_insert_with(new).add(observation);
         }
         Cells { kept: cells.into_values().collect(), unconverged: left_out.into_values().collect() }

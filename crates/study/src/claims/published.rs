@@ -1,5 +1,6 @@
 //! The paper's own numbers, read off its figures (Kaur, Cohen, Lipton 2022; the axes and bars of its vector drawings, to about 0.1 %).
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Serialize;
@@ -112,7 +113,13 @@ pub fn published_curves(figure: &str, batch_size: f64) -> Result<Vec<Vec<(f64, f
 
 /// A run with a known curve only: the paper does not say which of its other runs it is.
 fn tracked(curve: &[(f64, f64)]) -> Observation {
-    Observation { seed: None, test_accuracy: f64::NAN, lambda_max: None, quarters: quarters(curve) }
+    Observation {
+        seed: None,
+        test_accuracy: f64::NAN,
+        lambda_max: None,
+        quarters: quarters(curve),
+        numbers: BTreeMap::new(),
+    }
 }
 
 /// The settings of a network trained with plain SGD by the paper's protocol.
@@ -180,6 +187,7 @@ fn add(cell: &mut Cell, (_, metric, .., x, y, bar, runs): &Line, bars: Bars) {
             test_accuracy: *y,
             lambda_max: Some(*x),
             quarters: None,
+            numbers: BTreeMap::new(),
         }),
     }
 }

@@ -3,6 +3,8 @@
 //! Seeds move all settings alike by half of the variance over runs; the other half is each run's own. Under the null one condition
 //! lies on its bound, and the others as the paper has them: the least favourable case in which the finding is not true.
 
+use std::collections::BTreeMap;
+
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -85,6 +87,7 @@ impl Truth {
             test_accuracy: value(0, self.accuracy) / 100.0,
             lambda_max: Some(10_f64.powf(value(1, self.log_lambda))),
             quarters: self.quarters.map(|quarters| std::array::from_fn(|i| value(i + 2, quarters[i]))),
+            numbers: BTreeMap::new(),
         }
     }
 }

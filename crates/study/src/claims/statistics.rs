@@ -222,6 +222,7 @@ mod tests {
             test_accuracy: *accuracy,
             lambda_max: None,
             quarters: None,
+            numbers: std::collections::BTreeMap::new(),
         };
         Cell {
             settings: Settings::default(),

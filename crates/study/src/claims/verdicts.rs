@@ -31,7 +31,7 @@ pub struct JudgedFinding {
 pub struct Claims {
     /// The findings, in the order of the paper.
     pub findings: Vec<JudgedFinding>,
-    /// λ_max as a predictor of the test error, by the runs that are judged.
+    /// How well λ_max, the other measures and trivial predictors predict how the judged runs generalize.
     pub predictions: Vec<Prediction>,
     /// Runs that are not used.
     pub left_out: LeftOut,

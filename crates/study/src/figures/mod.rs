@@ -5,6 +5,7 @@
 //! | `data.rs` | the points |
 //! | `axis.rs`, `draw.rs` | the picture |
 //! | `caption.rs` | what it shows, in sentences |
+//! | `predictors.rs` | the picture of predictors |
 //! | `output.rs` | picture, tables and caption as files |
 //! | `landscape.rs`, `interpolation.rs` | the loss around weights, and between two of them |
 //! | `view.rs` | the numbers that are shown |
@@ -21,10 +22,12 @@ mod landscape;
 mod lines;
 mod map;
 mod output;
+mod predictors;
 mod view;
 mod view_files;
 
 pub use data::{Figure, FigurePoint, Line, Statistic};
 pub use interpolation::{NamedPath, interpolation_table, interpolation_view};
 pub use landscape::{landscape_notes, landscape_table, landscape_view};
+pub use predictors::PredictorsFigure;
 pub use view::{Content, Lines, Map, Panel, Series, View};

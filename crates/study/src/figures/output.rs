@@ -20,20 +20,13 @@ impl Figure {
     /// # Errors
     /// [`Error::Io`] if the directory cannot be written; [`Error::Picture`] if the picture cannot be drawn.
     pub fn write(&self, dir: &Path, name: &str) -> Result<Vec<PathBuf>> {
-        std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
         let (svg, png, csv) = (self.svg().into_bytes(), self.png()?, self.csv()?.into_bytes());
         let caption = format!("{}\n", self.caption()).into_bytes();
         let mut files = vec![(".svg", svg), (".png", png), (".csv", csv), (".txt", caption)];
         if !self.subset_sizes.is_empty() {
             files.push(("-examples.csv", self.examples_csv()?.into_bytes()));
         }
-        let mut paths = Vec::new();
-        for (ending, content) in files {
-            let path = dir.join(format!("{name}{ending}"));
-            write_file(&path, &content)?;
-            paths.push(path);
-        }
-        Ok(paths)
+        write_all(dir, name, files)
     }
 
     /// The picture as PNG.
@@ -101,7 +94,19 @@ impl Figure {
     }
 }
 
-/// A picture in SVG as PNG.
+/// Writes `NAME` with each ending into a directory. Returns the paths.
+pub(super) fn write_all(dir: &Path, name: &str, files: Vec<(&str, Vec<u8>)>) -> Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+    let mut paths = Vec::new();
+    for (ending, content) in files {
+        let path = dir.join(format!("{name}{ending}"));
+        write_file(&path, &content)?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+/// A picture as PNG.
 pub(super) fn png(svg: &str) -> Result<Vec<u8>> {
     let wrong = |problem: String| Error::Picture(problem);
     let mut options = resvg::usvg::Options::default();

@@ -1,6 +1,7 @@
 //! The report as one page of HTML: figures, verdicts, tables, the machine and the commands. It needs no network and no script.
 
 mod findings;
+mod predictions;
 mod runs;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -54,6 +55,7 @@ impl Page<'_> {
                     (self.header())
                     main {
                         (findings::section(self.claims))
+                        (predictions::section(&self.claims.predictions))
                         section id="figures" {
                             h2 { "Figures" }
                             @for figure in self.figures { (picture(figure)) }
@@ -80,7 +82,7 @@ impl Page<'_> {
                 }
                 nav {
                     a href="#findings" { "Findings" }
-                    a href="#predictions" { "As a predictor" }
+                    a href="#predictions" { "What predicts" }
                     @for figure in self.figures { a href={ "#" (figure.id) } { (short(&figure.figure.title)) } }
                     a href="#runs" { "Runs" }
                     a href="#rendering" { "This page" }

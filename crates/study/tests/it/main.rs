@@ -6,4 +6,5 @@ mod claims;
 mod edge_of_stability_study;
 mod figures;
 mod paper_recipes;
+mod predictors;
 mod through_training_study;

@@ -19,6 +19,7 @@
 //! | `statistics.rs` | batch norm's statistics at any weights |
 //! | `double.rs` | the rounding of single precision |
 //! | `memory.rs` | how memory is shared, and how much a measurement takes |
+//! | `sharpness.rs` | the numbers of all measures that measure sharpness |
 //! | `through_training.rs` | λ_max from epoch to epoch of a training |
 //! | `subset_sizes.rs` | how λ_max depends on the measured examples |
 
@@ -63,6 +64,7 @@ mod point;
 mod problem;
 mod relative_flatness;
 mod sam_bound;
+mod sharpness;
 mod spectrum;
 mod statistics;
 mod subset_sizes;
@@ -106,6 +108,7 @@ pub use problem::Subject;
 pub(crate) use problem::{Problem, norm, solver_error};
 pub use relative_flatness::{RelativeFlatness, RelativeFlatnessOutcome};
 pub use sam_bound::{SamBound, SamBoundOutcome};
+pub use sharpness::SharpnessNumber;
 pub use spectrum::{Form, Found, SpectrumOutcome, Target};
 pub use subset_sizes::{SubsetSize, subset_sizes};
 pub use through_training::settings as tracking_settings;
