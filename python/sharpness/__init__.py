@@ -11,6 +11,7 @@ Examples
 True
 """
 
+from sharpness._adaptive import Adaptive, adaptive
 from sharpness._errors import (
     ChangingOperatorError,
     Interrupted,
@@ -22,7 +23,7 @@ from sharpness._errors import (
     SharpnessError,
     WrongDerivativeError,
 )
-from sharpness._estimators import density, frobenius_norm, trace
+from sharpness._estimators import Diagonal, density, diagonal, frobenius_norm, trace
 from sharpness._experiments import (
     Claims,
     FailedRunsError,
@@ -51,14 +52,19 @@ from sharpness._experiments import (
     sweep,
     train,
 )
+from sharpness._layers import Layer, Layers, per_layer
 from sharpness._native import __version__
+from sharpness._ranks import EffectiveRank, effective_rank
 from sharpness._results import Density, Eigenpairs, Eigenvalue, Estimate
 from sharpness._solvers import eigenpairs, lambda_max, lambda_min, top_k
 
 __all__ = [
+    "Adaptive",
     "ChangingOperatorError",
     "Claims",
     "Density",
+    "Diagonal",
+    "EffectiveRank",
     "Eigenpairs",
     "Eigenvalue",
     "Estimate",
@@ -68,6 +74,8 @@ __all__ = [
     "Interrupted",
     "InvalidInputError",
     "Landscape",
+    "Layer",
+    "Layers",
     "MeasuredEigenvalue",
     "Measurement",
     "NotDifferentiableError",
@@ -82,10 +90,13 @@ __all__ = [
     "SharpnessWarning",
     "WrongDerivativeError",
     "__version__",
+    "adaptive",
     "bench",
     "claims",
     "data",
     "density",
+    "diagonal",
+    "effective_rank",
     "eigenpairs",
     "figure",
     "frobenius_norm",
@@ -95,6 +106,7 @@ __all__ = [
     "lambda_min",
     "landscape",
     "measure",
+    "per_layer",
     "report",
     "reproduce",
     "rescale",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -65,6 +66,12 @@ class Operator:
     tolerances: tuple[float, float] | None = None
     #: The same operator in double precision, if `apply` is not.
     exact: Callable[[Vector], Vector] | None = None
+    #: A product on a few examples, and the same one in float64, if the rounding of products is measured by these.
+    sample: Callable[[Vector], tuple[Vector, Vector]] | None = None
+    #: The parameters of a model as one vector.
+    weights: Callable[[], Vector] | None = None
+    #: Name, first index and length of each parameter of a model in that vector.
+    layout: Sequence[tuple[str, int, int]] = ()
     #: Where to start if the user does not say: near the leading eigenvectors, if that is known.
     start: list[Vector] = field(default_factory=list)
     #: The same operator over PyTorch tensors such as `like`, if it takes those.
@@ -225,12 +232,18 @@ def of_model(model: Any, loss_fn: Any, data: Any, check: bool, options: ModelOpt
         def exact(vector: Vector) -> Vector:
             return _arrays.to_numpy(operator.exact(torch.from_numpy(vector)), "a product")
 
+        def sample(vector: Vector) -> tuple[Vector, Vector]:
+            found, expected = operator.sample_products(torch.from_numpy(vector))
+            return _arrays.to_numpy(found, "a product"), _arrays.to_numpy(expected, "a product")
+
         single = bool(_arrays.is_single(operator.like))
         error, notes = float(report["product_error"] or 0.0), list(report["notes"])
         # Of half precision, the bounds would say little without it.
         wanted = error > 0.0 if recompute is None else recompute
         recomputed = single and wanted and operator.has_exact
-        if single and check and not recomputed and operator.rounding is not None:
+        measured = single and check and not recomputed and operator.rounding is not None
+        if measured:
+            assert operator.rounding is not None, "it is measured"
             error = max(error, MARGIN * operator.rounding)
             notes.append(
                 f"products are in float32: the bounds allow for {MARGIN:g} times their rounding on the first examples, "
@@ -242,6 +255,9 @@ def of_model(model: Any, loss_fn: Any, data: Any, check: bool, options: ModelOpt
             single,
             product_error=error,
             exact=exact if recomputed else None,
+            sample=sample if measured else None,
+            weights=lambda: _arrays.to_numpy(operator.weights(), "the parameters"),
+            layout=[(name, offset, math.prod(shape)) for name, shape, offset in operator.layout],
             start=[start] if np.linalg.norm(start) > 0 else [],
             on_tensors=operator,
             like=operator.like,

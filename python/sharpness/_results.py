@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sharpness._arrays import ArrayLike, to_numpy
-from sharpness._errors import SharpnessError
+from sharpness._errors import InvalidInputError, SharpnessError
 
 #: What a table shows in place of an unknown number.
 UNKNOWN = "-"
@@ -259,7 +259,7 @@ class Estimate:
     value, standard_error : float
         The mean over the probes, and its standard error.
     probes : int
-        The number of probes, each of one product.
+        The number of probes, each of one product; the number of products of ``"hutch++"`` and ``"xtrace"``.
     converged : bool
         Whether the standard error reached `rtol`, with 95 % confidence.
     solve : Solve
@@ -298,9 +298,9 @@ class Estimate:
             f"{self.value:.6g}",
             f"± {self.standard_error:.2g}",
             str(self.probes),
-            _verdict(self.converged),
+            verdict(self.converged),
         ]
-        return _html(["value", "standard error", "probes", "converged"], [row], self.solve.notes)
+        return table_html(["value", "standard error", "probes", "converged"], [row], self.solve.notes)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw how the estimate converged, with Matplotlib; returns the axes."""
@@ -341,15 +341,44 @@ class Density:
 
         The share of a few eigenvalues differs so much between probes that ten of them may agree by chance: take more.
         """
-        means = [
-            float(np.dot(w, np.broadcast_to(f(np.asarray(x)), len(x))))
-            for x, w in zip(self.values, self.weights, strict=True)
-        ]
-        return float(np.mean(means)), float(np.std(means, ddof=1) / np.sqrt(len(means)))
+        means = self._of_probes(f)
+        return float(np.mean(means)), _standard_error(means)
+
+    def _of_probes(self, f: Callable[[Any], Any]) -> npt.NDArray[np.float64]:
+        """Return the average of `f` by each probe."""
+        return np.array(
+            [
+                float(np.dot(w, np.broadcast_to(f(np.asarray(x)), len(x))))
+                for x, w in zip(self.values, self.weights, strict=True)
+            ]
+        )
 
     def trace(self) -> tuple[float, float]:
         """Return the trace and its standard error."""
         mean, error = self.average(lambda x: x)
+        return self.dim * mean, self.dim * error
+
+    def entropy_rank(self) -> tuple[float, float]:
+        """Return the entropy rank and its standard error.
+
+        It is ``exp(-sum(p * log(p)))`` with ``p = x / sum(x)``, where `x` are the eigenvalues with 0 in place of negative ones (Roy and
+        Vetterli 2007): k for k equal positive eigenvalues. The standard error is that of the probes, to first order; `x log(x)` is no
+        polynomial, and too few steps have an error that it does not show.
+        """
+        positive = self._of_probes(lambda x: np.maximum(x, 0.0))
+        logarithmic = self._of_probes(lambda x: np.where(x > 0, x * np.log(np.where(x > 0, x, 1.0)), 0.0))
+        a, b = float(np.mean(positive)), float(np.mean(logarithmic))
+        if a <= 0:
+            return float("nan"), float("nan")
+        value = self.dim * a * float(np.exp(-b / a))
+        linear = positive / a + b * positive / a**2 - logarithmic / a
+        return value, value * _standard_error(linear)
+
+    def effective_dimension(self, alpha: float) -> tuple[float, float]:
+        """Return ``sum(x / (x + alpha))`` and its standard error, with `x` as in `entropy_rank` (MacKay 1992)."""
+        if not 0 < alpha < float("inf"):
+            raise InvalidInputError(f"alpha = {alpha}: it must be a positive number")
+        mean, error = self.average(lambda x: np.maximum(x, 0.0) / (np.maximum(x, 0.0) + alpha))
         return self.dim * mean, self.dim * error
 
     def smoothed(self, points: npt.ArrayLike, sigma: float) -> npt.NDArray[np.float64]:
@@ -376,7 +405,9 @@ class Density:
             ["share below 0", f"{negative:.4g} ± {negative_error:.1g}"],
             ["nodes between", f"{low:.6g} and {high:.6g}"],
         ]
-        return _html(["", ""], rows, [f"{len(self.values)} probes, {self.products} products", *self.notes])
+        return table_html(
+            ["", ""], rows, [f"{len(self.values)} probes, {self.products} products", *self.notes]
+        )
 
     def plot(self, ax: Any = None, *, sigma: float | None = None, points: int = 500) -> Any:
         """Draw the density on a logarithmic axis, with Matplotlib; returns the axes."""
@@ -385,7 +416,7 @@ class Density:
         sigma = width / 100 if sigma is None else sigma
         at = np.linspace(low - 0.05 * width, high + 0.05 * width, points)
         value, error = self.smoothed(at, sigma)
-        ax = _axes() if ax is None else ax
+        ax = new_axes() if ax is None else ax
         ax.semilogy(at, value, label=f"density, eigenvalues widened by {sigma:.2g}")
         ax.fill_between(at, np.maximum(value - error, 0), value + error, alpha=0.2, label="± standard error")
         ax.set_ylim(bottom=max(value.max() * 1e-8, 1e-300))
@@ -395,11 +426,16 @@ class Density:
         return ax
 
 
+def _standard_error(values: npt.NDArray[np.float64]) -> float:
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
 def _number(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.6g}"
 
 
-def _verdict(converged: bool) -> str:
+def verdict(converged: bool) -> str:
+    """Return what a table says of a result."""
     return "yes" if converged else "NO"
 
 
@@ -412,7 +448,7 @@ def _table(pairs: Sequence[Eigenvalue], solve: Solve) -> str:
             f"{p.residual:.2g}",
             _number(p.lower),
             _number(p.upper),
-            _verdict(p.converged),
+            verdict(p.converged),
         ]
         for i, p in enumerate(pairs)
     ]
@@ -421,10 +457,12 @@ def _table(pairs: Sequence[Eigenvalue], solve: Solve) -> str:
     )
     certainty = f"; the bounds hold with probability {1 - risk:g}" if risk else ""
     work = f"{solve.products} products in {solve.seconds:.3g} s{certainty}"
-    return _html(names, rows, [work, *solve.notes])
+    return table_html(names, rows, [work, *solve.notes])
 
 
-def _html(names: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+def table_html(names: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    """Return a table with notes below it."""
+
     def cells(tag: str, values: Sequence[str]) -> str:
         return "".join(f"<{tag}>{html.escape(value)}</{tag}>" for value in values)
 
@@ -433,7 +471,8 @@ def _html(names: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[s
     return f"<table><thead><tr>{cells('th', names)}</tr></thead><tbody>{body}</tbody></table>{below}"
 
 
-def _axes() -> Any:
+def new_axes() -> Any:
+    """Return the axes of a new figure of Matplotlib."""
     try:
         pyplot = importlib.import_module("matplotlib.pyplot")
     except ImportError as error:
@@ -442,7 +481,7 @@ def _axes() -> Any:
 
 
 def _plot(history: Sequence[Step], name: str, ax: Any) -> Any:
-    ax = _axes() if ax is None else ax
+    ax = new_axes() if ax is None else ax
     products = [step.products for step in history]
     ax.plot(products, [step.value for step in history], label=name)
     low = [step.value - step.error for step in history]

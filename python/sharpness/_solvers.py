@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sharpness import _arrays, _operators, _placement
+from sharpness import _arrays, _congruence, _operators, _placement
 from sharpness._arrays import ArrayLike
 from sharpness._errors import NotSymmetricError
 from sharpness._operators import ModelOptions, Operator, SinglePrecision
@@ -35,6 +35,7 @@ def eigenpairs(
     start: ArrayLike | Sequence[ArrayLike] | None = None,
     seed: int = 0,
     failure_probability: float = 1e-3,
+    scale: ArrayLike | str | None = None,
     like: ArrayLike | None = None,
     vectors: str = "auto",
     check: bool = True,
@@ -73,6 +74,9 @@ def eigenpairs(
         Of the random start.
     failure_probability : float
         The probability, over the seed, that a bound is wrong.
+    scale : array or "magnitude", optional
+        The diagonal of a matrix `D`: the operator is then ``D A D``. ``"magnitude"`` takes the magnitudes of a model's parameters,
+        in the order of ``named_parameters()``, for adaptive sharpness (see `adaptive`).
     like : array, optional
         A vector such as `operator` takes: its kind, dtype and device. By default the first product tries NumPy vectors and, if
         PyTorch is imported, tensors on the CPU.
@@ -115,7 +119,7 @@ def eigenpairs(
     names = ("k", "which", "rtol", "bound_rtol", "method", "max_products", "memory_bytes", "seed")
     params = {name: given[name] for name in (*names, "failure_probability")}
     with _operators.build(operator, loss_fn, data, dim, like, check, options) as build:
-        return _eigenpairs(build, params, start, vectors, check, progress)
+        return solve(_congruence.scaled(build, scale), params, start, vectors, check, progress)
 
 
 def lambda_max(operator: Any, loss_fn: Any = None, data: Any = None, **options: Any) -> Eigenvalue:
@@ -179,7 +183,25 @@ def top_k(operator: Any, loss_fn: Any = None, data: Any = None, *, k: int, **opt
     return eigenpairs(operator, loss_fn, data, **{**options, "k": k, "which": "largest"})
 
 
-def _eigenpairs(
+def largest(
+    build: Callable[[], Operator], settings: Mapping[str, Any], check: bool, progress: bool | None
+) -> Eigenvalue:
+    """Compute the largest eigenvalue, with the defaults of `eigenpairs` where `settings` has no value."""
+    params = {
+        "k": 1,
+        "which": "largest",
+        "rtol": 1e-3,
+        "bound_rtol": 0.1,
+        "method": "auto",
+        "max_products": 500,
+        "memory_bytes": None,
+        "seed": 0,
+        "failure_probability": 1e-3,
+    }
+    return solve(build, {**params, **settings}, None, "auto", check, progress)[0]
+
+
+def solve(
     build: Callable[[], Operator],
     params: dict[str, Any],
     start: Any,
@@ -187,6 +209,7 @@ def _eigenpairs(
     check: bool,
     progress: bool | None,
 ) -> Eigenpairs:
+    """Compute eigenpairs; `params` are those of the extension module but the start."""
     operator = build()
     params = {**params, "start": _starts(operator.start if start is None else start)}
     began = time.perf_counter()
@@ -197,15 +220,15 @@ def _eigenpairs(
             history.append(Step(*state))
             bar.update(history[-1])
 
-        def solve(operator: Operator) -> dict[str, Any]:
+        def run(operator: Operator) -> dict[str, Any]:
             arguments = operator.arguments(check)
             return _placement.solve(operator, arguments, params, vectors, report, history.clear)
 
         try:
-            found = solve(operator)
+            found = run(operator)
         except SinglePrecision:
             operator = build()
-            found = solve(operator)
+            found = run(operator)
     if check:
         _check_symmetry(found, operator)
     how = _operators.solve(found, operator, time.perf_counter() - began, history)

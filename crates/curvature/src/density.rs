@@ -51,6 +51,20 @@ pub struct Average {
     pub standard_error: f64,
 }
 
+impl Average {
+    /// The mean of `values`, one per probe.
+    pub(crate) fn of(values: &[f64]) -> Self {
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        Self { value: mean, standard_error: (squares / (count - 1.0) / count).sqrt() }
+    }
+
+    pub(crate) fn times(self, factor: f64) -> Self {
+        Self { value: factor * self.value, standard_error: factor * self.standard_error }
+    }
+}
+
 /// The density of the eigenvalues.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Density {
@@ -65,19 +79,18 @@ pub struct Density {
 impl Density {
     /// The average of `f` over the eigenvalues, exact in each probe for polynomials of degree up to twice the steps minus 1.
     pub fn average(&self, f: impl Fn(f64) -> f64) -> Average {
-        let of_probe = |nodes: &Vec<Node>| nodes.iter().map(|node| node.weight * f(node.value)).sum::<f64>();
-        let values: Vec<f64> = self.probes.iter().map(of_probe).collect();
-        let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        Average { value: mean, standard_error: (squares / (count - 1.0) / count).sqrt() }
+        Average::of(&self.of_probes(f))
+    }
+
+    /// The average of `f` by each probe.
+    pub(crate) fn of_probes(&self, f: impl Fn(f64) -> f64) -> Vec<f64> {
+        let of_probe = |nodes: &Vec<Node>| nodes.iter().map(|node| node.weight * f(node.value)).sum();
+        self.probes.iter().map(of_probe).collect()
     }
 
     /// The trace: the dimension times the average eigenvalue.
     pub fn trace(&self) -> Average {
-        let Average { value, standard_error } = self.average(|x| x);
-        let dim = self.dim as f64;
-        Average { value: dim * value, standard_error: dim * standard_error }
+        self.average(|x| x).times(self.dim as f64)
     }
 
     /// The density at each of `points`, with each eigenvalue widened to a Gaussian of standard deviation `sigma`.

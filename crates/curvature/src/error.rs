@@ -71,6 +71,15 @@ pub enum Error {
         value: f64,
     },
 
+    /// A parameter that must be positive is not.
+    #[error("{name} = {value}: it must be a positive number")]
+    NotPositive {
+        /// The name of the parameter.
+        name: &'static str,
+        /// The given value.
+        value: f64,
+    },
+
     /// `k` is 0 or exceeds the dimension.
     #[error("k = {k}: an operator of dimension {dim} has between 1 and {dim} eigenpairs")]
     PairCount {

@@ -8,16 +8,18 @@
 
 use crate::error::Error;
 use crate::operator::SymmetricOperator;
+use crate::params::check_tolerance;
 use crate::probes::{Probes, ProbesParams};
 use crate::sample::HutchinsonEstimate;
 
-/// The parameters of [`trace()`] and [`squared_frobenius_norm()`].
+/// The parameters of [`trace()`], [`squared_frobenius_norm()`], [`hutch_plus_plus()`](crate::hutch_plus_plus()) and
+/// [`xtrace()`](crate::xtrace()).
 #[derive(Debug, Clone, Copy)]
 pub struct HutchinsonParams {
     /// Stop when the standard error is at most this fraction of the estimate's magnitude, with 95 %
     /// confidence and after at least 8 probes. The spread of a few probes can be small by chance.
     pub rtol: f64,
-    /// The largest number of probes, at least 2.
+    /// The largest number of probes, each of one product, at least 2.
     pub max_probes: usize,
     /// The number of products requested at once, at least 1. It does not change the result, but an operator
     /// can be faster with more. Each takes `16 dim` bytes, plus what the operator needs.
@@ -27,7 +29,19 @@ pub struct HutchinsonParams {
 }
 
 impl HutchinsonParams {
+    pub(crate) fn check(&self, op: &dyn SymmetricOperator) -> Result<(), Error> {
+        if op.dim() == 0 {
+            return Err(Error::NoDimension);
+        }
+        check_tolerance("rtol", self.rtol)?;
+        if self.max_probes < 2 || self.block == 0 {
+            return Err(Error::Probes { max_probes: self.max_probes, block: self.block });
+        }
+        Ok(())
+    }
+
     fn probes(&self, op: &dyn SymmetricOperator) -> Result<Probes, Error> {
+        self.check(op)?;
         let params = ProbesParams { seed: self.seed, block: self.block, ..ProbesParams::default() };
         Probes::new(op.dim(), params)
     }

@@ -3,7 +3,7 @@
 //! | to compute | call | with |
 //! | --- | --- | --- |
 //! | extreme eigenpairs | [`eigenpairs()`] | [`EigenParams`] |
-//! | the trace | [`trace()`] | [`HutchinsonParams`] |
+//! | the trace | [`trace()`], [`hutch_plus_plus()`] or [`xtrace()`] | [`HutchinsonParams`] |
 //! | the squared Frobenius norm | [`squared_frobenius_norm()`] | [`HutchinsonParams`] |
 //! | several of these, the traces of blocks and the diagonal from the same products | [`Probes`] | [`ProbesParams`] |
 //! | the density of the eigenvalues | [`density()`] | [`DensityParams`] |
@@ -49,13 +49,16 @@
 //! with known eigenvalues for tests. [`lanczos_in()`] keeps its vectors wherever a [`VectorSpace`] puts them, for
 //! example on an accelerator.
 
+mod basis;
 mod congruence;
 mod dense;
 mod density;
+mod effective_rank;
 mod eigenpairs;
 mod enclosure;
 mod error;
 mod host_space;
+mod hutch_plus_plus;
 mod hutchinson;
 mod krylov;
 mod lanczos;
@@ -72,13 +75,16 @@ mod start;
 mod symmetric_eigen;
 mod vectors;
 mod which;
+mod xtrace;
 
 pub use congruence::{Block, Scaled};
 pub use dense::{DENSE_LIMIT, dense};
 pub use density::{Average, Density, DensityParams, Node, density};
+pub use effective_rank::quotient;
 pub use eigenpairs::eigenpairs;
 pub use enclosure::Enclosure;
 pub use error::{ApplyError, Error};
+pub use hutch_plus_plus::hutch_plus_plus;
 pub use hutchinson::{HutchinsonParams, squared_frobenius_norm, trace};
 pub use lanczos::{lanczos, lanczos_bytes, lanczos_in, smallest_lanczos_bytes};
 pub use operator::{DenseOperator, SymmetricOperator};
@@ -90,3 +96,4 @@ pub use space::VectorSpace;
 pub use spectrum_bounds::SpectrumBounds;
 pub use vectors::Projection;
 pub use which::Which;
+pub use xtrace::xtrace;

@@ -125,6 +125,14 @@ impl<'a> Products<'a> {
         outs.iter().try_for_each(|out| self.counted_norm(out).map(|_| ()))
     }
 
+    /// `A v` for each of `vs`, all at once.
+    pub(crate) fn products(&mut self, vs: &[&[f64]]) -> Result<Vec<Vec<f64>>, Error> {
+        let mut products = vec![vec![0.0; self.dim()]; vs.len()];
+        let mut outs: Vec<&mut [f64]> = products.iter_mut().map(Vec::as_mut_slice).collect();
+        self.apply_block(vs, &mut outs)?;
+        Ok(products)
+    }
+
     fn counted_norm(&mut self, product: &[f64]) -> Result<f64, Error> {
         self.count += 1;
         finite_norm(vectors::norm(product), product.len(), self.count)

@@ -82,7 +82,7 @@ pub struct Probes {
     images: Vec<Vec<f64>>,
     products: usize,
     /// `vᵀ A v` of each probe, `‖A v‖²`, and the part of each block.
-    quadratic: Vec<f64>,
+    pub(crate) quadratic: Vec<f64>,
     squares: Vec<f64>,
     parts: Vec<Vec<f64>>,
     diagonal: DiagonalSums,
@@ -224,7 +224,7 @@ impl Probes {
     }
 
     /// The mean of `of(self, i)` over the probes `i`, as many as it needs.
-    fn estimate(
+    pub(crate) fn estimate(
         &mut self,
         op: &mut dyn SymmetricOperator,
         of: impl Fn(&Self, usize) -> f64,

@@ -1,7 +1,7 @@
 //! The mean of a sample and its standard error.
 
 /// The fewest probes whose standard error is trusted: fewer can agree by chance.
-const FEWEST_PROBES: usize = 8;
+pub(crate) const FEWEST_PROBES: usize = 8;
 
 /// An estimate of a mean over probes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -10,7 +10,7 @@ pub struct HutchinsonEstimate {
     pub value: f64,
     /// The standard error of the mean; infinite after one probe.
     pub standard_error: f64,
-    /// The number of probes.
+    /// The number of probes, each of one product.
     pub probes: usize,
     /// Whether the standard error meets the tolerance, with 95 % confidence.
     pub converged: bool,

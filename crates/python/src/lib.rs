@@ -3,7 +3,8 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `operator.rs` | a Python callable as a symmetric operator |
-//! | `solvers.rs` | the solvers |
+//! | `solvers.rs` | eigenpairs |
+//! | `estimators.rs` | estimates from random probes |
 //! | `device.rs` | Lanczos on vectors that Python keeps on a device |
 //! | `program.rs` | the command line |
 //! | `errors.rs` | errors as exceptions of `sharpness._errors` |
@@ -12,6 +13,7 @@
 
 mod device;
 mod errors;
+mod estimators;
 mod operator;
 mod program;
 mod solvers;
@@ -25,7 +27,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(solvers::eigenpairs, module)?)?;
     module.add_function(wrap_pyfunction!(device::eigenpairs_on_device, module)?)?;
     module.add_function(wrap_pyfunction!(device::runs_lanczos, module)?)?;
-    module.add_function(wrap_pyfunction!(solvers::trace, module)?)?;
-    module.add_function(wrap_pyfunction!(solvers::squared_frobenius_norm, module)?)?;
-    module.add_function(wrap_pyfunction!(solvers::density, module)?)
+    module.add_function(wrap_pyfunction!(estimators::trace, module)?)?;
+    module.add_function(wrap_pyfunction!(estimators::hutch_plus_plus, module)?)?;
+    module.add_function(wrap_pyfunction!(estimators::xtrace, module)?)?;
+    module.add_function(wrap_pyfunction!(estimators::probes, module)?)?;
+    module.add_function(wrap_pyfunction!(estimators::squared_frobenius_norm, module)?)?;
+    module.add_function(wrap_pyfunction!(estimators::density, module)?)
 }

@@ -1,14 +1,11 @@
-//! The solvers of `sharpness-curvature` for Python callables.
+//! Eigenpairs of Python callables.
 
 use std::time::Duration;
 
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use sharpness_curvature::{
-    DensityParams, EigenParams, Eigenpairs, HutchinsonEstimate, HutchinsonParams, Method, Node, Progress,
-    Stop, SymmetricOperator as _, Which,
-};
+use sharpness_curvature::{EigenParams, Eigenpairs, Method, Progress, Stop, SymmetricOperator as _, Which};
 
 use crate::errors::exception;
 use crate::operator::{Callable, Tolerances};
@@ -27,7 +24,7 @@ pub(crate) struct OperatorArgs {
 }
 
 impl OperatorArgs {
-    fn callable(self) -> Callable {
+    pub(crate) fn callable(self) -> Callable {
         let tolerances = self.tolerances.map(|(repeat, symmetry)| Tolerances { repeat, symmetry });
         Callable::new(self.apply, self.dim, self.is_single).with_errors(self.product_error, tolerances)
     }
@@ -192,107 +189,4 @@ pub(crate) fn dictionary<'py, V>(
     answer.set_item("rounding", rounding)?;
     answer.set_item("norm", found.norm)?;
     Ok(answer)
-}
-
-/// [`HutchinsonParams`] from Python; the names are the same.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-pub(crate) struct HutchinsonArgs {
-    rtol: f64,
-    max_probes: usize,
-    seed: u64,
-}
-
-/// The estimator of a quantity from random probes.
-type Estimator = fn(
-    &mut dyn sharpness_curvature::SymmetricOperator,
-    &HutchinsonParams,
-    &mut dyn FnMut(&HutchinsonEstimate),
-) -> Result<HutchinsonEstimate, sharpness_curvature::Error>;
-
-fn estimate<'py>(
-    py: Python<'py>,
-    estimator: Estimator,
-    (operator, params, progress): (OperatorArgs, HutchinsonArgs, Option<Py<PyAny>>),
-) -> PyResult<Bound<'py, PyDict>> {
-    let HutchinsonArgs { rtol, max_probes, seed } = params;
-    let params = HutchinsonParams { rtol, max_probes, block: 1, seed };
-    let mut callable = operator.callable();
-    let mut reporter = Reporter::new(progress);
-    let solved = py.detach(|| {
-        let mut report =
-            |at: &HutchinsonEstimate| reporter.report((at.probes, at.value, at.standard_error, None));
-        estimator(&mut callable, &params, &mut report)
-    });
-    let found = reporter.result(solved)?;
-    let answer = PyDict::new(py);
-    answer.set_item("value", found.value)?;
-    answer.set_item("standard_error", found.standard_error)?;
-    answer.set_item("products", found.probes)?;
-    answer.set_item("check_products", usize::from(callable.repeat_difference.is_some()))?;
-    answer.set_item("stop", if found.converged { "converged" } else { "product_limit" })?;
-    answer.set_item("converged", found.converged)?;
-    answer.set_item("seconds_in_products", callable.busy.as_secs_f64())?;
-    Ok(answer)
-}
-
-/// The trace; see `sharpness_curvature::trace`.
-#[pyfunction]
-pub(crate) fn trace<'py>(
-    py: Python<'py>,
-    operator: OperatorArgs,
-    params: HutchinsonArgs,
-    progress: Option<Py<PyAny>>,
-) -> PyResult<Bound<'py, PyDict>> {
-    estimate(py, sharpness_curvature::trace, (operator, params, progress))
-}
-
-/// The squared Frobenius norm; see `sharpness_curvature::squared_frobenius_norm`.
-#[pyfunction]
-pub(crate) fn squared_frobenius_norm<'py>(
-    py: Python<'py>,
-    operator: OperatorArgs,
-    params: HutchinsonArgs,
-    progress: Option<Py<PyAny>>,
-) -> PyResult<Bound<'py, PyDict>> {
-    estimate(py, sharpness_curvature::squared_frobenius_norm, (operator, params, progress))
-}
-
-/// The density of the eigenvalues; see `sharpness_curvature::density`.
-#[pyfunction]
-pub(crate) fn density<'py>(
-    py: Python<'py>,
-    operator: OperatorArgs,
-    params: DensityArgs,
-    progress: Option<Py<PyAny>>,
-) -> PyResult<Bound<'py, PyDict>> {
-    let DensityArgs { probes, steps, seed } = params;
-    let params = DensityParams { probes, steps, seed };
-    let mut callable = operator.callable();
-    let mut reporter = Reporter { callable: progress, raised: None };
-    let solved = py.detach(|| {
-        let mut report = |_, products| reporter.report((products, f64::NAN, f64::NAN, None));
-        sharpness_curvature::density(&mut callable, &params, &mut report)
-    });
-    let found = reporter.result(solved)?;
-    let answer = PyDict::new(py);
-    let nodes = |of: fn(&Node) -> f64| {
-        found.probes.iter().map(|nodes| nodes.iter().map(of).collect()).collect::<Vec<Vec<f64>>>()
-    };
-    answer.set_item("values", nodes(|node| node.value))?;
-    answer.set_item("weights", nodes(|node| node.weight))?;
-    answer.set_item("products", found.products)?;
-    answer.set_item("check_products", usize::from(callable.repeat_difference.is_some()))?;
-    answer.set_item("stop", "converged")?;
-    answer.set_item("seconds_in_products", callable.busy.as_secs_f64())?;
-    Ok(answer)
-}
-
-/// [`DensityParams`] from Python; the names are the same.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-pub(crate) struct DensityArgs {
-    probes: usize,
-    steps: usize,
-    seed: u64,
 }

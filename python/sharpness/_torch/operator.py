@@ -239,6 +239,24 @@ class ModelOperator:
         double = self._vector(given, torch.float64)
         return self._mean(lambda chunk: self._product(chunk, double, torch.float64), "product", torch.float64)
 
+    def sample_products(self, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``A v`` of the first examples alone, and the same product computed in float64, both in float64.
+
+        Raises
+        ------
+        OperatorError
+            If `has_exact` is false.
+        """
+        if not self.has_exact:
+            raise OperatorError("the model does not compute in float64 throughout, so no product is exact")
+        found = methods.flat(self._product(self._sample, self._vector(vector)))
+        exact = methods.flat(self._product(self._sample, self._vector(vector, torch.float64), torch.float64))
+        return found, exact
+
+    def weights(self) -> Tensor:
+        """Return the parameters as a vector [dim], in float64 on the CPU."""
+        return methods.flat(tuple(self._selected.values()))
+
     def gradient(self) -> Tensor:
         """Return the gradient [dim] of the mean loss."""
         self._require_entered()
