@@ -97,7 +97,6 @@ impl Measure for AdaptiveAverage {
         ("linf_largest_rho", ColumnType::Double),
         ("examples", ColumnType::Integer),
     ];
-    const VECTORS: usize = 2;
 
     type Found = ();
     type Outcome = AdaptiveAverageOutcome;

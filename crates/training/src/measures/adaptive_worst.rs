@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sharpness_network::backend::Backend;
 
 use super::adaptive_points::{AdaptivePoint, Norm, Samples, ends, text};
-use super::apgd::{Apgd, VECTORS};
+use super::apgd::Apgd;
 use super::draws::groups;
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
 use super::value::Objective;
@@ -99,7 +99,6 @@ impl Measure for AdaptiveWorst {
         ("linf_largest_rho", ColumnType::Double),
         ("examples", ColumnType::Integer),
     ];
-    const VECTORS: usize = VECTORS;
 
     type Found = ();
     type Outcome = AdaptiveWorstOutcome;

@@ -13,9 +13,6 @@ const ALPHA: f64 = 0.75;
 /// The step is halved at a checkpoint if fewer than this fraction of the steps since the last one raised the largest loss.
 const IMPROVING: f64 = 0.75;
 
-/// Vectors of [`Apgd`].
-pub(super) const VECTORS: usize = 5;
-
 /// The ascent and its vectors. Those of length `dim` are in the coordinates `v`, except `moved`.
 pub(super) struct Apgd<'w, 'p, 'a, B: Backend> {
     objective: Objective<'p, 'a, B>,

@@ -13,9 +13,6 @@ const GAIN: f64 = 1e-4;
 /// The place of an error at moved weights.
 pub(super) const NEARBY: &str = "a point near the weights";
 
-/// Vectors of [`largest_loss`] besides the buffers of a gradient.
-pub(super) const VECTORS: usize = 4;
-
 /// The largest loss that was found.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ascent {

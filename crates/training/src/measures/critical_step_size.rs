@@ -71,7 +71,6 @@ impl Measure for CriticalStepSize {
         ("resolved", ColumnType::Boolean),
         ("passes", ColumnType::Integer),
     ];
-    const VECTORS: usize = 1;
 
     type Found = ();
     type Outcome = CriticalStepSizeOutcome;
@@ -82,10 +81,10 @@ impl Measure for CriticalStepSize {
 
     fn conclude<B: Backend>(&self, (): (), at: &Solution<'_, '_, B>) -> Result<CriticalStepSizeOutcome> {
         let (problem, parameters) = (at.problem, &at.weights.parameters);
-        let mut objective = Objective::values(problem, at.weights);
-        let mut moved = parameters.clone();
         // Of the same passes as the others.
-        let loss = objective.value(problem.numbers(), &moved)?.loss;
+        let loss = problem.value(at.weights)?.loss;
+        let mut objective = Objective::values(problem, at.weights);
+        let mut moved = vec![0.0; parameters.len()];
         let (mut passes, mut lowest) = (1, loss);
         let start = if at.lambda_max.value > 0.0 { 2.0 / at.lambda_max.value } else { 1.0 };
         let interval = crossing(start, self.rtol, |step| {

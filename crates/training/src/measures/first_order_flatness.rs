@@ -65,7 +65,6 @@ impl Measure for FirstOrderFlatness {
     const SHARPNESS: &'static [(&'static str, &'static str)] = &[("value", "first-order flatness")];
     const COLUMNS: &'static [(&'static str, ColumnType)] =
         &[("rho", ColumnType::Double), ("value", ColumnType::Double), ("gradients", ColumnType::Integer)];
-    const VECTORS: usize = 6;
 
     /// The product with the gradient at the weights.
     type Found = Vec<f64>;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sharpness_network::backend::Backend;
 
-use super::ascent::{Ascent, VECTORS, largest_loss};
+use super::ascent::{Ascent, largest_loss};
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
 use super::problem::norm;
 use crate::Result;
@@ -66,7 +66,6 @@ impl Measure for Foret {
         ("second_order", ColumnType::Double),
         ("gradients", ColumnType::Integer),
     ];
-    const VECTORS: usize = VECTORS;
 
     type Found = ();
     type Outcome = ForetOutcome;

@@ -92,7 +92,6 @@ impl Measure for LocalVolume {
         ("directions", ColumnType::Integer),
         ("passes", ColumnType::Integer),
     ];
-    const VECTORS: usize = 2;
 
     type Found = ();
     type Outcome = LocalVolumeOutcome;

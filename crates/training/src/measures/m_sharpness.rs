@@ -79,7 +79,6 @@ impl Measure for MSharpness {
         ("value", ColumnType::Double),
         ("standard_error", ColumnType::Double),
     ];
-    const VECTORS: usize = 2;
 
     type Found = ();
     type Outcome = MSharpnessOutcome;

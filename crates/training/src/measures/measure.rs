@@ -86,9 +86,6 @@ pub trait Measure: Serialize + DeserializeOwned + Default + 'static {
     /// The settings with which it is cheap enough to be computed through training, where they differ from the defaults.
     const TRACKED: &'static [(&'static str, i64)] = &[];
 
-    /// Vectors of the length of the parameters that [`Self::conclude`] holds besides the buffers of a gradient.
-    const VECTORS: usize = 0;
-
     /// The result of the products at the weights.
     type Found: 'static;
     /// The reported outcome.

@@ -1,17 +1,12 @@
 //! How a measurement shares its memory between the operator and the solver, and how much it will take.
 
-use std::collections::BTreeMap;
-
 use sharpness_curvature::{lanczos_bytes, smallest_lanczos_bytes};
 use sharpness_network::Network;
 use sharpness_network::backend::Backend;
-use sharpness_network::op::{BatchNorm, TapeKind};
+use sharpness_network::op::BatchNorm;
 use sharpness_network::operators::{Chunks, Curvature};
-use toml::Value;
 
-use super::list::{Visitor, asked, each, held_vectors};
-use super::measure::Measure;
-use super::value::Objective;
+use super::list::held_vectors;
 use crate::Result;
 use crate::engine::Engine;
 use crate::memory::Budget;
@@ -42,16 +37,13 @@ pub(super) struct Size {
     vectors: usize,
     /// Whether the solver bounds what it may have missed.
     is_bounded: bool,
-    /// Vectors of the requested measures that move the weights.
-    moving: usize,
 }
 
 impl Size {
     /// The size of the measurement of `config` on `count` examples in chunks of `chunk`.
     pub(super) fn new(config: &MeasureConfig, count: usize, chunk: usize) -> Self {
         let (k, is_bounded) = (config.top_k, config.bound_rtol.0.is_some());
-        let (vectors, moving) = (held_vectors(&config.asked, k), moving_vectors(&config.asked));
-        Self { count, chunk, k, vectors, is_bounded, moving }
+        Self { count, chunk, k, vectors: held_vectors(&config.asked, k), is_bounded }
     }
 
     /// Bytes of the given weights, of a start vector, of the results of an earlier solve and of the gradient.
@@ -84,37 +76,13 @@ impl Size {
             .saturating_add(kept)
     }
 
-    /// The memory of the measures that move the weights, after the operator and the solver are done.
-    fn moved<B: Backend>(self, network: &Network<B>) -> usize {
-        if self.moving == 0 {
-            return 0;
-        }
-        let vectors = self.moving.saturating_mul(network.parameters().len()).saturating_mul(size_of::<f64>());
-        Objective::bytes(network, self.chunk.min(self.count), TapeKind::Gradient).saturating_add(vectors)
-    }
-
     /// The least memory of the measurement: one chunk at a time, and the smallest basis.
     fn least<B: Backend>(self, engine: &Engine<B>) -> usize {
         let network = &engine.network;
         let operator = Curvature::bytes(network, self.count, self.chunk, 0);
         let solving = self.solver(network).saturating_add(operator);
-        self.held(network).saturating_add(solving.max(self.check(engine)).max(self.moved(network)))
+        self.held(network).saturating_add(solving.max(self.check(engine)))
     }
-}
-
-/// The vectors of the requested measure that moves the weights and holds the most; 0 if there is none.
-fn moving_vectors(requested: &BTreeMap<String, Value>) -> usize {
-    struct Most<'a>(&'a BTreeMap<String, Value>, usize);
-    impl Visitor for Most<'_> {
-        fn visit<M: Measure>(&mut self) {
-            if !matches!(asked::<M>(self.0), Ok(None)) {
-                self.1 = self.1.max(M::VECTORS);
-            }
-        }
-    }
-    let mut most = Most(requested, 0);
-    each(&mut most);
-    most.1
 }
 
 /// Whether the solver holds its basis in single precision.
@@ -156,8 +124,7 @@ impl Shares {
         let solver = memory - operator;
         let check = memory - network.scratch_bytes(chunk.min(count)).min(memory);
         let expected = lanczos_bytes(k, dim, EXPECTED_VECTORS.max(2 * k + 4), single).min(solver);
-        let done = size.check(engine).max(size.moved(network));
-        let predicted_bytes = budget.total(held + (operator + expected).max(done));
+        let predicted_bytes = budget.total(held + (operator + expected).max(size.check(engine)));
         let predicted = Memory { predicted_bytes, operator_bytes: operator, solver_bytes: expected };
         Ok(Self { operator, solver, check, predicted })
     }

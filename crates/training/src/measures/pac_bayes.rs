@@ -87,7 +87,6 @@ impl Measure for PacBayes {
         ("magnitude_value", ColumnType::Double),
         ("passes", ColumnType::Integer),
     ];
-    const VECTORS: usize = 2;
 
     type Found = ();
     type Outcome = PacBayesOutcome;

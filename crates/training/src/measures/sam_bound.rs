@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use sharpness_network::backend::Backend;
 
-use super::ascent::{Ascent, VECTORS, largest_loss};
+use super::ascent::{Ascent, largest_loss};
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
 use super::problem::norm;
 use crate::Result;
@@ -76,8 +76,6 @@ impl Measure for SamBound {
         ("tightness", ColumnType::Double),
         ("gradients", ColumnType::Integer),
     ];
-
-    const VECTORS: usize = VECTORS;
 
     type Found = ();
     type Outcome = SamBoundOutcome;

@@ -3,13 +3,16 @@
 
 use sharpness_network::backend::{Accumulate, Backend, View};
 use sharpness_network::op::TapeKind;
-use sharpness_network::{HostBatch, Network, Sums, Tape, Weights};
+use sharpness_network::{HostBatch, Sums, Tape, Weights};
 
 use super::problem::Problem;
 use crate::Result;
 
 /// The mean loss of measured examples as a function of the parameters, with the buffers of its passes, allocated once. Batch norm
 /// uses the statistics that the measurement names; its running ones are fixed.
+///
+/// Once the operator and the solver are done, its buffers and six vectors of the length of the parameters fit in the least memory of
+/// a measurement.
 pub(crate) struct Objective<'p, 'a, B: Backend> {
     problem: &'p Problem<'a, B>,
     tape: Tape<B>,
@@ -56,20 +59,6 @@ impl<'p, 'a, B: Backend> Objective<'p, 'a, B> {
     /// The same of the network's outputs centred and scaled to unit length, if `normalized`.
     pub(super) fn normalized(self, normalized: bool) -> Self {
         Self { normalized, ..self }
-    }
-
-    /// Bytes of the passes of a chunk, with their buffers.
-    pub(super) fn bytes(network: &Network<B>, chunk: usize, kind: TapeKind) -> usize {
-        let (element, wide, dim) =
-            (network.backend().element_bytes(), size_of::<f64>(), network.parameters().len());
-        let host = chunk.saturating_mul(network.input().elements() * wide + 2 * size_of::<u32>());
-        let buffers = if kind == TapeKind::Gradient { 2 * element + wide } else { element };
-        network
-            .tape_bytes(chunk, kind)
-            .saturating_add(network.scratch_bytes(chunk))
-            .saturating_add(host)
-            .saturating_add(buffers.saturating_mul(dim))
-            .saturating_add(network.state().len() * element)
     }
 
     /// The mean loss and the accuracy of the examples with the given numbers. They may be no finite numbers. Cost: a forward pass.
@@ -139,17 +128,6 @@ impl<B: Backend> Problem<'_, B> {
     pub(crate) fn value(&self, weights: &Weights) -> Result<Sums> {
         Objective::values(self, weights).value(self.numbers(), &weights.parameters)
     }
-
-    /// As [`Self::value`], with the gradient of the loss.
-    ///
-    /// # Errors
-    /// As [`Self::value`].
-    pub(crate) fn gradient(&self, weights: &Weights) -> Result<(Sums, Vec<f64>)> {
-        let mut gradient = vec![0.0; weights.parameters.len()];
-        let mut objective = Objective::gradients(self, weights);
-        let sums = objective.gradient(self.numbers(), &weights.parameters, &mut gradient)?;
-        Ok((sums, gradient))
-    }
 }
 
 fn add(sums: &mut Sums, other: Sums) {
@@ -160,4 +138,48 @@ fn add(sums: &mut Sums, other: Sums) {
 fn mean(sums: Sums, numbers: &[u32]) -> Sums {
     let count = numbers.len() as f64;
     Sums { loss: sums.loss / count, correct: sums.correct / count }
+}
+
+#[cfg(test)]
+mod tests {
+    use sharpness_kernels::Cpu;
+    use sharpness_network::Network;
+    use sharpness_network::architectures::{Architecture, ModelConfig};
+    use sharpness_network::backend::{Loss, Shape};
+
+    use super::*;
+    use crate::engine::Engine;
+    use crate::measures::least_bytes;
+    use crate::settings::{BoundRtol, MeasureConfig};
+
+    /// Bytes of the passes of `chunk` examples, with their buffers and six vectors.
+    fn bytes<B: Backend>(network: &Network<B>, chunk: usize) -> usize {
+        let (element, dim) = (network.backend().element_bytes(), network.parameters().len());
+        let host = chunk * (network.input().elements() * size_of::<f64>() + 2 * size_of::<u32>());
+        let buffers = dim * (2 * element + size_of::<f64>()) + network.state().len() * element;
+        let tape = network.tape_bytes(chunk, TapeKind::Gradient) + network.scratch_bytes(chunk);
+        host + buffers + tape + 6 * dim * size_of::<f64>()
+    }
+
+    fn check<B: Backend>(backend: B, arch: Architecture, examples: usize) {
+        let model = ModelConfig { width_divisor: 4, hidden: vec![30], ..ModelConfig::new(arch) };
+        let model = model.model(Shape::new(3, 32, 32), 10).unwrap();
+        let network = Network::compile(&model, backend, Loss::SoftmaxCrossEntropy);
+        let engine = Engine { network, double: None };
+        let config = MeasureConfig { bound_rtol: BoundRtol(None), examples, ..MeasureConfig::default() };
+        // Those of a measurement at its end: the weights, and what the solver found.
+        let held = 4 * engine.network.parameters().len() * size_of::<f64>();
+        let (own, least) = (bytes(&engine.network, examples), least_bytes(&engine, &config, examples));
+        assert!(held + own <= least, "{arch:?}, {examples} examples: {held} + {own} of {least} bytes");
+    }
+
+    #[test]
+    fn its_buffers_and_six_vectors_fit_in_the_least_memory() {
+        for arch in [Architecture::Mlp, Architecture::CnnBn, Architecture::Vgg11Bn] {
+            for examples in [1, 200] {
+                check(Cpu::<f32>::default(), arch, examples);
+                check(Cpu::<f64>::default(), arch, examples);
+            }
+        }
+    }
 }
