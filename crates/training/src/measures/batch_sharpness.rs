@@ -22,7 +22,7 @@ use crate::settings::TrainingConfig;
 /// The size of batches if it is not known how the network was trained.
 const BATCH_SIZE: usize = 100;
 /// Added to the seed of a measurement for the batches.
-const STREAM: u64 = 0xba7c_4e5;
+const STREAM: u64 = 0x0ba7_c4e5;
 
 /// Batch sharpness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -70,6 +70,10 @@ impl Measure for FirstOrderFlatness {
     type Found = Vec<f64>;
     type Outcome = FirstOrderFlatnessOutcome;
 
+    fn held_vectors(&self, _: usize) -> usize {
+        1
+    }
+
     fn products<B: Backend>(&self, at: &mut AtWeights<'_, '_, B>) -> Result<Vec<f64>> {
         let gradient = at.operator.gradient().to_vec();
         let mut product = vec![0.0; gradient.len()];
