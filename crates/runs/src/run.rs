@@ -12,8 +12,8 @@ use sharpness_training::measures::{
 use sharpness_training::optimizers::Preconditioner;
 use sharpness_training::settings::RunConfig;
 use sharpness_training::{
-    Budget, Engine, Job, Observer, Outcome, TrainState, Visitor, Watch, Work, beside_weights, check_data,
-    predicted_bytes, trained_examples, with_engine,
+    Budget, Engine, Job, Observer, Outcome, Progress, TrainState, Visitor, Watch, Work, beside_weights,
+    check_data, predicted_bytes, trained_examples, with_engine,
 };
 
 use crate::damage::Damage;

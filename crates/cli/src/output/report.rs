@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sharpness_data::Subset;
 use sharpness_training::measures::Measurement;
-use sharpness_training::number::{count, percent, significant};
+use sharpness_training::number::{count, duration_secs, percent, significant};
 
 use super::style::{Style, escaped, styled};
 
@@ -41,6 +41,15 @@ pub(crate) fn measurement(text: &mut String, measured: &Measurement) {
     );
     line(text, "accuracy", &format!("{} of the measured examples", percent(measured.accuracy)));
     line(text, "measured on", &conditions(measured));
+    if let Some((together, separate)) = measured.saving() {
+        let [took, alone] = [together, separate].map(duration_secs);
+        let share = significant(together / separate, 2);
+        line(
+            text,
+            "time",
+            &format!("{took} for all; one call for each measure would take {alone} ({share} of it)"),
+        );
+    }
 }
 
 /// The examples, the batch norm and the precision.

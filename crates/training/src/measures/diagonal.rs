@@ -1,7 +1,7 @@
 //! The diagonal of the Hessian.
 
 use serde::{Deserialize, Serialize};
-use sharpness_curvature::{DiagonalEstimate, ProbesParams};
+use sharpness_curvature::{DiagonalEstimate, Probes, ProbesParams, SymmetricOperator};
 use sharpness_network::Network;
 use sharpness_network::backend::Backend;
 
@@ -11,14 +11,14 @@ use crate::Result;
 use crate::columns::ColumnType;
 use crate::number::{percent, plural, significant};
 use crate::progress::Phase;
-use crate::range::{Probes, within};
+use crate::range::{self, within};
 
 /// The diagonal of the Hessian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Diagonal {
     /// The number of probes; each takes one product.
-    #[serde(deserialize_with = "within::<_, Probes>")]
+    #[serde(deserialize_with = "within::<_, range::Probes>")]
     pub probes: usize,
 }
 
@@ -75,12 +75,14 @@ impl Measure for Diagonal {
 
     fn products<B: Backend>(&self, at: &mut AtWeights<'_, '_, B>) -> Result<DiagonalOutcome> {
         let problem = at.problem;
-        let found = at
-            .probes
-            .diagonal(&mut at.operator, &mut |probes| {
-                problem.report(Phase::Measure(Self::NAME), (probes, f64::NAN, f64::NAN));
-            })
-            .map_err(solver_error)?;
+        let mut report = |probes: usize| {
+            problem.report(Phase::Measure(Self::NAME), (probes, f64::NAN, f64::NAN));
+        };
+        let estimate = |probes: &mut Probes, operator: &mut dyn SymmetricOperator| {
+            probes.diagonal(operator, &mut report)
+        };
+        let found =
+            at.probes.estimate(&mut at.operator, estimate, |found| found.probes).map_err(solver_error)?;
         let DiagonalEstimate { values, standard_errors, probes } = found;
         let norm = |of: &[f64]| of.iter().map(|x| x * x).sum::<f64>().sqrt();
         let entries = values.iter().zip(&standard_errors);

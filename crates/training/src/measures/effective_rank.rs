@@ -1,7 +1,7 @@
 //! Effective ranks of the Hessian: how many eigenvalues as large as λ_max would have its trace, or its Frobenius norm.
 
 use serde::{Deserialize, Serialize};
-use sharpness_curvature::HutchinsonEstimate;
+use sharpness_curvature::{HutchinsonEstimate, Probes, SymmetricOperator};
 use sharpness_network::backend::Backend;
 
 use super::estimate::Estimate;
@@ -13,14 +13,14 @@ use crate::Result;
 use crate::columns::ColumnType;
 use crate::number::with_error;
 use crate::progress::Phase;
-use crate::range::{Probes, within};
+use crate::range::{self, within};
 
 /// Effective ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EffectiveRank {
     /// The most probes; each takes one product.
-    #[serde(deserialize_with = "within::<_, Probes>")]
+    #[serde(deserialize_with = "within::<_, range::Probes>")]
     pub probes: usize,
 }
 
@@ -70,10 +70,14 @@ impl Measure for EffectiveRank {
         let mut report = |p: &HutchinsonEstimate| {
             problem.report(Phase::Measure(Self::NAME), (p.probes, p.value, p.standard_error));
         };
-        let trace = at.probes.trace(&mut at.operator, trace::RTOL, self.probes, &mut report);
-        let squared =
-            at.probes.squared_frobenius_norm(&mut at.operator, frobenius::RTOL, self.probes, &mut report);
-        Ok([trace.map_err(solver_error)?, squared.map_err(solver_error)?])
+        let estimate = |probes: &mut Probes, operator: &mut dyn SymmetricOperator| {
+            let trace = probes.trace(operator, trace::RTOL, self.probes, &mut report)?;
+            let squared =
+                probes.squared_frobenius_norm(operator, frobenius::RTOL, self.probes, &mut report)?;
+            Ok([trace, squared])
+        };
+        let count = |[trace, squared]: &Self::Found| trace.probes.max(squared.probes);
+        at.probes.estimate(&mut at.operator, estimate, count).map_err(solver_error)
     }
 
     fn conclude<B: Backend>(

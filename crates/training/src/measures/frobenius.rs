@@ -2,7 +2,7 @@
 //! `v` of random signs.
 
 use serde::{Deserialize, Serialize};
-use sharpness_curvature::HutchinsonEstimate;
+use sharpness_curvature::{HutchinsonEstimate, Probes, SymmetricOperator};
 use sharpness_network::backend::Backend;
 
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
@@ -11,7 +11,7 @@ use crate::Result;
 use crate::columns::ColumnType;
 use crate::number::{plural, with_error};
 use crate::progress::Phase;
-use crate::range::{Probes, within};
+use crate::range::{self, within};
 
 /// The standard error of the squared norm, as a fraction of it, at which no further probe is taken: 1 % of the norm.
 pub(super) const RTOL: f64 = 0.02;
@@ -21,7 +21,7 @@ pub(super) const RTOL: f64 = 0.02;
 #[serde(deny_unknown_fields, default)]
 pub struct Frobenius {
     /// The most probes; each takes one Hessian-vector product.
-    #[serde(deserialize_with = "within::<_, Probes>")]
+    #[serde(deserialize_with = "within::<_, range::Probes>")]
     pub probes: usize,
 }
 
@@ -67,12 +67,14 @@ impl Measure for Frobenius {
 
     fn products<B: Backend>(&self, at: &mut AtWeights<'_, '_, B>) -> Result<HutchinsonEstimate> {
         let problem = at.problem;
-        at.probes
-            .squared_frobenius_norm(&mut at.operator, RTOL, self.probes, &mut |p| {
-                let FrobeniusOutcome { value, standard_error, probes } = outcome(p);
-                problem.report(Phase::Measure(Self::NAME), (probes, value, standard_error));
-            })
-            .map_err(solver_error)
+        let mut report = |p: &HutchinsonEstimate| {
+            let FrobeniusOutcome { value, standard_error, probes } = outcome(p);
+            problem.report(Phase::Measure(Self::NAME), (probes, value, standard_error));
+        };
+        let estimate = |probes: &mut Probes, operator: &mut dyn SymmetricOperator| {
+            probes.squared_frobenius_norm(operator, RTOL, self.probes, &mut report)
+        };
+        at.probes.estimate(&mut at.operator, estimate, |found| found.probes).map_err(solver_error)
     }
 
     fn conclude<B: Backend>(

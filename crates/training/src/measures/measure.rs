@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sharpness_curvature::{Probes, ProbesParams};
+use sharpness_curvature::ProbesParams;
 use sharpness_network::backend::Backend;
 use sharpness_network::operators::Curvature;
 use sharpness_network::{Network, Weights};
@@ -10,6 +10,7 @@ use sharpness_network::{Network, Weights};
 use super::double::Checked;
 use super::eigenvalue::Eigenvalue;
 use super::problem::Problem;
+use super::shared_probes::SharedProbes;
 use crate::Result;
 use crate::columns::ColumnType;
 use crate::optimizers::Preconditioner;
@@ -49,7 +50,7 @@ pub struct AtWeights<'p, 'a, B: Backend> {
     /// How the run's optimizer scales the gradient, if it does.
     pub(super) preconditioner: Option<&'p Preconditioner>,
     /// Products with random signs, which measures share.
-    pub(super) probes: Probes,
+    pub(super) probes: SharedProbes,
     /// Vectors in the layout of the parameters, by name, for [`Measurement::vectors`](super::Measurement::vectors).
     pub(super) vectors: Vec<(String, Vec<f64>)>,
 }

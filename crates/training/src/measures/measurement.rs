@@ -12,6 +12,18 @@ use super::measure::Measure;
 use crate::columns::ColumnType;
 use crate::progress::Memory;
 
+/// The name of what all measures share: the gradient, λ_max and its checks.
+pub(super) const LAMBDA_MAX: &str = "lambda_max";
+
+/// The time of a part of a measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Seconds. Products that measures share are counted for the first of them.
+    pub seconds: f64,
+    /// Seconds with the products that it shares: what it would take beside λ_max without the other measures.
+    pub alone: f64,
+}
+
 /// What was measured at one point of the weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
@@ -50,10 +62,9 @@ pub struct Measurement {
     pub memory: Memory,
     /// The duration of the measurement in seconds.
     pub seconds: f64,
-    /// The seconds of each part: `lambda_max`, with the gradient and the checks, and each measure by name. Products that measures share
-    /// are counted for the first of them.
+    /// What each part took: `lambda_max`, with the gradient and the checks, and each measure by name.
     #[serde(default)]
-    pub seconds_of: BTreeMap<String, f64>,
+    pub costs: BTreeMap<String, Cost>,
     /// Vectors in the layout of the parameters, by name: the eigenvectors of the largest eigenvalues, and those of measures. They are not
     /// part of the JSON.
     #[serde(skip)]
@@ -81,6 +92,15 @@ impl Measurement {
         let mut summaries = Summaries { measurement: self, lines: Vec::new() };
         each(&mut summaries);
         summaries.lines
+    }
+
+    /// The seconds of all of it, and those of one measurement for each measure; none if there are fewer than two measures.
+    pub fn saving(&self) -> Option<(f64, f64)> {
+        let shared = self.costs.get(LAMBDA_MAX)?;
+        let measures = || self.costs.iter().filter(|(name, _)| *name != LAMBDA_MAX).map(|(_, cost)| cost);
+        let together = shared.seconds + measures().map(|cost| cost.seconds).sum::<f64>();
+        let separate: f64 = measures().map(|cost| shared.seconds + cost.alone).sum();
+        (measures().count() > 1).then_some((together, separate))
     }
 
     /// The columns of a measurement in a table of runs, as keys of its JSON.

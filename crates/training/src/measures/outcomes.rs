@@ -11,7 +11,9 @@ use sharpness_network::operators::Curvature;
 
 use super::list::{Visitor, asked, each, shared_probes};
 use super::measure::{AtWeights, Measure, Solution};
+use super::measurement::Cost;
 use super::problem::{Problem, solver_error};
+use super::shared_probes::SharedProbes;
 use crate::optimizers::Preconditioner;
 use crate::{Error, Result};
 
@@ -28,7 +30,7 @@ pub(super) struct Taken<'p, 'a, B: Backend> {
 pub(super) struct Conclusion<'p, 'a, B: Backend> {
     name: &'static str,
     /// What the products took.
-    seconds: f64,
+    cost: Cost,
     conclude: Concluding<'p, 'a, B>,
 }
 
@@ -55,29 +57,31 @@ pub(super) fn take_products<'p, 'a, B: Backend>(
     Ok(Taken { loss, accuracy, gradient, vectors, conclusions })
 }
 
-/// Computes the outcomes, and the seconds that each took, by name.
+/// Computes the outcomes, and what each took, by name.
 ///
 /// # Errors
 /// Those of further products.
 pub(super) fn conclude<'p, 'a, B: Backend>(
     conclusions: Vec<Conclusion<'p, 'a, B>>,
     at: &Solution<'p, 'a, B>,
-) -> Result<(BTreeMap<String, Value>, BTreeMap<String, f64>)> {
-    let (mut outcomes, mut seconds_of) = (BTreeMap::new(), BTreeMap::new());
-    for Conclusion { name, seconds, conclude } in conclusions {
+) -> Result<(BTreeMap<String, Value>, BTreeMap<String, Cost>)> {
+    let (mut outcomes, mut costs) = (BTreeMap::new(), BTreeMap::new());
+    for Conclusion { name, cost, conclude } in conclusions {
         let start = Instant::now();
         outcomes.insert(name.to_owned(), conclude(at)?);
-        seconds_of.insert(name.to_owned(), seconds + start.elapsed().as_secs_f64());
+        let seconds = start.elapsed().as_secs_f64();
+        costs.insert(name.to_owned(), Cost { seconds: cost.seconds + seconds, alone: cost.alone + seconds });
     }
-    Ok((outcomes, seconds_of))
+    Ok((outcomes, costs))
 }
 
 /// The products with random signs that the requested measures share; none are computed yet.
-fn probes<B: Backend>(problem: &Problem<'_, B>, operator: &Curvature<'_, B>) -> Result<Probes> {
+fn probes<B: Backend>(problem: &Problem<'_, B>, operator: &Curvature<'_, B>) -> Result<SharedProbes> {
     let (settings, seed) = (problem.subject().settings, problem.subject().seed);
     let params = ProbesParams { seed, block: problem.block(operator), ..ProbesParams::default() };
     let params = shared_probes(&settings.asked, problem.network(), params);
-    Probes::new(problem.network().parameters().len(), params).map_err(solver_error)
+    let probes = Probes::new(problem.network().parameters().len(), params).map_err(solver_error)?;
+    Ok(SharedProbes::new(probes))
 }
 
 /// Computes the products of every requested measure.
@@ -103,6 +107,7 @@ impl<'p, 'a, B: Backend> Products<'p, 'a, B> {
         let start = Instant::now();
         let found = settings.products(&mut self.at)?;
         let seconds = start.elapsed().as_secs_f64();
+        let alone = seconds + self.at.probes.take_saved().as_secs_f64();
         let conclude = move |at: &Solution<'p, 'a, B>| {
             let outcome = settings.conclude(found, at)?;
             let unwritable = |error: serde_json::Error| Error::Config {
@@ -111,7 +116,11 @@ impl<'p, 'a, B: Backend> Products<'p, 'a, B> {
             };
             serde_json::to_value(outcome).map_err(unwritable)
         };
-        self.conclusions.push(Conclusion { name: M::NAME, seconds, conclude: Box::new(conclude) });
+        self.conclusions.push(Conclusion {
+            name: M::NAME,
+            cost: Cost { seconds, alone },
+            conclude: Box::new(conclude),
+        });
         Ok(())
     }
 }

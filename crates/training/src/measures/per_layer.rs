@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use sharpness_curvature::{Eigenpairs, HutchinsonEstimate, ProbesParams};
+use sharpness_curvature::{Eigenpairs, HutchinsonEstimate, Probes, ProbesParams, SymmetricOperator};
 use sharpness_network::backend::Backend;
 use sharpness_network::operators::Matrix;
 use sharpness_network::{Network, Table};
@@ -17,7 +17,7 @@ use crate::columns::ColumnType;
 use crate::number::{count, significant, with_error};
 use crate::pattern::matches;
 use crate::progress::Phase;
-use crate::range::{Probes, within};
+use crate::range::{self, within};
 use crate::{Error, Result};
 
 /// The curvature of each layer.
@@ -29,7 +29,7 @@ pub struct PerLayer {
     /// Whether each parameter tensor is measured by itself, rather than those of a module together.
     pub tensors: bool,
     /// The most probes of the traces, which all layers share; each takes one product.
-    #[serde(deserialize_with = "within::<_, Probes>")]
+    #[serde(deserialize_with = "within::<_, range::Probes>")]
     pub probes: usize,
 }
 
@@ -127,12 +127,14 @@ impl Measure for PerLayer {
             return Err(Error::MeasureSetting { name: "per_layer", problem });
         }
         let problem = at.problem;
-        let traces = at
-            .probes
-            .block_traces(&mut at.operator, trace::RTOL, self.probes, &mut |p| {
-                problem.report(Phase::Measure(Self::NAME), (p.probes, p.value, p.standard_error));
-            })
-            .map_err(solver_error)?;
+        let mut report = |p: &HutchinsonEstimate| {
+            problem.report(Phase::Measure(Self::NAME), (p.probes, p.value, p.standard_error));
+        };
+        let estimate = |probes: &mut Probes, operator: &mut dyn SymmetricOperator| {
+            probes.block_traces(operator, trace::RTOL, self.probes, &mut report)
+        };
+        let count = |found: &Vec<HutchinsonEstimate>| found.first().map_or(0, |trace| trace.probes);
+        let traces = at.probes.estimate(&mut at.operator, estimate, count).map_err(solver_error)?;
         let mut found = Vec::with_capacity(layers.len());
         for (layer, trace) in layers.into_iter().zip(traces) {
             let largest = target(&layer).largest(at, 1)?;

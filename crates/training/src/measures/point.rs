@@ -10,7 +10,7 @@ use sharpness_network::operators::Matrix;
 use super::double::check;
 use super::eigenvalue::Eigenvalue;
 use super::measure::Solution;
-use super::measurement::Measurement;
+use super::measurement::{Cost, LAMBDA_MAX, Measurement};
 use super::memory::weights_bytes;
 use super::outcomes::{Taken, conclude, take_products};
 use super::problem::{Problem, Subject, norm, solver_error};
@@ -73,15 +73,15 @@ pub fn measure<B: Backend>(
     let taken = take_products(&problem, operator, at.weights, at.preconditioner)?;
     let Taken { loss, accuracy, gradient, vectors, conclusions } = taken;
     let checking = Instant::now();
-    let target = Target::whole("lambda_max", Matrix::Hessian);
+    let target = Target::whole(LAMBDA_MAX, Matrix::Hessian);
     let largest = check(&problem, at.weights, &target, Which::LargestAlgebraic, largest)?;
     shared += checking.elapsed().as_secs_f64();
     let top = Eigenvalue::all(&largest, Which::LargestAlgebraic, subject.settings);
     let lambda_max = top[0].clone();
     let (problem, Iterates { weights, next, .. }) = (&problem, at);
     let solution = Solution { problem, weights, next, loss, gradient, largest, lambda_max };
-    let (outcomes, mut seconds) = conclude(conclusions, &solution)?;
-    seconds.insert("lambda_max".to_owned(), shared);
+    let (outcomes, mut costs) = conclude(conclusions, &solution)?;
+    costs.insert(LAMBDA_MAX.to_owned(), Cost { seconds: shared, alone: shared });
     let eigenvectors = solution.largest.solved.pairs.iter().enumerate();
     let eigenvectors = eigenvectors.map(|(i, pair)| (format!("eigenvector.{i}"), pair.vector.clone()));
     Ok(Measurement {
@@ -100,7 +100,7 @@ pub fn measure<B: Backend>(
         cached_chunks,
         memory: problem.memory(),
         seconds: start.elapsed().as_secs_f64(),
-        seconds_of: seconds,
+        costs,
         vectors: eigenvectors.chain(vectors).collect(),
         outcomes,
         lambda_max: solution.lambda_max,

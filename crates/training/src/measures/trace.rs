@@ -1,7 +1,7 @@
 //! The trace of the Hessian by Hutchinson's estimator: the mean of `vᵀ H v` over vectors `v` of random signs.
 
 use serde::{Deserialize, Serialize};
-use sharpness_curvature::HutchinsonEstimate;
+use sharpness_curvature::{HutchinsonEstimate, Probes, SymmetricOperator};
 use sharpness_network::backend::Backend;
 
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
@@ -10,7 +10,7 @@ use crate::Result;
 use crate::columns::ColumnType;
 use crate::number::{plural, with_error};
 use crate::progress::Phase;
-use crate::range::{Probes, within};
+use crate::range::{self, within};
 
 /// The standard error of a trace, as a fraction of it, at which no further probe is taken.
 pub(super) const RTOL: f64 = 0.01;
@@ -20,7 +20,7 @@ pub(super) const RTOL: f64 = 0.01;
 #[serde(deny_unknown_fields, default)]
 pub struct Trace {
     /// The most probes; each takes one Hessian-vector product.
-    #[serde(deserialize_with = "within::<_, Probes>")]
+    #[serde(deserialize_with = "within::<_, range::Probes>")]
     pub probes: usize,
 }
 
@@ -74,11 +74,13 @@ impl Measure for Trace {
 
     fn products<B: Backend>(&self, at: &mut AtWeights<'_, '_, B>) -> Result<HutchinsonEstimate> {
         let problem = at.problem;
-        at.probes
-            .trace(&mut at.operator, RTOL, self.probes, &mut |p| {
-                problem.report(Phase::Measure(Self::NAME), (p.probes, p.value, p.standard_error));
-            })
-            .map_err(solver_error)
+        let mut report = |p: &HutchinsonEstimate| {
+            problem.report(Phase::Measure(Self::NAME), (p.probes, p.value, p.standard_error));
+        };
+        let estimate = |probes: &mut Probes, operator: &mut dyn SymmetricOperator| {
+            probes.trace(operator, RTOL, self.probes, &mut report)
+        };
+        at.probes.estimate(&mut at.operator, estimate, |found| found.probes).map_err(solver_error)
     }
 
     fn conclude<B: Backend>(

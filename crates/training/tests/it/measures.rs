@@ -47,7 +47,7 @@ fn assert_close(label: &str, own: f64, expected: f64, tolerance: f64) {
 
 /// The same numbers, but for the time that it took.
 fn without_seconds(measurement: Measurement) -> Measurement {
-    Measurement { seconds: 0.0, seconds_of: BTreeMap::new(), ..measurement }
+    Measurement { seconds: 0.0, costs: BTreeMap::new(), ..measurement }
 }
 
 #[test]

@@ -9,7 +9,6 @@ use sharpness_network::operators::{Chunks, Curvature, Matrix};
 use sharpness_training::measures::{
     Adaptive, BatchSharpness, Density, Diagonal, EffectiveRank, EmpiricalFisher, FisherRao, GaussNewton,
     GradientOverlap, Measure, Measurement, MonteCarloFisher, PerLayer, RelativeFlatness, SpectrumOutcome,
-    Trace,
 };
 use sharpness_training::settings::MeasureConfig;
 use toml::{Table, Value};
@@ -364,7 +363,10 @@ fn measures_asked_together_give_the_same_bits_as_alone() {
     for name in names {
         let alone = case.measure(&[(name, true.into())]);
         assert_eq!(alone.outcomes[name], together.outcomes[name], "{name}");
-        assert!(together.seconds_of.contains_key(name), "the report says what {name} takes");
+        assert!(together.costs.contains_key(name), "the report says what {name} takes");
     }
-    assert!(together.outcome::<Trace>().is_some());
+    let (took, separate) = together.saving().unwrap();
+    assert!(took < separate, "together {took} s, one by one {separate} s");
+    let ranks = together.costs["effective_rank"];
+    assert!(ranks.alone > ranks.seconds, "the ranks take the products of the trace: {ranks:?}");
 }
