@@ -81,4 +81,4 @@ pub use network::{Layer, Network, Sums};
 pub use parameters::{Table, Tensor};
 pub use rescale::RescaledLayers;
 pub use sharpness_backend as backend;
-pub use weights::{Import, Imported, Match, Origin, Pair, Rename, Weights};
+pub use weights::{Import, Imported, Match, Origin, Pair, Rename, Weights, vectors_to_bytes};

@@ -1,13 +1,17 @@
 //! `sharpness measure`: measures the curvature at existing weights.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use sharpness_data::{DatasetName, Standardization};
 use sharpness_network::architectures::Architecture;
 use sharpness_network::backend::Backend;
-use sharpness_network::{Imported, Network, Origin, Weights};
-use sharpness_runs::{LastStep, last_step};
+use sharpness_network::{Imported, Network, Origin, Weights, vectors_to_bytes};
+use sharpness_runs::{LastStep, last_step, write_file};
+use sharpness_study::figures::write_measured;
 use sharpness_training::measures::{
     AdamSharpness, Iterates, Measure as _, Measurement, Subject, SubsetSize, measure, subset_sizes,
 };
@@ -26,10 +30,25 @@ use crate::output::{Align, Table, bytes, count, line, measurement, note, print, 
 pub(super) struct MeasureCommand {
     #[command(flatten)]
     given: GivenWeights,
+    #[command(flatten)]
+    files: FileArgs,
 
     /// Print one JSON document
     #[arg(long)]
     json: bool,
+}
+
+/// Files to write.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Files")]
+struct FileArgs {
+    /// Write the eigenvectors of the largest eigenvalues, and the diagonal if it is measured, with the network's names, as `eigenvector.0.fc1.weight`
+    #[arg(long, value_name = "FILE")]
+    vectors: Option<PathBuf>,
+
+    /// Draw the measured density and layers into this directory
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
 }
 
 /// The JSON document: what was measured, and where.
@@ -84,6 +103,14 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
     };
     let config = prepared.config;
     let exit = if measurement.is_converged() { Exit::Done } else { Exit::NotConverged };
+    if let Some(dir) = &command.files.plots {
+        let title = format!("{} on {}", config.model.arch.name(), config.data.name);
+        let files = write_measured(&measurement, &title, dir)?;
+        if files.is_empty() {
+            note("nothing to draw: --plots draws --density and --per-layer");
+        }
+        files.iter().for_each(|file| note(&format!("wrote {}", file.display())));
+    }
     let document = Document {
         arch: config.model.arch,
         dataset: config.data.name,
@@ -124,6 +151,9 @@ impl Visitor for Measure<'_> {
         let preconditioner = preconditioner.as_ref();
         let at = Iterates { weights: &weights, next: next.as_ref(), preconditioner };
         let measurement = measure(subject, at, &Bar::new(&interrupt))?;
+        if let Some(path) = &command.files.vectors {
+            write_vectors(path, &engine.network, &measurement)?;
+        }
         let sizes = command.sizes(trained.len())?;
         let subset_sizes = subset_sizes(subject, &weights, &sizes, &Bar::new(&interrupt))?;
         let source = &command.given.source;
@@ -160,6 +190,16 @@ impl MeasureCommand {
             None => Ok(counts.iter().map(|count| *count.min(&available)).collect()),
         }
     }
+}
+
+/// Writes the vectors of a measurement, with the eigenvalues as metadata.
+fn write_vectors<B: Backend>(path: &Path, network: &Network<B>, measured: &Measurement) -> Result<()> {
+    let top =
+        if measured.top.is_empty() { std::slice::from_ref(&measured.lambda_max) } else { &measured.top };
+    let values: Vec<f64> = top.iter().map(|one| one.value).collect();
+    let metadata = BTreeMap::from([("eigenvalues".to_owned(), serde_json::to_string(&values)?)]);
+    let bytes = vectors_to_bytes(network.parameters(), &measured.vectors, metadata)?;
+    Ok(write_file(path, &bytes)?)
 }
 
 fn text(document: &Document) -> String {

@@ -10,6 +10,7 @@ use sharpness_network::architectures::Architecture;
 use sharpness_runs::{
     CheckpointEvery, ConfigFile, Existing, Report, RunLayout, RunOptions, complete_run, run_config,
 };
+use sharpness_study::figures::{write_measured, write_through_training};
 use sharpness_training::settings::{ALL_EXAMPLES, RunConfig};
 use sharpness_training::{Budget, Work, check_memory, peak_bytes};
 
@@ -66,6 +67,10 @@ struct RunArgs {
     #[arg(long)]
     no_measure: bool,
 
+    /// Draw what was measured through training, the density and the layers into this directory
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
+
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -109,6 +114,9 @@ pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
         note(&command.how_to_resume());
         return Ok(Exit::Interrupted);
     };
+    if let Some(dir) = &command.run.plots {
+        plot(&report, dir)?;
+    }
     if command.run.json {
         print_json(&Document { report: &report, peak_bytes: peak_bytes() })?;
     } else {
@@ -117,6 +125,21 @@ pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
         print(&text)?;
     }
     Ok(exit::of_report(&report))
+}
+
+/// Draws what was measured.
+fn plot(report: &Report, dir: &Path) -> Result<()> {
+    let config = &report.config;
+    let title = format!("{} on {}", config.model.arch.name(), config.data.name);
+    let mut files = write_through_training(report, &title, dir)?;
+    if let Some(measured) = &report.measurement {
+        files.extend(write_measured(measured, &title, dir)?);
+    }
+    if files.is_empty() {
+        note("nothing to draw: --plots draws --through-training, --density and --per-layer");
+    }
+    files.iter().for_each(|file| note(&format!("wrote {}", file.display())));
+    Ok(())
 }
 
 impl TrainCommand {

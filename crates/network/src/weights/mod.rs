@@ -177,15 +177,45 @@ impl Weights {
             }
         }
         let dtype = if single { Dtype::F32 } else { Dtype::F64 };
-        let failed =
-            |e: safetensors::SafeTensorError| Error::Architecture(format!("cannot write weights: {e}"));
-        let views = data
-            .iter()
-            .map(|(tensor, bytes)| Ok((&tensor.name, TensorView::new(dtype, tensor.shape.clone(), bytes)?)))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(failed)?;
-        safetensors::serialize(views, Some(metadata.into_iter().collect())).map_err(failed)
+        let named = data.iter().map(|(tensor, bytes)| (tensor.name.clone(), *tensor, bytes.as_slice()));
+        serialize(named, dtype, metadata)
     }
+}
+
+/// A safetensors file of vectors in the layout of `table`, in double precision. The tensor `fc1.weight` of the vector `diagonal` is
+/// `diagonal.fc1.weight`.
+///
+/// # Errors
+/// As [`Weights::to_bytes`].
+///
+/// # Panics
+/// If a vector is shorter than the table.
+pub fn vectors_to_bytes(
+    table: &Table,
+    vectors: &[(String, Vec<f64>)],
+    metadata: BTreeMap<String, String>,
+) -> Result<Vec<u8>, Error> {
+    let mut data = Vec::new();
+    for (name, vector) in vectors {
+        for tensor in table.tensors() {
+            data.push((format!("{name}.{}", tensor.name), tensor, encode(&vector[tensor.range()], false)));
+        }
+    }
+    let named = data.iter().map(|(name, tensor, bytes)| (name.clone(), *tensor, bytes.as_slice()));
+    serialize(named, Dtype::F64, metadata)
+}
+
+fn serialize<'a>(
+    tensors: impl Iterator<Item = (String, &'a Tensor, &'a [u8])>,
+    dtype: Dtype,
+    metadata: BTreeMap<String, String>,
+) -> Result<Vec<u8>, Error> {
+    let failed = |e: safetensors::SafeTensorError| Error::Architecture(format!("cannot write weights: {e}"));
+    let views = tensors
+        .map(|(name, tensor, bytes)| Ok((name, TensorView::new(dtype, tensor.shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(failed)?;
+    safetensors::serialize(views, Some(metadata.into_iter().collect())).map_err(failed)
 }
 
 /// Whether a tensor counts what PyTorch has done, which takes no part in the mathematics.

@@ -19,7 +19,7 @@ use sharpness_training::optimizers::{
     AdamConfig, BnStats, Cosine, OptimizerConfig, SamConfig, ScheduleConfig, SgdConfig, Step,
 };
 use sharpness_training::settings::{
-    BoundRtol, DataConfig, MeasureConfig, ModelConfig, Precision, RunConfig, TrainingConfig,
+    BoundRtol, Cadence, DataConfig, MeasureConfig, ModelConfig, Precision, RunConfig, TrainingConfig,
 };
 use sharpness_training::{ColumnType, Memory, Outcome, TrackedLambdaMax};
 
@@ -69,6 +69,8 @@ fn full() -> Report {
             target_accuracy: 1.0,
             max_epochs: 10,
             through_training: Some(0.1),
+            through_every: Some(Cadence::Epochs(2)),
+            through_measures: vec!["trace".to_owned()],
         },
         measure: MeasureConfig {
             examples: 100,
@@ -85,6 +87,19 @@ fn full() -> Report {
                 ("trace", toml::Value::from(10)),
                 ("frobenius", toml::Value::from(10)),
                 ("sam_bound", 0.05.into()),
+                ("effective_rank", toml::Value::from(10)),
+                ("diagonal", toml::Value::from(10)),
+                ("per_layer", "*".into()),
+                ("density", toml::Value::from(5)),
+                ("gradient_overlap", true.into()),
+                ("gauss_newton", toml::Value::from(10)),
+                ("empirical_fisher", toml::Value::from(10)),
+                ("monte_carlo_fisher", toml::Value::from(10)),
+                ("adaptive", toml::Value::from(10)),
+                ("adam_sharpness", true.into()),
+                ("batch_sharpness", toml::Value::from(5)),
+                ("relative_flatness", "*".into()),
+                ("fisher_rao", true.into()),
                 ("foret", 0.05.into()),
                 ("m_sharpness", toml::Value::from(128)),
                 ("first_order_flatness", 0.05.into()),
@@ -147,6 +162,7 @@ fn measurement() -> Measurement {
         loss: 0.1,
         accuracy: 1.0,
         gradient_norm: 0.5,
+        parameter_norm: Some(2.0),
         examples: 100,
         subset: Subset::Every,
         batch_norm: "none".to_owned(),
@@ -159,6 +175,8 @@ fn measurement() -> Measurement {
         cached_chunks: 1,
         memory: Memory { predicted_bytes: 3, operator_bytes: 2, solver_bytes: 1 },
         seconds: 1.0,
+        costs: Default::default(),
+        vectors: Vec::new(),
         outcomes: [
             ("lambda_min", serde_json::to_value(eigenvalue(-1.0))),
             ("trace", serde_json::to_value(trace)),
@@ -169,8 +187,43 @@ fn measurement() -> Measurement {
         .map(|(name, outcome)| (name.to_owned(), outcome.unwrap()))
         .into_iter()
         .chain(moving_the_weights())
+        .chain(of_other_matrices())
         .collect(),
     }
+}
+
+/// The outcomes of the measures of other matrices, layers, densities, batches and norms.
+fn of_other_matrices() -> Vec<(String, Value)> {
+    let estimate = serde_json::json!({ "value": 1.0, "standard_error": 0.1 });
+    let trace = serde_json::json!({ "value": 9.0, "standard_error": 0.1, "probes": 10 });
+    let spectrum = serde_json::json!({ "lambda_max": eigenvalue(5.0), "trace": trace });
+    let mut adam = serde_json::to_value(eigenvalue(5.0)).unwrap();
+    adam["edge_of_stability"] = 38.0.into();
+    let outcomes = serde_json::json!({
+        "effective_rank": { "trace": estimate, "frobenius": estimate },
+        "diagonal": { "norm": 1.0, "error_norm": 0.1, "negative_share": 0.2, "probes": 10 },
+        "per_layer": {
+            "layers": [{ "name": "fc1", "parameters": 9, "lambda_max": eigenvalue(3.0), "trace": trace }],
+            "maximum": 3.0,
+        },
+        "density": {
+            "probes": [[[1.0, 1.0]]], "steps": 1, "products": 1, "range": [1.0, 1.0],
+            "trace": estimate, "frobenius": estimate, "negative_share": estimate,
+        },
+        "gradient_overlap": { "shares": [0.5], "total": 0.5 },
+        "gauss_newton": spectrum,
+        "empirical_fisher": spectrum,
+        "monte_carlo_fisher": spectrum,
+        "adaptive": spectrum,
+        "adam_sharpness": adam,
+        "batch_sharpness": {
+            "value": 1.0, "standard_error": 0.1, "noise": estimate, "noise_scale": estimate,
+            "batch_size": 10, "batches": 5,
+        },
+        "relative_flatness": { "layer": "fc3.weight", "value": 1.0, "standard_error": 0.1, "probes": 10 },
+        "fisher_rao": { "value": 1.0, "empirical": 2.0 },
+    });
+    outcomes.as_object().unwrap().clone().into_iter().collect()
 }
 
 /// The outcomes of the measures that move the weights.

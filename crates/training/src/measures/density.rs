@@ -51,6 +51,15 @@ pub struct DensityOutcome {
 }
 
 impl DensityOutcome {
+    /// The density at `place`, with each eigenvalue widened to a Gaussian of standard deviation `sigma`.
+    pub fn smoothed(&self, place: f64, sigma: f64) -> Estimate {
+        let norm = sigma * (2.0 * std::f64::consts::PI).sqrt();
+        let height =
+            |[value, weight]: &[f64; 2]| weight * (-0.5 * ((value - place) / sigma).powi(2)).exp() / norm;
+        let samples: Vec<f64> = self.probes.iter().map(|nodes| nodes.iter().map(height).sum()).collect();
+        Estimate::of_mean(&samples)
+    }
+
     fn new(found: &Quadratures, steps: usize) -> Self {
         let values = || found.probes.iter().flatten().map(|node| node.value);
         let range = [values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max)];
