@@ -5,7 +5,8 @@
         [--peers NAME,...] [--json FILE] [--from FILE] [--write]
 
 Each side is a process that prepares its task once and then runs it once per line on standard input, so the two sides never run at
-the same time. A ratio is the median over pairs of consecutive repetitions; below 1, `sharpness` is faster.
+the same time. A ratio is the median over pairs of consecutive repetitions; below 1, `sharpness` is faster. `--only estimators` compares
+traces and densities at equal error; see `bench/estimators.py`.
 """
 
 import argparse
@@ -19,6 +20,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+
+import estimators
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CACHE = ROOT / "target" / "bench"
@@ -83,13 +86,14 @@ class Side:
             raise SystemExit(f"{self.name} exited with status {status}:\n{self.errors.read()}")
         return json.loads(line)
 
-    def once(self, counts=True):
-        """Run the task once."""
-        self.process.stdin.write("go\n")
+    def once(self, counts=True, line="go"):
+        """Run the task once, as `line` asks, and return its outcome."""
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
         outcome = self.answer()
         if counts:
             self.runs.append(outcome)
+        return outcome
 
     def seconds(self):
         """The seconds of every counted repetition."""
@@ -256,7 +260,7 @@ def markdown(results, command):
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for key, row in results.items():
-        if key in ("scaling", "package"):
+        if key in ("scaling", "package", "estimators"):
             continue
         products = " / ".join(map(str, row.get("products") or [])).replace("None / None", "") or ""
         memory = " / ".join(f"{m:.0f}" for m in row["memory_mib"])
@@ -276,6 +280,8 @@ def markdown(results, command):
                          f"| {row['chunks'][0]} of {row['chunks'][1]} | {row['memory_mib']:.0f} |")
     if "package" in results:
         lines += package_section(**results["package"])
+    if "estimators" in results:
+        lines += estimators.section(results["estimators"])
     return "\n".join(lines) + "\n"
 
 
@@ -321,6 +327,10 @@ def measure(args, key, results):
     if key == "package":
         results[key] = package(args.binary, args.pairs or 3)
         return
+    if key == "estimators":
+        setting = estimators.Setting(**json.loads(args.estimators))
+        results[key] = estimators.estimators(sys.modules[__name__], args.binary, setting)
+        return
     results[key], rows = compare(args.binary, key, pairs, formats(args.layouts, key, results), args.peers.split(","))
     results[key]["all"] = [dict(row) for row in rows]
     if key == "lambda_max_best":
@@ -340,13 +350,15 @@ def main():
     parser.add_argument("--layouts", help="comma-separated memory formats of PyTorch (default: both, and for λ_max the one in "
                                           "which PyTorch's product was faster)")
     parser.add_argument("--peers", default=",".join(SOLVERS), help="comma-separated peers of lambda_max_best and lambda_max_certified")
+    parser.add_argument("--estimators", metavar="JSON", default="{}",
+                        help="fields of Setting in bench/estimators.py, such as '{\"arch\": \"mlp\", \"target\": 0.1}'")
     parser.add_argument("--json", metavar="FILE", help="write all results to FILE, or to standard output if FILE is -")
     parser.add_argument("--from", metavar="FILE", dest="earlier", type=pathlib.Path,
                         help="include the results of an earlier run on this machine, as written by --json")
     parser.add_argument("--write", action="store_true", help="write BENCHMARKS.md")
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target" / "release" / "sharpness")
     args = parser.parse_args()
-    every = [*CASES, "threads_step", "scaling", "package"]
+    every = [*CASES, "threads_step", "scaling", "package", "estimators"]
     keys = args.only.split(",") if args.only else QUICK if args.quick else every
     unknown = [key for key in keys if key not in every]
     strangers = [peer for peer in args.peers.split(",") if peer not in SOLVERS]

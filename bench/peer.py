@@ -246,10 +246,11 @@ TASKS = {
 }
 
 
-def arguments():
-    """Parse the command line."""
+def arguments(tasks, add=lambda parser: None):
+    """Parse the command line of a peer that has these tasks, and what `add` adds to it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("task", choices=tasks)
+    add(parser)
     parser.add_argument("--arch", required=True)
     parser.add_argument("--weights", required=True)
     parser.add_argument("--images", required=True)
@@ -264,7 +265,7 @@ def arguments():
 
 def main():
     """Prepare the task, then run it on request."""
-    args = arguments()
+    args = arguments(list(TASKS))
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
     again = TASKS[args.task](Subject(args))

@@ -38,7 +38,7 @@ def test_adaptive_sharpness_is_that_of_the_scaled_hessian(make):
     model, data, hessian = problem(make)
     w = magnitudes(model)
     scaled = w[:, None] * hessian * w
-    r = sharpness.adaptive(model, torch.nn.CrossEntropyLoss(), data, rtol=1e-8, trace_rtol=0.02)
+    r = sharpness.adaptive(model, torch.nn.CrossEntropyLoss(), data, rtol=1e-8, trace_rtol=0.1)
     assert r.lambda_max.value == pytest.approx(np.linalg.eigvalsh(scaled)[-1], rel=1e-9)
     assert abs(r.trace.value - np.trace(scaled)) < 3 * r.trace.standard_error + 1e-12
     assert r.lambda_max.solve.operator["scale"] == "magnitude"
@@ -49,7 +49,7 @@ def test_adaptive_sharpness_is_that_of_the_scaled_hessian(make):
 @pytest.mark.parametrize("make", [Mlp, ConvNet])
 def test_each_layer_is_a_diagonal_block_of_the_hessian(make):
     model, data, hessian = problem(make)
-    r = sharpness.per_layer(model, torch.nn.CrossEntropyLoss(), data, rtol=1e-8, max_probes=400)
+    r = sharpness.per_layer(model, torch.nn.CrossEntropyLoss(), data, rtol=1e-8, max_probes=200)
     assert [layer.name for layer in r] == [name for name, _ in model.named_parameters()]
     start = 0
     for layer, parameter in zip(r, model.parameters(), strict=True):
@@ -100,10 +100,10 @@ def test_blocks_in_float32_stay_within_their_bounds():
 
 def test_diagonal_and_ranks_are_those_of_the_hessian():
     model, data, hessian = problem(Mlp)
-    r = sharpness.diagonal(model, torch.nn.CrossEntropyLoss(), data, probes=400)
+    r = sharpness.diagonal(model, torch.nn.CrossEntropyLoss(), data, probes=100)
     near = np.abs(r.values - np.diag(hessian)) < 3 * r.standard_errors
     assert near.mean() > 0.9
-    ranks = sharpness.effective_rank(model, torch.nn.CrossEntropyLoss(), data, probes=100, steps=30)
+    ranks = sharpness.effective_rank(model, torch.nn.CrossEntropyLoss(), data, probes=20, steps=20, rtol=0.05)
     exact = np.trace(hessian) / np.linalg.eigvalsh(hessian)[-1]
     assert abs(ranks.trace_rank[0] - exact) < 3 * ranks.trace_rank[1]
 
