@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, overload
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from sharpness import _arrays, _congruence, _estimators, _operators, _solvers
+from sharpness._arrays import ArrayLike
 from sharpness._errors import InvalidInputError
 from sharpness._operators import ModelOptions
 from sharpness._results import Eigenvalue, Estimate, new_axes, table_html, verdict
@@ -120,22 +121,26 @@ class Layers(Sequence[Layer]):
 
 
 def per_layer(
-    model: Any,
+    operator: Any,
     loss_fn: Any = None,
     data: Any = None,
     *,
     by: str = "parameter",
+    blocks: Mapping[str, tuple[int, int]] | None = None,
+    dim: int | None = None,
     rtol: float = 1e-3,
     bound_rtol: float | None = 0.1,
     max_products: int = 500,
     trace_rtol: float = 0.05,
     max_probes: int = 100,
     seed: int = 0,
+    scale: ArrayLike | str | None = None,
+    like: ArrayLike | None = None,
     check: bool = True,
     progress: bool | None = None,
     **options: Unpack[ModelOptions],
 ) -> Layers:
-    """Compute largest eigenvalue and trace of the diagonal block of every parameter or module.
+    """Compute largest eigenvalue and trace of the diagonal block of every parameter or module of a model.
 
     The traces of all blocks come from the same probes. The eigenvalues take products of their own, each as expensive as one of the
     whole matrix.
@@ -144,12 +149,14 @@ def per_layer(
     ----------
     by : {"parameter", "module"}
         A block per parameter, or per module: all parameters that it has itself.
+    blocks : mapping of str to pair of int, optional
+        The first index of each block, by its name, and the one after its last. Callables need it.
     rtol, bound_rtol, max_products
         Of each eigenvalue, as for `eigenpairs`.
     trace_rtol, max_probes
         Of the traces, as `rtol` and `max_probes` of `trace`: the probes end when all traces meet it, which those of small blocks
         may not.
-    model, loss_fn, data, seed, check, progress, **options
+    operator, loss_fn, data, dim, seed, scale, like, check, progress, **options
         As for `lambda_max`; `parameters` chooses which are listed.
 
     Returns
@@ -166,41 +173,57 @@ def per_layer(
     >>> [layer.name for layer in r], r[0].parameters
     (['0', '2'], 144)
     """
-    if not _arrays.is_torch_module(model):
+    if blocks is None and not _arrays.is_torch_module(operator):
         raise InvalidInputError(
-            f"the model is a {type(model).__name__}: layers are those of a PyTorch module"
+            f"the operator is a {type(operator).__name__}, which has no layers: pass blocks={{name: (start, stop)}}, or a PyTorch module"
         )
     if by not in KINDS:
         raise InvalidInputError(f"by = {by!r}: must be 'parameter' or 'module'")
-    with _operators.build(model, loss_fn, data, None, None, check, options) as build:
-        operator = build()
-        blocks = _blocks(operator.layout, by)
+    with _operators.build(operator, loss_fn, data, dim, like, check, options) as plain:
+        build = _congruence.scaled(plain, scale)
+        named = (
+            _blocks(build().layout, by)
+            if blocks is None
+            else [(name, *ends) for name, ends in blocks.items()]
+        )
+        _require(named)
         settings = {"rtol": trace_rtol, "max_probes": max_probes, "seed": seed, "squared_norm": True}
-        ranges = [(start, stop) for _, start, stop in blocks]
+        ranges = [(start, stop) for _, start, stop in named]
         found = _estimators.shared(build, {**settings, "blocks": ranges}, check, progress)
-        rounding = float(np.finfo(np.float32 if operator.is_single else np.float64).eps)
+        # Of a callable, the first product shows the precision.
+        whole = build()
+        rounding = float(np.finfo(np.float32 if whole.is_single else np.float64).eps)
         floor = ROUNDINGS * rounding * math.sqrt(found["squared_norm"].value)
         eigen = {"rtol": rtol, "bound_rtol": bound_rtol, "max_products": max_products, "seed": seed}
         layers = []
-        for (name, start, stop), trace in zip(blocks, found["blocks"], strict=True):
+        for (name, start, stop), trace in zip(named, found["blocks"], strict=True):
             block = _congruence.block(build, start, stop, floor)
             # The whole operator is already checked; what is left of a block may be rounding, which is not symmetric.
             top = _solvers.largest(block, eigen, False, progress)
             layers.append(Layer(name, stop - start, _up_to(top, floor), trace))
-    return Layers(layers, operator.notes)
+    return Layers(layers, whole.notes)
 
 
 def _blocks(layout: Sequence[tuple[str, int, int]], by: str) -> list[tuple[str, int, int]]:
     """Return name, first index and the one after the last of each block."""
     if by == "parameter":
         return [(name, start, start + size) for name, start, size in layout if size]
-    blocks = []
+    found = []
     for module, parameters in groupby(layout, lambda entry: entry[0].rpartition(".")[0]):
         members = list(parameters)
         start, stop = members[0][1], members[-1][1] + members[-1][2]
         if stop > start:
-            blocks.append((module or "(model)", start, stop))
-    return blocks
+            found.append((module or "(model)", start, stop))
+    return found
+
+
+def _require(blocks: Sequence[tuple[str, int, int]]) -> None:
+    """Require whole numbers; the extension module requires that they are ranges within the dimension."""
+    if not blocks:
+        raise InvalidInputError("blocks is empty: name at least one")
+    for name, *ends in blocks:
+        if not all(isinstance(end, (int, np.integer)) and end >= 0 for end in ends):
+            raise InvalidInputError(f"the block {name!r} is {tuple(ends)}: it must be two indices, from 0")
 
 
 def _up_to(top: Eigenvalue, floor: float) -> Eigenvalue:

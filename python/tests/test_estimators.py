@@ -141,3 +141,26 @@ def test_every_estimate_is_the_same_for_the_same_seed():
             for seed in (3, 3, 4)
         )
         assert first == second != third
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_blocks_of_a_callable_are_those_of_its_matrix(dtype):
+    a = symmetric(spiked()).astype(dtype)
+    blocks = {"first": (0, 50), "second": (50, 120)}
+    r = sharpness.per_layer(
+        lambda v: a @ v.astype(dtype), dim=DIM, blocks=blocks, trace_rtol=0.0, max_probes=100
+    )
+    for layer, (start, stop) in zip(r, blocks.values(), strict=True):
+        block = a[start:stop, start:stop].astype(np.float64)
+        top, trace = layer.lambda_max, layer.trace
+        assert top.lower <= np.linalg.eigvalsh(block)[-1] <= top.upper
+        assert abs(trace.value - np.trace(block)) < 3 * trace.standard_error and trace.probes == 100
+    assert [layer.name for layer in r] == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    "blocks", [{}, {"all": (0, DIM + 1)}, {"none": (3, 3)}, {"last": (-3, 3)}, {"half": (0.5, 3)}]
+)
+def test_impossible_blocks_are_errors(blocks):
+    with pytest.raises(sharpness.InvalidInputError, match="block"):
+        sharpness.per_layer(lambda v: v, dim=DIM, blocks=blocks)

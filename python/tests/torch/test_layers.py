@@ -109,8 +109,20 @@ def test_diagonal_and_ranks_are_those_of_the_hessian():
 
 
 def test_layers_are_those_of_a_module():
-    with pytest.raises(sharpness.InvalidInputError, match="PyTorch module"):
+    with pytest.raises(sharpness.InvalidInputError, match="pass blocks="):
         sharpness.per_layer(lambda v: v, None, None)
     model, data, _ = problem(Mlp)
     with pytest.raises(sharpness.InvalidInputError, match="by = 'layer'"):
         sharpness.per_layer(model, torch.nn.CrossEntropyLoss(), data, by="layer")
+
+
+def test_adaptive_layers_are_blocks_of_the_scaled_hessian():
+    model, data, hessian = problem(Mlp)
+    w = magnitudes(model)
+    block = (w[:, None] * hessian * w)[16:, 16:]
+    r = sharpness.per_layer(
+        model, torch.nn.CrossEntropyLoss(), data, by="module", scale="magnitude", rtol=1e-8, max_probes=8
+    )
+    assert r[1].name == "last" and r[1].lambda_max.value == pytest.approx(
+        np.linalg.eigvalsh(block)[-1], rel=1e-9
+    )
