@@ -15,6 +15,9 @@ pub struct NamedPath<'a> {
     pub points: &'a [PathPoint],
 }
 
+/// The values of a point on one set of examples.
+type Of = fn(&PathPoint) -> Values;
+
 /// The view of paths between two weights. The first is the segment, at whose places the others may have points too.
 pub fn interpolation_view(title: &str, notes: Vec<String>, paths: &[NamedPath<'_>]) -> View {
     let places: Vec<f64> =
@@ -23,8 +26,7 @@ pub fn interpolation_view(title: &str, notes: Vec<String>, paths: &[NamedPath<'_
         let at = |t: &f64| path.points.iter().find(|point| point.t.total_cmp(t).is_eq());
         places.iter().map(|t| value(at(t)?)).collect()
     };
-    let sets: [(&str, fn(&PathPoint) -> Values); 2] =
-        [("train", |point| point.train), ("test", |point| point.test)];
+    let sets: [(&str, Of); 2] = [("train", |point| point.train), ("test", |point| point.test)];
     let (mut losses, mut accuracies, mut chords) = (Vec::new(), Vec::new(), Vec::new());
     for path in paths {
         for (set, values) in sets {
