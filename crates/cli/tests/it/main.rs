@@ -13,6 +13,7 @@ mod information;
 mod json;
 mod landscape;
 mod limits;
+mod measured_files;
 mod measuring;
 mod old_store;
 mod output;

@@ -115,5 +115,5 @@ pub use spectrum::{Form, Found, SpectrumOutcome, Target};
 pub use subset_sizes::{SubsetSize, subset_sizes};
 pub use through_training::settings as tracking_settings;
 pub(crate) use through_training::{Tracked, Tracker};
-pub use trace::{Trace, TraceOutcome};
+pub use trace::{Trace, TraceMethod, TraceOutcome};
 pub(crate) use value::Objective;

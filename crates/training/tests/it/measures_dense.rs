@@ -9,6 +9,7 @@ use sharpness_network::operators::{Chunks, Curvature, Matrix};
 use sharpness_training::measures::{
     Adaptive, BatchSharpness, Density, Diagonal, EffectiveRank, EmpiricalFisher, FisherRao, GaussNewton,
     GradientOverlap, Measure, Measurement, MonteCarloFisher, PerLayer, RelativeFlatness, SpectrumOutcome,
+    Trace,
 };
 use sharpness_training::settings::MeasureConfig;
 use toml::{Table, Value};
@@ -219,6 +220,22 @@ fn a_density_has_the_moments_of_the_spectrum() {
         let below = values.iter().filter(|x| **x < -1e-3 * values[0]).count() as f64 / dim as f64;
         let share = outcome.negative_share;
         assert_near("negative share", share.value, below, ERRORS * share.standard_error.max(0.01));
+    }
+}
+
+#[test]
+fn every_method_estimates_the_trace() {
+    for case in cases() {
+        let expected = trace(&case.matrix(Matrix::Hessian));
+        for method in ["hutchinson", "hutch++", "xtrace"] {
+            let table = Table::from_iter([
+                ("method".to_owned(), Value::from(method)),
+                ("probes".to_owned(), 60.into()),
+            ]);
+            let found = case.measure(&[("trace", table.into())]).outcome::<Trace>().unwrap();
+            assert!(found.probes <= 60 && found.standard_error > 0.0, "{method}: {found:?}");
+            assert_near(method, found.value, expected, ERRORS * found.standard_error);
+        }
     }
 }
 
