@@ -6,14 +6,18 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use sharpness_network::backend::Backend;
-use sharpness_network::{Import, Network, Weights};
+use sharpness_network::{Import, Network, Weights, files};
 use sharpness_runs::{PointJournal, write_file};
+use sharpness_training::landscape::CurveState;
 use sharpness_training::settings::RunConfig;
 
 use crate::output::{Progress, note, time_left};
 
 /// The template of the bar.
 const TEMPLATE: &str = "{spinner} {wide_bar} {pos}/{len} {msg}";
+
+/// The state of a curve in training.
+const CURVE: &str = "curve.checkpoint";
 
 /// The journal in `dir` of the computation that `name` and `request` describe.
 ///
@@ -85,6 +89,34 @@ pub(crate) fn keep_vector<B: Backend>(
     let (digest, vector) = read_vector(&path, network)?;
     journal.append(name, &digest)?;
     Ok(vector)
+}
+
+/// Keeps the state of a curve in training in `dir`, for the computation of this journal.
+///
+/// # Errors
+/// Those of writing.
+pub(crate) fn keep_curve(journal: &PointJournal, dir: &Path, state: &CurveState) -> Result<()> {
+    let mut bytes = format!("{}\n", journal.header()).into_bytes();
+    bytes.extend((state.step as u64).to_le_bytes());
+    bytes.extend(state.middle.iter().chain(&state.velocity).flat_map(|x| x.to_le_bytes()));
+    Ok(write_file(&dir.join(CURVE), &bytes)?)
+}
+
+/// The last state that [`keep_curve`] kept for the computation of this journal, of a curve in `dim` dimensions.
+pub(crate) fn known_curve(journal: &PointJournal, dir: &Path, dim: usize) -> Option<CurveState> {
+    let limit = journal.header().len() + 1 + size_of::<u64>() + 2 * dim * size_of::<f64>();
+    let bytes = files::read(&dir.join(CURVE), limit as u64).ok()?;
+    let state = bytes.strip_prefix(journal.header().as_bytes())?.strip_prefix(b"\n")?;
+    let (step, numbers) = state.split_first_chunk()?;
+    let numbers: Vec<f64> = numbers.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+    let (middle, velocity) = (numbers.get(..dim)?.to_vec(), numbers.get(dim..2 * dim)?.to_vec());
+    Some(CurveState { step: usize::try_from(u64::from_le_bytes(*step)).ok()?, middle, velocity })
+}
+
+/// Removes what [`keep_curve`] kept, once the training is done.
+pub(crate) fn forget_curve(dir: &Path) {
+    // A file that cannot be removed does no harm.
+    let _ = std::fs::remove_file(dir.join(CURVE));
 }
 
 /// A vector that [`keep_vector`] wrote, unless it is not finished or the file is another one.

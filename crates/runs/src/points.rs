@@ -17,6 +17,7 @@ const LIMIT: u64 = 256 << 20;
 pub struct PointJournal {
     file: File,
     path: PathBuf,
+    header: String,
     known: BTreeMap<String, String>,
     started_over: bool,
 }
@@ -63,7 +64,13 @@ impl PointJournal {
         }
         file.sync_all().map_err(Error::io("write", path))?;
         sync_directory_of(path)?;
-        Ok(Self { file, path: path.to_owned(), known, started_over: !is_same && !content.is_empty() })
+        let (path, header) = (path.to_owned(), header.to_owned());
+        Ok(Self { file, path, header, known, started_over: !is_same && !content.is_empty() })
+    }
+
+    /// What is computed.
+    pub fn header(&self) -> &str {
+        &self.header
     }
 
     /// Whether the journal was that of another computation.

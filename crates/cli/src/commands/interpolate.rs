@@ -14,8 +14,8 @@ use sharpness_network::backend::Backend;
 use sharpness_runs::PointJournal;
 use sharpness_study::figures::{NamedPath, interpolation_table, interpolation_view};
 use sharpness_training::landscape::{
-    Barrier, BetweenEnds, CurveSettings, Path as Points, PathPoint, Values, barrier, bezier, places, segment,
-    train_curve,
+    Barrier, BetweenEnds, CurveSettings, CurveState, Path as Points, PathPoint, Values, barrier, bezier,
+    places, segment, train_curve,
 };
 use sharpness_training::measures::Subject;
 use sharpness_training::settings::RunConfig;
@@ -234,6 +234,9 @@ impl InterpolateCommand {
     }
 }
 
+/// How often the training of a curve is kept.
+const CHECKPOINTS: usize = 50;
+
 /// The weights of a run or of a file.
 fn source(path: &Path) -> WeightsArgs {
     let (run, weights) = if path.is_dir() { (Some(path), None) } else { (None, Some(path)) };
@@ -327,15 +330,25 @@ impl InterpolateCommand {
             return Ok(middle);
         }
         let (bar, start) = (Bar::new(interrupt), Instant::now());
-        let middle = train_curve(subject, ends, settings, &bar, &mut |step, loss| {
-            let left = start.elapsed().as_secs_f64() / step as f64 * (settings.steps - step) as f64;
+        let known = points::known_curve(journal, &self.out, network.parameters().len());
+        let state = known.unwrap_or_else(|| CurveState::start(ends));
+        let (first, steps) = (state.step, settings.steps);
+        let every = steps.div_ceil(CHECKPOINTS);
+        let mut report = |state: &CurveState, loss: f64| -> Result<()> {
+            let (step, done) = (state.step, (state.step - first) as f64);
+            let left = start.elapsed().as_secs_f64() / done * (steps - step) as f64;
             let message = || {
                 let (loss, time) = (significant(loss, 4), time_left(&(left..left)));
-                format!("training the curve: step {step} of {}, loss {loss}, {time}", settings.steps)
+                format!("training the curve: step {step} of {steps}, loss {loss}, {time}")
             };
-            bar.bar().borrow_mut().update(step as u64, settings.steps as u64, message);
-        })?;
-        points::keep_vector(journal, (&self.out, name), network, &middle)
+            bar.bar().borrow_mut().update(step as u64, steps as u64, message);
+            let is_due = step % every == 0 || interrupt.is_raised();
+            if is_due { points::keep_curve(journal, &self.out, state) } else { Ok(()) }
+        };
+        let middle = train_curve(subject, ends, settings, state, &bar, &mut report)?;
+        let middle = points::keep_vector(journal, (&self.out, name), network, &middle)?;
+        points::forget_curve(&self.out);
+        Ok(middle)
     }
 }
 

@@ -202,6 +202,29 @@ fn a_killed_interpolation_resumes_to_the_same_bytes() {
 }
 
 #[test]
+fn a_killed_training_of_a_curve_resumes_to_the_same_bytes() {
+    let (dir, [first, second]) = runs("mlp");
+    let out = dir.path().join("out");
+    let path = ["interpolate", text(&first), text(&second), "--points", "5", "--curve"];
+    let path = [&path[..], &["--curve-steps", "3000", "--out"]].concat();
+    let arguments = [&path[..], &[text(&out)]].concat();
+    let mut child = command(&arguments).spawn().unwrap();
+    let checkpoint = out.join("curve.checkpoint");
+    while !checkpoint.exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert!(child.try_wait().unwrap().is_none(), "it was alive when it was killed");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(checkpoint.exists(), "killed in the middle");
+    run(&arguments).out_with(0);
+    assert!(!checkpoint.exists(), "the training is done");
+    let whole = dir.path().join("whole");
+    run(&[&path[..], &[text(&whole)]].concat()).out_with(0);
+    assert!(files(&out, "interpolation") == files(&whole, "interpolation"), "the same bytes");
+}
+
+#[test]
 fn weights_files_are_interpolated_like_runs_and_a_network_has_no_barrier_to_itself() {
     let (dir, [first, _]) = runs("mlp");
     let (out, weights) = (dir.path().join("between"), first.join("weights.safetensors"));

@@ -1,6 +1,6 @@
 //! The loss around weights, as a view and a table.
 
-use sharpness_training::landscape::{Directions, Landscape};
+use sharpness_training::landscape::{Directions, Landscape, LandscapePoint};
 use sharpness_training::number::{count, percent, significant};
 
 use super::output::table;
@@ -20,7 +20,8 @@ pub fn landscape_view(title: &str, landscape: &Landscape) -> View {
     } else {
         let series =
             |name: &str, is_prediction, values| Series { name: name.to_owned(), is_prediction, values };
-        let predicted = points.iter().map(|point| Some(point.predicted)).collect();
+        let known = |point: &LandscapePoint| Some(point.predicted).filter(|value| value.is_finite());
+        let predicted = points.iter().map(known).collect();
         let losses = vec![series("loss", false, loss), series("quadratic prediction", true, predicted)];
         let accuracies = vec![series("accuracy", false, accuracy.map(Some).collect())];
         Content::Lines(Lines {
@@ -105,7 +106,7 @@ fn deviation(landscape: &Landscape) -> String {
 pub fn landscape_table(landscape: &Landscape) -> Result<String> {
     let axes = landscape.axes.len();
     let heads = [&["a", "b"][..axes.min(2)], &["loss", "accuracy", "predicted"]].concat();
-    let row = |point: &sharpness_training::landscape::LandscapePoint| {
+    let row = |point: &LandscapePoint| {
         let mut row: Vec<String> = point.place.iter().map(ToString::to_string).collect();
         row.push(point.values.loss.map_or_else(String::new, |loss| loss.to_string()));
         row.extend([point.values.accuracy.to_string(), point.predicted.to_string()]);

@@ -103,7 +103,8 @@ impl Map {
             let share = i as f64 / (LEVELS + 1) as f64;
             if is_log { low * (high / low).powf(share) } else { low + share * (high - low) }
         };
-        let known: Vec<Option<f64>> = predicted.iter().map(|value| Some(*value)).collect();
+        let known: Vec<Option<f64>> =
+            predicted.iter().map(|value| Some(*value).filter(|value| value.is_finite())).collect();
         let [x, y] = &axes;
         let lines = |values: &[Option<f64>], level| Grid { axes: [x, y], values }.contour(level);
         let contour = |level| Contour { level, loss: lines(&loss, level), predicted: lines(&known, level) };

@@ -18,7 +18,7 @@ mod path;
 mod plane;
 mod quadratic;
 
-pub use curve::{CurveSettings, train_curve};
+pub use curve::{CurveSettings, CurveState, train_curve};
 pub use directions::Directions;
 pub use outcome::{Axis, Deviation, Landscape, LandscapePoint};
 pub use path::{Barrier, BetweenEnds, Path, PathPoint, barrier, bezier, places, segment};

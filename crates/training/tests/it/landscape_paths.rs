@@ -8,7 +8,7 @@ use sharpness_network::Weights;
 use sharpness_network::backend::Reference;
 use sharpness_network::op::{BatchNorm, TapeKind};
 use sharpness_training::landscape::{
-    BetweenEnds, CurveSettings, Path, PathPoint, barrier, bezier, places, segment, train_curve,
+    BetweenEnds, CurveSettings, CurveState, Path, PathPoint, barrier, bezier, places, segment, train_curve,
 };
 use sharpness_training::settings::MeasureConfig;
 use sharpness_training::{Error, Result, evaluate};
@@ -124,12 +124,43 @@ fn a_curve_through_the_midpoint_is_the_segment() {
     assert_eq!(&bezier((a, &middle, b), 1.0), b, "the second end");
 }
 
-fn trained(problem: &F64, to: &Weights, settings: CurveSettings) -> Result<Vec<f64>> {
+/// The states after each step of a training from `state` on, and the middle at the end.
+fn trained_from(
+    problem: &F64,
+    to: &Weights,
+    settings: CurveSettings,
+    state: Option<CurveState>,
+) -> Result<(Vec<CurveState>, Vec<f64>)> {
     let mut report = |_: &_| ();
     let watching = Watching { report: RefCell::new(&mut report), stop: &|| false };
     let ends = BetweenEnds { from: &problem.weights, to };
-    let config = config();
-    train_curve(problem.subject(&config, MEMORY), ends, &settings, &watching, &mut |_, _| ())
+    let (config, mut states) = (config(), Vec::new());
+    let state = state.unwrap_or_else(|| CurveState::start(ends));
+    let mut keep = |state: &CurveState, _: f64| {
+        states.push(state.clone());
+        Ok::<(), Error>(())
+    };
+    let subject = problem.subject(&config, MEMORY);
+    let middle = train_curve(subject, ends, &settings, state, &watching, &mut keep)?;
+    Ok((states, middle))
+}
+
+fn trained(problem: &F64, to: &Weights, settings: CurveSettings) -> Result<Vec<f64>> {
+    trained_from(problem, to, settings, None).map(|(_, middle)| middle)
+}
+
+#[test]
+fn a_resumed_curve_ends_in_the_same_bits() {
+    let settings = CurveSettings { steps: 60, learning_rate: 0.05, batch_size: 50 };
+    let problem = F64::new(Cpu::default(), &networks()[1]);
+    let to = other(&problem);
+    let (states, middle) = trained_from(&problem, &to, settings, None).unwrap();
+    assert_eq!(states.iter().map(|state| state.step).collect::<Vec<_>>(), (1..=60).collect::<Vec<_>>());
+    for at in [0, 27, 28, 58, 59] {
+        let (_, again) = trained_from(&problem, &to, settings, Some(states[at].clone())).unwrap();
+        let same = middle.iter().zip(&again).all(|(x, y)| x.to_bits() == y.to_bits());
+        assert!(same, "resumed after {} steps", at + 1);
+    }
 }
 
 #[test]
