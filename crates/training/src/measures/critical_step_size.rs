@@ -88,7 +88,7 @@ impl Measure for CriticalStepSize {
         let (mut passes, mut lowest) = (1, loss);
         let start = if at.lambda_max.value > 0.0 { 2.0 / at.lambda_max.value } else { 1.0 };
         let interval = crossing(start, self.rtol, |step| {
-            problem.report(Phase::Measure(Self::NAME), (passes, 2.0 / step, f64::NAN));
+            problem.report(Phase::Measure(Self::NAME), (passes, f64::NAN, f64::NAN));
             for (moved, (w, g)) in moved.iter_mut().zip(parameters.iter().zip(&at.gradient)) {
                 *moved = w - step * g;
             }

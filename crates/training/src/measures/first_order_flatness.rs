@@ -97,7 +97,7 @@ impl Measure for FirstOrderFlatness {
                 if !scale_to(&mut direction, rho) {
                     break;
                 }
-                at.problem.report(Phase::Measure(Self::NAME), (gradients, rho * largest, f64::NAN));
+                at.problem.report(Phase::Measure(Self::NAME), (gradients, f64::NAN, f64::NAN));
                 let here = norm_and_ascent(at, &mut direction)?;
                 gradients += 1;
                 largest = largest.max(here);

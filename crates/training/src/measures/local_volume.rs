@@ -136,7 +136,7 @@ impl Measure for LocalVolume {
         };
         let line = match (outcome.value, outcome.typical) {
             (Some(value), Some(typical)) => format!(
-                "-ln V is at most {} but for a standard error; of a typical direction {}  ({work})",
+                "-ln V is at most {} in expectation, and {} by a typical direction (standard errors)  ({work})",
                 text(value, outcome.standard_error),
                 text(typical, outcome.typical_standard_error)
             ),
