@@ -155,7 +155,7 @@ const CHANGES: &[(&str, Names, Change)] = &[
     ("measure.gauss_newton", Run, |c| ask(c, "gauss_newton", 100)),
     ("measure.empirical_fisher", Run, |c| ask(c, "empirical_fisher", 100)),
     ("measure.monte_carlo_fisher", Run, |c| ask(c, "monte_carlo_fisher", 100)),
-    ("measure.adaptive", Run, |c| ask(c, "adaptive", 100)),
+    ("measure.adaptive_hessian", Run, |c| ask(c, "adaptive_hessian", 100)),
     ("measure.adam_sharpness", Run, |c| ask(c, "adam_sharpness", true)),
     ("measure.batch_sharpness", Run, |c| ask(c, "batch_sharpness", 50)),
     ("measure.relative_flatness", Run, |c| ask(c, "relative_flatness", "*")),

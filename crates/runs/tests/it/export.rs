@@ -95,7 +95,7 @@ fn full() -> Report {
                 ("gauss_newton", toml::Value::from(10)),
                 ("empirical_fisher", toml::Value::from(10)),
                 ("monte_carlo_fisher", toml::Value::from(10)),
-                ("adaptive", toml::Value::from(10)),
+                ("adaptive_hessian", toml::Value::from(10)),
                 ("adam_sharpness", true.into()),
                 ("batch_sharpness", toml::Value::from(5)),
                 ("relative_flatness", "*".into()),
@@ -214,7 +214,7 @@ fn of_other_matrices() -> Vec<(String, Value)> {
         "gauss_newton": spectrum,
         "empirical_fisher": spectrum,
         "monte_carlo_fisher": spectrum,
-        "adaptive": spectrum,
+        "adaptive_hessian": spectrum,
         "adam_sharpness": adam,
         "batch_sharpness": {
             "value": 1.0, "standard_error": 0.1, "noise": estimate, "noise_scale": estimate,

@@ -93,7 +93,7 @@ fn draw_panel(area: &Area<'_>, name: &str, values: &[(f64, f64)], color: RGBColo
     let mut chart = ChartBuilder::on(area)
         .margin_left(4)
         .margin_right(16)
-        .x_label_area_size(AXIS - 10)
+        .x_label_area_size(AXIS)
         .build_cartesian_2d(low - margin..high + margin, 0.0..values.len().max(1) as f64)?;
     chart
         .configure_mesh()

@@ -9,8 +9,8 @@ use sharpness_network::backend::Backend;
 use toml::{Table, Value};
 
 use super::adam_sharpness::AdamSharpness;
-use super::adaptive::Adaptive;
 use super::adaptive_average::AdaptiveAverage;
+use super::adaptive_hessian::AdaptiveHessian;
 use super::adaptive_worst::AdaptiveWorst;
 use super::batch_sharpness::BatchSharpness;
 use super::between_iterates::BetweenIterates;
@@ -57,7 +57,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.visit::<GaussNewton>();
     visitor.visit::<EmpiricalFisher>();
     visitor.visit::<MonteCarloFisher>();
-    visitor.visit::<Adaptive>();
+    visitor.visit::<AdaptiveHessian>();
     visitor.visit::<AdamSharpness>();
     visitor.visit::<BatchSharpness>();
     visitor.visit::<RelativeFlatness>();

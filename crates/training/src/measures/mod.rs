@@ -24,8 +24,8 @@
 //! | `subset_sizes.rs` | how λ_max depends on the measured examples |
 
 mod adam_sharpness;
-mod adaptive;
 mod adaptive_average;
+mod adaptive_hessian;
 mod adaptive_points;
 mod adaptive_worst;
 mod apgd;
@@ -74,8 +74,8 @@ mod trace;
 mod value;
 
 pub use adam_sharpness::{AdamSharpness, AdamSharpnessOutcome};
-pub use adaptive::Adaptive;
 pub use adaptive_average::{AdaptiveAverage, AdaptiveAverageOutcome};
+pub use adaptive_hessian::AdaptiveHessian;
 pub use adaptive_points::AdaptivePoint;
 pub use adaptive_worst::{AdaptiveWorst, AdaptiveWorstOutcome};
 pub use batch_sharpness::{BatchSharpness, BatchSharpnessOutcome};

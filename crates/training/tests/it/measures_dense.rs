@@ -7,9 +7,9 @@ use sharpness_network::architectures::{Architecture, ModelConfig};
 use sharpness_network::op::{BatchNorm, Pass};
 use sharpness_network::operators::{Chunks, Curvature, Matrix};
 use sharpness_training::measures::{
-    Adaptive, BatchSharpness, Density, Diagonal, EffectiveRank, EmpiricalFisher, FisherRao, GaussNewton,
-    GradientOverlap, Measure, Measurement, MonteCarloFisher, PerLayer, RelativeFlatness, SpectrumOutcome,
-    Trace,
+    AdaptiveHessian, BatchSharpness, Density, Diagonal, EffectiveRank, EmpiricalFisher, FisherRao,
+    GaussNewton, GradientOverlap, Measure, Measurement, MonteCarloFisher, PerLayer, RelativeFlatness,
+    SpectrumOutcome, Trace,
 };
 use sharpness_training::settings::MeasureConfig;
 use toml::{Table, Value};
@@ -156,7 +156,7 @@ fn the_adaptive_hessian_is_scaled_by_the_weights() {
         let scaled: Vec<Vec<f64>> = (case.matrix(Matrix::Hessian).iter().zip(w))
             .map(|(row, wi)| row.iter().zip(w).map(|(x, wj)| wi.abs() * x * wj.abs()).collect())
             .collect();
-        assert_spectrum("|w| H |w|", &case.outcome::<Adaptive>(), &scaled);
+        assert_spectrum("|w| H |w|", &case.outcome::<AdaptiveHessian>(), &scaled);
     }
 }
 

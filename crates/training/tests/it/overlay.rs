@@ -148,7 +148,11 @@ fn measures_lie_over_each_other_by_name() {
 #[test]
 fn programs_ask_in_either_form() {
     let ask = |name: &str, value: Value| BTreeMap::from([(name.to_owned(), value)]);
-    assert_eq!(asked::<Trace>(&ask("trace", 7.into())), Ok(Some(Trace { probes: 7, ..Trace::default() })), "the main setting");
+    assert_eq!(
+        asked::<Trace>(&ask("trace", 7.into())),
+        Ok(Some(Trace { probes: 7, ..Trace::default() })),
+        "the main setting"
+    );
     assert_eq!(asked::<Trace>(&ask("trace", true.into())), Ok(Some(Trace::default())), "the default");
     assert_eq!(asked::<Trace>(&ask("trace", false.into())), Ok(None), "off");
     assert_eq!(asked::<Trace>(&ask("sam_bound", 0.1.into())), Ok(None), "another measure");

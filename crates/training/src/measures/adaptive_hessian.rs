@@ -14,20 +14,20 @@ use crate::range::{Probes, within};
 /// Adaptive sharpness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Adaptive {
+pub struct AdaptiveHessian {
     /// The most probes of the trace; each takes one product.
     #[serde(deserialize_with = "within::<_, Probes>")]
     pub probes: usize,
 }
 
-impl Default for Adaptive {
+impl Default for AdaptiveHessian {
     fn default() -> Self {
         Self { probes: 100 }
     }
 }
 
-impl Measure for Adaptive {
-    const NAME: &'static str = "adaptive";
+impl Measure for AdaptiveHessian {
+    const NAME: &'static str = "adaptive_hessian";
     const HELP: &'static str = "Find λ_max and the trace of the adaptive Hessian |w| H |w| too, the trace to 1 % or from this many probes [default of PROBES: 100]";
     const FLAG: Flag = Flag::Optional("PROBES");
     const MAIN: Option<&'static str> = Some("probes");
