@@ -27,6 +27,7 @@ COLUMNS = {
     "lambda_max": "measurement.lambda_max.value",
     "trace.value": "measurement.trace.value",
     "gradient_norm": "measurement.gradient_norm",
+    "parameter_norm": "measurement.parameter_norm",
     "training.epochs": "training.epochs",
     "training.train_loss": "training.train_loss",
 }
@@ -137,8 +138,12 @@ def tau_along(axis, points):
 
 def entropy(*columns):
     """Of the rows of columns, in bits."""
-    _, counts = np.unique(np.stack(columns), axis=1, return_counts=True)
-    return -np.sum(counts / counts.sum() * np.log2(counts / counts.sum()))
+    codes = np.zeros(len(columns[0]), dtype=int)
+    for column in columns:
+        values, places = np.unique(column, return_inverse=True)
+        codes = np.unique(codes * len(values) + places, return_inverse=True)[1]
+    shares = np.bincount(codes) / len(codes)
+    return -np.sum(shares * np.log2(shares))
 
 
 def conditional_information(keys, points):
@@ -265,6 +270,7 @@ def synthetic(rows, paired, random):
                 run["measurement.lambda_max.value"] = repr(10 ** (scale + random.normal(0, 0.2)))
                 # Of both signs, often equal, and missing in one setting.
                 run["measurement.trace.value"] = repr(float(round(random.normal(3 * scale - 3, 2)))) if place else ""
+                run["measurement.parameter_norm"] = repr(level * random.uniform(9, 11))
                 made.append(run)
     return made
 
@@ -280,7 +286,7 @@ def main():
         for paired in (True, False):
             made = pathlib.Path(folder) / ("paired.csv" if paired else "not-paired.csv")
             with open(made, "w", newline="") as file:
-                writer = csv.DictWriter(file, [*rows[0], "measurement.trace.value"])
+                writer = csv.DictWriter(file, [*rows[0], "measurement.trace.value", "measurement.parameter_norm"])
                 writer.writeheader()
                 writer.writerows(synthetic(rows, paired, random))
             check(program, made)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use sharpness_training::measures::{Measure, SharpnessNumber, Visitor, each};
 use tempfile::tempdir;
 
 use crate::program::{command, run, text};
@@ -100,6 +101,49 @@ fn every_measure_of_a_store_is_a_predictor() {
     let below_a_file = recipe.join("figures");
     run(&["claims", "--published", "--predictors-figure", text(&below_a_file)])
         .refuses(1, &["recipe.toml/figures"]);
+}
+
+/// Every measure with its default settings, as lines of a recipe.
+fn every_measure() -> String {
+    struct Lines(String);
+    impl Visitor for Lines {
+        fn visit<M: Measure>(&mut self) {
+            let settings = toml::Table::try_from(M::default()).unwrap();
+            if settings.is_empty() {
+                self.0.push_str(&format!("measure.{} = true\n", M::NAME));
+            }
+            for (key, value) in settings {
+                self.0.push_str(&format!("measure.{}.{key} = {value}\n", M::NAME));
+            }
+        }
+    }
+    let mut lines = Lines(String::new());
+    each(&mut lines);
+    lines.0
+}
+
+#[test]
+fn the_numbers_of_every_measure_are_exported_and_judged() {
+    let dir = tempdir().unwrap();
+    let (recipe, store) = (dir.path().join("recipe.toml"), dir.path().join("store"));
+    let measures = every_measure();
+    // Adam's sharpness takes Adam.
+    let small = "seeds = [0]\n[fixed]\narch = \"mlp\"\nhidden = [4]\ndata.name = \"digits\"\noptimizer.name = \"adam\"\n\
+                 batch_size = 10\nmax_epochs = 3\nexamples = 30\nrtol = 0.1\nbound_rtol = \"off\"\n";
+    fs::write(&recipe, format!("{small}{measures}[grid]\nlearning_rate = [0.001, 0.01, 0.02]\n")).unwrap();
+    run(&["sweep", text(&recipe), "--store", text(&store)]);
+    let claims = ["claims", "--with-unconverged", "--json"];
+    let of_store = run(&[&claims[..], &["--store", text(&store)]].concat()).json_with(0);
+    let predictions = of_store["predictions"].as_array().unwrap();
+    for number in SharpnessNumber::all() {
+        let found = predictions.iter().find(|one| one["predictor"] == number.name());
+        let settings = found.map(|one| &one["settings"]);
+        assert_eq!(settings, Some(&3.into()), "{} of {}", number.name(), of_store["left_out"]);
+    }
+    let table = dir.path().join("runs.csv");
+    fs::write(&table, run(&["runs", "export", "--store", text(&store)]).out_with(0)).unwrap();
+    let of_table = run(&[&claims[..], &["--table", text(&table)]].concat()).json_with(0);
+    assert_eq!(of_table["predictions"], of_store["predictions"], "a table gives the same numbers");
 }
 
 #[test]

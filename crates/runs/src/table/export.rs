@@ -99,6 +99,8 @@ fn row(report: &Report, last: Option<&Start>) -> Result<Vec<Value>> {
     }
     // Settings as they take effect.
     cells.retain(|key, _| !key.starts_with("config."));
+    // Times are no results; those of the whole are in `seconds`.
+    cells.retain(|key, _| !key.starts_with("measurement.costs."));
     cells.extend(leaves(&report.config)?.into_iter().map(|(key, cell)| (format!("config.{key}"), cell)));
     // A null stands for a value or for a whole table; the cells are null in both cases.
     cells.retain(|_, cell| !cell.is_null());

@@ -33,10 +33,11 @@ pub struct Reading {
 /// The column of the accuracy on the training set at the end of the last epoch.
 pub(super) const TRAIN_ACCURACY: &str = "training.train_accuracy";
 /// Numbers of every training or measurement that predict without measuring curvature, with what people call them.
-pub(super) const TRIVIAL: [(&str, &str); 3] = [
+pub(super) const TRIVIAL: [(&str, &str); 4] = [
     ("training.epochs", "epochs"),
     ("training.train_loss", "train loss"),
     ("gradient_norm", "gradient norm"),
+    ("parameter_norm", "‖w‖"),
 ];
 
 /// The columns that every run may have, without `measurement.`.

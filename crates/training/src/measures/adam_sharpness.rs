@@ -44,8 +44,14 @@ impl Measure for AdamSharpness {
     const COLUMNS: &'static [(&'static str, ColumnType)] = &[
         ("value", ColumnType::Double),
         ("residual", ColumnType::Double),
+        ("lower", ColumnType::Double),
+        ("lower_failure_probability", ColumnType::Double),
         ("upper", ColumnType::Double),
+        ("upper_failure_probability", ColumnType::Double),
+        ("interval", ColumnType::Text),
+        ("products", ColumnType::Integer),
         ("converged", ColumnType::Boolean),
+        ("certified", ColumnType::Boolean),
         ("edge_of_stability", ColumnType::Double),
     ];
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use clap::{Arg, Command};
 use sharpness_curvature::ProbesParams;
+use sharpness_data::DatasetName;
 use sharpness_network::Network;
+use sharpness_network::architectures::Architecture;
 use sharpness_network::backend::Backend;
 use toml::{Table, Value};
 
@@ -36,7 +38,7 @@ use super::relative_flatness::RelativeFlatness;
 use super::sam_bound::SamBound;
 use super::trace::Trace;
 use crate::range::{Range as _, Seed};
-use crate::settings::TrainingConfig;
+use crate::settings::{RunConfig, TrainingConfig};
 
 /// An operation on every measure.
 pub trait Visitor {
@@ -244,19 +246,21 @@ impl Visitor for Normalized<'_> {
 
 /// The keys of all measures with a value of their type, below `measure`.
 pub(crate) fn keys() -> Vec<(String, Value)> {
-    struct Keys(Vec<(String, Value)>);
+    struct Keys(TrainingConfig, Vec<(String, Value)>);
     impl Visitor for Keys {
         fn visit<M: Measure>(&mut self) {
-            let table = Table::try_from(M::default()).unwrap_or_default();
+            // Settings that are unset by default follow from the training.
+            let table = Table::try_from(M::default().filled(&self.0)).unwrap_or_default();
             if table.is_empty() {
-                self.0.push((M::NAME.to_owned(), Value::Boolean(true)));
+                self.1.push((M::NAME.to_owned(), Value::Boolean(true)));
             }
-            self.0.extend(table.into_iter().map(|(key, value)| (format!("{}.{key}", M::NAME), value)));
+            self.1.extend(table.into_iter().map(|(key, value)| (format!("{}.{key}", M::NAME), value)));
         }
     }
-    let mut keys = Keys(Vec::new());
+    let training = RunConfig::new(DatasetName::Digits, Architecture::Mlp).training;
+    let mut keys = Keys(training, Vec::new());
     each(&mut keys);
-    keys.0
+    keys.1
 }
 
 /// Adds the flags of all measures, whose ids are their keys.

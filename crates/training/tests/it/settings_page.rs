@@ -181,7 +181,9 @@ fn of_measure(arg: &Arg) -> Option<OfMeasure> {
     struct All(Vec<OfMeasure>);
     impl measures::Visitor for All {
         fn visit<M: Measure>(&mut self) {
-            let defaults = Table::try_from(M::default()).unwrap();
+            // Settings that are unset by default follow from the training.
+            let training = RunConfig::new(DatasetName::Digits, Architecture::Mlp).training;
+            let defaults = Table::try_from(M::default().filled(&training)).unwrap();
             let refusal = |setting: &str, value| {
                 let table = Table::from_iter([(setting.to_owned(), value)]);
                 let asked = BTreeMap::from([(M::NAME.to_owned(), Value::Table(table))]);
