@@ -8,6 +8,7 @@ use sharpness_data::DatasetName;
 use sharpness_network::architectures::Architecture;
 use sharpness_training::ColumnType;
 use sharpness_training::flags::{command, flag, given, keys, lookup};
+use sharpness_training::measures::{Measure, Visitor, each};
 use sharpness_training::settings::RunConfig;
 use toml::{Table, Value};
 
@@ -84,10 +85,11 @@ fn a_measure_has_a_flag() {
 fn the_flag_of_a_measure_overrides_a_file() {
     let asked = |file: &str, flags: &[&str]| over(file, flags).measure.asked;
     let of = |text: &str| -> BTreeMap<String, Value> { toml(text).into_iter().collect() };
-    assert_eq!(asked("", &["--trace=7"]), of("trace = { probes = 7 }"), "the value is the main setting");
-    assert_eq!(asked("measure.trace = 50", &["--trace=7"]), of("trace = { probes = 7 }"), "another value");
+    let trace = |probes| of(&format!("trace = {{ method = 'hutchinson', probes = {probes} }}"));
+    assert_eq!(asked("", &["--trace=7"]), trace(7), "the value is the main setting");
+    assert_eq!(asked("measure.trace = 50", &["--trace=7"]), trace(7), "another value");
     assert_eq!(asked("measure.trace = 50", &["--trace=false"]), of(""), "a measure is switched off");
-    assert_eq!(asked("measure.trace = 50", &["--lr=1"]), of("trace = { probes = 50 }"), "another flag");
+    assert_eq!(asked("measure.trace = 50", &["--lr=1"]), trace(50), "another flag");
     assert_eq!(
         asked("measure.lambda_min = true", &["--lambda-min=false"]),
         of(""),
@@ -153,17 +155,17 @@ fn every_key_has_a_flag_and_a_type() {
 
 #[test]
 fn the_keys_are_those_of_a_configuration() {
-    let mut config =
-        over("", &["--sam-m=5", "--bn-chunk=7", "--train-examples=50", "--through-training=0.1"]);
-    for (name, value) in [("trace", Value::from(7)), ("lambda_min", true.into()), ("sam_bound", 0.1.into())] {
-        config.measure.asked.insert(name.to_owned(), value);
+    struct All<'a>(&'a mut BTreeMap<String, Value>);
+    impl Visitor for All<'_> {
+        fn visit<M: Measure>(&mut self) {
+            self.0.insert(M::NAME.to_owned(), true.into());
+        }
     }
-    config.measure.asked.insert("between_iterates".to_owned(), true.into());
-    config.measure.asked.insert("frobenius".to_owned(), Value::from(7));
-    let moving = ["foret", "m_sharpness", "first_order_flatness", "adaptive_worst", "adaptive_average"];
-    for name in moving.into_iter().chain(["pac_bayes", "local_volume", "critical_step_size"]) {
-        config.measure.asked.insert(name.to_owned(), true.into());
-    }
+
+    let optional = ["--sam-m=5", "--bn-chunk=7", "--train-examples=50", "--through-training=0.1"];
+    let tracking = ["--through-every=2 epochs", "--through-measures=trace"];
+    let mut config = over("", &[optional.as_slice(), &tracking].concat());
+    each(&mut All(&mut config.measure.asked));
     let written = |table: &str| {
         let laid_over = config.overlaid(&table.parse().unwrap()).unwrap();
         Table::try_from(laid_over).unwrap()
