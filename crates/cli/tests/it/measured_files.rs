@@ -19,7 +19,7 @@ fn vectors_have_the_names_of_the_network_and_are_orthonormal() {
     run(&[&["train"], &NETWORK[..], &TRAINING, &["--out", text(&out)]].concat()).out_with(4);
     let arguments =
         ["measure", "--run", text(&out), "--top-k", "2", "--rtol", "1e-6", "--diagonal=4", "--json"];
-    let printed = run(&[&arguments[..], &["--vectors", text(&file)]].concat()).out();
+    let printed = run(&[&arguments[..], &["--vectors", text(&file)]].concat()).out_with(0);
     let document: Value = serde_json::from_str(&printed).unwrap();
 
     let bytes = fs::read(&file).unwrap();
@@ -73,7 +73,7 @@ fn a_call_for_many_measures_says_what_it_saves() {
     let out = weights.path().join("run");
     run(&[&["train"], &NETWORK[..], &TRAINING, &["--out", text(&out)]].concat()).out_with(4);
     let measures = ["--trace", "--frobenius", "--effective-rank", "--per-layer=fc1", "--gauss-newton=10"];
-    let printed = run(&[&["measure", "--run", text(&out)], &measures[..]].concat()).out();
+    let printed = run(&[&["measure", "--run", text(&out)], &measures[..]].concat()).out_with(0);
     for part in ["Gauss-Newton", "per layer", "one call for each measure would take"] {
         assert!(printed.contains(part), "no `{part}` in {printed}");
     }
