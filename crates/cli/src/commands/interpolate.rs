@@ -385,14 +385,14 @@ impl Found {
 
     /// What is shown, in sentences.
     fn notes(&self) -> Vec<String> {
-        let chunk = self.batch_norm_chunk.map_or_else(String::new, |chunk| {
-            format!(
-                "; batch norm uses the statistics of each chunk of {chunk} examples for them, and for the test set statistics \
-                 re-estimated from them at every point"
-            )
+        let (of_train, of_test) = self.batch_norm_chunk.map_or_else(Default::default, |chunk| {
+            let of_test =
+                " (batch norm: statistics re-estimated from these training examples at every point)";
+            (format!(" (batch norm: statistics of each chunk of {chunk})"), of_test.to_owned())
         });
         let mut notes = vec![format!(
-            "Mean loss and accuracy on {} training examples and the whole test set, dropout off{chunk}. The weights are {} apart.",
+            "Mean loss and accuracy on {} training examples{of_train} and the whole test set{of_test}, dropout off. \
+             The weights are {} apart.",
             count(self.examples),
             significant(self.distance, 4)
         )];
