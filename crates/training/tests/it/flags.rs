@@ -166,6 +166,9 @@ fn the_keys_are_those_of_a_configuration() {
     let tracking = ["--through-every=2 epochs", "--through-measures=trace"];
     let mut config = over("", &[optional.as_slice(), &tracking].concat());
     each(&mut All(&mut config.measure.asked));
+    // Unset by default.
+    let batch_size = Value::Table(toml("batch_size = 7"));
+    config.measure.asked.insert("batch_sharpness".to_owned(), batch_size);
     let written = |table: &str| {
         let laid_over = config.overlaid(&table.parse().unwrap()).unwrap();
         Table::try_from(laid_over).unwrap()

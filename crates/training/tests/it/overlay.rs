@@ -112,13 +112,21 @@ fn of(text: &str) -> BTreeMap<String, Value> {
 
 #[test]
 fn a_measure_has_a_short_and_a_long_form() {
-    let trace = of("trace = { probes = 7 }");
+    let trace = of("trace = { method = 'hutchinson', probes = 7 }");
     for text in ["measure.trace = 7", "[measure.trace]\nprobes = 7\n", "measure = { trace = { probes = 7 } }"]
     {
         assert_eq!(measures(text), trace, "{text}");
     }
-    assert_eq!(measures("measure.trace = true"), of("trace = { probes = 100 }"), "the default is filled in");
-    assert_eq!(measures("[measure.trace]"), of("trace = { probes = 100 }"), "in an empty table too");
+    assert_eq!(
+        measures("measure.trace = true"),
+        of("trace = { method = 'hutchinson', probes = 100 }"),
+        "the default is filled in"
+    );
+    assert_eq!(
+        measures("[measure.trace]"),
+        of("trace = { method = 'hutchinson', probes = 100 }"),
+        "in an empty table too"
+    );
     assert_eq!(measures("measure.sam_bound = 0.1"), of("sam_bound = { rho = 0.1 }"), "a radius");
     assert_eq!(measures("measure.sam_bound = 1"), of("sam_bound = { rho = 1.0 }"), "1 stands for 1.0");
     let switch = of("lambda_min = true");
@@ -139,9 +147,13 @@ fn a_measure_has_a_short_and_a_long_form() {
 fn measures_lie_over_each_other_by_name() {
     let both = over(&base(), "measure = { trace = 7, lambda_min = true }");
     let changed = over(&both, "measure.trace = 9");
-    assert_eq!(changed.measure.asked, of("trace = { probes = 9 }\nlambda_min = true"), "one changes");
+    assert_eq!(
+        changed.measure.asked,
+        of("trace = { method = 'hutchinson', probes = 9 }\nlambda_min = true"),
+        "one changes"
+    );
     let changed = over(&both, "measure.lambda_min = false");
-    assert_eq!(changed.measure.asked, of("trace = { probes = 7 }"), "one is left out");
+    assert_eq!(changed.measure.asked, of("trace = { method = 'hutchinson', probes = 7 }"), "one is left out");
     assert_eq!(over(&both, "[measure.trace]").measure.asked, both.measure.asked, "a table adds to a table");
 }
 
