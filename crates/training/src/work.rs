@@ -4,7 +4,9 @@ use sharpness_data::Standardized;
 use sharpness_network::backend::Backend;
 
 use crate::engine::{Engine, Visitor, with_engine};
-use crate::measures::{BetweenIterates, Measure as _, Tracked, Tracker, least_bytes, weights_bytes};
+use crate::measures::{
+    BetweenIterates, Measure as _, Tracked, Tracker, held_bytes, least_bytes, weights_bytes,
+};
 use crate::memory::Budget;
 use crate::settings::{MeasureConfig, RunConfig};
 use crate::training_bytes::{device_bytes, state_bytes, training_bytes};
@@ -35,7 +37,8 @@ impl Work<'_> {
         let settings = config.measurement();
         let is_searched = settings.asked.contains_key(BetweenIterates::NAME);
         let between = if is_searched { 2 * weights_bytes(network) } else { 0 };
-        let measuring = least_bytes(engine, &settings, available).saturating_add(between);
+        let beside = between.saturating_add(held_bytes(network, &settings));
+        let measuring = least_bytes(engine, &settings, available).saturating_add(beside);
         match self {
             Self::Run { is_kept, is_measured } => {
                 let tracking = Tracker::least_bytes(config, engine, available)
@@ -46,7 +49,7 @@ impl Work<'_> {
             }
             Self::Measurement { examples } => {
                 let least = |&examples: &usize| {
-                    least_bytes(engine, &MeasureConfig { examples, ..settings.clone() }, available) + between
+                    least_bytes(engine, &MeasureConfig { examples, ..settings.clone() }, available) + beside
                 };
                 // Only a training has a next iterate.
                 let next = if is_searched { training_bytes(network, config, false) } else { 0 };

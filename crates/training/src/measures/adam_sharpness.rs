@@ -7,7 +7,7 @@ use sharpness_network::operators::Matrix;
 
 use super::eigenvalue::Eigenvalue;
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
-use super::spectrum::{Form, Target};
+use super::target::{Form, Target};
 use crate::columns::ColumnType;
 use crate::number::significant;
 use crate::{Error, Result};

@@ -5,7 +5,8 @@ use sharpness_network::backend::Backend;
 use sharpness_network::operators::Matrix;
 
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
-use super::spectrum::{Form, Found, SpectrumOutcome, Target};
+use super::spectrum::{Found, SpectrumOutcome};
+use super::target::{Form, Target};
 use super::trace;
 use crate::Result;
 use crate::columns::ColumnType;

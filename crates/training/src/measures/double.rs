@@ -9,7 +9,7 @@ use sharpness_network::Weights;
 use sharpness_network::backend::Backend;
 
 use super::problem::Problem;
-use super::spectrum::Target;
+use super::target::Target;
 use crate::Result;
 
 /// Eigenpairs of the Hessian, and what is known of the rounding in them.

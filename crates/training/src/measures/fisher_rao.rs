@@ -5,7 +5,7 @@ use sharpness_network::backend::Backend;
 use sharpness_network::operators::Matrix;
 
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
-use super::spectrum::Target;
+use super::target::Target;
 use crate::Result;
 use crate::columns::ColumnType;
 use crate::number::significant;

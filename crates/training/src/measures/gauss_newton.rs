@@ -5,7 +5,8 @@ use sharpness_network::backend::Backend;
 use sharpness_network::operators::Matrix;
 
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
-use super::spectrum::{Found, SpectrumOutcome, Target};
+use super::spectrum::{Found, SpectrumOutcome};
+use super::target::Target;
 use super::trace;
 use crate::Result;
 use crate::columns::ColumnType;

@@ -9,7 +9,7 @@ use super::double::check;
 use super::eigenvalue::Eigenvalue;
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
 use super::problem::solver_error;
-use super::spectrum::Target;
+use super::target::Target;
 use crate::Result;
 use crate::columns::ColumnType;
 use crate::progress::Phase;

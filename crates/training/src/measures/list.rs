@@ -38,7 +38,7 @@ use super::relative_flatness::RelativeFlatness;
 use super::sam_bound::SamBound;
 use super::trace::Trace;
 use crate::range::{Range as _, Seed};
-use crate::settings::{RunConfig, TrainingConfig};
+use crate::settings::{MeasureConfig, RunConfig, TrainingConfig};
 
 /// An operation on every measure.
 pub trait Visitor {
@@ -178,8 +178,8 @@ pub(crate) fn tracked(
     }
 }
 
-/// Vectors as long as the parameters that the requested measures hold, if `k` eigenvalues are asked for.
-pub(super) fn held_vectors(requested: &BTreeMap<String, Value>, k: usize) -> usize {
+/// Bytes of the vectors that the requested measures hold besides those of a solver.
+pub(crate) fn held_bytes<B: Backend>(network: &Network<B>, settings: &MeasureConfig) -> usize {
     struct Held<'a> {
         requested: &'a BTreeMap<String, Value>,
         k: usize,
@@ -193,9 +193,9 @@ pub(super) fn held_vectors(requested: &BTreeMap<String, Value>, k: usize) -> usi
             }
         }
     }
-    let mut held = Held { requested, k, vectors: 0 };
+    let mut held = Held { requested: &settings.asked, k: settings.top_k, vectors: 0 };
     each(&mut held);
-    held.vectors
+    held.vectors.saturating_mul(network.parameters().len()).saturating_mul(size_of::<f64>())
 }
 
 /// The parameters of the random products that the requested measures share.

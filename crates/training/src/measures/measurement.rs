@@ -16,8 +16,10 @@ use crate::progress::Memory;
 pub(super) const LAMBDA_MAX: &str = "lambda_max";
 
 /// The time of a part of a measurement.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
+    /// The name of the part.
+    pub name: String,
     /// Seconds. Products that measures share are counted for the first of them.
     pub seconds: f64,
     /// Seconds with the products that it shares: what it would take beside λ_max without the other measures.
@@ -62,9 +64,9 @@ pub struct Measurement {
     pub memory: Memory,
     /// The duration of the measurement in seconds.
     pub seconds: f64,
-    /// What each part took: `lambda_max`, with the gradient and the checks, and each measure by name.
+    /// What each part took: `lambda_max`, with the gradient and the checks, and each measure.
     #[serde(default)]
-    pub costs: BTreeMap<String, Cost>,
+    pub costs: Vec<Cost>,
     /// Vectors in the layout of the parameters, by name: the eigenvectors of the largest eigenvalues, and those of measures. They are not
     /// part of the JSON.
     #[serde(skip)]
@@ -96,8 +98,8 @@ impl Measurement {
 
     /// The seconds of all of it, and those of one measurement for each measure; none if there are fewer than two measures.
     pub fn saving(&self) -> Option<(f64, f64)> {
-        let shared = self.costs.get(LAMBDA_MAX)?;
-        let measures = || self.costs.iter().filter(|(name, _)| *name != LAMBDA_MAX).map(|(_, cost)| cost);
+        let shared = self.costs.iter().find(|cost| cost.name == LAMBDA_MAX)?;
+        let measures = || self.costs.iter().filter(|cost| cost.name != LAMBDA_MAX);
         let together = shared.seconds + measures().map(|cost| cost.seconds).sum::<f64>();
         let separate: f64 = measures().map(|cost| shared.seconds + cost.alone).sum();
         (measures().count() > 1).then_some((together, separate))
@@ -134,6 +136,7 @@ impl Measurement {
             ("memory.operator_bytes", Integer),
             ("memory.solver_bytes", Integer),
             ("seconds", Double),
+            ("costs", Text),
         ]));
         columns
     }

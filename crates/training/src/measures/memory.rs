@@ -6,7 +6,6 @@ use sharpness_network::backend::Backend;
 use sharpness_network::op::BatchNorm;
 use sharpness_network::operators::{Chunks, Curvature};
 
-use super::list::held_vectors;
 use crate::Result;
 use crate::engine::Engine;
 use crate::memory::Budget;
@@ -33,27 +32,21 @@ pub(super) struct Size {
     chunk: usize,
     /// Eigenpairs.
     k: usize,
-    /// Vectors that measures hold besides.
-    vectors: usize,
     /// Whether the solver bounds what it may have missed.
     is_bounded: bool,
 }
 
 impl Size {
     /// The size of the measurement of `config` on `count` examples in chunks of `chunk`.
-    pub(super) fn new(config: &MeasureConfig, count: usize, chunk: usize) -> Self {
+    pub(super) const fn new(config: &MeasureConfig, count: usize, chunk: usize) -> Self {
         let (k, is_bounded) = (config.top_k, config.bound_rtol.0.is_some());
-        Self { count, chunk, k, vectors: held_vectors(&config.asked, k), is_bounded }
+        Self { count, chunk, k, is_bounded }
     }
 
     /// Bytes of the given weights, of a start vector, of the results of an earlier solve and of the gradient.
     fn held<B: Backend>(self, network: &Network<B>) -> usize {
         let (dim, state) = (network.parameters().len(), network.state().len());
-        self.k
-            .saturating_add(3 + self.vectors)
-            .saturating_mul(dim)
-            .saturating_add(state)
-            .saturating_mul(size_of::<f64>())
+        self.k.saturating_add(3).saturating_mul(dim).saturating_add(state).saturating_mul(size_of::<f64>())
     }
 
     /// The least memory of a solver.

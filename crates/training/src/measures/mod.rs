@@ -12,7 +12,7 @@
 //! | `measure.rs`, `list.rs` | the trait of the measures besides λ_max, and their list |
 //! | `filled.rs` | the settings of a measurement with everything filled in |
 //! | every other file | one measure each, as `list.rs` names them |
-//! | `spectrum.rs`, `estimate.rs` | eigenvalues and traces of other matrices, means with standard errors |
+//! | `target.rs`, `spectrum.rs`, `estimate.rs` | eigenvalues and traces of other matrices, means with standard errors |
 //! | `ascent.rs`, `apgd.rs`, `adaptive_points.rs`, `crossing.rs`, `draws.rs` | what the measures that move the weights share |
 //! | `problem.rs` | the examples, the operator and the solver |
 //! | `value.rs` | the loss and its gradient at any weights |
@@ -69,6 +69,7 @@ mod sharpness;
 mod spectrum;
 mod statistics;
 mod subset_sizes;
+mod target;
 mod through_training;
 mod trace;
 mod value;
@@ -95,7 +96,7 @@ pub use gauss_newton::GaussNewton;
 pub use gradient_overlap::{GradientOverlap, GradientOverlapOutcome};
 pub use lambda_min::LambdaMin;
 pub use list::{Visitor, asked, each};
-pub(crate) use list::{augment, keys, normalized, tracked};
+pub(crate) use list::{augment, held_bytes, keys, normalized, tracked};
 pub use local_volume::{LocalVolume, LocalVolumeOutcome};
 pub use m_sharpness::{MSharpness, MSharpnessOutcome};
 pub use measure::{AtWeights, Definition, Flag, Measure, Solution};
@@ -111,8 +112,9 @@ pub use relative_flatness::{RelativeFlatness, RelativeFlatnessOutcome};
 pub use sam_bound::{SamBound, SamBoundOutcome};
 pub use shared_probes::SharedProbes;
 pub use sharpness::SharpnessNumber;
-pub use spectrum::{Form, Found, SpectrumOutcome, Target};
+pub use spectrum::{Found, SpectrumOutcome};
 pub use subset_sizes::{SubsetSize, subset_sizes};
+pub use target::{Form, Target};
 pub use through_training::settings as tracking_settings;
 pub(crate) use through_training::{Tracked, Tracker};
 pub use trace::{Trace, TraceMethod, TraceOutcome};

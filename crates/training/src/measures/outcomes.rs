@@ -28,7 +28,6 @@ pub(super) struct Taken<'p, 'a, B: Backend> {
 
 /// The rest of a measure after its products.
 pub(super) struct Conclusion<'p, 'a, B: Backend> {
-    name: &'static str,
     /// What the products took.
     cost: Cost,
     conclude: Concluding<'p, 'a, B>,
@@ -57,20 +56,20 @@ pub(super) fn take_products<'p, 'a, B: Backend>(
     Ok(Taken { loss, accuracy, gradient, vectors, conclusions })
 }
 
-/// Computes the outcomes, and what each took, by name.
+/// Computes the outcomes, by name, and what each took.
 ///
 /// # Errors
 /// Those of further products.
 pub(super) fn conclude<'p, 'a, B: Backend>(
     conclusions: Vec<Conclusion<'p, 'a, B>>,
     at: &Solution<'p, 'a, B>,
-) -> Result<(BTreeMap<String, Value>, BTreeMap<String, Cost>)> {
-    let (mut outcomes, mut costs) = (BTreeMap::new(), BTreeMap::new());
-    for Conclusion { name, cost, conclude } in conclusions {
+) -> Result<(BTreeMap<String, Value>, Vec<Cost>)> {
+    let (mut outcomes, mut costs) = (BTreeMap::new(), Vec::new());
+    for Conclusion { cost, conclude } in conclusions {
         let start = Instant::now();
-        outcomes.insert(name.to_owned(), conclude(at)?);
+        outcomes.insert(cost.name.clone(), conclude(at)?);
         let seconds = start.elapsed().as_secs_f64();
-        costs.insert(name.to_owned(), Cost { seconds: cost.seconds + seconds, alone: cost.alone + seconds });
+        costs.push(Cost { seconds: cost.seconds + seconds, alone: cost.alone + seconds, ..cost });
     }
     Ok((outcomes, costs))
 }
@@ -117,8 +116,7 @@ impl<'p, 'a, B: Backend> Products<'p, 'a, B> {
             serde_json::to_value(outcome).map_err(unwritable)
         };
         self.conclusions.push(Conclusion {
-            name: M::NAME,
-            cost: Cost { seconds, alone },
+            cost: Cost { name: M::NAME.to_owned(), seconds, alone },
             conclude: Box::new(conclude),
         });
         Ok(())

@@ -11,7 +11,7 @@ use sharpness_network::{Network, Table};
 use super::eigenvalue::Eigenvalue;
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
 use super::problem::solver_error;
-use super::spectrum::{Form, Target};
+use super::target::{Form, Target};
 use super::trace::{self, TraceOutcome};
 use crate::columns::ColumnType;
 use crate::number::{count, significant, with_error};

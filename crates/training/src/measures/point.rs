@@ -9,12 +9,13 @@ use sharpness_network::operators::Matrix;
 
 use super::double::check;
 use super::eigenvalue::Eigenvalue;
+use super::list::held_bytes;
 use super::measure::Solution;
 use super::measurement::{Cost, LAMBDA_MAX, Measurement};
 use super::memory::weights_bytes;
 use super::outcomes::{Taken, conclude, take_products};
 use super::problem::{Problem, Subject, norm, solver_error};
-use super::spectrum::Target;
+use super::target::Target;
 use crate::Result;
 use crate::observer::Watcher;
 use crate::optimizers::Preconditioner;
@@ -59,7 +60,8 @@ pub fn measure<B: Backend>(
 ) -> Result<Measurement> {
     let start = Instant::now();
     let of_next = at.next.map_or(0, |_| weights_bytes(&subject.engine.network));
-    let subject = Subject { budget: subject.budget.less(of_next), ..subject };
+    let held = held_bytes(&subject.engine.network, subject.settings);
+    let subject = Subject { budget: subject.budget.less(of_next.saturating_add(held)), ..subject };
     let problem = Problem::new(subject, watcher)?;
     problem.report(Phase::Gradient, (0, f64::NAN, f64::NAN));
     let mut operator = problem.linearize(at.weights, "the given weights")?;
@@ -81,7 +83,7 @@ pub fn measure<B: Backend>(
     let (problem, Iterates { weights, next, .. }) = (&problem, at);
     let solution = Solution { problem, weights, next, loss, gradient, largest, lambda_max };
     let (outcomes, mut costs) = conclude(conclusions, &solution)?;
-    costs.insert(LAMBDA_MAX.to_owned(), Cost { seconds: shared, alone: shared });
+    costs.insert(0, Cost { name: LAMBDA_MAX.to_owned(), seconds: shared, alone: shared });
     let eigenvectors = solution.largest.solved.pairs.iter().enumerate();
     let eigenvectors = eigenvectors.map(|(i, pair)| (format!("eigenvector.{i}"), pair.vector.clone()));
     Ok(Measurement {

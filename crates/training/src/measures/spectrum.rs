@@ -1,20 +1,16 @@
-//! The matrices of which measures find the largest eigenvalues and the trace: one of the curvature's matrices as a whole, scaled by
-//! a diagonal, or one of its diagonal blocks.
-
-use std::ops::Range;
+//! The largest eigenvalues and the trace of a matrix.
 
 use serde::{Deserialize, Serialize};
 use sharpness_curvature::{
-    Block, EigenParams, Eigenpairs, HutchinsonEstimate, HutchinsonParams, Scaled, SymmetricOperator, Which,
-    eigenpairs, trace,
+    EigenParams, Eigenpairs, HutchinsonEstimate, HutchinsonParams, Which, eigenpairs, trace,
 };
 use sharpness_network::backend::Backend;
-use sharpness_network::operators::{Curvature, Matrix};
 
 use super::double::check;
 use super::eigenvalue::Eigenvalue;
 use super::measure::{AtWeights, Solution};
-use super::problem::{norm, solver_error};
+use super::problem::norm;
+use super::target::Target;
 use super::trace::TraceOutcome;
 use crate::Result;
 use crate::columns::ColumnType;
@@ -72,26 +68,6 @@ impl SpectrumOutcome {
     }
 }
 
-/// Which part of a matrix, or how scaled.
-#[derive(Debug)]
-pub enum Form {
-    /// All of it.
-    Whole,
-    /// `D A D`, with the diagonal of `D`.
-    Scaled(Vec<f64>),
-    /// The rows and columns in these ranges.
-    Block(Vec<Range<usize>>),
-}
-
-/// A matrix at the weights.
-#[derive(Debug)]
-pub struct Target {
-    /// The measure that asks for it.
-    pub(super) name: &'static str,
-    pub(super) matrix: Matrix,
-    pub(super) form: Form,
-}
-
 /// What products have found of it.
 #[derive(Debug)]
 pub struct Found {
@@ -101,11 +77,6 @@ pub struct Found {
 }
 
 impl Target {
-    /// The measure `name`'s matrix as a whole.
-    pub(super) const fn whole(name: &'static str, matrix: Matrix) -> Self {
-        Self { name, matrix, form: Form::Whole }
-    }
-
     /// Finds the `k` largest eigenvalues, and the trace to `rtol` or from `probes` probes.
     pub(super) fn find<B: Backend>(
         self,
@@ -147,35 +118,6 @@ impl Target {
     ) -> Result<Vec<Eigenvalue>> {
         let checked = check(at.problem, at.weights, self, Which::LargestAlgebraic, solved)?;
         Ok(Eigenvalue::all(&checked, Which::LargestAlgebraic, at.problem.subject().settings))
-    }
-
-    /// Works with products of this matrix.
-    pub(super) fn with<B: Backend, T>(
-        &self,
-        operator: &mut Curvature<'_, B>,
-        work: impl FnOnce(&mut dyn SymmetricOperator) -> std::result::Result<T, sharpness_curvature::Error>,
-    ) -> Result<T> {
-        operator.set_matrix(self.matrix);
-        let done = match &self.form {
-            Form::Whole => work(operator),
-            Form::Scaled(scale) => Scaled::new(operator, scale).and_then(|mut operator| work(&mut operator)),
-            Form::Block(ranges) => {
-                Block::new(operator, ranges.clone()).and_then(|mut operator| work(&mut operator))
-            }
-        };
-        operator.set_matrix(Matrix::Hessian);
-        done.map_err(solver_error)
-    }
-
-    /// A start of the solver: the gradient, in this form.
-    fn start(&self, gradient: &[f64]) -> Vec<f64> {
-        match &self.form {
-            Form::Whole => gradient.to_vec(),
-            Form::Scaled(scale) => scale.iter().zip(gradient).map(|(scale, g)| scale * g).collect(),
-            Form::Block(ranges) => {
-                ranges.iter().flat_map(|range| &gradient[range.clone()]).copied().collect()
-            }
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use sharpness_network::backend::Backend;
 use super::adam_sharpness::AdamSharpness;
 use super::double::Checked;
 use super::eigenvalue::Eigenvalue;
-use super::list::{filled, tracked};
+use super::list::{filled, held_bytes, tracked};
 use super::measure::{Measure as _, Solution};
 use super::memory::{least_bytes, weights_bytes};
 use super::outcomes::{Taken, conclude, take_products};
@@ -61,13 +61,18 @@ impl<'a, B: Backend> Tracker<'a, B> {
 
     /// The least memory that it needs with `available` training examples, in bytes.
     pub(crate) fn least_bytes(config: &RunConfig, engine: &Engine<B>, available: usize) -> usize {
-        let least = |settings| least_bytes(engine, &settings, available) + weights_bytes(&engine.network);
+        let network = &engine.network;
+        let least = |settings| {
+            let beside = weights_bytes(network).saturating_add(held_bytes(network, &settings));
+            least_bytes(engine, &settings, available).saturating_add(beside)
+        };
         settings(config).map_or(0, least)
     }
 
     fn subject(&self) -> Subject<'_, B> {
         let Tracked { config, engine, data, trained, budget } = self.on;
-        let budget = budget.less(weights_bytes(&engine.network));
+        let held = held_bytes(&engine.network, &self.settings);
+        let budget = budget.less(weights_bytes(&engine.network).saturating_add(held));
         Subject { engine, data, trained, settings: &self.settings, seed: config.seed, budget }
     }
 
