@@ -78,7 +78,8 @@ fn every_measure_of_a_store_is_a_predictor() {
             assert_eq!((&found["settings"], &found["seeds"]), (&6.into(), &3.into()), "{name}: {found}");
             assert!(found["kendall_tau"].is_f64() || found["no_tau"] == "constant", "{name}: {found}");
         }
-        assert_eq!(of("trace.value").unwrap()["measured_with"], "probes=10", "how it was measured");
+        let measured_with = of("trace.value").unwrap()["measured_with"].as_str().unwrap();
+        assert!(measured_with.contains("probes=10"), "how it was measured: {measured_with}");
         assert_eq!(of("learning_rate").unwrap()["no_tau"], "constant", "η does not vary");
     }
     for ending in ["svg", "png", "csv", "txt"] {
