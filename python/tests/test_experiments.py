@@ -53,7 +53,7 @@ def command_line(*arguments: str, code: int = 0) -> Any:
 def without_times(document: Any) -> Any:
     """Return a document without what differs from one process to another."""
     if isinstance(document, dict):
-        varying = {"seconds", "peak_bytes", "memory"}
+        varying = {"seconds", "costs", "peak_bytes", "memory"}
         return {name: without_times(value) for name, value in document.items() if name not in varying}
     return document
 

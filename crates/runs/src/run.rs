@@ -237,6 +237,8 @@ fn measure_end<B: Backend>(
     let at =
         Iterates { weights: &state.weights, next: next.as_ref(), preconditioner: preconditioner.as_ref() };
     let mut measured = measure(subject, at, &Watch::new(observer))?;
+    // A report does not keep them.
+    measured.vectors.clear();
     // The training may have taken more.
     let before = predicted_bytes(engine, (config, data), is_kept, budget)?;
     let predicted = &mut measured.memory.predicted_bytes;

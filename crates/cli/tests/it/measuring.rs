@@ -30,6 +30,7 @@ fn essence(measured: &Value) -> Value {
     let map = essence.as_object_mut().unwrap();
     for key in [
         "seconds",
+        "costs",
         "arch",
         "dataset",
         "standardize",

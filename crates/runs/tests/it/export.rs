@@ -196,7 +196,8 @@ fn measurement() -> Measurement {
 fn of_other_matrices() -> Vec<(String, Value)> {
     let estimate = serde_json::json!({ "value": 1.0, "standard_error": 0.1 });
     let trace = serde_json::json!({ "value": 9.0, "standard_error": 0.1, "probes": 10 });
-    let spectrum = serde_json::json!({ "lambda_max": eigenvalue(5.0), "trace": trace });
+    let spectrum =
+        serde_json::json!({ "lambda_max": eigenvalue(5.0), "top": [eigenvalue(5.0)], "trace": trace });
     let mut adam = serde_json::to_value(eigenvalue(5.0)).unwrap();
     adam["edge_of_stability"] = 38.0.into();
     let outcomes = serde_json::json!({

@@ -23,7 +23,7 @@ pub struct Cost {
     /// Seconds. Products that measures share are counted for the first of them.
     pub seconds: f64,
     /// Seconds with the products that it shares: what it would take beside λ_max without the other measures.
-    pub alone: f64,
+    pub alone_seconds: f64,
 }
 
 /// What was measured at one point of the weights.
@@ -101,7 +101,7 @@ impl Measurement {
         let shared = self.costs.iter().find(|cost| cost.name == LAMBDA_MAX)?;
         let measures = || self.costs.iter().filter(|cost| cost.name != LAMBDA_MAX);
         let together = shared.seconds + measures().map(|cost| cost.seconds).sum::<f64>();
-        let separate: f64 = measures().map(|cost| shared.seconds + cost.alone).sum();
+        let separate: f64 = measures().map(|cost| shared.seconds + cost.alone_seconds).sum();
         (measures().count() > 1).then_some((together, separate))
     }
 

@@ -69,7 +69,11 @@ pub(super) fn conclude<'p, 'a, B: Backend>(
         let start = Instant::now();
         outcomes.insert(cost.name.clone(), conclude(at)?);
         let seconds = start.elapsed().as_secs_f64();
-        costs.push(Cost { seconds: cost.seconds + seconds, alone: cost.alone + seconds, ..cost });
+        costs.push(Cost {
+            seconds: cost.seconds + seconds,
+            alone_seconds: cost.alone_seconds + seconds,
+            ..cost
+        });
     }
     Ok((outcomes, costs))
 }
@@ -116,7 +120,7 @@ impl<'p, 'a, B: Backend> Products<'p, 'a, B> {
             serde_json::to_value(outcome).map_err(unwritable)
         };
         self.conclusions.push(Conclusion {
-            cost: Cost { name: M::NAME.to_owned(), seconds, alone },
+            cost: Cost { name: M::NAME.to_owned(), seconds, alone_seconds: alone },
             conclude: Box::new(conclude),
         });
         Ok(())

@@ -83,7 +83,7 @@ pub fn measure<B: Backend>(
     let (problem, Iterates { weights, next, .. }) = (&problem, at);
     let solution = Solution { problem, weights, next, loss, gradient, largest, lambda_max };
     let (outcomes, mut costs) = conclude(conclusions, &solution)?;
-    costs.insert(0, Cost { name: LAMBDA_MAX.to_owned(), seconds: shared, alone: shared });
+    costs.insert(0, Cost { name: LAMBDA_MAX.to_owned(), seconds: shared, alone_seconds: shared });
     let eigenvectors = solution.largest.solved.pairs.iter().enumerate();
     let eigenvectors = eigenvectors.map(|(i, pair)| (format!("eigenvector.{i}"), pair.vector.clone()));
     Ok(Measurement {
