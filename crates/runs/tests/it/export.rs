@@ -1,5 +1,7 @@
 //! Tables of runs as files.
 
+use std::collections::BTreeMap;
+
 use parquet::basic::Type as Physical;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::RowAccessor as _;
@@ -81,40 +83,45 @@ fn full() -> Report {
             rtol: 1e-3,
             bound_rtol: BoundRtol(Some(0.1)),
             max_products: 500,
-            asked: [
-                ("lambda_min", true.into()),
-                ("between_iterates", true.into()),
-                ("trace", toml::Value::from(10)),
-                ("frobenius", toml::Value::from(10)),
-                ("sam_bound", 0.05.into()),
-                ("effective_rank", toml::Value::from(10)),
-                ("diagonal", toml::Value::from(10)),
-                ("per_layer", "*".into()),
-                ("density", toml::Value::from(5)),
-                ("gradient_overlap", true.into()),
-                ("gauss_newton", toml::Value::from(10)),
-                ("empirical_fisher", toml::Value::from(10)),
-                ("monte_carlo_fisher", toml::Value::from(10)),
-                ("adaptive_hessian", toml::Value::from(10)),
-                ("adam_sharpness", true.into()),
-                ("batch_sharpness", toml::Value::from(5)),
-                ("relative_flatness", "*".into()),
-                ("fisher_rao", true.into()),
-                ("foret", 0.05.into()),
-                ("m_sharpness", toml::Value::from(128)),
-                ("first_order_flatness", 0.05.into()),
-                ("adaptive_worst", toml::Value::from(20)),
-                ("adaptive_average", toml::Value::from(20)),
-                ("pac_bayes", toml::Value::from(10)),
-                ("local_volume", toml::Value::from(20)),
-                ("critical_step_size", 0.01.into()),
-            ]
-            .map(|(name, asked)| (name.to_owned(), asked))
-            .into(),
+            asked: asked(),
         },
     };
     let Identity { training: training_id, run: id } = Identity::of(&config).unwrap();
     Report { id, training_id, config, training: training(), measurement: Some(measurement()) }
+}
+
+/// Every measure.
+fn asked() -> BTreeMap<String, toml::Value> {
+    [
+        ("lambda_min", true.into()),
+        ("between_iterates", true.into()),
+        ("trace", toml::Value::from(10)),
+        ("frobenius", toml::Value::from(10)),
+        ("sam_bound", 0.05.into()),
+        ("effective_rank", toml::Value::from(10)),
+        ("diagonal", toml::Value::from(10)),
+        ("per_layer", "*".into()),
+        ("density", toml::Value::from(5)),
+        ("gradient_overlap", true.into()),
+        ("gauss_newton", toml::Value::from(10)),
+        ("empirical_fisher", toml::Value::from(10)),
+        ("monte_carlo_fisher", toml::Value::from(10)),
+        ("adaptive_hessian", toml::Value::from(10)),
+        ("adam_sharpness", true.into()),
+        ("batch_sharpness", toml::Value::from(5)),
+        ("relative_flatness", "*".into()),
+        ("fisher_rao", true.into()),
+        ("foret", 0.05.into()),
+        ("m_sharpness", toml::Value::from(128)),
+        ("first_order_flatness", 0.05.into()),
+        ("adaptive_worst", toml::Value::from(20)),
+        ("adaptive_average", toml::Value::from(20)),
+        ("pac_bayes", toml::Value::from(10)),
+        ("local_volume", toml::Value::from(20)),
+        ("critical_step_size", 0.01.into()),
+    ]
+    .map(|(name, asked)| (name.to_owned(), asked))
+    .into()
 }
 
 fn training() -> TrainReport {
