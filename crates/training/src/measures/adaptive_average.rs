@@ -83,10 +83,10 @@ impl Measure for AdaptiveAverage {
         cost: "a forward pass of all batches for each draw and radius: 160 of 1,024 examples by default",
     };
     const SHARPNESS: &'static [(&'static str, &'static str)] = &[
-        ("l2_smallest_rho", "adaptive average ℓ₂, smallest ρ"),
-        ("l2_largest_rho", "adaptive average ℓ₂, largest ρ"),
-        ("linf_smallest_rho", "adaptive average ℓ∞, smallest ρ"),
-        ("linf_largest_rho", "adaptive average ℓ∞, largest ρ"),
+        ("l2_smallest_rho", "adaptive average L₂, smallest ρ"),
+        ("l2_largest_rho", "adaptive average L₂, largest ρ"),
+        ("linf_smallest_rho", "adaptive average L_inf, smallest ρ"),
+        ("linf_largest_rho", "adaptive average L_inf, largest ρ"),
     ];
     const COLUMNS: &'static [(&'static str, ColumnType)] = &[
         ("l2", ColumnType::Text),
@@ -138,8 +138,8 @@ impl Measure for AdaptiveAverage {
     fn summary(outcome: &AdaptiveAverageOutcome) -> Vec<(&'static str, String)> {
         let of = format!("(standard error; {} examples)", count(outcome.examples));
         vec![
-            ("average ℓ₂", format!("{}  {of}", text(&outcome.l2))),
-            ("average ℓ∞", format!("{}  {of}", text(&outcome.linf))),
+            ("average L₂", format!("{}  {of}", text(&outcome.l2))),
+            ("average L_inf", format!("{}  {of}", text(&outcome.linf))),
         ]
     }
 }

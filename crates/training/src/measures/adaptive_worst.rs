@@ -85,10 +85,10 @@ impl Measure for AdaptiveWorst {
         cost: "about `iterations` + 3 gradients of all batches for each radius: 180 of 1,024 examples by default",
     };
     const SHARPNESS: &'static [(&'static str, &'static str)] = &[
-        ("l2_smallest_rho", "adaptive worst ℓ₂, smallest ρ"),
-        ("l2_largest_rho", "adaptive worst ℓ₂, largest ρ"),
-        ("linf_smallest_rho", "adaptive worst ℓ∞, smallest ρ"),
-        ("linf_largest_rho", "adaptive worst ℓ∞, largest ρ"),
+        ("l2_smallest_rho", "adaptive worst L₂, smallest ρ"),
+        ("l2_largest_rho", "adaptive worst L₂, largest ρ"),
+        ("linf_smallest_rho", "adaptive worst L_inf, smallest ρ"),
+        ("linf_largest_rho", "adaptive worst L_inf, largest ρ"),
     ];
     const COLUMNS: &'static [(&'static str, ColumnType)] = &[
         ("l2", ColumnType::Text),
@@ -145,8 +145,8 @@ impl Measure for AdaptiveWorst {
     fn summary(outcome: &AdaptiveWorstOutcome) -> Vec<(&'static str, String)> {
         let of = format!("(standard error; {} examples)", count(outcome.examples));
         vec![
-            ("worst ℓ₂", format!("at least {}  {of}", text(&outcome.l2))),
-            ("worst ℓ∞", format!("at least {}  {of}", text(&outcome.linf))),
+            ("worst L₂", format!("at least {}  {of}", text(&outcome.l2))),
+            ("worst L_inf", format!("at least {}  {of}", text(&outcome.linf))),
         ]
     }
 }
