@@ -207,7 +207,8 @@ fn too_few_threads_are_one_line() {
     let train = ["train", "--arch", "mlp", "--dataset", "digits", "--hidden", "4", "--max-epochs", "1"];
     let many = ended(under("-v 1000000", &[&train[..], &["--threads", "1000"]].concat()));
     ends_in_one_line(&many, "1000 threads in 1 GB");
-    many.refuses(1, &["cannot start the threads", "--threads"]);
+    // The threads that have started may find the memory at its end before the next one does.
+    many.refuses(1, &["(ulimit -v)"]);
 
     let folder = tempdir().unwrap();
     let recipe = folder.path().join("recipe.toml");
