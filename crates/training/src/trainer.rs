@@ -234,7 +234,7 @@ impl<'a, B: Backend> Trainer<'a, B> {
             return Ok(Some(Outcome::Interrupted));
         }
         let done = self.progress.step_in_epoch;
-        // Taken out, since measurements borrow all of `self`; each epoch fills it anew.
+        // Taken out, since measurements borrow all of `self`; each epoch refills it.
         let order = std::mem::take(&mut self.order);
         for (step_in_epoch, batch) in (1_u32..).zip(order.chunks(batch_size)).skip(done as usize) {
             let moment = moment(config, self.progress.epoch, self.progress.step);

@@ -99,7 +99,7 @@ pub fn barrier(losses: impl IntoIterator<Item = (f64, Option<f64>)>) -> Barrier 
 /// Evaluates the points of paths between two weights.
 ///
 /// Batch norm: running statistics of the ends, interpolated, belong to no network. The loss on training examples uses the statistics of each
-/// chunk, as the measurement does; that on the test set those of the measured examples, estimated anew at every point, the ends included.
+/// chunk, as the measurement does; that on the test set those of the measured examples, estimated again at every point, the ends included.
 pub struct Path<'a, B: Backend> {
     problem: Problem<'a, B>,
 }

@@ -75,7 +75,7 @@ impl Measure for BatchSharpness {
     const MAIN: Option<&'static str> = Some("batches");
     const DEFINITION: Definition = Definition {
         title: "Batch sharpness and gradient noise",
-        text: "E gᵀ H g / E ‖g‖² over batches, with the gradient g and the Hessian H of the same batch of `batch_size` measured examples (that of the training if unset); SGD drives it towards 2/η. From the same gradients: tr C, the trace of the covariance of single gradients (divided by N - 1), and the noise scale tr C / ‖∇L‖². Batches are drawn without replacement, anew once all examples are used. With batch statistics, a batch is normalized by its own.",
+        text: "E gᵀ H g / E ‖g‖² over batches, with the gradient g and the Hessian H of the same batch of `batch_size` measured examples (that of the training if unset); SGD drives it towards 2/η. From the same gradients: tr C, the trace of the covariance of single gradients (divided by N - 1), and the noise scale tr C / ‖∇L‖². Batches are drawn without replacement; once all examples are used, they are shuffled again. With batch statistics, a batch is normalized by its own.",
         source: "batch sharpness: Andreyev and Beneventano 2024, arXiv 2412.20553; noise: McCandlish et al. 2018, arXiv 1812.06162, appendix A.1",
         error: "the standard error over the batches; for quotients to first order",
         cost: "a gradient and a product of each batch: with 50 batches of 100, as much as one product over 5,000 examples",

@@ -1,4 +1,4 @@
-//! The statistics of batch norm at any weights, estimated anew from the measured examples.
+//! The statistics of batch norm at any weights, estimated from the measured examples.
 
 use sharpness_network::backend::{Backend, View};
 use sharpness_network::op::{BatchNorm, Pass, TapeKind};
