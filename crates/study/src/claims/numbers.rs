@@ -62,21 +62,25 @@ pub(super) fn numbers(
         let Some(outcome) = outcomes.get(declared.measure) else { continue };
         if let Some(value) = declared.value(outcome) {
             let reading = Reading { value, converged: declared.is_converged(outcome) };
-            let settings = settings_of(leaves, declared.measure);
+            let settings = settings_of(leaves, declared);
             numbers.insert(Number { column: declared.name(), settings }, reading);
         }
     }
     numbers
 }
 
-/// The settings of a measure, such as `probes=100`.
-fn settings_of(leaves: &BTreeMap<String, Value>, measure: &str) -> String {
+/// The settings of a measure, such as `probes=100`, without those that it has from the training: they differ as the trainings do.
+fn settings_of(leaves: &BTreeMap<String, Value>, declared: &SharpnessNumber) -> String {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let prefix = format!("measure.{measure}.");
+    let prefix = format!("measure.{}.", declared.measure);
+    let is_of_training = |key: &str, value: &Value| {
+        declared.of_training.contains(&key) && leaves.get(&format!("training.{key}")) == Some(value)
+    };
     let own = leaves.iter().filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?, value)));
+    let own = own.filter(|(key, value)| !is_of_training(key, value));
     own.map(|(key, value)| format!("{key}={}", text(value))).collect::<Vec<_>>().join(", ")
 }
 
@@ -100,4 +104,25 @@ fn outcomes(cells: &BTreeMap<&str, &Value>) -> Map<String, Value> {
         }
     }
     outcomes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_a_measure_has_from_the_training_makes_no_other_number() {
+        let all = SharpnessNumber::all();
+        let declared = all.iter().find(|number| number.measure == "batch_sharpness").unwrap();
+        let leaves = |measured: u32, trained: u32| {
+            BTreeMap::from([
+                ("measure.batch_sharpness.batches".to_owned(), 20.into()),
+                ("measure.batch_sharpness.batch_size".to_owned(), measured.into()),
+                ("training.batch_size".to_owned(), trained.into()),
+            ])
+        };
+        assert_eq!(settings_of(&leaves(10, 10), declared), "batches=20");
+        assert_eq!(settings_of(&leaves(50, 50), declared), "batches=20", "another batch of the training");
+        assert_eq!(settings_of(&leaves(10, 50), declared), "batch_size=10, batches=20", "one of its own");
+    }
 }

@@ -96,6 +96,7 @@ impl Measure for BatchSharpness {
         ("batches", ColumnType::Integer),
     ];
     const TRACKED: &'static [(&'static str, i64)] = &[("batches", 20)];
+    const OF_TRAINING: &'static [&'static str] = &["batch_size"];
 
     type Found = ();
     type Outcome = BatchSharpnessOutcome;

@@ -86,6 +86,8 @@ pub trait Measure: Serialize + DeserializeOwned + Default + 'static {
 
     /// The settings with which it is cheap enough to be computed through training, where they differ from the defaults.
     const TRACKED: &'static [(&'static str, i64)] = &[];
+    /// The settings that [`Self::filled`] takes from those of the training with the same key.
+    const OF_TRAINING: &'static [&'static str] = &[];
 
     /// The result of the products at the weights.
     type Found: 'static;

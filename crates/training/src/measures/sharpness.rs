@@ -15,6 +15,8 @@ pub struct SharpnessNumber {
     /// The keys that lead to it in the outcome, joined by dots.
     pub key: &'static str,
     label: &'static str,
+    /// The settings of the measure that follow from those of the training with the same key.
+    pub of_training: &'static [&'static str],
     is_converged: fn(&Value) -> Option<bool>,
 }
 
@@ -26,6 +28,7 @@ static ALL: LazyLock<Vec<SharpnessNumber>> = LazyLock::new(|| {
                 measure: M::NAME,
                 key,
                 label,
+                of_training: M::OF_TRAINING,
                 is_converged: |outcome| {
                     M::Outcome::deserialize(outcome).ok().map(|found| M::is_converged(&found))
                 },
