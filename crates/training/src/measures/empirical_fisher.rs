@@ -1,37 +1,22 @@
 //! The empirical Fisher matrix, the mean outer product of the gradients of single losses.
 
-use serde::{Deserialize, Serialize};
 use sharpness_network::backend::Backend;
 use sharpness_network::operators::Matrix;
 
-use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
-use super::spectrum::{Found, SpectrumOutcome};
+use super::measure::{AtWeights, Definition};
+use super::of_matrix::{MeasuredMatrix, OfMatrix};
 use super::target::Target;
-use super::trace;
-use crate::Result;
-use crate::columns::ColumnType;
-use crate::range::{Probes, within};
 
 /// Empirical Fisher matrix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EmpiricalFisher {
-    /// The most probes of the trace; each takes one product.
-    #[serde(deserialize_with = "within::<_, Probes>")]
-    pub probes: usize,
-}
+pub type EmpiricalFisher = OfMatrix<EmpiricalFisherMatrix>;
 
-impl Default for EmpiricalFisher {
-    fn default() -> Self {
-        Self { probes: 100 }
-    }
-}
+/// Empirical Fisher matrix.
+#[derive(Debug)]
+pub enum EmpiricalFisherMatrix {}
 
-impl Measure for EmpiricalFisher {
+impl MeasuredMatrix for EmpiricalFisherMatrix {
     const NAME: &'static str = "empirical_fisher";
     const HELP: &'static str = "Find λ_max and the trace of the empirical Fisher matrix too, the trace to 1 % or from this many probes [default of PROBES: 100]";
-    const FLAG: Flag = Flag::Optional("PROBES");
-    const MAIN: Option<&'static str> = Some("probes");
     const DEFINITION: Definition = Definition {
         title: "Empirical Fisher matrix",
         text: "The largest eigenvalues and the trace of 1/N Σ g gᵀ, with g the gradient of an example's loss at its label. Its trace is the mean of ‖g‖². With batch statistics, g passes through the statistics of the example's chunk.",
@@ -43,30 +28,9 @@ impl Measure for EmpiricalFisher {
         ("lambda_max.value", "λ_max of the empirical Fisher"),
         ("trace.value", "tr of the empirical Fisher"),
     ];
-    const COLUMNS: &'static [(&'static str, ColumnType)] = SpectrumOutcome::COLUMNS;
-    const TRACKED: &'static [(&'static str, i64)] = &[("probes", 10)];
+    const LABEL: &'static str = "empirical Fisher";
 
-    type Found = Found;
-    type Outcome = SpectrumOutcome;
-
-    fn held_vectors(&self, k: usize) -> usize {
-        k
-    }
-
-    fn products<B: Backend>(&self, at: &mut AtWeights<'_, '_, B>) -> Result<Found> {
-        let k = at.problem.subject().settings.top_k;
-        Target::whole(Self::NAME, Matrix::EmpiricalFisher).find(at, k, (trace::RTOL, self.probes))
-    }
-
-    fn conclude<B: Backend>(&self, found: Found, at: &Solution<'_, '_, B>) -> Result<SpectrumOutcome> {
-        found.conclude(at)
-    }
-
-    fn is_converged(outcome: &SpectrumOutcome) -> bool {
-        outcome.is_converged()
-    }
-
-    fn summary(outcome: &SpectrumOutcome) -> Vec<(&'static str, String)> {
-        outcome.summary("empirical Fisher")
+    fn target<B: Backend>(_: &AtWeights<'_, '_, B>) -> Target {
+        Target::whole(Self::NAME, Matrix::EmpiricalFisher)
     }
 }

@@ -12,7 +12,7 @@
 //! | `measure.rs`, `list.rs` | the trait of the measures besides λ_max, and their list |
 //! | `filled.rs` | the settings of a measurement with everything filled in |
 //! | every other file | one measure each, as `list.rs` names them |
-//! | `target.rs`, `spectrum.rs`, `estimate.rs` | eigenvalues and traces of other matrices, means with standard errors |
+//! | `target.rs`, `spectrum.rs`, `of_matrix.rs`, `estimate.rs` | eigenvalues and traces of other matrices, means with standard errors |
 //! | `ascent.rs`, `apgd.rs`, `adaptive_points.rs`, `crossing.rs`, `draws.rs` | what the measures that move the weights share |
 //! | `problem.rs` | the examples, the operator and the solver |
 //! | `value.rs` | the loss and its gradient at any weights |
@@ -57,6 +57,7 @@ mod measure;
 mod measurement;
 mod memory;
 mod monte_carlo_fisher;
+mod of_matrix;
 mod outcomes;
 mod pac_bayes;
 mod per_layer;
@@ -76,7 +77,7 @@ mod value;
 
 pub use adam_sharpness::{AdamSharpness, AdamSharpnessOutcome};
 pub use adaptive_average::{AdaptiveAverage, AdaptiveAverageOutcome};
-pub use adaptive_hessian::AdaptiveHessian;
+pub use adaptive_hessian::{AdaptiveHessian, AdaptiveHessianMatrix};
 pub use adaptive_points::AdaptivePoint;
 pub use adaptive_worst::{AdaptiveWorst, AdaptiveWorstOutcome};
 pub use batch_sharpness::{BatchSharpness, BatchSharpnessOutcome};
@@ -86,13 +87,13 @@ pub use density::{Density, DensityOutcome};
 pub use diagonal::{Diagonal, DiagonalOutcome};
 pub use effective_rank::{EffectiveRank, EffectiveRankOutcome};
 pub use eigenvalue::Eigenvalue;
-pub use empirical_fisher::EmpiricalFisher;
+pub use empirical_fisher::{EmpiricalFisher, EmpiricalFisherMatrix};
 pub use estimate::Estimate;
 pub use first_order_flatness::{FirstOrderFlatness, FirstOrderFlatnessOutcome};
 pub use fisher_rao::{FisherRao, FisherRaoOutcome};
 pub use foret::{Foret, ForetOutcome};
 pub use frobenius::{Frobenius, FrobeniusOutcome};
-pub use gauss_newton::GaussNewton;
+pub use gauss_newton::{GaussNewton, GaussNewtonMatrix};
 pub use gradient_overlap::{GradientOverlap, GradientOverlapOutcome};
 pub use lambda_min::LambdaMin;
 pub use list::{Visitor, asked, each};
@@ -102,7 +103,8 @@ pub use m_sharpness::{MSharpness, MSharpnessOutcome};
 pub use measure::{AtWeights, Definition, Flag, Measure, Solution};
 pub use measurement::{Cost, Measurement};
 pub(crate) use memory::{least_bytes, weights_bytes};
-pub use monte_carlo_fisher::MonteCarloFisher;
+pub use monte_carlo_fisher::{MonteCarloFisher, MonteCarloFisherMatrix};
+pub use of_matrix::{MeasuredMatrix, OfMatrix};
 pub use pac_bayes::{PacBayes, PacBayesOutcome};
 pub use per_layer::{Layer, LayerOutcome, PerLayer, PerLayerOutcome};
 pub use point::{Iterates, measure};

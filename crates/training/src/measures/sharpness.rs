@@ -101,7 +101,13 @@ mod tests {
     use super::*;
 
     const fn number(key: &'static str) -> SharpnessNumber {
-        SharpnessNumber { measure: "made_up", key, label: "made up", is_converged: |_| None }
+        SharpnessNumber {
+            measure: "made_up",
+            key,
+            label: "made up",
+            of_training: &[],
+            is_converged: |_| None,
+        }
     }
 
     #[test]
