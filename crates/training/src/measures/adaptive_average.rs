@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sharpness_network::Weights;
 use sharpness_network::backend::Backend;
 
-use super::adaptive_points::{AdaptivePoint, Norm, Samples, ends, text};
+use super::adaptive_points::{AdaptiveOutcome, Norm, Samples, text};
 use super::draws::{groups, normal, uniform};
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
 use super::value::Objective;
@@ -44,25 +44,6 @@ impl Default for AdaptiveAverage {
     }
 }
 
-/// The mean rises at all radii.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AdaptiveAverageOutcome {
-    /// Under Gaussian noise, by ascending radius; standard errors over the draws.
-    pub l2: Vec<AdaptivePoint>,
-    /// Under uniform noise, likewise.
-    pub linf: Vec<AdaptivePoint>,
-    /// The value at the smallest radius.
-    pub l2_smallest_rho: Option<f64>,
-    /// The value at the largest radius.
-    pub l2_largest_rho: Option<f64>,
-    /// The value at the smallest radius.
-    pub linf_smallest_rho: Option<f64>,
-    /// The value at the largest radius.
-    pub linf_largest_rho: Option<f64>,
-    /// Examples that were measured on.
-    pub examples: usize,
-}
-
 impl Measure for AdaptiveAverage {
     const NAME: &'static str = "adaptive_average";
     const HELP: &'static str = "Average the rise of the loss under this many draws of noise relative to the weights, average-case adaptive \
@@ -88,24 +69,16 @@ impl Measure for AdaptiveAverage {
         ("linf_smallest_rho", "adaptive average L_inf, smallest ρ"),
         ("linf_largest_rho", "adaptive average L_inf, largest ρ"),
     ];
-    const COLUMNS: &'static [(&'static str, ColumnType)] = &[
-        ("l2", ColumnType::Text),
-        ("linf", ColumnType::Text),
-        ("l2_smallest_rho", ColumnType::Double),
-        ("l2_largest_rho", ColumnType::Double),
-        ("linf_smallest_rho", ColumnType::Double),
-        ("linf_largest_rho", ColumnType::Double),
-        ("examples", ColumnType::Integer),
-    ];
+    const COLUMNS: &'static [(&'static str, ColumnType)] = AdaptiveOutcome::COLUMNS;
 
     type Found = ();
-    type Outcome = AdaptiveAverageOutcome;
+    type Outcome = AdaptiveOutcome;
 
     fn products<B: Backend>(&self, _: &mut AtWeights<'_, '_, B>) -> Result<()> {
         Ok(())
     }
 
-    fn conclude<B: Backend>(&self, (): (), at: &Solution<'_, '_, B>) -> Result<AdaptiveAverageOutcome> {
+    fn conclude<B: Backend>(&self, (): (), at: &Solution<'_, '_, B>) -> Result<AdaptiveOutcome> {
         let batches = groups(at.problem, self.batch_size, self.batches);
         let mut objective = Objective::values(at.problem, at.weights).normalized(self.normalize_logits);
         let examples = batches.iter().map(Vec::len).sum();
@@ -121,21 +94,10 @@ impl Measure for AdaptiveAverage {
                 },
             )?;
         }
-        let (l2, linf) = (l2.points(), linf.points());
-        let ([l2_smallest_rho, l2_largest_rho], [linf_smallest_rho, linf_largest_rho]) =
-            (ends(&l2), ends(&linf));
-        Ok(AdaptiveAverageOutcome {
-            l2,
-            linf,
-            l2_smallest_rho,
-            l2_largest_rho,
-            linf_smallest_rho,
-            linf_largest_rho,
-            examples,
-        })
+        Ok(AdaptiveOutcome::new(&l2, &linf, examples))
     }
 
-    fn summary(outcome: &AdaptiveAverageOutcome) -> Vec<(&'static str, String)> {
+    fn summary(outcome: &AdaptiveOutcome) -> Vec<(&'static str, String)> {
         let of = format!("(standard error; {} examples)", count(outcome.examples));
         vec![
             ("average L₂", format!("{}  {of}", text(&outcome.l2))),

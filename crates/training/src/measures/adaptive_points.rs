@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::draws::mean;
+use crate::columns::ColumnType;
 use crate::number::{significant, with_error};
 
 /// The shape of the perturbations.
@@ -27,6 +28,46 @@ pub struct AdaptivePoint {
     pub accuracy_drop: Option<f64>,
 }
 
+/// Adaptive sharpness at all radii.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AdaptiveOutcome {
+    /// In the Euclidean norm, or under Gaussian noise, by ascending radius; standard errors over the batches, or the draws.
+    pub l2: Vec<AdaptivePoint>,
+    /// In the maximum norm, or under uniform noise, likewise.
+    pub linf: Vec<AdaptivePoint>,
+    /// The value at the smallest radius.
+    pub l2_smallest_rho: Option<f64>,
+    /// The value at the largest radius.
+    pub l2_largest_rho: Option<f64>,
+    /// The value at the smallest radius.
+    pub linf_smallest_rho: Option<f64>,
+    /// The value at the largest radius.
+    pub linf_largest_rho: Option<f64>,
+    /// Examples that were measured on.
+    pub examples: usize,
+}
+
+impl AdaptiveOutcome {
+    /// Its columns in a table of runs.
+    pub(super) const COLUMNS: &[(&str, ColumnType)] = &[
+        ("l2", ColumnType::Text),
+        ("linf", ColumnType::Text),
+        ("l2_smallest_rho", ColumnType::Double),
+        ("l2_largest_rho", ColumnType::Double),
+        ("linf_smallest_rho", ColumnType::Double),
+        ("linf_largest_rho", ColumnType::Double),
+        ("examples", ColumnType::Integer),
+    ];
+
+    pub(super) fn new(l2: &Samples, linf: &Samples, examples: usize) -> Self {
+        let (l2, linf) = (l2.points(), linf.points());
+        let ends = |points: &[AdaptivePoint]| [points.first(), points.last()].map(|point| point?.value);
+        let [l2_smallest_rho, l2_largest_rho] = ends(&l2);
+        let [linf_smallest_rho, linf_largest_rho] = ends(&linf);
+        Self { l2, linf, l2_smallest_rho, l2_largest_rho, linf_smallest_rho, linf_largest_rho, examples }
+    }
+}
+
 /// The rises of the loss and the drops of the accuracy at the radii of a grid.
 pub(super) struct Samples {
     pub(super) norm: Norm,
@@ -46,18 +87,13 @@ impl Samples {
     }
 
     /// The points of the grid.
-    pub(super) fn points(&self) -> Vec<AdaptivePoint> {
+    fn points(&self) -> Vec<AdaptivePoint> {
         let point = |(rho, (rises, drops)): (&f64, (&Vec<f64>, &Vec<f64>))| {
             let (value, standard_error) = mean(rises);
             AdaptivePoint { rho: *rho, value, standard_error, accuracy_drop: mean(drops).0 }
         };
         self.radii.iter().zip(self.rises.iter().zip(&self.drops)).map(point).collect()
     }
-}
-
-/// The values at the smallest and the largest radius.
-pub(super) fn ends(points: &[AdaptivePoint]) -> [Option<f64>; 2] {
-    [points.first(), points.last()].map(|point| point?.value)
 }
 
 /// The points of a norm as text.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sharpness_network::backend::Backend;
 
-use super::adaptive_points::{AdaptivePoint, Norm, Samples, ends, text};
+use super::adaptive_points::{AdaptiveOutcome, Norm, Samples, text};
 use super::apgd::Apgd;
 use super::draws::groups;
 use super::measure::{AtWeights, Definition, Flag, Measure, Solution};
@@ -44,25 +44,6 @@ impl Default for AdaptiveWorst {
     }
 }
 
-/// The mean of the largest rises at all radii.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AdaptiveWorstOutcome {
-    /// In the Euclidean norm, by ascending radius; standard errors over the batches.
-    pub l2: Vec<AdaptivePoint>,
-    /// In the maximum norm, likewise.
-    pub linf: Vec<AdaptivePoint>,
-    /// The value at the smallest radius.
-    pub l2_smallest_rho: Option<f64>,
-    /// The value at the largest radius.
-    pub l2_largest_rho: Option<f64>,
-    /// The value at the smallest radius.
-    pub linf_smallest_rho: Option<f64>,
-    /// The value at the largest radius.
-    pub linf_largest_rho: Option<f64>,
-    /// Examples that were measured on.
-    pub examples: usize,
-}
-
 impl Measure for AdaptiveWorst {
     const NAME: &'static str = "adaptive_worst";
     const HELP: &'static str = "Search the largest rise of the loss under perturbations relative to the weights in this many iterations, \
@@ -90,24 +71,16 @@ impl Measure for AdaptiveWorst {
         ("linf_smallest_rho", "adaptive worst L_inf, smallest ρ"),
         ("linf_largest_rho", "adaptive worst L_inf, largest ρ"),
     ];
-    const COLUMNS: &'static [(&'static str, ColumnType)] = &[
-        ("l2", ColumnType::Text),
-        ("linf", ColumnType::Text),
-        ("l2_smallest_rho", ColumnType::Double),
-        ("l2_largest_rho", ColumnType::Double),
-        ("linf_smallest_rho", ColumnType::Double),
-        ("linf_largest_rho", ColumnType::Double),
-        ("examples", ColumnType::Integer),
-    ];
+    const COLUMNS: &'static [(&'static str, ColumnType)] = AdaptiveOutcome::COLUMNS;
 
     type Found = ();
-    type Outcome = AdaptiveWorstOutcome;
+    type Outcome = AdaptiveOutcome;
 
     fn products<B: Backend>(&self, _: &mut AtWeights<'_, '_, B>) -> Result<()> {
         Ok(())
     }
 
-    fn conclude<B: Backend>(&self, (): (), at: &Solution<'_, '_, B>) -> Result<AdaptiveWorstOutcome> {
+    fn conclude<B: Backend>(&self, (): (), at: &Solution<'_, '_, B>) -> Result<AdaptiveOutcome> {
         let batches = groups(at.problem, self.batch_size, self.batches);
         let objective = Objective::gradients(at.problem, at.weights).normalized(self.normalize_logits);
         let mut apgd = Apgd::new(objective, &at.weights.parameters, self.iterations);
@@ -128,21 +101,10 @@ impl Measure for AdaptiveWorst {
                 }
             }
         }
-        let (l2, linf) = (l2.points(), linf.points());
-        let ([l2_smallest_rho, l2_largest_rho], [linf_smallest_rho, linf_largest_rho]) =
-            (ends(&l2), ends(&linf));
-        Ok(AdaptiveWorstOutcome {
-            l2,
-            linf,
-            l2_smallest_rho,
-            l2_largest_rho,
-            linf_smallest_rho,
-            linf_largest_rho,
-            examples: batches.iter().map(Vec::len).sum(),
-        })
+        Ok(AdaptiveOutcome::new(&l2, &linf, batches.iter().map(Vec::len).sum()))
     }
 
-    fn summary(outcome: &AdaptiveWorstOutcome) -> Vec<(&'static str, String)> {
+    fn summary(outcome: &AdaptiveOutcome) -> Vec<(&'static str, String)> {
         let of = format!("(standard error; {} examples)", count(outcome.examples));
         vec![
             ("worst L₂", format!("at least {}  {of}", text(&outcome.l2))),

@@ -76,10 +76,10 @@ mod trace;
 mod value;
 
 pub use adam_sharpness::{AdamSharpness, AdamSharpnessOutcome};
-pub use adaptive_average::{AdaptiveAverage, AdaptiveAverageOutcome};
+pub use adaptive_average::AdaptiveAverage;
 pub use adaptive_hessian::{AdaptiveHessian, AdaptiveHessianMatrix};
-pub use adaptive_points::AdaptivePoint;
-pub use adaptive_worst::{AdaptiveWorst, AdaptiveWorstOutcome};
+pub use adaptive_points::{AdaptiveOutcome, AdaptivePoint};
+pub use adaptive_worst::AdaptiveWorst;
 pub use batch_sharpness::{BatchSharpness, BatchSharpnessOutcome};
 pub use between_iterates::{BetweenIterates, BetweenIteratesOutcome, Iterate, interpolate};
 pub use critical_step_size::{CriticalStepSize, CriticalStepSizeOutcome};
