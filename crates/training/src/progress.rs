@@ -67,6 +67,9 @@ pub struct TrackedLambdaMax {
     pub products: usize,
     /// Whether the residual reached the requested tolerance, and the bound `bound_rtol` or 0.1, whichever is smaller.
     pub converged: bool,
+    /// The mean loss of the measured examples; unknown in older runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<f64>,
     /// The norm of the gradient on the measured examples; unknown in older runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gradient_norm: Option<f64>,

@@ -57,7 +57,7 @@ fn pictures_of_a_training_have_their_numbers_beside_them() {
     }
     let table = fs::read_to_string(out.join("through_training.csv")).unwrap();
     let head = table.lines().next().unwrap();
-    for column in ["steps", "λ_max: λ_max", "λ_max: 2/η", "tr H"] {
+    for column in ["steps", "λ_max: λ_max", "λ_max: 2/η", "loss: loss", "tr H"] {
         assert!(head.contains(column), "no {column} in {head}");
     }
     assert!(table.lines().nth(2).unwrap().starts_with("5,"), "a row for every fifth step: {table}");

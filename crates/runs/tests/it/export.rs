@@ -131,6 +131,7 @@ fn training() -> TrainReport {
         residual: 0.1,
         products: 3,
         converged: true,
+        loss: None,
         gradient_norm: None,
         overlap: None,
         outcomes: Default::default(),

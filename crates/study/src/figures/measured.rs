@@ -144,6 +144,7 @@ fn through_training_view(title: &str, report: &Report) -> View {
         is_loss,
         series: vec![line(name, values)],
     };
+    panels.push(plain("loss", true, of(&|one| one.loss)));
     panels.push(plain("gradient norm", true, of(&|one| one.gradient_norm)));
     panels.push(plain("overlap with the eigenvector before", false, of(&|one| one.overlap)));
     for number in SharpnessNumber::all() {

@@ -134,7 +134,6 @@ impl<'a, B: Backend> Tracker<'a, B> {
         let (value, residual, products) = (solved.pairs[0].value, solved.pairs[0].residual, solved.products);
         let taken = take_products(&problem, operator, weights, preconditioner)?;
         let Taken { loss, gradient, conclusions, .. } = taken;
-        let gradient_norm = Some(norm(&gradient));
         // Not checked in double precision.
         let largest = Checked { solved, rounding: None };
         let lambda_max = Eigenvalue::all(&largest, Which::LargestAlgebraic, &settings).remove(0);
@@ -144,8 +143,17 @@ impl<'a, B: Backend> Tracker<'a, B> {
         let eigenvector =
             rounded(solution.largest.solved.pairs.swap_remove(0).vector, self.on.config.precision);
         let overlap = self.eigenvector.as_ref().map(|last| overlap(last, &eigenvector));
-        let tracked =
-            TrackedLambdaMax { step, value, residual, products, converged, gradient_norm, overlap, outcomes };
+        let tracked = TrackedLambdaMax {
+            step,
+            value,
+            residual,
+            products,
+            converged,
+            loss: Some(loss),
+            gradient_norm: Some(norm(&solution.gradient)),
+            overlap,
+            outcomes,
+        };
         Ok((tracked, eigenvector))
     }
 

@@ -103,6 +103,8 @@ fn measures_through_training_are_those_of_measurements_from_scratch() {
     for name in ["trace", "batch_sharpness"] {
         assert_eq!(found.outcomes[name], alone.outcomes[name], "{name} after step 4");
     }
+    let loss = (found.loss.unwrap() / alone.loss - 1.0).abs();
+    assert!(loss < 1e-12, "the loss is off by {loss:e}");
     let gradient = (found.gradient_norm.unwrap() / alone.gradient_norm - 1.0).abs();
     assert!(gradient < 1e-6, "the gradient's norm is off by {gradient:e}");
     assert_eq!(stopped.state.progress.lambda_max, tracked[..3], "a stopped run has the same values");
