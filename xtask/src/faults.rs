@@ -1,5 +1,5 @@
-//! `cargo xtask faults`: fail every system call with which a sweep reads and writes, one at a time. The next
-//! sweep must complete all runs, with the same bits.
+//! `cargo xtask faults`: fail every system call with which a sweep reads and writes, one at a time, or kill the sweep there.
+//! The next sweep must complete all runs, with the same bits.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// System calls, and the errors to inject into each.
+/// System calls, and the errors to inject into each. [`KILL`] kills the process.
 const FAULTS: &[(&str, &[&str])] = &[
     ("mkdir", &["ENOSPC", "EACCES"]),
     ("openat", &["EMFILE", "ENOSPC", "EIO"]),
@@ -19,7 +19,11 @@ const FAULTS: &[(&str, &[&str])] = &[
     ("write", &["ENOSPC", "EIO"]),
     ("fsync,fdatasync", &["EIO", "ENOSPC"]),
     ("rename", &["EIO", "ENOSPC"]),
+    ("mkdir,flock,rename,unlink,rmdir,fsync", &[KILL]),
 ];
+
+/// Not an error, but a signal: the process is killed between two system calls.
+const KILL: &str = "KILL";
 
 /// The fewest faults to expect: with fewer, the sweep no longer does what this tests.
 const LEAST: usize = 300;
@@ -57,8 +61,10 @@ pub(crate) fn check(root: &Path) -> Result<()> {
         for error in *errors {
             let before = count;
             // Fail one call, or that and all later ones as on a full disk, until there is no such call.
-            for (number, rest) in (1..).flat_map(|number| [(number, ""), (number, "+")]) {
-                let fault = format!("{calls}:error={error}:when={number}{rest}");
+            let rests: &[&str] = if *error == KILL { &[""] } else { &["", "+"] };
+            for (number, rest) in (1..).flat_map(|number| rests.iter().map(move |rest| (number, rest))) {
+                let kind = if *error == KILL { "signal" } else { "error" };
+                let fault = format!("{calls}:{kind}={error}:when={number}{rest}");
                 match faults.inject(&fault)? {
                     None => break,
                     Some(Ok(())) => count += 1,
@@ -86,19 +92,22 @@ impl Faults {
         let (trace_file, inject) = (trace.display().to_string(), format!("inject={fault}"));
         let strace = ["strace", "-f", "--seccomp-bpf", "-qq", "-o", &trace_file, "-e", &inject];
         let first = self.sweep(&strace)?;
-        if !fs::read_to_string(&trace)?.contains("(INJECTED)") {
+        let is_injected = ["(INJECTED)", "killed by SIGKILL"]
+            .iter()
+            .any(|sign| fs::read_to_string(&trace).is_ok_and(|trace| trace.contains(sign)));
+        if !is_injected {
             self.take_weights()?;
             return Ok(None);
         }
-        let problem = self.judge(&first)?;
+        let problem = self.judge(&first, fault.contains(KILL))?;
         Ok(Some(problem.map_or(Ok(()), Err)))
     }
 
-    fn judge(&self, first: &Output) -> Result<Option<String>> {
+    fn judge(&self, first: &Output, is_kill: bool) -> Result<Option<String>> {
         let error = String::from_utf8_lossy(&first.stderr).into_owned();
         let second = self.sweep(&["env"])?;
         let has_same_bits = self.take_weights()? == self.expected;
-        Ok(if first.status.code().is_none() || error.contains("panicked") {
+        Ok(if (first.status.code().is_none() && !is_kill) || error.contains("panicked") {
             Some(format!("the sweep exited with {}: {error}", first.status))
         } else if !second.status.success() {
             let again = String::from_utf8_lossy(&second.stderr);

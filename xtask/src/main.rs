@@ -5,6 +5,8 @@
 mod dependencies;
 mod faults;
 mod golden;
+#[cfg(target_os = "linux")]
+mod kills;
 mod python;
 mod settings;
 mod slow;
@@ -31,8 +33,9 @@ Usage: cargo xtask COMMAND
                    print the order of modules for xtask/architecture.toml, from the arrows that the code has
   python           install the Python package in an environment of its own, and test it
   wheels           pack the Python sources and build a wheel for manylinux2014 from them; takes minutes
-  slow             train real networks, simulate every finding and inject faults; takes minutes
+  slow             train real networks, simulate every finding, inject faults and kill sweeps; takes minutes
   faults           fail every system call of a sweep in turn; needs target/release/sharpness and strace
+  kills [N [SEED]] kill two sweeps of one store at N random moments (300); Linux
   golden [ARG]...  regenerate the golden files with golden/generate.py, which receives the arguments
   settings         regenerate docs/settings.md";
 
@@ -59,6 +62,8 @@ fn run(arguments: &[String]) -> Result<()> {
         ["wheels"] => python::wheels(&root),
         ["slow"] => slow::run(&root),
         ["faults"] => faults::check(&root),
+        #[cfg(target_os = "linux")]
+        ["kills", arguments @ ..] => kills::check(&root, arguments),
         ["golden", rest @ ..] => golden::generate(&root, rest),
         ["settings"] => settings::generate(&root),
         ["help" | "--help" | "-h"] => {

@@ -24,12 +24,13 @@ const RUNS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Runs [`RUNS`], whose trainings stop at 99 % training accuracy, then injects faults.
+/// Runs [`RUNS`], whose trainings stop at 99 % training accuracy, then injects faults and kills sweeps.
 ///
 /// # Errors
 /// A step fails.
 pub(crate) fn run(root: &Path) -> Result<()> {
     let step = |&(name, line)| Step::new(name, Action::Command(Invocation::new(line)));
     let faults = Step::new("faults in sweeps", Action::Check(faults::check, "cargo xtask faults"));
-    run_all(root, Missing::Fails, &RUNS.iter().map(step).chain([faults]).collect::<Vec<_>>())
+    let kills = Step::new("kills of sweeps", Action::Command(Invocation::new("cargo xtask kills 300")));
+    run_all(root, Missing::Fails, &RUNS.iter().map(step).chain([faults, kills]).collect::<Vec<_>>())
 }

@@ -53,6 +53,8 @@ pub(crate) fn run(root: &Path, missing: Missing) -> Result<()> {
         command("clippy", "cargo clippy --workspace --all-targets -- -D warnings").with_tool(CLIPPY),
         Step::new("documentation", Action::Command(documentation)),
         Step::new("tests", Action::Command(tests)),
+        #[cfg(target_os = "linux")]
+        command("kills of sweeps", "cargo xtask kills 20"),
         python::step(),
         miri(),
     ];

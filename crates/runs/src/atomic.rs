@@ -1,4 +1,4 @@
-//! Atomic replacement of files, and locks.
+//! Files that are replaced at one instant, and locks.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -26,13 +26,36 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
         let _ = file.lock();
         Ok(())
     })?;
-    let replaced = write_synced(&mut file, &partial, content)
-        .and_then(|()| fs::rename(&partial, path).map_err(Error::io("replace", path)));
-    if replaced.is_err() {
+    let written = write_synced(&mut file, &partial, content);
+    put(&partial, path, written)
+}
+
+/// Replaces `path` through `partial`, a file on the same file system that no other process uses. `check` runs directly before
+/// the rename, which replaces it only if `partial` still exists. Returns the new file, open for writing at its end.
+///
+/// # Errors
+/// As [`replace`], and those of `check`. [`Error::Io`] with `NotFound` if another process removed `partial`.
+pub(crate) fn replace_through(
+    partial: &Path,
+    path: &Path,
+    content: &[u8],
+    check: impl FnOnce() -> Result<()>,
+) -> Result<File> {
+    files::check_to_write(path).map_err(Error::io("replace", path))?;
+    let mut file = files::open_to_write(File::options().create(true).write(true).truncate(true), partial)
+        .map_err(Error::io("write", path))?;
+    let written = write_synced(&mut file, path, content).and_then(|()| check());
+    put(partial, path, written).map(|()| file)
+}
+
+/// Renames `partial` to `path`, or removes it if it was not written.
+fn put(partial: &Path, path: &Path, written: Result<()>) -> Result<()> {
+    let put = written.and_then(|()| fs::rename(partial, path).map_err(Error::io("replace", path)));
+    if put.is_err() {
         // The original error is more informative than one of this clean-up.
-        let _ = fs::remove_file(&partial);
+        let _ = fs::remove_file(partial);
     }
-    replaced?;
+    put?;
     sync_directory_of(path)
 }
 
@@ -95,10 +118,10 @@ pub(crate) fn sync_directory_of(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Replaces `path` with `value` as JSON for people.
-pub(crate) fn replace_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
+/// The content of the file `path` that holds `value` as JSON for people.
+pub(crate) fn json(path: &Path, value: &impl serde::Serialize) -> Result<Vec<u8>> {
     let mut content =
         serde_json::to_vec_pretty(value).map_err(|e| Error::io("write", path)(io::Error::other(e)))?;
     content.push(b'\n');
-    replace(path, &content)
+    Ok(content)
 }

@@ -72,15 +72,42 @@ pub enum Error {
 
     /// Another process is executing the run.
     #[error(
-        "{} is in use by another process; wait for it to end, or choose another directory with --out",
-        dir.display()
+        "{} is in use by another process{}; wait for it to end, or choose another directory with --out",
+        dir.display(), of(holder.as_ref())
     )]
     RunLocked {
         /// The directory.
         dir: PathBuf,
+        /// The other process, if known.
+        holder: Option<String>,
     },
 
-    /// The directory of a run, or its lock, was replaced after it was opened.
+    /// Another process took over the run, because this one did not renew its lease in time: it was stopped, or its machine or
+    /// the file system hung.
+    #[error(
+        "{} was taken over by another process{}, because this one was stopped or could not reach it for too long; \
+         nothing more was written there",
+        dir.display(), of(holder.as_ref())
+    )]
+    LeaseLost {
+        /// The directory.
+        dir: PathBuf,
+        /// The other process, if it still works on the run.
+        holder: Option<String>,
+    },
+
+    /// A variable of the environment has a value that makes no sense.
+    #[error("{name} must be {expected}, not '{value}'")]
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What would be right.
+        expected: String,
+    },
+
+    /// The directory of a run was replaced after it was opened.
     #[error(
         "{} was deleted or replaced during the run; nothing more was written there",
         dir.display()
@@ -155,12 +182,17 @@ impl Error {
     /// Whether the request itself (a setting, a configuration, a recipe) is invalid, so that it fails on any machine.
     pub const fn is_usage(&self) -> bool {
         match self {
-            Self::File { .. } => true,
+            Self::File { .. } | Self::Variable { .. } => true,
             Self::Training(error) => error.is_usage(),
             Self::Data(error) => error.is_usage(),
             _ => false,
         }
     }
+}
+
+/// Names a process in a message, if it is known.
+fn of(holder: Option<&String>) -> String {
+    holder.map_or_else(String::new, |holder| format!(" ({holder})"))
 }
 
 impl From<sharpness_network::Error> for Error {

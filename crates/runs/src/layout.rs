@@ -4,6 +4,10 @@ use std::path::{Path, PathBuf};
 
 /// The suffix of a file that is being written.
 const PARTIAL: &str = ".partial";
+/// The prefix of a directory that is to become the lease.
+const CANDIDATE: &str = ".lease-";
+/// The length of the token of a lease: digits of a hexadecimal number.
+const TOKEN: usize = 16;
 /// The suffix of a damaged file that was set aside.
 const DAMAGED: &str = ".damaged";
 
@@ -85,9 +89,33 @@ impl RunLayout {
         files.iter().any(|file| file.exists())
     }
 
-    /// Locked by the process that writes the run.
-    pub(crate) fn lock(&self) -> PathBuf {
-        self.dir.join(".lock")
+    /// The directory with the lease of the process that writes the run.
+    pub(crate) fn lease(&self) -> PathBuf {
+        self.dir.join(".lease")
+    }
+
+    /// A directory that is to become the lease.
+    pub(crate) fn lease_candidate(&self, token: &str) -> PathBuf {
+        self.dir.join(format!("{CANDIDATE}{token}"))
+    }
+
+    /// Whether a name is that of a [`Self::lease_candidate`].
+    pub(crate) fn is_lease_candidate(name: &str) -> bool {
+        name.strip_prefix(CANDIDATE).is_some_and(is_token)
+    }
+
+    /// Where the next content of `file` is written by the holder of the lease with this token: in the directory of the run
+    /// itself, so that the next holder finds it.
+    pub(crate) fn partial_of_holder(&self, file: &Path, token: &str) -> PathBuf {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        self.dir.join(format!("{name}.{token}{PARTIAL}"))
+    }
+
+    /// Whether a name is that of a [`Self::partial_of_holder`].
+    pub(crate) fn is_partial_of_holder(name: &str) -> bool {
+        name.strip_suffix(PARTIAL)
+            .and_then(|name| name.rsplit_once('.'))
+            .is_some_and(|(_, token)| is_token(token))
     }
 
     /// Where the next content of `file` is written before it takes its place.
@@ -115,7 +143,13 @@ impl RunLayout {
 
     /// Whether a file of this name may be in a run that has no configuration yet.
     pub(crate) fn may_precede_config(name: &str) -> bool {
-        let name = name.strip_suffix(PARTIAL).unwrap_or(name);
-        [".lock", "config.toml", "failure.json"].contains(&name)
+        // Older versions locked `.lock`.
+        let is_first =
+            [".lease", ".lock", "config.toml", "failure.json"].contains(&name.trim_end_matches(PARTIAL));
+        is_first || Self::is_lease_candidate(name) || Self::is_partial_of_holder(name)
     }
+}
+
+fn is_token(text: &str) -> bool {
+    text.len() == TOKEN && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

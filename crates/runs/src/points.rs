@@ -32,7 +32,7 @@ impl PointJournal {
         let dir = path.parent().unwrap_or(path);
         std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
         let mut file = open_locked(path, |file| match file.try_lock() {
-            Err(TryLockError::WouldBlock) => Err(Error::RunLocked { dir: dir.to_owned() }),
+            Err(TryLockError::WouldBlock) => Err(Error::RunLocked { dir: dir.to_owned(), holder: None }),
             // Work even if the file system has no locks.
             _ => Ok(()),
         })?;

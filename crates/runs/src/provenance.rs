@@ -6,10 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::atomic::replace_json;
-use crate::damage::set_aside;
+use crate::Result;
 use crate::json::read_json;
-use crate::{Error, Result};
 
 /// The starts of a run in order; the content of `provenance.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,25 +67,9 @@ impl Provenance {
     /// Reads the file at `path`; empty if there is none.
     ///
     /// # Errors
-    /// [`Error::DamagedRun`] or [`Error::Io`] if it cannot be read.
+    /// [`DamagedRun`](crate::Error::DamagedRun) or [`Io`](crate::Error::Io) if it cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         Ok(read_json(path)?.unwrap_or_default())
-    }
-
-    /// Appends this process to the file at `path`. A file that cannot be read is set aside: a run must not fail for it.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if it cannot be written.
-    pub(crate) fn append(path: &Path) -> Result<()> {
-        let mut provenance = match Self::read(path) {
-            Err(Error::DamagedRun { file, problem, .. }) => {
-                set_aside(file, problem)?;
-                Self::default()
-            }
-            read => read?,
-        };
-        provenance.starts.push(Start::now());
-        replace_json(path, &provenance)
     }
 }
 
@@ -107,7 +89,7 @@ fn command_line() -> Vec<String> {
 }
 
 /// The name of this machine.
-fn host() -> Option<String> {
+pub(crate) fn host() -> Option<String> {
     let of_system = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     of_system.or_else(|| std::env::var("HOSTNAME").ok()).map(|name| name.trim().to_owned())
 }

@@ -245,6 +245,10 @@ fn list(choice: &Choice, json: bool) -> Result<()> {
         let more = match status {
             RunStatus::Started(epochs) => format!(", {} so far", plural(*epochs as usize, "epoch")),
             RunStatus::Failed(problem) | RunStatus::Damaged(problem) => format!(": {problem}"),
+            RunStatus::Running => {
+                let holder = RunStore::new(&choice.store).holder(id);
+                holder.map_or_else(String::new, |holder| format!(", {holder}"))
+            }
             _ => String::new(),
         };
         // Writing to a string cannot fail.

@@ -35,7 +35,9 @@ A recipe is a TOML file:
   derive = { \"batch_size / learning_rate\" = 320 } # derives the one that is not given
 
 Finished runs are skipped, so you can add a seed to the list and run the same command. Several processes can share a
-store, on one machine or many: each run is executed once, and every process waits until all runs are done.
+store, on one machine or many: each run is executed once, and every process waits until all runs are done. A killed
+process is replaced: at once on the same machine, otherwise 2 minutes after its last sign of life, or as many seconds as
+SHARPNESS_LEASE_SECONDS said there.
 
 Exit codes:
   0    all runs are done
@@ -76,6 +78,10 @@ pub(super) struct SweepArgs {
     /// Also retry runs that failed because of their settings; other failures are always retried
     #[arg(long)]
     retry_failed: bool,
+
+    /// Save a run after the first step that ends this many seconds after its last save
+    #[arg(long, value_name = "S", default_value_t = 60)]
+    checkpoint_seconds: u64,
 
     /// Look for data sets in this directory first
     #[arg(long, value_name = "DIR")]
@@ -163,7 +169,7 @@ impl SweepArgs {
             threads: rayon::current_num_threads(),
             budget: self.memory.budget(),
             retry_failed: self.retry_failed,
-            checkpoint_every: CheckpointEvery::default(),
+            checkpoint_every: CheckpointEvery { epochs: None, seconds: Some(self.checkpoint_seconds) },
             load: &load,
         }
         .run(&watch)?;

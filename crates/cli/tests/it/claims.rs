@@ -8,7 +8,7 @@ use serde_json::Value;
 use sharpness_training::measures::{Measure, SharpnessNumber, Visitor, each};
 use tempfile::tempdir;
 
-use crate::program::{command, run, text};
+use crate::program::{command, python_with, run, text};
 use crate::skip::{assert_skips_are_told, skip};
 
 /// Small networks on the digits: 12 examples are few for a batch, 100 are many.
@@ -243,20 +243,9 @@ fn tables_that_are_none_are_refused() {
     run(&claims).refuses(1, &["table.csv is not a table of runs"]);
 }
 
-/// The first Python on the path that has numpy: packages are for the system's, which need not be the first.
-fn python_with_numpy() -> Option<PathBuf> {
-    let has_numpy = |python: &PathBuf| {
-        let ended = Command::new(python).args(["-c", "import numpy"]).output();
-        ended.is_ok_and(|ended| ended.status.success())
-    };
-    let path = std::env::var_os("PATH")?;
-    let folders = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
-    folders.map(|folder| folder.join("python3")).find(has_numpy)
-}
-
 #[test]
 fn numpy_computes_the_same_numbers() {
-    let Some(python) = python_with_numpy() else {
+    let Some(python) = python_with(&["numpy"]) else {
         skip("there is no Python with numpy; install it with `apt-get install python3-numpy`");
         return;
     };

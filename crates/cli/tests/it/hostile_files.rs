@@ -136,7 +136,7 @@ fn files_of_runs_are_regular_and_bounded() {
         ("config.toml", results, &resume, Some(1)),
         ("checkpoint.safetensors", results, &resume, Some(1)),
         ("metrics.jsonl", results, &resume, Some(1)),
-        (".lock", results, &resume, Some(1)),
+        (".lease", results, &resume, Some(1)),
         ("result.json", &[], &show, Some(1)),
         ("result.json", &[], &["runs", "list"], None),
         ("result.json", &[], &["claims"], None),
@@ -149,8 +149,8 @@ fn files_of_runs_are_regular_and_bounded() {
         ("subset_sizes.json", &[], &["figure"], None),
     ] {
         for hostile in Hostile::ALL {
-            // A lock has no content.
-            if (file, hostile) == (".lock", Hostile::Huge) {
+            // The lease is a directory.
+            if (file, hostile) == (".lease", Hostile::Directory) {
                 continue;
             }
             let copied = tempdir().unwrap();
@@ -230,11 +230,13 @@ fn only_regular_files_are_replaced() {
             let store = place.path().join("store");
             fs::create_dir(&store).unwrap();
             ended_soon(&["report", "--out", text(&page), "--store", text(&store)]).refuses(1, &[file]);
-            hostile.put(&place.path().join("run/config.toml.partial"));
+            hostile.put(&place.path().join("run/.lease"));
             let run = place.path().join("run");
             let train =
                 ["train", "--arch", "mlp", "--dataset", "digits", "--max-epochs", "1", "--out", text(&run)];
-            ended_soon(&train).refuses(1, &["config.toml.partial"]);
+            if hostile != Hostile::Directory {
+                ended_soon(&train).refuses(1, &[".lease"]);
+            }
         }
     }
 }
@@ -266,10 +268,10 @@ fn writing_neither_follows_nor_replaces_links() {
     for (link, missing, arguments) in [
         (page.clone(), &[][..], &report[..]),
         (dir.path().join("page.html.partial"), &[], &report),
-        (of_run.join("result.json.partial"), &["result.json"], &sweep),
-        (measurement.with_added_extension("partial"), &[text(measurement_name)], &sweep),
+        (of_run.join("result.json"), &[], &sweep),
+        (measurement.clone(), &[], &sweep),
         (of_run.join("metrics.jsonl"), &["result.json", "checkpoint.safetensors"], &resume),
-        (of_run.join(".lock"), &["result.json"], &resume),
+        (of_run.join(".lease"), &["result.json"], &resume),
     ] {
         fs::write(&precious, "precious").unwrap();
         missing.iter().for_each(|file| fs::remove_file(of_run.join(file)).unwrap());

@@ -29,4 +29,5 @@ mod skip;
 mod sweeping;
 mod terminal;
 mod training;
+mod two_mounts;
 mod values;

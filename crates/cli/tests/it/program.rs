@@ -99,6 +99,19 @@ pub(crate) fn kept_report(dir: &Path) -> Value {
     })
 }
 
+/// The first Python on the path that has one of these packages: they are for the system's, which need not be the first.
+pub(crate) fn python_with(packages: &[&str]) -> Option<PathBuf> {
+    let has = |python: &PathBuf| {
+        packages.iter().any(|package| {
+            let ended = Command::new(python).args(["-c", &format!("import {package}")]).output();
+            ended.is_ok_and(|ended| ended.status.success())
+        })
+    };
+    let path = std::env::var_os("PATH")?;
+    let folders = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
+    folders.map(|folder| folder.join("python3")).find(has)
+}
+
 /// The text of a path of a test, which is UTF-8.
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()

@@ -104,7 +104,7 @@ fn of_ten_trainings_that_resume_all_come_to_the_one_result() {
 }
 
 /// The number before a word of the summary of a sweep, such as `4 of 4 done, 1 before`.
-fn count(summary: &str, word: &str) -> usize {
+pub(crate) fn count(summary: &str, word: &str) -> usize {
     let part = summary.lines().find(|line| line.starts_with("runs")).unwrap();
     let before = part.split(word).next().filter(|before| before.len() < part.len());
     before.map_or(0, |before| before.split_whitespace().last().unwrap().parse().unwrap())

@@ -15,7 +15,6 @@ use sharpness_network::{Weights, files};
 use sharpness_training::TrainState;
 use sharpness_training::settings::Precision;
 
-use crate::atomic::replace;
 use crate::identity::hex;
 use crate::{Error, Result};
 
@@ -50,11 +49,8 @@ pub(crate) struct Key<'a> {
     pub(crate) optimizer: &'static [&'static str],
 }
 
-/// Replaces the checkpoint at `path`.
-///
-/// # Errors
-/// [`Error::Io`] if the disk is full or the directory cannot be written; the last checkpoint is then kept.
-pub(super) fn write(path: &Path, key: &Key<'_>, state: &TrainState) -> Result<()> {
+/// The content of the checkpoint at `path`.
+pub(super) fn content(path: &Path, key: &Key<'_>, state: &TrainState) -> Result<Vec<u8>> {
     let TrainState { weights, optimizer, eigenvector, .. } = state;
     let (run, precision) = (key.training, key.precision);
     let own = [(PARAMETERS, &weights.parameters), (STATISTICS, &weights.state)].into_iter();
@@ -70,17 +66,16 @@ pub(super) fn write(path: &Path, key: &Key<'_>, state: &TrainState) -> Result<()
         .iter()
         .map(|(name, len, bytes)| Ok((*name, TensorView::new(dtype(precision), vec![*len], bytes)?)))
         .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
-    let content = views
+    views
         .and_then(|views| safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)]))))
-        .map_err(|e| Error::io("write", path)(std::io::Error::other(e)))?;
-    replace(path, &content)
+        .map_err(|e| Error::io("write", path)(std::io::Error::other(e)))
 }
 
 /// Reads the checkpoint of a training whose network has `dim` parameters and `state_dim` running statistics; `None` if there is
 /// none yet.
 ///
 /// # Errors
-/// [`Error::DamagedRun`] if the file does not hold what [`write()`] wrote; [`Error::Io`] if it cannot be read.
+/// [`Error::DamagedRun`] if the file does not hold what [`content`] returned; [`Error::Io`] if it cannot be read.
 pub(super) fn read(
     path: &Path,
     key: &Key<'_>,

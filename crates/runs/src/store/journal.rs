@@ -7,7 +7,6 @@ use sharpness_training::{EpochMetrics, TrainState};
 use super::checkpoint;
 use super::metrics::MetricsFile;
 use super::run_dir::RunDir;
-use crate::atomic;
 use crate::{Error, Result};
 
 /// When to write checkpoints. One is always written when a training ends or is interrupted.
@@ -41,7 +40,7 @@ impl<'r> Journal<'r> {
     /// # Errors
     /// If the metrics of these epochs are incomplete, or a file cannot be written.
     pub(crate) fn open(dir: &'r RunDir, every: CheckpointEvery, epochs: u32) -> Result<Self> {
-        let metrics = MetricsFile::open(&dir.layout().metrics(), epochs)?;
+        let metrics = MetricsFile::open(dir, epochs)?;
         Ok(Self { dir, metrics, every, saved: Instant::now() })
     }
 }
@@ -50,12 +49,14 @@ impl sharpness_training::Journal for Journal<'_> {
     type Error = Error;
 
     fn append(&mut self, metrics: &EpochMetrics) -> Result<()> {
-        self.dir.check_lock()?;
+        self.dir.renew()?;
         self.metrics.append(metrics)
     }
 
+    /// Also if the lease is lost, so that the training ends.
     fn is_due(&self) -> bool {
-        self.every.seconds.is_some_and(|seconds| self.saved.elapsed() >= Duration::from_secs(seconds))
+        self.dir.is_lost()
+            || self.every.seconds.is_some_and(|seconds| self.saved.elapsed() >= Duration::from_secs(seconds))
     }
 
     fn is_due_after(&self, epoch: u32) -> bool {
@@ -64,10 +65,10 @@ impl sharpness_training::Journal for Journal<'_> {
 
     /// Replaces the checkpoint, and then its copy for people.
     fn save(&mut self, state: &TrainState) -> Result<()> {
-        self.dir.check_lock()?;
-        let layout = self.dir.layout();
-        checkpoint::write(&layout.checkpoint(), &self.dir.checkpoint_key(), state)?;
-        atomic::replace_json(&layout.state(), &state.progress)?;
+        let path = self.dir.layout().checkpoint();
+        let content = checkpoint::content(&path, &self.dir.checkpoint_key(), state)?;
+        self.dir.replace(&path, &content)?;
+        self.dir.replace_json(&self.dir.layout().state(), &state.progress)?;
         self.saved = Instant::now();
         Ok(())
     }

@@ -1,13 +1,13 @@
 //! The metrics of a run: one line of JSON for each epoch.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::path::Path;
 
 use sharpness_network::files;
 use sharpness_training::EpochMetrics;
 
-use crate::atomic::sync_directory_of;
+use super::run_dir::RunDir;
 use crate::{Error, Result};
 
 /// The length of the longest line, in bytes.
@@ -21,22 +21,19 @@ pub(super) struct MetricsFile {
 }
 
 impl MetricsFile {
-    /// Opens the file, keeps the lines of the first `epochs` epochs and cuts the rest: lines of epochs after the
-    /// checkpoint, which will be repeated, and a last line that was torn when the process was killed.
+    /// Replaces the file by a new one with the lines of the first `epochs` epochs, without the rest: lines of epochs after the
+    /// checkpoint, which will be repeated, and a last line that was torn when the process was killed. So an earlier holder of
+    /// the lease, which may still append, does so to a file that nobody reads.
     ///
     /// # Errors
     /// [`Error::DamagedRun`] if a line that must be kept is missing or is not that of its epoch; [`Error::Io`].
-    pub(super) fn open(path: &Path, epochs: u32) -> Result<Self> {
-        let options = &mut File::options();
-        let file = files::open_to_write(options.create(true).read(true).append(true), path)
-            .map_err(Error::io("open", path))?;
-        let kept = kept_bytes(&file, path, epochs)?;
-        if kept < file.metadata().map_err(Error::io("read", path))?.len() {
-            file.set_len(kept).map_err(Error::io("cut", path))?;
-            file.sync_all().map_err(Error::io("write", path))?;
-        }
-        sync_directory_of(path)?;
-        Ok(Self { file, path: path.to_owned() })
+    pub(super) fn open(dir: &RunDir, epochs: u32) -> Result<Self> {
+        let path = dir.layout().metrics();
+        let kept = match files::open_to_read(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => kept_lines(io::empty(), &path, epochs)?,
+            file => kept_lines(file.map_err(Error::io("open", &path))?, &path, epochs)?,
+        };
+        Ok(Self { file: dir.replace(&path, &kept)?, path })
     }
 
     /// Appends a line and makes it durable.
@@ -49,15 +46,15 @@ impl MetricsFile {
     }
 }
 
-/// The length of the lines of the first `epochs` epochs.
-fn kept_bytes(file: &File, path: &Path, epochs: u32) -> Result<u64> {
+/// The lines of the first `epochs` epochs in a file.
+fn kept_lines(file: impl io::Read, path: &Path, epochs: u32) -> Result<Vec<u8>> {
     let damaged = |problem: String| Error::DamagedRun {
         file: path.to_owned(),
         problem,
         way_out: "restore it from a copy, or train again in another directory with --out",
     };
     let mut content = BufReader::new(file);
-    let (mut kept, mut line) = (0, Vec::new());
+    let (mut kept, mut line) = (Vec::new(), Vec::new());
     for epoch in 1..=epochs {
         line.clear();
         content.by_ref().take(LINE_LIMIT).read_until(b'\n', &mut line).map_err(Error::io("read", path))?;
@@ -72,7 +69,7 @@ fn kept_bytes(file: &File, path: &Path, epochs: u32) -> Result<u64> {
         if found.epoch != epoch {
             return Err(damaged(format!("line {epoch} is that of epoch {}", found.epoch)));
         }
-        kept += line.len() as u64;
+        kept.append(&mut line);
     }
     Ok(kept)
 }

@@ -5,13 +5,16 @@
 //! | `run_dir.rs` | the directory of a run while a process works on it |
 //! | `config.rs`, `records.rs` | its settings and its results |
 //! | `checkpoint.rs`, `journal.rs`, `metrics.rs` | what a training writes |
-//! | `lock.rs` | its lock |
+//! | `lease.rs`, `heartbeat.rs`, `holder.rs`, `look.rs` | the right of one process to write it |
 //! | `runs.rs` | many runs |
 
 mod checkpoint;
 mod config;
+mod heartbeat;
+mod holder;
 mod journal;
-mod lock;
+mod lease;
+mod look;
 mod metrics;
 mod records;
 mod run_dir;
@@ -19,6 +22,7 @@ mod runs;
 
 pub use config::run_config;
 pub(crate) use config::stored_config;
+pub use holder::Holder;
 pub use journal::CheckpointEvery;
 pub(crate) use journal::Journal;
 pub(crate) use records::needs_no_measurement;

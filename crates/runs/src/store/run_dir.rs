@@ -9,14 +9,14 @@ use sharpness_training::{Outcome, TrainState};
 
 use super::checkpoint::{self, Key};
 use super::config::{config_text, same_training};
-use super::lock::lock;
+use super::lease::Lease;
 use super::records::{MeasurementRecord, TrainingRecord, measurement_of, report, training_of};
 use crate::atomic;
 use crate::damage::{Damage, set_aside};
 use crate::identity::Identity;
 use crate::layout::RunLayout;
 use crate::migrate::SCHEMA;
-use crate::provenance::Provenance;
+use crate::provenance::{Provenance, Start};
 use crate::report::{Report, TrainReport};
 use crate::{Error, Result};
 
@@ -26,7 +26,7 @@ pub struct RunDir {
     layout: RunLayout,
     config: RunConfig,
     identity: Identity,
-    lock: File,
+    lease: Lease,
     damage: Vec<Damage>,
 }
 
@@ -55,8 +55,8 @@ impl RunDir {
     /// Creates the directory `dir` of the run `config`, or opens the run in it as `existing` says. A run that is to be
     /// measured is done when its measurement is, any other one when its training is.
     ///
-    /// The directory is locked before anything in it is checked or written, so that only one of several processes
-    /// executes the run.
+    /// Its lease is taken before anything in it is checked or written, so that only one of several processes executes the
+    /// run.
     ///
     /// # Errors
     /// - [`Error::RunLocked`] if another process is executing a run there;
@@ -78,8 +78,8 @@ impl RunDir {
             return Ok(Opened::Finished(Box::new(report)));
         }
         fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
-        let (lock, identity) = (lock(&layout)?, Identity::of(config)?);
-        let mut run = Self { layout, config: config.clone(), identity, lock, damage: Vec::new() };
+        let (lease, identity) = (Lease::acquire(&layout)?, Identity::of(config)?);
+        let mut run = Self { layout, config: config.clone(), identity, lease, damage: Vec::new() };
         run.settle_config(existing)?;
         run.set_aside_if_damaged(run.training().map(drop))?;
         if is_measured {
@@ -88,15 +88,29 @@ impl RunDir {
         if let Some(report) = report(&run.layout, config, is_measured)? {
             return Ok(Opened::Finished(Box::new(report)));
         }
-        Provenance::append(&run.layout.provenance())?;
+        run.append_provenance()?;
         Ok(Opened::Open(Box::new(run)))
+    }
+
+    /// Appends this process to the provenance. A file that cannot be read is set aside: a run must not fail for it.
+    fn append_provenance(&self) -> Result<()> {
+        let path = self.layout.provenance();
+        let mut provenance = match Provenance::read(&path) {
+            Err(Error::DamagedRun { file, problem, .. }) => {
+                self.set_aside(file, problem)?;
+                Provenance::default()
+            }
+            read => read?,
+        };
+        provenance.starts.push(Start::now());
+        self.replace_json(&path, &provenance)
     }
 
     /// Sets aside the result that could not be read.
     fn set_aside_if_damaged(&mut self, read: Result<()>) -> Result<()> {
         match read {
             Err(Error::DamagedRun { file, problem, .. }) => {
-                self.damage.push(set_aside(file, problem)?);
+                self.damage.push(self.set_aside(file, problem)?);
                 Ok(())
             }
             read => read,
@@ -111,12 +125,12 @@ impl RunDir {
         }
         let is_there = match same_training(&self.layout, &self.config) {
             Err(Error::DamagedRun { file, problem, .. }) if existing == Existing::Repair => {
-                self.damage.push(set_aside(file, problem)?);
+                self.damage.push(self.set_aside(file, problem)?);
                 false
             }
             // The name identifies the run, and a truncated file can still be a valid configuration.
             Err(error @ Error::OtherConfig { .. }) if existing == Existing::Repair => {
-                self.damage.push(set_aside(path.clone(), error.to_string())?);
+                self.damage.push(self.set_aside(path.clone(), error.to_string())?);
                 false
             }
             is_there => is_there?,
@@ -124,7 +138,7 @@ impl RunDir {
         if is_there {
             return Ok(());
         }
-        atomic::replace(&path, config_text(&self.config)?.as_bytes())
+        self.replace(&path, config_text(&self.config)?.as_bytes()).map(drop)
     }
 
     /// The files that were damaged when the directory was opened.
@@ -136,27 +150,52 @@ impl RunDir {
     /// restarts.
     pub(crate) fn set_training_aside(&self, file: PathBuf, problem: String) -> Result<Damage> {
         let (metrics, checkpoint) = (self.layout.metrics(), self.layout.checkpoint());
-        set_aside(self.layout.result(), String::new())?;
+        self.set_aside(self.layout.result(), String::new())?;
         // The checkpoint last: while it exists, missing metrics count as damage.
         if file == checkpoint {
-            set_aside(metrics, String::new())?;
-            set_aside(file, problem)
+            self.set_aside(metrics, String::new())?;
+            self.set_aside(file, problem)
         } else {
-            let damage = set_aside(file, problem)?;
-            set_aside(checkpoint, String::new())?;
+            let damage = self.set_aside(file, problem)?;
+            self.set_aside(checkpoint, String::new())?;
             Ok(damage)
         }
     }
 
-    /// Fails if the lock is no longer held.
+    /// Renames a damaged file, if it exists and the lease is held.
+    fn set_aside(&self, file: PathBuf, problem: String) -> Result<Damage> {
+        self.renew()?;
+        set_aside(file, problem)
+    }
+
+    /// Renews the lease. Call it directly before a write that is none of those below.
     ///
     /// # Errors
-    /// [`Error::RunReplaced`] if the directory was deleted, and possibly recreated by another process.
-    pub(crate) fn check_lock(&self) -> Result<()> {
-        if atomic::is_at(&self.lock, &self.layout.lock())? {
-            return Ok(());
-        }
-        Err(Error::RunReplaced { dir: self.layout.dir().to_owned() })
+    /// [`Error::LeaseLost`] if another process took over; [`Error::RunReplaced`] if the directory was deleted, and possibly
+    /// recreated by another process; [`Error::Io`] if the file system does not answer.
+    pub(crate) fn renew(&self) -> Result<()> {
+        self.lease.renew()
+    }
+
+    /// Whether the lease is known to be lost.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lease.is_lost()
+    }
+
+    /// Replaces a file of the run, and returns the new one, open for writing at its end.
+    ///
+    /// # Errors
+    /// As [`Self::renew`]; [`Error::Io`] if the disk is full or the directory cannot be written. The old content is then kept.
+    pub(crate) fn replace(&self, path: &Path, content: &[u8]) -> Result<File> {
+        self.lease.replace(path, content)
+    }
+
+    /// Replaces a file of the run with `value` as JSON for people.
+    ///
+    /// # Errors
+    /// As [`Self::replace`].
+    pub(crate) fn replace_json(&self, path: &Path, value: &impl serde::Serialize) -> Result<()> {
+        self.replace(path, &atomic::json(path, value)?).map(drop)
     }
 
     /// The paths of the files.
@@ -207,19 +246,17 @@ impl RunDir {
 
     /// Replaces the final weights with the bytes of a safetensors file.
     pub(crate) fn write_weights(&self, content: &[u8]) -> Result<()> {
-        self.check_lock()?;
-        atomic::replace(&self.layout.weights(), content)
+        self.replace(&self.layout.weights(), content).map(drop)
     }
 
     /// Writes the result of the training, which is then done.
     ///
     /// # Errors
-    /// [`Error::Io`] if the disk is full or the directory cannot be written; [`Error::RunReplaced`].
+    /// As [`Self::replace`].
     pub(crate) fn write_training(&self, training: &TrainReport) -> Result<()> {
-        self.check_lock()?;
         let (id, config) = (self.identity.training.clone(), self.config.clone());
         let record = TrainingRecord { schema: SCHEMA, id, config, training: training.clone() };
-        atomic::replace_json(&self.layout.result(), &record)
+        self.replace_json(&self.layout.result(), &record)
     }
 
     /// Writes a measurement. The run is then done.
@@ -227,13 +264,13 @@ impl RunDir {
     /// # Errors
     /// As [`Self::write_training`].
     pub(crate) fn write_measurement(&self, measurement: &Measurement) -> Result<()> {
-        self.check_lock()?;
+        self.renew()?;
         let folder = self.layout.measurements();
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let Identity { training: training_id, run: id } = self.identity.clone();
         let (config, measurement) = (self.config.clone(), measurement.clone());
         let record = MeasurementRecord { schema: SCHEMA, training_id, config, measurement, id: id.clone() };
-        atomic::replace_json(&self.layout.measurement(&id), &record)
+        self.replace_json(&self.layout.measurement(&id), &record)
     }
 }
 

@@ -11,14 +11,17 @@ use sharpness_training::measures::SubsetSize;
 use sharpness_training::settings::RunConfig;
 
 use super::config::{read_config, run_config};
-use super::lock::is_locked;
+use super::holder::Holder;
+use super::lease::{Lease, replace_without_lease};
+use super::look::holder;
 use super::records::{old_report, report, reports};
+use crate::atomic::json;
 use crate::damage::set_aside;
 use crate::identity::Identity;
 use crate::json::read_json;
 use crate::layout::RunLayout;
 use crate::report::Report;
-use crate::{Error, Result, atomic};
+use crate::{Error, Result};
 
 /// Runs in one directory.
 #[derive(Clone, Debug)]
@@ -131,7 +134,7 @@ impl RunStore {
         if let Some(report) = self.old().get(&identity.run) {
             return Ok(RunStatus::Done(Box::new(report.clone())));
         }
-        if is_locked(&layout) {
+        if holder(&layout).is_some() {
             return Ok(RunStatus::Running);
         }
         report?;
@@ -141,10 +144,26 @@ impl RunStore {
     /// The state of a training that has no report.
     pub fn training_status(&self, training_id: &str) -> RunStatus {
         let layout = self.training(training_id);
-        if is_locked(&layout) {
+        if holder(&layout).is_some() {
             return RunStatus::Running;
         }
         unfinished(&layout, None).unwrap_or_else(|error| damaged(&error))
+    }
+
+    /// The process that works on a training, if one does and it is known.
+    pub fn holder(&self, training_id: &str) -> Option<Holder> {
+        holder(&self.training(training_id)).flatten()
+    }
+
+    /// Whether a process of any machine is working on a training, or may be: as a process decides that wants to take it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the store cannot be written.
+    pub(crate) fn is_taken(&self, training_id: &str) -> Result<bool> {
+        match Lease::acquire(&self.training(training_id)) {
+            Err(Error::RunLocked { .. }) => Ok(true),
+            lease => lease.map(|_| false),
+        }
     }
 
     /// λ_max of a training on several numbers of examples, if it was measured.
@@ -163,7 +182,8 @@ impl RunStore {
         if let Err(Error::DamagedRun { file, problem, .. }) = self.subset_sizes(training_id) {
             set_aside(file, problem)?;
         }
-        atomic::replace_json(&self.training(training_id).subset_sizes(), &sizes)
+        let (layout, path) = (self.training(training_id), self.training(training_id).subset_sizes());
+        replace_without_lease(&layout, &path, &json(&path, &sizes)?)
     }
 
     /// Records why the settings of a run cannot be trained or measured.
@@ -181,7 +201,7 @@ impl RunStore {
             failures => failures?,
         };
         failures.insert(identity.run.clone(), problem.to_owned());
-        atomic::replace_json(&layout.failure(), &failures)
+        replace_without_lease(&layout, &layout.failure(), &json(&layout.failure(), &failures)?)
     }
 
     /// Forgets that a run failed.
@@ -193,7 +213,7 @@ impl RunStore {
         let mut failures = failures(&layout)?;
         failures.remove(&identity.run);
         if !failures.is_empty() {
-            return atomic::replace_json(&layout.failure(), &failures);
+            return replace_without_lease(&layout, &layout.failure(), &json(&layout.failure(), &failures)?);
         }
         let path = layout.failure();
         match fs::remove_file(&path) {

@@ -14,8 +14,11 @@ use crate::run::{Completion, RunObserver, RunOptions, complete_run};
 use crate::store::{CheckpointEvery, Existing, RunStatus, RunStore};
 use crate::{Error, Result};
 
-/// How long to wait before checking again a run that another process is executing.
+/// How long to wait before checking again a run that another process is executing. Longer after many checks, since each asks
+/// the file server.
 const PAUSE: Duration = Duration::from_millis(500);
+const CHECKS: usize = 10;
+const LONGEST_PAUSE: u32 = 8;
 
 /// Loads a data set.
 pub(super) type Load<'a> = dyn Fn(DatasetName) -> sharpness_data::Result<Dataset> + Sync + 'a;
@@ -87,19 +90,20 @@ impl Sweep<'_> {
         }
         // One error here instead of one per run.
         fs::create_dir_all(self.store.dir()).map_err(Error::io("create", self.store.dir()))?;
-        let queue: Queue<'_> = Mutex::new(self.plan.distinct().map(|run| (run, false)).collect());
+        let queue: Queue<'_> = Mutex::new(self.plan.distinct().map(|run| (run, 0)).collect());
         let data = DataCache::new(self.load);
         let work = || {
-            while let Some((run, was_busy)) = next(&queue).filter(|_| !observer.should_stop()) {
-                match self.make(run, was_busy, &data, observer) {
+            while let Some((run, checks)) = next(&queue).filter(|_| !observer.should_stop()) {
+                match self.make(run, checks > 0, &data, observer) {
                     Ok(Some(end)) => observer.end(run, &end),
-                    Ok(None) | Err(Error::RunLocked { .. }) => {
-                        if was_busy {
-                            std::thread::sleep(PAUSE);
+                    // After a loss, the run is that of the process that took it over.
+                    Ok(None) | Err(Error::RunLocked { .. } | Error::LeaseLost { .. }) => {
+                        if checks > 0 {
+                            pause(checks, observer);
                         } else {
                             observer.wait(run);
                         }
-                        lock(&queue).push_back((run, true));
+                        lock(&queue).push_back((run, checks + 1));
                     }
                     Err(error) => observer.end(run, &self.failed(run, &error)),
                 }
@@ -140,7 +144,12 @@ impl Sweep<'_> {
         observer: &dyn SweepObserver,
     ) -> Result<Option<RunEnd>> {
         let elsewhere = |report| Some(RunEnd::Elsewhere(report));
-        match self.store.status(&run.config) {
+        let mut status = self.store.status(&run.config);
+        // Who only reads cannot tell whether a process on another machine was killed.
+        if status == RunStatus::Running && !self.store.is_taken(&run.identity.training)? {
+            status = self.store.status(&run.config);
+        }
+        match status {
             RunStatus::Done(report) if was_busy => return Ok(elsewhere(report)),
             RunStatus::Done(report) => return Ok(Some(RunEnd::Known(report))),
             RunStatus::Running => return Ok(None),
@@ -172,6 +181,12 @@ impl Sweep<'_> {
     }
 }
 
+/// Waits before a run is checked again, unless the sweep is to stop.
+fn pause(checks: usize, observer: &dyn SweepObserver) {
+    let pauses = u32::try_from(checks / CHECKS).unwrap_or(LONGEST_PAUSE).clamp(1, LONGEST_PAUSE);
+    (0..pauses).filter(|_| !observer.should_stop()).for_each(|_| std::thread::sleep(PAUSE));
+}
+
 /// Calls `work` on a thread of each pool at once. This starts no threads, so it cannot fail.
 fn on_each(pools: &[rayon::ThreadPool], work: &(impl Fn() + Sync)) {
     if let Some((pool, others)) = pools.split_first() {
@@ -200,14 +215,14 @@ pub(super) fn all_fit(checked: impl Iterator<Item = sharpness_training::Result<(
     misfits.max_by_key(|error| needed(error)).map_or(Ok(()), Err)
 }
 
-/// The remaining runs, and whether another process was executing them.
-type Queue<'q> = Mutex<VecDeque<(&'q PlannedRun, bool)>>;
+/// The remaining runs, and how often another process was executing them.
+type Queue<'q> = Mutex<VecDeque<(&'q PlannedRun, usize)>>;
 
-fn lock<'l, 'q>(queue: &'l Queue<'q>) -> MutexGuard<'l, VecDeque<(&'q PlannedRun, bool)>> {
+fn lock<'l, 'q>(queue: &'l Queue<'q>) -> MutexGuard<'l, VecDeque<(&'q PlannedRun, usize)>> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn next<'q>(queue: &Queue<'q>) -> Option<(&'q PlannedRun, bool)> {
+fn next<'q>(queue: &Queue<'q>) -> Option<(&'q PlannedRun, usize)> {
     lock(queue).pop_front()
 }
 

@@ -95,7 +95,7 @@ impl Observer for Replace {
 
 impl RunObserver for Replace {}
 
-/// The lock is a file, so a process may hold one that no other process sees any more.
+/// The lease is in the directory, so a process may hold one that no other process sees any more.
 #[test]
 fn a_run_whose_directory_was_replaced_does_not_write_into_the_new_one() {
     for when in ["step", "epoch", "measurement"] {
@@ -106,7 +106,7 @@ fn a_run_whose_directory_was_replaced_does_not_write_into_the_new_one() {
         assert!(matches!(error, Error::RunReplaced { .. }), "{when}: {error}");
         let second = replace.second.unwrap();
         let names = names(second.layout().dir());
-        let expected = [".lock", "config.toml", "provenance.json"];
+        let expected = [".lease", "config.toml", "provenance.json"];
         assert_eq!(names, expected, "{when}: nothing is written into the directory of another run");
     }
 }
@@ -255,11 +255,14 @@ fn a_file_that_cannot_be_written_is_named() {
     train(&config, &options(dir.path(), false), Some(2)).unwrap();
     let checkpoint = RunLayout::new(dir.path()).checkpoint();
     let before = fs::read(&checkpoint).unwrap();
-    let blocked = dir.path().join("checkpoint.safetensors.partial");
+    let blocked = dir.path().join("state.json");
+    fs::remove_file(&blocked).unwrap();
     fs::create_dir(&blocked).unwrap();
-    let error = train(&config, &options(dir.path(), true), None).unwrap_err();
+    let error = train(&config, &options(dir.path(), true), Some(3)).unwrap_err();
     assert!(matches!(&error, Error::Io { path, .. } if *path == blocked), "{error}");
-    assert_eq!(fs::read(&checkpoint).unwrap(), before, "the last checkpoint is kept");
+    assert_ne!(fs::read(&checkpoint).unwrap(), before, "what is written before is kept");
+    fs::remove_dir(&blocked).unwrap();
+    train(&config, &options(dir.path(), true), None).unwrap();
 }
 
 #[cfg(target_os = "linux")]

@@ -1,0 +1,337 @@
+//! `cargo xtask kills [N [SEED]]`: kill the processes of sweeps at N random moments. No run may be lost or made twice to
+//! completion, and every number must have the bits of a sweep that nobody disturbed.
+//!
+//! Two workers sweep one store. Each pretends to be a machine of its own, so that the other takes over its runs when their
+//! leases expire, and itself when it is started again, at once. A third of the kills follow directly after a file was
+//! completed. Some workers are stopped instead, for longer than the expiry, and continue when another has their run.
+//!
+//! The kernel counts completions: inotify reports every `result.json` and every measurement that is renamed into its place,
+//! whichever process did so, and whether or not it lived to tell.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
+/// How many sweeps share the store.
+const WORKERS: usize = 2;
+/// How long they wait for each other's leases.
+const EXPIRY_SECS: u64 = 1;
+/// The longest time from one kill to the next, of a stop, and of a round without any.
+const LONGEST_LIFE: Duration = Duration::from_millis(1200);
+const STOP: Duration = Duration::from_millis(2500);
+const PATIENCE: Duration = Duration::from_secs(300);
+/// One in so many kills is a stop.
+const STOPS: u32 = 10;
+
+const RECIPE: &str = "seeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]\nfixed = { arch = \"mlp\", data.name = \"digits\", \
+    hidden = [16], batch_size = 50, max_epochs = 6, target_accuracy = 1.0, momentum = 0.9, dropout = 0.1, examples = 200, \
+    rtol = 0.01 }\n";
+
+/// What a run leaves that does not depend on who made it, and when.
+type Numbers = BTreeMap<String, Vec<u8>>;
+
+/// The program, and where it works.
+struct Kills {
+    program: PathBuf,
+    folder: PathBuf,
+    random: ChaCha8Rng,
+}
+
+/// What happened in a round.
+#[derive(Default)]
+struct Round {
+    kills: usize,
+    stops: usize,
+    starts: usize,
+}
+
+/// Kills `arguments[0]` times.
+///
+/// # Errors
+/// A run is lost, made twice, or has other bits; a sweep fails.
+pub(crate) fn check(root: &Path, arguments: &[&str]) -> Result<()> {
+    let number = |index: usize, default: u64| {
+        arguments
+            .get(index)
+            .map_or(Ok(default), |text| text.parse().with_context(|| format!("'{text}' is no number")))
+    };
+    let (wanted, seed) = (number(0, 300)?, number(1, 0)?);
+    let build = ["build", "-p", "sharpness-cli", "--bin", "sharpness"];
+    ensure!(
+        Command::new("cargo").args(build).current_dir(root).status()?.success(),
+        "the program cannot be built"
+    );
+    let folder = root.join("target/kills");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("recipe.toml"), RECIPE)?;
+    let random = ChaCha8Rng::seed_from_u64(seed);
+    let mut kills = Kills { program: root.join("target/debug/sharpness"), folder, random };
+    let begun = Instant::now();
+    let whole = kills.folder.join("whole");
+    ensure!(kills.sweep(&whole, 0).status()?.success(), "a sweep without kills must succeed");
+    let expected = numbers(&whole)?;
+    let (mut total, mut rounds) = (Round::default(), 0);
+    while total.kills < usize::try_from(wanted)? {
+        rounds += 1;
+        let store = kills.folder.join(format!("store-{rounds}"));
+        let round = kills.round(&store, usize::try_from(wanted)? - total.kills)?;
+        compare(&numbers(&store)?, &expected).with_context(|| format!("round {rounds}, seed {seed}"))?;
+        println!("round {rounds}: {} kills, {} stops, {} starts", round.kills, round.stops, round.starts);
+        total.kills += round.kills;
+        total.stops += round.stops;
+        total.starts += round.starts;
+    }
+    let runs = rounds * expected.keys().filter(|file| file.ends_with("result.json")).count();
+    println!(
+        "{} kills and {} stops of {WORKERS} workers with {} starts in {:.0} s, seed {seed}: of {runs} runs 0 lost, 0 made \
+         twice to completion, all with the bits of undisturbed ones",
+        total.kills,
+        total.stops,
+        total.starts,
+        begun.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+impl Kills {
+    /// A sweep of `store` on a pretended machine.
+    fn sweep(&self, store: &Path, machine: usize) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("sweep").arg(self.folder.join("recipe.toml")).arg("--store").arg(store);
+        command.args(["--threads", "1", "--checkpoint-seconds", "0"]);
+        command.env("SHARPNESS_LEASE_SECONDS", EXPIRY_SECS.to_string());
+        command.env("SHARPNESS_TEST_BOOT_ID", format!("machine-{machine}"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        command
+    }
+
+    /// Sweeps a store until it is complete, with at most `most` kills.
+    fn round(&mut self, store: &Path, most: usize) -> Result<Round> {
+        let mut completions = Completions::watch(store, &self.trainings(store)?)?;
+        let (mut round, mut workers) = (Round::default(), Vec::new());
+        let result = self.disturb(store, most, &mut completions, &mut workers, &mut round);
+        // Whatever happened, nothing is left behind.
+        for worker in &mut workers {
+            signal(&[worker.id()], "KILL")?;
+            worker.wait()?;
+        }
+        result?;
+        completions.drain()?;
+        completions.check()?;
+        Ok(round)
+    }
+
+    fn disturb(
+        &mut self,
+        store: &Path,
+        most: usize,
+        completions: &mut Completions,
+        workers: &mut Vec<Child>,
+        round: &mut Round,
+    ) -> Result<()> {
+        for machine in 0..WORKERS {
+            workers.push(self.sweep(store, machine).spawn()?);
+            round.starts += 1;
+        }
+        let (mut stopped, mut quiet) = (None, Instant::now());
+        let mut next = self.moment();
+        loop {
+            let completed = completions.drain()?;
+            ensure!(quiet.elapsed() < PATIENCE, "the sweep does not end");
+            if workers
+                .iter_mut()
+                .map(|worker| worker.try_wait())
+                .collect::<std::io::Result<Vec<_>>>()?
+                .iter()
+                .all(|ended| ended.is_some_and(|status| status.success()))
+            {
+                return Ok(());
+            }
+            if let Some((pid, until)) = stopped
+                && until <= Instant::now()
+            {
+                signal(&[pid], "CONT")?;
+                stopped = None;
+            }
+            let is_due = next.is_due(completed);
+            if !is_due || round.kills == most {
+                std::thread::sleep(Duration::from_millis(2));
+                continue;
+            }
+            (next, quiet) = (self.moment(), Instant::now());
+            let victim = self.random.random_range(0..WORKERS);
+            let pid = workers[victim].id();
+            if let Some(status) = workers[victim].try_wait()? {
+                ensure!(status.success(), "a sweep that nobody killed ended with {status}");
+            } else if stopped.is_none() && self.random.random_ratio(1, STOPS) {
+                signal(&[pid], "STOP")?;
+                stopped = Some((pid, Instant::now() + STOP));
+                round.stops += 1;
+            } else {
+                signal(&[pid], "KILL")?;
+                ensure!(!workers[victim].wait()?.success(), "a killed process does not succeed");
+                stopped = stopped.filter(|(stopped, _)| *stopped != pid);
+                round.kills += 1;
+                workers[victim] = self.sweep(store, victim).spawn()?;
+                round.starts += 1;
+            }
+        }
+    }
+
+    /// When to kill next.
+    fn moment(&mut self) -> Moment {
+        let delay = self.random.random_range(Duration::ZERO..LONGEST_LIFE);
+        Moment { at: Instant::now() + delay, after_completion: self.random.random_ratio(1, 3) }
+    }
+
+    /// The names of the trainings of the recipe.
+    fn trainings(&self, store: &Path) -> Result<Vec<String>> {
+        let listed = self.sweep(store, 0).args(["--dry-run", "--json"]).stdout(Stdio::piped()).output()?;
+        let listed: Value = serde_json::from_slice(&listed.stdout)?;
+        let names = listed.as_array().context("no list of runs")?.iter();
+        names
+            .map(|run| run["training_id"].as_str().map(str::to_owned).context("a run without a name"))
+            .collect()
+    }
+}
+
+/// When to kill.
+struct Moment {
+    at: Instant,
+    after_completion: bool,
+}
+
+impl Moment {
+    /// Whether it has come; `completed` says whether a file was completed just now.
+    fn is_due(&self, completed: bool) -> bool {
+        let is_late = self.at <= Instant::now();
+        // Where nothing is completed any more, the moment must still come.
+        let is_overdue = self.at + LONGEST_LIFE <= Instant::now();
+        is_overdue || (is_late && (completed || !self.after_completion))
+    }
+}
+
+/// Sends a signal to processes, each with its group.
+fn signal(pids: &[u32], name: &str) -> Result<()> {
+    for pid in pids {
+        // The shell's own `kill`. A process that has just ended is no error.
+        Command::new("sh").args(["-c", &format!("kill -{name} -- -{pid} 2>/dev/null")]).status()?;
+    }
+    Ok(())
+}
+
+/// The completions of files in a store, as the kernel counts them.
+struct Completions {
+    inotify: Inotify,
+    folders: BTreeMap<i32, PathBuf>,
+    expected: usize,
+    counts: BTreeMap<PathBuf, usize>,
+}
+
+impl Completions {
+    /// Creates the directories of the trainings, and watches them.
+    fn watch(store: &Path, trainings: &[String]) -> Result<Self> {
+        let inotify = Inotify::init()?;
+        let mut folders = BTreeMap::new();
+        for training in trainings {
+            let measurements = store.join(training).join("measurements");
+            fs::create_dir_all(&measurements)?;
+            for folder in [store.join(training), measurements] {
+                let watched: WatchDescriptor = inotify.watches().add(&folder, WatchMask::MOVED_TO)?;
+                folders.insert(watched.get_watch_descriptor_id(), folder);
+            }
+        }
+        Ok(Self { inotify, folders, expected: 2 * trainings.len(), counts: BTreeMap::new() })
+    }
+
+    /// Reads what happened, and whether a file was completed.
+    fn drain(&mut self) -> Result<bool> {
+        let mut buffer = [0; 1 << 16];
+        let mut completed = false;
+        loop {
+            let events = match self.inotify.read_events(&mut buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(completed),
+                events => events?,
+            };
+            for event in events {
+                ensure!(!event.mask.contains(EventMask::Q_OVERFLOW), "the kernel dropped events");
+                let folder =
+                    self.folders.get(&event.wd.get_watch_descriptor_id()).context("an unknown folder")?;
+                let file = folder.join(event.name.context("an event without a name")?);
+                if file.ends_with("result.json") || folder.ends_with("measurements") {
+                    completed = true;
+                    *self.counts.entry(file).or_default() += 1;
+                }
+            }
+        }
+    }
+
+    /// Fails unless every run was completed exactly once.
+    fn check(&self) -> Result<()> {
+        let twice: Vec<_> = self.counts.iter().filter(|(_, count)| **count != 1).collect();
+        ensure!(twice.is_empty(), "made twice to completion: {twice:?}");
+        ensure!(self.counts.len() == self.expected, "lost: only {} of {}", self.counts.len(), self.expected);
+        Ok(())
+    }
+}
+
+/// The numbers of all runs of a store, by the path of their file.
+///
+/// # Errors
+/// A file was damaged, or cannot be read.
+fn numbers(store: &Path) -> Result<Numbers> {
+    let mut numbers = Numbers::new();
+    let mut folders = vec![store.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            ensure!(!name.contains(".damaged"), "{} was damaged", path.display());
+            if path.is_dir() {
+                folders.extend((!name.starts_with(".lease")).then_some(path));
+                continue;
+            }
+            let content = match path.extension().and_then(|extension| extension.to_str()) {
+                Some("json") if !["provenance.json", "state.json"].contains(&&*name) => without_times(&path)?,
+                Some("jsonl" | "toml") => fs::read(&path)?,
+                Some("safetensors") if name == "weights.safetensors" => fs::read(&path)?,
+                _ => continue,
+            };
+            numbers.insert(path.strip_prefix(store)?.display().to_string(), content);
+        }
+    }
+    Ok(numbers)
+}
+
+/// A file of JSON, a line per value, without the lines that tell seconds and memory.
+fn without_times(path: &Path) -> Result<Vec<u8>> {
+    let text = fs::read_to_string(path)?;
+    let is_number = |line: &&str| !line.contains("seconds\"") && !line.contains("bytes\"");
+    Ok(text.lines().filter(is_number).collect::<Vec<_>>().join("\n").into_bytes())
+}
+
+fn compare(found: &Numbers, expected: &Numbers) -> Result<()> {
+    for (file, content) in expected {
+        match found.get(file) {
+            None => bail!("{file} is lost"),
+            Some(found) => {
+                ensure!(found == content, "{file} has other bits than that of an undisturbed sweep")
+            }
+        }
+    }
+    let more: Vec<_> = found.keys().filter(|file| !expected.contains_key(*file)).collect();
+    ensure!(more.is_empty(), "an undisturbed sweep does not write {more:?}");
+    Ok(())
+}
