@@ -28,5 +28,6 @@ mod resuming;
 mod skip;
 mod sweeping;
 mod terminal;
+mod trackers;
 mod training;
 mod values;

@@ -49,15 +49,36 @@ impl MetricsFile {
     }
 }
 
+/// The metrics of the first `epochs` epochs.
+///
+/// # Errors
+/// As [`MetricsFile::open`].
+pub(crate) fn read(path: &Path, epochs: u32) -> Result<Vec<EpochMetrics>> {
+    if epochs == 0 {
+        return Ok(Vec::new());
+    }
+    let file = files::open_to_read(path).map_err(Error::io("open", path))?;
+    let mut read = Vec::new();
+    each_line(&file, path, epochs, |metrics, _| read.push(metrics))?;
+    Ok(read)
+}
+
 /// The length of the lines of the first `epochs` epochs.
 fn kept_bytes(file: &File, path: &Path, epochs: u32) -> Result<u64> {
+    let mut kept = 0;
+    each_line(file, path, epochs, |_, bytes| kept += bytes)?;
+    Ok(kept)
+}
+
+/// Calls `seen` with the metrics and the length of the lines of the first `epochs` epochs.
+fn each_line(file: &File, path: &Path, epochs: u32, mut seen: impl FnMut(EpochMetrics, u64)) -> Result<()> {
     let damaged = |problem: String| Error::DamagedRun {
         file: path.to_owned(),
         problem,
         way_out: "restore it from a copy, or train again in another directory with --out",
     };
     let mut content = BufReader::new(file);
-    let (mut kept, mut line) = (0, Vec::new());
+    let mut line = Vec::new();
     for epoch in 1..=epochs {
         line.clear();
         content.by_ref().take(LINE_LIMIT).read_until(b'\n', &mut line).map_err(Error::io("read", path))?;
@@ -72,7 +93,7 @@ fn kept_bytes(file: &File, path: &Path, epochs: u32) -> Result<u64> {
         if found.epoch != epoch {
             return Err(damaged(format!("line {epoch} is that of epoch {}", found.epoch)));
         }
-        kept += line.len() as u64;
+        seen(found, line.len() as u64);
     }
-    Ok(kept)
+    Ok(())
 }
