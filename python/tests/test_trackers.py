@@ -205,7 +205,9 @@ def test_a_killed_run_continues_its_event_file(tmp_path: Path) -> None:
     run(*arguments, code=4)
     _, curves = stored(out)
     expected = in_single_precision(curves)
-    assert len(curves["train/loss"]) == 40 and len(list(directory.iterdir())) == 1
+    assert len(curves["train/loss"]) == 40
+    full = [file for file in directory.iterdir() if file.stat().st_size > 0]
+    assert len(full) == 1, "readers that ignore the start of a session read each point once too"
     assert without_further_final(in_tensorboard(accumulator(directory))) == expected
     watching.Reload()
     assert without_further_final(in_tensorboard(watching)) == expected
@@ -239,7 +241,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 time.sleep(0.1)
         yield address
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        os.killpg(server.pid, signal.SIGKILL)
         server.wait()
 
 

@@ -1,7 +1,8 @@
 //! TensorBoard: an event file for each run, in a directory of its own.
 //!
-//! A run that starts or resumes writes a new file with all points so far, and then deletes its older files. So the curves have each
-//! point once, whatever an earlier process left.
+//! A run that starts or resumes writes a new file with all points so far, and then empties its older files. So the curves have each
+//! point once, whatever an earlier process left, for readers too that ignore the start of a session. The empty files stay: a running
+//! TensorBoard that finds its file deleted reads the run no more.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -60,8 +61,8 @@ impl EventFile {
         }
         let file = file?;
         for name in older {
-            // Readers skip what the start of a session makes void, so a file that stays is harmless.
-            let _ = fs::remove_file(dir.join(name));
+            // TensorBoard ignores what the start of a session makes void, so a file that stays full is no error.
+            let _ = File::options().write(true).open(dir.join(name)).and_then(|file| file.set_len(0));
         }
         Ok(Self { file, path, bytes: records.len() as u64 })
     }
