@@ -101,7 +101,16 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("tracked")
     (folder / "recipe.toml").write_text(RECIPE)
     store, events = folder / "store", folder / "events"
-    notes = run("sweep", folder / "recipe.toml", "--store", store, "--track", f"tensorboard={events}", "--threads", "1")
+    notes = run(
+        "sweep",
+        folder / "recipe.toml",
+        "--store",
+        store,
+        "--track",
+        f"tensorboard={events}",
+        "--threads",
+        "1",
+    )
     assert "tensorboard" not in notes
     return store, events
 
