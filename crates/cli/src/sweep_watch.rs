@@ -391,6 +391,10 @@ impl RunObserver for RunWatch<'_> {
     fn on_damage(&mut self, damage: &Damage) {
         self.sweep.say(&format!("{}: {damage}", self.name));
     }
+
+    fn on_note(&mut self, note: &str) {
+        self.sweep.say(note);
+    }
 }
 
 impl Drop for RunWatch<'_> {

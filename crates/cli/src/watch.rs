@@ -113,6 +113,10 @@ impl RunObserver for Watch<'_> {
     fn on_damage(&mut self, damage: &Damage) {
         note(&damage.to_string());
     }
+
+    fn on_note(&mut self, text: &str) {
+        note(text);
+    }
 }
 
 #[cfg(test)]

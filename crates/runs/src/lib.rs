@@ -11,6 +11,7 @@
 //! | `table/` | runs as a table |
 //! | `points.rs` | the journal of a computation at many points |
 //! | `recipes/` | files that list runs |
+//! | `trackers/` | showing runs in TensorBoard and MLflow |
 //! | `sweep/` | executing the runs of a recipe |
 //!
 //! [`complete_run`] trains and measures what is not in the run's directory yet:
@@ -58,6 +59,7 @@ mod run;
 mod store;
 mod sweep;
 mod table;
+mod trackers;
 
 pub use atomic::replace as write_file;
 pub use characters::is_unprintable;
@@ -75,7 +77,8 @@ pub use recipes::{
     PublishedLine, Scale,
 };
 pub use report::{Report, TrainReport};
-pub use run::{Completion, LastStep, RunObserver, RunOptions, complete_run, last_step};
+pub use run::{Completion, LastStep, Past, RunObserver, RunOptions, complete_run, last_step};
 pub use store::{CheckpointEvery, Existing, Holder, Opened, RunDir, RunStatus, RunStore, run_config};
 pub use sweep::{CompareExamples, Cost, Costs, RunEnd, Spent, Sweep, SweepObserver, TimeLeft};
 pub use table::RunTable;
+pub use trackers::{Tracked, TrackerTarget, Trackers, Undelivered, track_finished};

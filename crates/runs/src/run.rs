@@ -12,8 +12,8 @@ use sharpness_training::measures::{
 use sharpness_training::optimizers::Preconditioner;
 use sharpness_training::settings::RunConfig;
 use sharpness_training::{
-    Budget, Engine, Job, Observer, Outcome, Progress, TrainState, Visitor, Watch, Work, beside_weights,
-    check_data, predicted_bytes, trained_examples, with_engine,
+    Budget, Engine, EpochMetrics, Job, Observer, Outcome, Progress, TrackedLambdaMax, TrainState, Visitor,
+    Watch, Work, beside_weights, check_data, predicted_bytes, trained_examples, with_engine,
 };
 
 use crate::damage::Damage;
@@ -21,7 +21,8 @@ use crate::identity::Identity;
 use crate::layout::RunLayout;
 use crate::report::{Counts, Report, TrainReport};
 use crate::store::{
-    CheckpointEvery, Existing, Journal, Opened, RunDir, needs_no_measurement, stored_config, stored_state,
+    CheckpointEvery, Existing, Journal, Opened, RunDir, needs_no_measurement, read_metrics, stored_config,
+    stored_state,
 };
 use crate::{Error, Result};
 
@@ -43,6 +44,43 @@ pub trait RunObserver: Observer {
     /// A damaged file of the run was set aside, and its content will be recomputed.
     fn on_damage(&mut self, damage: &Damage) {
         let _ = damage;
+    }
+    /// The run starts, resumes after what it did before, or is found to be done. Called once, and while no other process executes
+    /// it.
+    fn on_start(&mut self, past: &Past<'_>) {
+        let _ = past;
+    }
+    /// Something went wrong that does not concern the run itself.
+    fn on_note(&mut self, note: &str) {
+        let _ = note;
+    }
+}
+
+/// What a run did before this process took it up.
+#[derive(Clone, Copy, Debug)]
+pub struct Past<'p> {
+    layout: Option<&'p RunLayout>,
+    epochs: u32,
+    lambda_max: &'p [TrackedLambdaMax],
+}
+
+impl<'p> Past<'p> {
+    /// A training that has ended.
+    pub(crate) fn finished(layout: &'p RunLayout, training: &'p TrainReport) -> Self {
+        Self { layout: Some(layout), epochs: training.epochs, lambda_max: &training.lambda_max }
+    }
+
+    /// The metrics of the epochs up to the checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::DamagedRun`] or [`Error::Io`] if they cannot be read.
+    pub fn epochs(&self) -> Result<Vec<EpochMetrics>> {
+        self.layout.map_or_else(|| Ok(Vec::new()), |layout| read_metrics(&layout.metrics(), self.epochs))
+    }
+
+    /// λ_max up to the checkpoint, if it is measured through training.
+    pub const fn lambda_max(&self) -> &'p [TrackedLambdaMax] {
+        self.lambda_max
     }
 }
 
@@ -112,7 +150,10 @@ impl Visitor for Run<'_> {
         let dir = match &options.out {
             None => None,
             Some(out) => match RunDir::open(out, config, options.existing, is_measured)? {
-                Opened::Finished(report) => return Ok(Completion::Known(report)),
+                Opened::Finished(report) => {
+                    observer.on_start(&Past::finished(&RunLayout::new(out), &report.training));
+                    return Ok(Completion::Known(report));
+                }
                 Opened::Open(dir) => Some(*dir),
             },
         };
@@ -159,7 +200,11 @@ fn train<B: Backend>(
             Err(Error::DamagedRun { file, problem, .. }) if is_repaired => {
                 observer.on_damage(&dir.set_training_aside(file, problem)?);
             }
-            state => return Ok(Some((training, state?))),
+            state => {
+                let state = state?;
+                observer.on_start(&Past::finished(dir.layout(), &training));
+                return Ok(Some((training, state)));
+            }
         }
     }
     let (start, mut journal) = match (start(&job, dir, options), dir) {
@@ -169,6 +214,8 @@ fn train<B: Backend>(
         }
         (started, _) => started?,
     };
+    let Progress { epoch: epochs, lambda_max, .. } = &start.progress;
+    observer.on_start(&Past { layout: dir.map(RunDir::layout), epochs: *epochs, lambda_max });
     let (outcome, state) = job.train(start, &mut journal, observer)?;
     drop(journal);
     if outcome == Outcome::Interrupted {

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::progress::{EpochMetrics, MeasureProgress, StepReport};
+use crate::progress::{EpochMetrics, MeasureProgress, StepReport, TrackedLambdaMax};
 
 /// A progress bar, the handler of Ctrl-C, a test.
 pub trait Observer {
@@ -13,6 +13,10 @@ pub trait Observer {
     /// An epoch ended with finite numbers.
     fn on_epoch(&mut self, metrics: &EpochMetrics) {
         let _ = metrics;
+    }
+    /// λ_max was measured after a step of the training.
+    fn on_lambda_max(&mut self, found: &TrackedLambdaMax) {
+        let _ = found;
     }
     /// A measurement advanced.
     fn on_measure(&mut self, progress: &MeasureProgress) {

@@ -335,8 +335,12 @@ impl<'a, B: Backend> Trainer<'a, B> {
             training.optimizer.settings().preconditioner(&self.optimizer.state_vectors(), step, rate)
         });
         let at = (&weights, preconditioner.flatten());
-        match tracker.measure((at.0, at.1.as_ref()), step, &Watch::new(observer)) {
-            Ok(found) => self.progress.lambda_max.push(found),
+        let measured = tracker.measure((at.0, at.1.as_ref()), step, &Watch::new(observer));
+        match measured {
+            Ok(found) => {
+                observer.on_lambda_max(&found);
+                self.progress.lambda_max.push(found);
+            }
             Err(Error::MeasureStopped) => return Ok(true),
             Err(error) => return Err(error),
         }

@@ -20,6 +20,7 @@ mod rescale;
 mod runs;
 mod status;
 mod sweep;
+mod track;
 mod train;
 
 use anyhow::Result;
@@ -59,7 +60,7 @@ enum Command {
     Claims(claims::ClaimsCommand),
     /// Write one page of HTML with the figures, verdicts and tables of a store
     Report(report::ReportCommand),
-    /// List, filter, show, compare and export the runs of a store
+    /// List, filter, show, compare, export and track the runs of a store
     Runs(runs::RunsCommand),
     /// Time a training step, a Hessian-vector product and λ_max on this machine
     Bench(bench::BenchCommand),

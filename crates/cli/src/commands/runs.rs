@@ -1,4 +1,4 @@
-//! `sharpness runs`: lists, shows, compares and exports the runs of a store.
+//! `sharpness runs`: lists, shows, compares, exports and tracks the runs of a store.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
 use sharpness_runs::{
-    Filter, Provenance, Report, RunLayout, RunStatus, RunStore, RunTable, Start, differences,
+    Filter, Provenance, Report, RunLayout, RunStatus, RunStore, RunTable, Start, TrackerTarget, differences,
 };
 
 use super::report_text::report_text;
 use super::status::status_word;
+use super::track;
 use crate::exit::{EXIT_CODES, Exit, Usage};
 use crate::output::{
     Align, Table, duration_secs, line, note, percent, plural, print, print_bytes, print_json, significant,
@@ -68,6 +69,17 @@ enum Action {
         format: Format,
         /// Print one JSON document, as --format json does
         #[arg(long, conflicts_with = "format")]
+        json: bool,
+    },
+    /// Show the finished runs in TensorBoard (tensorboard=DIR) or MLflow (mlflow=URL#EXPERIMENT); can be repeated at any time
+    Track {
+        /// The trackers
+        #[arg(required = true, value_name = "TRACKER=PLACE", value_parser = str::parse::<TrackerTarget>)]
+        targets: Vec<TrackerTarget>,
+        #[command(flatten)]
+        choice: Choice,
+        /// Print one JSON document
+        #[arg(long)]
         json: bool,
     },
 }
@@ -141,6 +153,7 @@ pub(super) fn run(command: RunsCommand) -> Result<Exit> {
         Action::Export { choice, format, json } => {
             export(&choice, if json { Format::Json } else { format })?;
         }
+        Action::Track { targets, choice, json } => return track::run(&targets, &choice, json),
     }
     Ok(Exit::Done)
 }

@@ -1,7 +1,7 @@
 //! `sharpness sweep`: executes all runs of a recipe.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,7 +12,7 @@ use sharpness_runs::{CheckpointEvery, Cost, Costs, Plan, PlannedRun, RunStatus, 
 use sharpness_training::settings::RunConfig;
 
 use super::status::status_word;
-use crate::args::{MOST_THREADS, MemoryArg, start_threads};
+use crate::args::{MOST_THREADS, MemoryArg, TrackArgs, start_threads};
 use crate::exit::{Exit, SIGNALS, Usage};
 use crate::interrupt::Interrupt;
 use crate::output::{Align, Table, duration, line, note, plural, print, print_json};
@@ -93,6 +93,9 @@ pub(super) struct SweepArgs {
 
     #[command(flatten)]
     pub(super) memory: MemoryArg,
+
+    #[command(flatten)]
+    track: TrackArgs,
 }
 
 /// A run of a recipe in the JSON document.
@@ -162,7 +165,8 @@ impl SweepArgs {
         let watch = SweepWatch::new(plan, self.jobs, interrupt);
         let locations = self.locations();
         let load = |name| Dataset::load(name, &locations);
-        Sweep {
+        let trackers = self.track.start();
+        let swept = Sweep {
             plan,
             store: &self.store(),
             jobs: self.jobs,
@@ -171,9 +175,15 @@ impl SweepArgs {
             retry_failed: self.retry_failed,
             checkpoint_every: CheckpointEvery { epochs: None, seconds: Some(self.checkpoint_seconds) },
             load: &load,
+            trackers: &trackers,
         }
-        .run(&watch)?;
-        Ok(watch.finish())
+        .run(&watch);
+        let counts = watch.finish();
+        TrackArgs::finish(trackers, |target| {
+            Some(Suggestion::new("runs track").with_file(Path::new(target)).with_path("--store", &self.store))
+        });
+        swept?;
+        Ok(counts)
     }
 
     /// Prints the runs with their status as JSON.

@@ -1,5 +1,6 @@
 //! `sharpness train`: trains a network until it fits, and measures it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -8,14 +9,15 @@ use serde::Serialize;
 use sharpness_data::{Dataset, DatasetName, Locations, Standardized};
 use sharpness_network::architectures::Architecture;
 use sharpness_runs::{
-    CheckpointEvery, ConfigFile, Existing, Report, RunLayout, RunOptions, complete_run, run_config,
+    CheckpointEvery, Completion, ConfigFile, Existing, Report, RunLayout, RunOptions, complete_run,
+    run_config,
 };
 use sharpness_study::figures::{write_measured, write_through_training};
 use sharpness_training::settings::{ALL_EXAMPLES, RunConfig};
 use sharpness_training::{Budget, Work, check_memory, peak_bytes};
 
 use super::report_text::report_text;
-use crate::args::{MachineArgs, RunScope, SettingFlags, start_threads};
+use crate::args::{MachineArgs, RunScope, SettingFlags, TrackArgs, start_threads};
 use crate::exit::{self, EXIT_CODES, Exit, SIGNALS};
 use crate::interrupt::Interrupt;
 use crate::output::{note, print, print_json};
@@ -71,6 +73,9 @@ struct RunArgs {
     #[arg(long, value_name = "DIR")]
     plots: Option<PathBuf>,
 
+    #[command(flatten)]
+    track: TrackArgs,
+
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -107,9 +112,7 @@ pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
     }
 
     let data = Standardized::new(dataset, config.data.standardize);
-    let mut watch = Watch::new(&interrupt, &config);
-    let completion = complete_run(&config, &data, &command.options(budget), is_measured, &mut watch)?;
-    drop(watch);
+    let completion = command.complete((&config, &data), budget, &interrupt)?;
     let Some(report) = completion.report() else {
         note(&command.how_to_resume());
         return Ok(Exit::Interrupted);
@@ -173,6 +176,28 @@ impl TrainCommand {
         };
         let existing = if self.run.resume { Existing::Resume } else { Existing::Refuse };
         RunOptions { out: self.run.out.clone(), existing, checkpoint_every, budget }
+    }
+
+    /// Executes the run, and tracks it.
+    fn complete(
+        &self,
+        (config, data): (&RunConfig, &Standardized),
+        budget: Budget,
+        interrupt: &Interrupt,
+    ) -> Result<Completion> {
+        let trackers = self.run.track.start();
+        let mut watch = Watch::new(interrupt, config);
+        let mut tracked = trackers.watch(config, &BTreeSet::new(), &mut watch)?;
+        let completion =
+            complete_run(config, data, &self.options(budget), !self.run.no_measure, &mut tracked);
+        tracked.end(&completion);
+        drop(watch);
+        TrackArgs::finish(trackers, |target| {
+            let again =
+                Suggestion::new("train").with_path("--out", self.run.out.as_ref()?).with("--resume --track");
+            Some(again.with_file(Path::new(target)))
+        });
+        Ok(completion?)
     }
 
     /// The message after Ctrl-C.

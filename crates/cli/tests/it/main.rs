@@ -28,6 +28,7 @@ mod resuming;
 mod skip;
 mod sweeping;
 mod terminal;
+mod trackers;
 mod training;
 mod two_mounts;
 mod values;

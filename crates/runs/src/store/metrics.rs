@@ -46,15 +46,41 @@ impl MetricsFile {
     }
 }
 
+/// The metrics of the first `epochs` epochs.
+///
+/// # Errors
+/// As [`MetricsFile::open`].
+pub(crate) fn read(path: &Path, epochs: u32) -> Result<Vec<EpochMetrics>> {
+    if epochs == 0 {
+        return Ok(Vec::new());
+    }
+    let file = files::open_to_read(path).map_err(Error::io("open", path))?;
+    let mut read = Vec::new();
+    each_line(file, path, epochs, |metrics, _| read.push(metrics))?;
+    Ok(read)
+}
+
 /// The lines of the first `epochs` epochs in a file.
 fn kept_lines(file: impl io::Read, path: &Path, epochs: u32) -> Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    each_line(file, path, epochs, |_, line| kept.extend_from_slice(line))?;
+    Ok(kept)
+}
+
+/// Calls `seen` with the metrics and the line of each of the first `epochs` epochs.
+fn each_line(
+    file: impl io::Read,
+    path: &Path,
+    epochs: u32,
+    mut seen: impl FnMut(EpochMetrics, &[u8]),
+) -> Result<()> {
     let damaged = |problem: String| Error::DamagedRun {
         file: path.to_owned(),
         problem,
         way_out: "restore it from a copy, or train again in another directory with --out",
     };
     let mut content = BufReader::new(file);
-    let (mut kept, mut line) = (Vec::new(), Vec::new());
+    let mut line = Vec::new();
     for epoch in 1..=epochs {
         line.clear();
         content.by_ref().take(LINE_LIMIT).read_until(b'\n', &mut line).map_err(Error::io("read", path))?;
@@ -69,7 +95,7 @@ fn kept_lines(file: impl io::Read, path: &Path, epochs: u32) -> Result<Vec<u8>> 
         if found.epoch != epoch {
             return Err(damaged(format!("line {epoch} is that of epoch {}", found.epoch)));
         }
-        kept.append(&mut line);
+        seen(found, &line);
     }
-    Ok(kept)
+    Ok(())
 }

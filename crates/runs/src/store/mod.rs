@@ -25,6 +25,7 @@ pub(crate) use config::stored_config;
 pub use holder::Holder;
 pub use journal::CheckpointEvery;
 pub(crate) use journal::Journal;
+pub(crate) use metrics::read as read_metrics;
 pub(crate) use records::needs_no_measurement;
 pub(crate) use run_dir::stored_state;
 pub use run_dir::{Existing, Opened, RunDir};

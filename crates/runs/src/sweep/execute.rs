@@ -12,6 +12,7 @@ use crate::recipes::{Plan, PlannedRun};
 use crate::report::Report;
 use crate::run::{Completion, RunObserver, RunOptions, complete_run};
 use crate::store::{CheckpointEvery, Existing, RunStatus, RunStore};
+use crate::trackers::Trackers;
 use crate::{Error, Result};
 
 /// How long to wait before checking again a run that another process is executing. Longer after many checks, since each asks
@@ -44,6 +45,8 @@ pub struct Sweep<'a> {
     pub checkpoint_every: CheckpointEvery,
     /// Where data sets come from.
     pub load: &'a Load<'a>,
+    /// What shows the runs while they are executed.
+    pub trackers: &'a Trackers,
 }
 
 /// How a run of a sweep ended.
@@ -92,9 +95,10 @@ impl Sweep<'_> {
         fs::create_dir_all(self.store.dir()).map_err(Error::io("create", self.store.dir()))?;
         let queue: Queue<'_> = Mutex::new(self.plan.distinct().map(|run| (run, 0)).collect());
         let data = DataCache::new(self.load);
+        let varied = self.trackers.varied(self.plan.distinct().map(|run| &run.config))?;
         let work = || {
             while let Some((run, checks)) = next(&queue).filter(|_| !observer.should_stop()) {
-                match self.make(run, checks > 0, &data, observer) {
+                match self.make(run, checks > 0, (&data, &varied), observer) {
                     Ok(Some(end)) => observer.end(run, &end),
                     // After a loss, the run is that of the process that took it over.
                     Ok(None) | Err(Error::RunLocked { .. } | Error::LeaseLost { .. }) => {
@@ -135,12 +139,12 @@ impl Sweep<'_> {
     }
 
     /// Executes a run unless it is done. Returns `None` if another process is executing it; `was_busy` says whether one
-    /// was before.
+    /// was before, and `varied` what trackers compare.
     fn make(
         &self,
         run: &PlannedRun,
         was_busy: bool,
-        data: &DataCache<'_>,
+        (data, varied): (&DataCache<'_>, &BTreeSet<String>),
         observer: &dyn SweepObserver,
     ) -> Result<Option<RunEnd>> {
         let elsewhere = |report| Some(RunEnd::Elsewhere(report));
@@ -162,7 +166,10 @@ impl Sweep<'_> {
         let (existing, checkpoint_every) = (Existing::Repair, self.checkpoint_every);
         let options = RunOptions { out, existing, checkpoint_every, budget: self.share() };
         let mut watch = observer.begin(run);
-        Ok(match complete_run(&run.config, &data, &options, true, &mut *watch)? {
+        let mut tracked = self.trackers.watch(&run.config, varied, &mut *watch)?;
+        let completion = complete_run(&run.config, &data, &options, true, &mut tracked);
+        tracked.end(&completion);
+        Ok(match completion? {
             Completion::Made(report) => Some(RunEnd::Done(report)),
             Completion::Known(report) => elsewhere(report),
             Completion::Stopped => Some(RunEnd::Interrupted),

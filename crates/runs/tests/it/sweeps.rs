@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use sharpness_data::{Dataset, DatasetName, Locations};
 use sharpness_runs::{
     CheckpointEvery, Existing, Opened, Plan, PlannedRun, Report, RunDir, RunEnd, RunLayout, RunObserver,
-    RunStatus, RunStore, Sweep, SweepObserver,
+    RunStatus, RunStore, Sweep, SweepObserver, Trackers,
 };
 use sharpness_training::{Budget, Observer, StepReport};
 
@@ -109,7 +109,8 @@ pub(crate) fn sweep_with(
     let store = RunStore::new(dir);
     let checkpoint_every = CheckpointEvery::default();
     let (threads, budget) = (2, Budget::of(1 << 30));
-    Sweep { plan, store: &store, jobs, threads, budget, retry_failed, checkpoint_every, load }
+    let trackers = &Trackers::default();
+    Sweep { plan, store: &store, jobs, threads, budget, retry_failed, checkpoint_every, load, trackers }
         .run(notes)
         .unwrap();
 }
