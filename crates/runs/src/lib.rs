@@ -76,6 +76,6 @@ pub use recipes::{
 };
 pub use report::{Report, TrainReport};
 pub use run::{Completion, LastStep, RunObserver, RunOptions, complete_run, last_step};
-pub use store::{CheckpointEvery, Existing, Opened, RunDir, RunStatus, RunStore, run_config};
+pub use store::{CheckpointEvery, Epochs, Existing, Opened, RunDir, RunStatus, RunStore, Stamp, run_config};
 pub use sweep::{CompareExamples, Cost, Costs, RunEnd, Spent, Sweep, SweepObserver, TimeLeft};
 pub use table::RunTable;
