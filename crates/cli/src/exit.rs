@@ -73,7 +73,8 @@ pub(crate) fn of_error(error: &anyhow::Error) -> Exit {
         || error.downcast_ref().is_some_and(sharpness_data::Error::is_usage)
         || error.downcast_ref().is_some_and(sharpness_training::Error::is_usage)
         || error.downcast_ref().is_some_and(sharpness_runs::Error::is_usage)
-        || error.downcast_ref().is_some_and(sharpness_study::Error::is_usage);
+        || error.downcast_ref().is_some_and(sharpness_study::Error::is_usage)
+        || error.downcast_ref().is_some_and(sharpness_serve::Error::is_usage);
     if is_usage { Exit::Usage } else { Exit::Failed }
 }
 

@@ -78,7 +78,9 @@ pub use recipes::{
 };
 pub use report::{Report, TrainReport};
 pub use run::{Completion, LastStep, Past, RunObserver, RunOptions, complete_run, last_step};
-pub use store::{CheckpointEvery, Existing, Holder, Opened, RunDir, RunStatus, RunStore, run_config};
+pub use store::{
+    CheckpointEvery, Epochs, Existing, Holder, Opened, RunDir, RunStatus, RunStore, Stamp, run_config,
+};
 pub use sweep::{CompareExamples, Cost, Costs, RunEnd, Spent, Sweep, SweepObserver, TimeLeft};
 pub use table::RunTable;
 pub use trackers::{Tracked, TrackerTarget, Trackers, Undelivered, track_finished};

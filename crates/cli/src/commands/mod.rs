@@ -18,6 +18,7 @@ mod report_text;
 mod reproduce;
 mod rescale;
 mod runs;
+mod serve;
 mod status;
 mod sweep;
 mod track;
@@ -60,6 +61,8 @@ enum Command {
     Claims(claims::ClaimsCommand),
     /// Write one page of HTML with the figures, verdicts and tables of a store
     Report(report::ReportCommand),
+    /// Serve a live page over a store: runs, curves, figures and verdicts as they fill
+    Serve(serve::ServeCommand),
     /// List, filter, show, compare, export and track the runs of a store
     Runs(runs::RunsCommand),
     /// Time a training step, a Hessian-vector product and λ_max on this machine
@@ -89,6 +92,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Reproduce(command)) => reproduce::run(&command),
         Some(Command::Claims(command)) => claims::run(&command),
         Some(Command::Report(command)) => report::run(&command),
+        Some(Command::Serve(command)) => serve::run(&command),
         Some(Command::Runs(command)) => runs::run(command),
         Some(Command::Bench(command)) => bench::run(&command),
         Some(Command::Data(command)) => data::run(command),

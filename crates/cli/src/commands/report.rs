@@ -1,14 +1,14 @@
 //! `sharpness report`: one page of HTML with the figures, verdicts and tables of a store.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use sharpness_runs::{PaperFigure, Plan, RunStore, Scale, write_file};
+use sharpness_runs::{RunStore, write_file};
 use sharpness_study::claims::{Cell, Claims, Finding, Run};
-use sharpness_study::figures::Figure;
-use sharpness_study::page::{Page, PageFigure};
+use sharpness_study::page::{Board, Drawing, Page, PageFigure, figures};
 
 use super::figure::Drawn;
 use super::runs::Choice;
@@ -53,13 +53,22 @@ struct Written {
 pub(super) fn run(command: &ReportCommand) -> Result<Exit> {
     let reports = command.choice.reports()?;
     let cells = Cell::of_runs(&Run::of_reports(&reports)?, false);
-    let figures = command.figures()?;
+    let store = RunStore::existing(command.choice.store())?;
+    let commands = |drawing: &Drawing| drawing_commands(drawing, store.dir());
+    let figures = figures(&store, &command.recipes, &commands)?;
+    let mut board = Board::read(&store, &[])?;
+    if command.choice.is_filtered() {
+        let wanted: BTreeSet<&String> = reports.iter().map(|report| &report.training_id).collect();
+        board.rows.retain(|id, _| wanted.contains(id));
+    }
     let claims = Claims::new(&Finding::paper()?, Some(&cells))?;
     let page = Page {
         title: &command.title,
         figures: &figures,
         claims: &claims,
-        reports: &reports,
+        runs: reports.len(),
+        board: &board,
+        store: &store,
         machine: &machine(),
         command: &command.again(),
     };
@@ -86,30 +95,6 @@ pub(super) fn run(command: &ReportCommand) -> Result<Exit> {
 }
 
 impl ReportCommand {
-    /// The paper's figures with finished runs, at all scales, and those of further recipes.
-    fn figures(&self) -> Result<Vec<PageFigure>> {
-        let store = RunStore::existing(self.choice.store())?;
-        let mut figures = Vec::new();
-        for (scale, paper) in
-            Scale::ALL.into_iter().rev().flat_map(|scale| PaperFigure::all(scale).map(move |p| (scale, p)))
-        {
-            let figure = Figure::new(&paper.plan()?, &store)?;
-            if !figure.reports.is_empty() {
-                let make = format!("reproduce {paper} --scale {}", scale.name());
-                let commands = Suggestion::new(&make).with_path("--store", store.dir()).to_string();
-                let id = format!("{paper}-{}", scale.name());
-                figures.push(PageFigure { id, figure, commands });
-            }
-        }
-        for recipe in &self.recipes {
-            let figure = Figure::new(&Plan::read(recipe)?, &store)
-                .with_context(|| format!("cannot draw {}", recipe.display()))?;
-            let id = recipe.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-            figures.push(PageFigure { id, figure, commands: commands(recipe, store.dir()) });
-        }
-        Ok(figures)
-    }
-
     /// The command that rewrites the page.
     fn again(&self) -> String {
         let mut again = Suggestion::new("report");
@@ -120,10 +105,20 @@ impl ReportCommand {
     }
 }
 
-fn commands(recipe: &Path, store: &Path) -> String {
-    let [sweep, figure] = ["sweep", "figure"]
-        .map(|command| Suggestion::new(command).with_file(recipe).with_path("--store", store).to_string());
-    format!("{sweep}\n{figure}")
+/// The commands that execute the runs of a figure and draw it.
+pub(super) fn drawing_commands(drawing: &Drawing, store: &Path) -> String {
+    match drawing {
+        Drawing::Paper(paper, scale) => {
+            let make = format!("reproduce {paper} --scale {}", scale.name());
+            Suggestion::new(&make).with_path("--store", store).to_string()
+        }
+        Drawing::Recipe(recipe) => {
+            let [sweep, figure] = ["sweep", "figure"].map(|command| {
+                Suggestion::new(command).with_file(recipe).with_path("--store", store).to_string()
+            });
+            format!("{sweep}\n{figure}")
+        }
+    }
 }
 
 /// The machine that rendered the page.

@@ -164,6 +164,11 @@ impl Choice {
         &self.store
     }
 
+    /// Whether some runs may be left out.
+    pub(super) fn is_filtered(&self) -> bool {
+        !self.filters.is_empty()
+    }
+
     /// The reports of the finished runs; prints a note for each damaged one.
     pub(super) fn reports(&self) -> Result<Vec<Report>> {
         let (reports, others) = self.runs()?;

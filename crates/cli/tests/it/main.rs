@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod benchmark;
+mod chromium;
 mod claims;
 mod faults;
 #[cfg(unix)]
@@ -24,6 +25,7 @@ mod report;
 mod reproducing;
 mod rescale;
 mod resuming;
+mod serving;
 #[path = "../../../data/tests/it/skip.rs"]
 mod skip;
 mod sweeping;

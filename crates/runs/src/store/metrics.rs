@@ -11,7 +11,7 @@ use super::run_dir::RunDir;
 use crate::{Error, Result};
 
 /// The length of the longest line, in bytes.
-const LINE_LIMIT: u64 = 1 << 20;
+pub(super) const LINE_LIMIT: u64 = 1 << 20;
 
 /// The metrics file of a run that this process writes.
 #[derive(Debug)]

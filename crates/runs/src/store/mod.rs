@@ -7,6 +7,7 @@
 //! | `checkpoint.rs`, `journal.rs`, `metrics.rs` | what a training writes |
 //! | `lease.rs`, `heartbeat.rs`, `holder.rs`, `look.rs` | the right of one process to write it |
 //! | `runs.rs` | many runs |
+//! | `so_far.rs` | what a training has written so far |
 
 mod checkpoint;
 mod config;
@@ -19,6 +20,7 @@ mod metrics;
 mod records;
 mod run_dir;
 mod runs;
+mod so_far;
 
 pub use config::run_config;
 pub(crate) use config::stored_config;
@@ -30,3 +32,4 @@ pub(crate) use records::needs_no_measurement;
 pub(crate) use run_dir::stored_state;
 pub use run_dir::{Existing, Opened, RunDir};
 pub use runs::{RunStatus, RunStore};
+pub use so_far::{Epochs, Stamp};
