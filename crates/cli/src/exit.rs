@@ -78,6 +78,12 @@ pub(crate) fn of_error(error: &anyhow::Error) -> Exit {
     if is_usage { Exit::Usage } else { Exit::Failed }
 }
 
+/// Whether an error says that more memory is needed than the process may take.
+pub(crate) fn is_out_of_memory(error: &anyhow::Error) -> bool {
+    use sharpness_training::Error::Memory;
+    matches!(error.downcast_ref(), Some(sharpness_runs::Error::Training(Memory { .. })))
+}
+
 /// Whether an error says that a measurement was stopped on request.
 pub(crate) fn is_stopped(error: &anyhow::Error) -> bool {
     use sharpness_training::Error::MeasureStopped;

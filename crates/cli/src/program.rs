@@ -3,9 +3,11 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
+use std::process::Command;
 use std::sync::OnceLock;
 
-use sharpness_runs::is_unprintable;
+use anyhow::{Context as _, Result};
+use sharpness_runs::shell_word as quoted;
 use sharpness_training::peak_bytes;
 
 /// What runs the command line.
@@ -89,43 +91,29 @@ fn called() -> String {
     quoted(&called.to_string_lossy())
 }
 
-/// A word, quoted for a shell if necessary.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else if word.contains(is_unprintable) {
-        format!("$'{}'", word.chars().map(spelled).collect::<String>())
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+/// This program for a shell in any directory.
+///
+/// # Errors
+/// The path of the program is not known, or not text.
+pub(crate) fn called_from_anywhere() -> Result<String> {
+    if let Some(interpreter) = INTERPRETER.get() {
+        return Ok(interpreter.called.clone());
     }
+    let path = std::env::current_exe().context("the path of this program is not known")?;
+    let text = path.to_str().with_context(|| format!("the path {} is not text; move it", path.display()))?;
+    Ok(quoted(text))
 }
 
-/// A character between `$'` and `'`.
-fn spelled(c: char) -> String {
-    match c {
-        '\'' | '\\' => format!("\\{c}"),
-        c if is_unprintable(c) => {
-            c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("\\x{byte:02x}")).collect()
-        }
-        c => c.to_string(),
+/// A process that runs this program again.
+///
+/// # Errors
+/// The path of the program is not known.
+pub(crate) fn self_command() -> Result<Command> {
+    if let Some(interpreter) = INTERPRETER.get() {
+        let mut shell = Command::new("sh");
+        // The shell replaces itself, so that signals reach the program.
+        shell.args(["-c", &format!("exec {} \"$@\"", interpreter.called), "sh"]);
+        return Ok(shell);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_with_spaces_and_quotes_survive_a_shell() {
-        for (word, shell) in [
-            ("runs/a-1", "runs/a-1"),
-            ("my run", "'my run'"),
-            ("it's", r"'it'\''s'"),
-            ("", "''"),
-            ("it's\u{1b}\u{9b}", r"$'it\'s\x1b\xc2\x9b'"),
-        ] {
-            assert_eq!(quoted(word), shell, "{word}");
-        }
-    }
+    Ok(Command::new(std::env::current_exe().context("the path of this program is not known")?))
 }

@@ -113,9 +113,21 @@ struct State {
     estimate_at: Instant,
     /// When the last line was written, if there is no terminal.
     told: Instant,
+    /// Why runs failed or were prevented.
+    problems: Vec<String>,
 }
 
+/// A time that is never reached, from the start of the watch.
+const NEVER: Duration = Duration::from_secs(10 * 366 * 86_400);
+
 impl<'a> SweepWatch<'a> {
+    /// Starts to watch runs that other processes execute, some of which may wait in a queue, so that no time left is estimated.
+    pub(crate) fn of_jobs(plan: &Plan, interrupt: &'a Interrupt) -> Self {
+        let watch = Self::new(plan, 1, interrupt);
+        watch.state().estimate_at += NEVER;
+        watch
+    }
+
     /// Starts to watch the runs of a plan.
     pub(crate) fn new(plan: &Plan, jobs: usize, interrupt: &'a Interrupt) -> Self {
         let total = plan.distinct().count();
@@ -132,18 +144,20 @@ impl<'a> SweepWatch<'a> {
             words: String::new(),
             estimate_at: started,
             told: started,
+            problems: Vec::new(),
         });
         Self { interrupt, started, form, lines, state }
     }
 
-    /// Removes the lines and prints how many runs ended how.
-    pub(crate) fn finish(self) -> Counts {
+    /// Removes the lines. Returns how many runs ended how, and why some failed or were prevented.
+    pub(crate) fn finish(self) -> (Counts, Vec<String>) {
         if let Some((all, bar)) = &self.lines {
             bar.finish_and_clear();
             // Failing to clear them is harmless.
             let _ = all.clear();
         }
-        self.state().counts
+        let mut state = self.state();
+        (state.counts, std::mem::take(&mut state.problems))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -156,7 +170,7 @@ impl<'a> SweepWatch<'a> {
     }
 
     /// Prints a line above the progress lines.
-    fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
         match &self.lines {
             Some((all, _)) => all.suspend(|| note(text)),
             None => note(text),
@@ -256,11 +270,13 @@ impl SweepObserver for SweepWatch<'_> {
             RunEnd::Failed(problem) => {
                 state.left.forget(&run.identity);
                 state.counts.failed += 1;
+                state.problems.push(problem.clone());
                 Some(format!("FAILED: {problem}"))
             }
             RunEnd::Prevented(problem) => {
                 state.left.forget(&run.identity);
                 state.counts.prevented += 1;
+                state.problems.push(problem.clone());
                 Some(format!("not made: {problem}"))
             }
             RunEnd::Interrupted => Some("stopped and saved".to_owned()),

@@ -151,6 +151,19 @@ pub enum Error {
         way_out: &'static str,
     },
 
+    /// A program of Slurm failed.
+    #[error("Slurm's {program} failed: {problem}")]
+    Slurm {
+        /// The program.
+        program: String,
+        /// What it says.
+        problem: String,
+    },
+
+    /// Runs cannot be launched.
+    #[error("{0}")]
+    Launch(String),
+
     /// A table cannot be read or written.
     #[error("{0}")]
     Table(String),

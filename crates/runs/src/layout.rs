@@ -1,4 +1,4 @@
-//! The paths of a run's files. No other module spells their names.
+//! The paths of the files of runs and launches. No other module spells their names.
 
 use std::path::{Path, PathBuf};
 
@@ -152,4 +152,75 @@ impl RunLayout {
 
 fn is_token(text: &str) -> bool {
     text.len() == TOKEN && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The directory of a store that holds its launches.
+const LAUNCHES: &str = "launches";
+
+/// The paths of one launch: runs that were handed to a scheduler.
+#[derive(Clone, Debug)]
+pub struct LaunchLayout {
+    dir: PathBuf,
+}
+
+impl LaunchLayout {
+    /// The launch with a number in the store at `store`.
+    pub fn new(store: &Path, number: u32) -> Self {
+        Self { dir: Self::all(store).join(format!("{number:04}")) }
+    }
+
+    /// The directory of all launches of a store.
+    pub(crate) fn all(store: &Path) -> PathBuf {
+        store.join(LAUNCHES)
+    }
+
+    /// Locked by a process that submits.
+    pub(crate) fn lock(store: &Path) -> PathBuf {
+        Self::all(store).join(".lock")
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The copy of the recipe.
+    pub fn recipe(&self) -> PathBuf {
+        self.dir.join("recipe.toml")
+    }
+
+    /// The record of the launch; written last before the jobs are submitted.
+    pub(crate) fn record(&self) -> PathBuf {
+        self.dir.join("launch.json")
+    }
+
+    /// The names of the runs of each task, one task on a line.
+    pub(crate) fn tasks(&self) -> PathBuf {
+        self.dir.join("tasks.txt")
+    }
+
+    /// The batch script.
+    pub fn script(&self) -> PathBuf {
+        self.dir.join("job.sh")
+    }
+
+    /// The directory of the logs.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.dir.join("logs")
+    }
+
+    /// The log of a task such as `4711_3`, of all its attempts.
+    pub fn log(&self, job: &str) -> PathBuf {
+        self.logs().join(format!("{job}.log"))
+    }
+
+    /// The directory of the records of attempts.
+    pub(crate) fn attempts(&self) -> PathBuf {
+        self.dir.join("attempts")
+    }
+
+    /// The record of an attempt at a task such as `4711_3`.
+    pub(crate) fn attempt(&self, job: &str, restart: u32) -> PathBuf {
+        self.attempts().join(format!("{job}.{restart}.json"))
+    }
 }

@@ -13,6 +13,7 @@
 //! | `recipes/` | files that list runs |
 //! | `trackers/` | showing runs in TensorBoard and MLflow |
 //! | `sweep/` | executing the runs of a recipe |
+//! | `launch/`, `shell.rs` | handing them to a scheduler |
 //!
 //! [`complete_run`] trains and measures what is not in the run's directory yet:
 //!
@@ -49,6 +50,7 @@ mod error;
 mod filter;
 mod identity;
 mod json;
+mod launch;
 mod layout;
 mod migrate;
 mod points;
@@ -56,6 +58,7 @@ mod provenance;
 mod recipes;
 mod report;
 mod run;
+mod shell;
 mod store;
 mod sweep;
 mod table;
@@ -68,16 +71,22 @@ pub use damage::Damage;
 pub use error::{Error, Result};
 pub use filter::Filter;
 pub use identity::{Identity, add_left_out, differences, flatten, leaves};
-pub use layout::RunLayout;
+pub use launch::{
+    AfterStop, Attempt, AttemptEnd, Cluster, Commands, Installed, JobEnd, JobState, LastTask, Launch,
+    LaunchTask, Launcher, LocalLaunch, Overview, Program, QueuedTask, Reason, ReasonKind, Script, Slurm,
+    Submission, Submitted, TaskPhase, TaskStatus, unmade_tasks,
+};
+pub use layout::{LaunchLayout, RunLayout};
 pub use migrate::renamed_key;
 pub use points::PointJournal;
 pub use provenance::{Provenance, Start, set_command_line};
 pub use recipes::{
     FIGURES, FigureKind, FigureSpec, LEARNING_RATE, PaperFigure, Plan, PlannedBlock, PlannedRun,
-    PublishedLine, Scale,
+    PublishedLine, Resources, Scale,
 };
 pub use report::{Report, TrainReport};
 pub use run::{Completion, LastStep, Past, RunObserver, RunOptions, complete_run, last_step};
+pub use shell::shell_word;
 pub use store::{
     CheckpointEvery, Epochs, Existing, Holder, Opened, RunDir, RunStatus, RunStore, Stamp, run_config,
 };

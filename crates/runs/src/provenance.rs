@@ -42,10 +42,6 @@ pub struct Start {
 
 impl Start {
     /// This process.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the record says when the run began; no result depends on it"
-    )]
     pub fn now() -> Self {
         let instruction_set = sharpness_kernels::simd::detect();
         Self {
@@ -58,7 +54,7 @@ impl Start {
                 .map_or_else(|_| "unknown".to_owned(), |set| set.name().to_owned()),
             threads: rayon::current_num_threads(),
             backend: "cpu".to_owned(),
-            time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+            time: seconds_since_1970(),
         }
     }
 }
@@ -86,6 +82,12 @@ pub fn set_command_line(arguments: Vec<String>) {
 fn command_line() -> Vec<String> {
     let of_process = || std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
     COMMAND_LINE.get().cloned().unwrap_or_else(of_process)
+}
+
+/// Seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "records say when something began; no result depends on it")]
+pub(crate) fn seconds_since_1970() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 /// The name of this machine.

@@ -59,6 +59,16 @@ impl MemoryArg {
     pub(crate) fn budget(self) -> Budget {
         Budget::of_process(self.memory).less(interpreter_bytes())
     }
+
+    /// The value of `--memory` for each of several processes.
+    pub(crate) fn share(self, processes: usize) -> String {
+        format!("{}B", Budget::of_process(self.memory).bytes() / processes.max(1))
+    }
+
+    /// The value of `--memory`, if it was given.
+    pub(crate) fn given(self) -> Option<String> {
+        self.memory.map(|bytes| format!("{bytes}B"))
+    }
 }
 
 /// A number of bytes with an optional unit: `KB`, `MB`, `GB`, `TB` (powers of 1000), `KiB`, `MiB`, `GiB`, `TiB` (of 1024).

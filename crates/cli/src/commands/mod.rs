@@ -10,6 +10,7 @@ mod info;
 mod interpolate;
 mod invariance;
 mod landscape;
+mod launch;
 mod measure;
 mod predictions_text;
 mod quickstart;
@@ -20,6 +21,7 @@ mod rescale;
 mod runs;
 mod serve;
 mod status;
+mod status_word;
 mod sweep;
 mod track;
 mod train;
@@ -53,6 +55,8 @@ enum Command {
     Interpolate(interpolate::InterpolateCommand),
     /// Run a recipe, and resume interrupted runs
     Sweep(sweep::SweepCommand),
+    /// Show which runs are queued, running, done or failed, and why
+    Status(status::StatusCommand),
     /// Draw the figure of a recipe from its finished runs
     Figure(figure::FigureCommand),
     /// Reproduce figures of the paper: execute their runs and draw them
@@ -88,6 +92,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Landscape(command)) => landscape::run(&command),
         Some(Command::Interpolate(command)) => interpolate::run(&command),
         Some(Command::Sweep(command)) => sweep::run(&command),
+        Some(Command::Status(command)) => status::run(&command),
         Some(Command::Figure(command)) => figure::run(&command),
         Some(Command::Reproduce(command)) => reproduce::run(&command),
         Some(Command::Claims(command)) => claims::run(&command),

@@ -131,7 +131,7 @@ pub(super) fn run(command: &ReproduceCommand) -> Result<Exit> {
     let budget = command.sweep.memory.budget();
     let place = (&locations, budget.less(DRAWING_BYTES));
     command.examples.check(&all, &store, place)?;
-    let counts = command.sweep.make(&all, &interrupt)?;
+    let (counts, _) = command.sweep.make(&all, &interrupt)?;
     if !interrupt.is_raised() {
         command.examples.compare(&all, &store, place, &interrupt)?;
     }

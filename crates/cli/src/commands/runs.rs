@@ -12,7 +12,7 @@ use sharpness_runs::{
 };
 
 use super::report_text::report_text;
-use super::status::status_word;
+use super::status_word::status_word;
 use super::track;
 use crate::exit::{EXIT_CODES, Exit, Usage};
 use crate::output::{

@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Args;
 use serde::Serialize;
 use sharpness_data::{Dataset, Locations};
-use sharpness_runs::{CheckpointEvery, Cost, Costs, Plan, PlannedRun, RunStatus, RunStore, Sweep};
+use sharpness_runs::{CheckpointEvery, Cost, Costs, Launcher, Plan, PlannedRun, RunStatus, RunStore, Sweep};
 use sharpness_training::settings::RunConfig;
 
-use super::status::status_word;
+use super::launch::{Jobs, LaunchArgs, print_commands, print_scripts, run_jobs, run_processes, run_task};
+use super::status_word::status_word;
 use crate::args::{MOST_THREADS, MemoryArg, TrackArgs, start_threads};
 use crate::exit::{Exit, SIGNALS, Usage};
 use crate::interrupt::Interrupt;
@@ -34,10 +35,16 @@ A recipe is a TOML file:
   grid = { learning_rate = [0.05, 0.1, 0.2] }
   derive = { \"batch_size / learning_rate\" = 320 } # derives the one that is not given
 
+  [launch]                                        # what a scheduler grants each run (docs/clusters.md)
+  time = \"2:00:00\"
+
 Finished runs are skipped, so you can add a seed to the list and run the same command. Several processes can share a
 store, on one machine or many: each run is executed once, and every process waits until all runs are done. A killed
 process is replaced: at once on the same machine, otherwise 2 minutes after its last sign of life, or as many seconds as
 SHARPNESS_LEASE_SECONDS said there.
+
+With --launch slurm, runs are submitted as jobs unless they are queued already. Ctrl-C ends the waiting alone; the same command
+watches the jobs again, and `sharpness status` shows where they stand. With --dry-run, the batch script is printed.
 
 Exit codes:
   0    all runs are done
@@ -55,6 +62,9 @@ pub(super) struct SweepCommand {
     #[command(flatten)]
     sweep: SweepArgs,
 
+    #[command(flatten)]
+    launch: LaunchArgs,
+
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -62,14 +72,14 @@ pub(super) struct SweepCommand {
 
 /// How to execute runs, and where to keep them.
 #[derive(Args, Debug)]
-pub(super) struct SweepArgs {
+pub(crate) struct SweepArgs {
     /// Keep the runs in this directory, each named by a hash of its settings
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub(super) store: PathBuf,
 
     /// Execute this many runs at once, each on its share of the threads; faster for small networks
     #[arg(long, value_name = "N", default_value_t = 1)]
-    jobs: usize,
+    pub(super) jobs: usize,
 
     /// List the runs, which of them are done and the cost of the others, and exit
     #[arg(long)]
@@ -77,7 +87,7 @@ pub(super) struct SweepArgs {
 
     /// Also retry runs that failed because of their settings; other failures are always retried
     #[arg(long)]
-    retry_failed: bool,
+    pub(super) retry_failed: bool,
 
     /// Save a run after the first step that ends this many seconds after its last save
     #[arg(long, value_name = "S", default_value_t = 60)]
@@ -119,28 +129,88 @@ struct Listed<'a> {
 /// Executes the runs, or lists them.
 pub(super) fn run(command: &SweepCommand) -> Result<Exit> {
     let interrupt = Interrupt::listen()?;
-    command.sweep.start()?;
-    let plan = Plan::read(&command.recipe)?;
-    if command.sweep.dry_run {
-        return command.sweep.show(&plan, command.json);
-    }
-    let counts = command.sweep.make(&plan, &interrupt)?;
+    let (sweep, launch) = (&command.sweep, &command.launch);
+    sweep.check()?;
+    let plan = launch.choose(Plan::read(&command.recipe)?)?;
+    let jobs = Jobs { sweep, recipe: &command.recipe, plan: &plan, no_wait: launch.no_wait };
+    let (counts, exit) = match launch.launcher() {
+        Launcher::Slurm if sweep.dry_run => return print_scripts(&jobs),
+        Launcher::Print => return print_commands(sweep, &command.recipe, &plan, command.json),
+        _ if sweep.dry_run => {
+            start_threads(sweep.threads)?;
+            return sweep.show(&plan, command.json);
+        }
+        Launcher::Slurm => run_jobs(&jobs, &interrupt)?,
+        Launcher::Processes => run_processes(sweep, &command.recipe, &plan, &interrupt)?,
+        Launcher::Inline => {
+            start_threads(sweep.threads)?;
+            if let Some(task) = launch.task() {
+                return run_task(sweep, &plan, task, &interrupt);
+            }
+            let (counts, _) = sweep.make(&plan, &interrupt)?;
+            (counts, counts.exit(interrupt.is_raised()))
+        }
+    };
     if command.json {
-        command.sweep.print_runs(&plan)?;
+        sweep.print_runs(&plan)?;
     } else {
         print(&command.summary(&plan, &counts))?;
     }
-    Ok(counts.exit(interrupt.is_raised()))
+    Ok(exit)
 }
 
 impl SweepArgs {
     /// Checks the flags and starts the threads.
     pub(super) fn start(&self) -> Result<()> {
+        self.check()?;
+        start_threads(self.threads)
+    }
+
+    /// Checks the flags.
+    fn check(&self) -> Result<()> {
         if !(1..=MOST_THREADS).contains(&self.jobs) {
             let message = format!("--jobs must be from 1 to {MOST_THREADS}, got {}", self.jobs);
             return Err(Usage::new(message).into());
         }
-        start_threads(self.threads)
+        Ok(())
+    }
+
+    /// The flags with which another process executes some of the runs: all that were given, except for those that say which.
+    pub(super) fn given_flags(&self) -> Result<Vec<String>> {
+        self.flags(self.threads, self.memory.given())
+    }
+
+    /// The flags for each of [`Self::jobs`] processes on this machine, which share its cores and memory.
+    pub(super) fn shared_flags(&self) -> Result<Vec<String>> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = (self.threads.unwrap_or(cores) / self.jobs).max(1);
+        self.flags(Some(threads), Some(self.memory.share(self.jobs)))
+    }
+
+    fn flags(&self, threads: Option<usize>, memory: Option<String>) -> Result<Vec<String>> {
+        let data_dir = self.data_dir.as_ref().map(std::path::absolute).transpose()?;
+        let data_dir = data_dir.map(|dir| dir.into_os_string().into_string());
+        let data_dir =
+            data_dir.transpose().map_err(|dir| anyhow!("the path {} is not text", dir.display()))?;
+        let values = [
+            ("--threads", threads.map(|threads| threads.to_string())),
+            ("--memory", memory),
+            ("--data-dir", data_dir),
+        ];
+        let mut flags: Vec<String> = values
+            .into_iter()
+            .filter_map(|(flag, value)| Some([flag.to_owned(), value?]))
+            .flatten()
+            .collect();
+        if self.retry_failed {
+            flags.push("--retry-failed".to_owned());
+        }
+        Ok(flags)
+    }
+
+    /// Where data sets are looked for first, if that was given.
+    pub(super) const fn data_dir(&self) -> Option<&PathBuf> {
+        self.data_dir.as_ref()
     }
 
     /// The store.
@@ -153,8 +223,8 @@ impl SweepArgs {
         Locations::of_process(self.data_dir.clone())
     }
 
-    /// Executes all runs that are not done.
-    pub(super) fn make(&self, plan: &Plan, interrupt: &Interrupt) -> Result<Counts> {
+    /// Executes all runs that are not done. Returns how many ended how, and why some did not.
+    pub(super) fn make(&self, plan: &Plan, interrupt: &Interrupt) -> Result<(Counts, Vec<String>)> {
         let old = self.store().old().len();
         if old > 0 {
             note(&format!(
@@ -229,6 +299,7 @@ impl SweepCommand {
         line(&mut text, "runs", &counts.to_string());
         line(&mut text, "kept in", &self.sweep.store.display().to_string());
         let again = Suggestion::new("sweep").with_file(&self.recipe).with_path("--store", &self.sweep.store);
+        let again = again.with(self.launch.flag());
         if counts.failed + counts.finished() == counts.total && counts.failed > 0 {
             let _ = writeln!(text, "\nRetry the failed runs with:\n  {again} --retry-failed");
         } else if counts.is_incomplete() {

@@ -9,6 +9,7 @@ use toml::{Table, Value};
 
 use super::figure::{FigureSpec, PublishedLine};
 use super::recipe::{Block, Ratio, Recipe, Setting};
+use super::resources::Resources;
 use crate::identity::Identity;
 use crate::{Error, Result};
 
@@ -24,6 +25,8 @@ pub struct Plan {
     pub title: String,
     /// How to draw them.
     pub figure: Option<FigureSpec>,
+    /// What a scheduler grants each run.
+    pub resources: Resources,
     /// The blocks, in their order.
     pub blocks: Vec<PlannedBlock>,
     /// The runs of each block, without repetition in a block. Blocks may share runs: see [`Self::distinct`].
@@ -83,7 +86,13 @@ impl Plan {
 
     /// The runs of several plans, by the names of these plans.
     pub fn together<'p>(title: &str, plans: impl IntoIterator<Item = (String, &'p Self)>) -> Self {
-        let mut all = Self { title: title.to_owned(), figure: None, blocks: Vec::new(), runs: Vec::new() };
+        let mut all = Self {
+            title: title.to_owned(),
+            figure: None,
+            resources: Resources::default(),
+            blocks: Vec::new(),
+            runs: Vec::new(),
+        };
         for (name, plan) in plans {
             let named = |block: &str| format!("{name} {block}");
             all.blocks.extend(
@@ -126,7 +135,8 @@ impl Plan {
             published: published.clone(),
         };
         let blocks = recipe.blocks.iter().map(block).collect();
-        Ok(Self { title: recipe.title.clone(), figure: recipe.figure.clone(), blocks, runs })
+        let Recipe { title, figure, resources, .. } = recipe.clone();
+        Ok(Self { title, figure, resources, blocks, runs })
     }
 }
 

@@ -20,6 +20,9 @@
 //! name = "same ratio, derived"
 //! grid = { learning_rate = [0.005, 0.01] }
 //! derive = { "batch_size / learning_rate" = 20000 }    # derives the one that is not given
+//!
+//! [launch]                         # what a scheduler grants each run; see `resources.rs`
+//! time = "2:00:00"
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -30,6 +33,7 @@ use toml::{Table, Value};
 
 use super::figure::{FigureSpec, PublishedLine};
 use super::keys::Keys;
+use super::resources::Resources;
 use crate::characters::is_unprintable;
 use crate::config_file::{ConfigFile, line_of, read_text};
 use crate::{Error, Result};
@@ -40,6 +44,7 @@ pub(super) struct Recipe {
     pub(super) file: PathBuf,
     pub(super) title: String,
     pub(super) figure: Option<FigureSpec>,
+    pub(super) resources: Resources,
     pub(super) keys: Keys,
     /// The blocks, each with the settings of the whole recipe.
     pub(super) blocks: Vec<Block>,
@@ -82,7 +87,7 @@ pub(super) struct Ratio {
 }
 
 /// The keys of a recipe that are not settings.
-const TOP: [&str; 8] = ["title", "seeds", "fixed", "grid", "zip", "derive", "block", "figure"];
+const TOP: [&str; 9] = ["title", "seeds", "fixed", "grid", "zip", "derive", "block", "figure", "launch"];
 const IN_BLOCK: [&str; 8] = ["name", "seeds", "fixed", "grid", "zip", "derive", "panel", "published"];
 
 impl Recipe {
@@ -102,7 +107,7 @@ impl Recipe {
 
     fn empty(path: &Path) -> Self {
         let (file, title, blocks) = (path.to_owned(), String::new(), Vec::new());
-        Self { file, title, figure: None, keys: Keys::new(), blocks }
+        Self { file, title, figure: None, resources: Resources::default(), keys: Keys::new(), blocks }
     }
 }
 
@@ -153,8 +158,35 @@ impl Parser<'_> {
             // Seeds change fastest, so that every setting has a run early.
             block.axes.sort_by_key(|axis| axis.keys().any(|key| key == "seed"));
         }
-        let figure = self.figure(top)?;
-        Ok(Recipe { file: self.path.to_owned(), title, figure, keys: self.keys, blocks })
+        let (figure, resources) = (self.figure(top)?, self.resources(top)?);
+        Ok(Recipe { file: self.path.to_owned(), title, figure, resources, keys: self.keys, blocks })
+    }
+
+    /// What a scheduler grants each run.
+    fn resources(&self, top: Place<'_>) -> Result<Resources> {
+        let mut resources = Resources::default();
+        let Some(place) = self.table(top, "launch")? else { return Ok(resources) };
+        self.check_keys(place, &Resources::KEYS)?;
+        for (key, value) in place.values {
+            let set = resources.set(key, value);
+            set.map_err(|problem| self.error(self.line(place, key), format!("launch.{key} {problem}")))?;
+        }
+        match resources.contradiction() {
+            None => Ok(resources),
+            Some((key, problem)) => Err(self.error(self.line(place, key), format!("launch.{key} {problem}"))),
+        }
+    }
+
+    /// A table of the file.
+    fn table<'p>(&self, place: Place<'p>, key: &str) -> Result<Option<Place<'p>>> {
+        let line = self.line(place, key);
+        match (place.values.get(key), place.spans.get(key).map(|value| value.get_ref())) {
+            (None, _) => Ok(None),
+            (Some(Value::Table(values)), Some(DeValue::Table(spans))) => {
+                Ok(Some(Place { values, spans, line }))
+            }
+            _ => Err(self.error(line, format!("{key} must be a table"))),
+        }
     }
 
     /// The figure, with the whole key of its abscissa.

@@ -8,6 +8,7 @@ mod damage;
 mod data_seed_runs;
 mod export;
 mod last_step_runs;
+mod launch;
 mod leases;
 mod old_store;
 mod resume;

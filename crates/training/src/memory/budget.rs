@@ -51,6 +51,11 @@ impl Budget {
         Self { sharers: sharers.max(1), ..self }
     }
 
+    /// The bytes of the bound.
+    pub const fn bytes(&self) -> usize {
+        self.limit
+    }
+
     /// Whether a user set the bound, so that work that would exceed it must not start.
     pub const fn is_asked(&self) -> bool {
         self.is_asked
