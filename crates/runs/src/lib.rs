@@ -46,6 +46,7 @@ mod config_file;
 mod damage;
 mod error;
 mod filter;
+mod from_first;
 mod identity;
 mod json;
 mod layout;
@@ -69,7 +70,7 @@ pub use identity::{Identity, add_left_out, differences, flatten, leaves};
 pub use layout::RunLayout;
 pub use migrate::renamed_key;
 pub use points::PointJournal;
-pub use provenance::{Provenance, Start, set_command_line};
+pub use provenance::{Provenance, Start, set_command_line, set_ranks};
 pub use recipes::{
     FIGURES, FigureKind, FigureSpec, LEARNING_RATE, PaperFigure, Plan, PlannedBlock, PlannedRun,
     PublishedLine, Scale,

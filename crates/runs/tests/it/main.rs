@@ -9,6 +9,7 @@ mod data_seed_runs;
 mod export;
 mod last_step_runs;
 mod old_store;
+mod ranks;
 mod resume;
 mod small_runs;
 mod store;
@@ -16,5 +17,7 @@ mod sweep_damage;
 mod sweep_execute;
 mod sweep_recipe;
 mod sweeps;
+#[path = "../../../network/tests/it/thread_ranks.rs"]
+mod thread_ranks;
 mod time_left;
 mod two_identities;
