@@ -44,6 +44,9 @@ pub trait Vectors: Device {
     /// `y += x` in double precision.
     fn add_to_wide(&self, x: View<'_, Self::Buffer>, y: &mut Self::Wide);
 
+    /// `y += x`.
+    fn add_wide(&self, x: &Self::Wide, y: &mut Self::Wide);
+
     /// `out[c] = Σ_k a_k Π_j v_kj[c]`: arithmetic on per-channel vectors of one length.
     fn polynomial(&self, terms: &[Monomial<'_, Self::Wide>], out: &mut Self::Wide);
 

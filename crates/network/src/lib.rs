@@ -6,6 +6,7 @@
 //! | [`ops`], [`op`] | one op, one file; the four rules of each |
 //! | [`architectures`] | published networks, in plain ops |
 //! | [`operators`] | the Hessian and the Gauss-Newton matrix over a data set |
+//! | [`sum`], [`Ranks`] | sums over examples, which several processes may share |
 //! | [`Weights`] | parameters on the host, and in files with PyTorch's names |
 //!
 //! A [`Network`] is a [`Model`] on a backend, with a loss. An operator of [`operators`] is the input of the solvers of
@@ -69,7 +70,9 @@ pub mod op;
 pub mod operators;
 pub mod ops;
 mod parameters;
+mod ranks;
 mod rescale;
+pub mod sum;
 mod weights;
 
 pub use error::Error;
@@ -79,6 +82,7 @@ pub use linearization::{At, Linearization};
 pub use model::{Model, Value};
 pub use network::{Layer, Network, Sums};
 pub use parameters::{Table, Tensor};
+pub use ranks::{Communicator, Ranks};
 pub use rescale::RescaledLayers;
 pub use sharpness_backend as backend;
 pub use weights::{Import, Imported, Match, Origin, Pair, Rename, Weights, vectors_to_bytes};

@@ -1,17 +1,21 @@
 //! A network's loss as a function of one flat parameter vector: value and gradient on a batch.
 
-use crate::backend::{Accumulate, Backend, Loss, Pixels, Shape};
+use crate::backend::{Accumulate, Backend, Loss, Pixels, Shape, View, ViewMut};
 use crate::graph::{Graph, SUMS, Setting, Tangents, Tape};
 use crate::model::Model;
 use crate::op::{Pass, TapeKind};
+use crate::ops::BatchNorm2d;
 use crate::parameters::Table;
+use crate::ranks::Ranks;
 
-/// A graph of ops that ends in one output per class, a loss, and the device that runs them.
+/// A graph of ops that ends in one output per class, a loss, and the device that runs them; and the processes that share its sums over
+/// examples.
 #[derive(Debug)]
 pub struct Network<B: Backend> {
     pub(crate) backend: B,
     pub(crate) graph: Graph<B>,
     pub(crate) loss: Loss,
+    ranks: Ranks,
 }
 
 /// Sums over examples.
@@ -21,6 +25,21 @@ pub struct Sums {
     pub loss: f64,
     /// The number of examples whose largest output is their label's.
     pub correct: f64,
+}
+
+impl Sums {
+    /// Adds those of other examples.
+    pub fn add(&mut self, other: Self) {
+        self.loss += other.loss;
+        self.correct += other.correct;
+    }
+
+    /// The means over `count` examples.
+    #[must_use]
+    pub fn mean(self, count: usize) -> Self {
+        let count = count as f64;
+        Self { loss: self.loss / count, correct: self.correct / count }
+    }
 }
 
 /// One row of a table of layers.
@@ -48,7 +67,18 @@ impl<B: Backend> Network<B> {
             graph.inputs().len() == 1 && graph.output_values().len() == 1,
             "a loss of one output is trained on one input"
         );
-        Self { backend, graph, loss }
+        Self { backend, graph, loss, ranks: Ranks::default() }
+    }
+
+    /// The same network, whose sums over examples are shared by `ranks`.
+    #[must_use]
+    pub fn shared_by(self, ranks: Ranks) -> Self {
+        Self { ranks, ..self }
+    }
+
+    /// The processes that share sums over examples.
+    pub const fn ranks(&self) -> &Ranks {
+        &self.ranks
     }
 
     /// The network of `model` on `backend`, with the given loss.
@@ -258,6 +288,38 @@ impl<B: Backend> Network<B> {
     /// [`Self::gradient`].
     pub fn update_state(&self, pass: &Pass, tape: &mut Tape<B>, state: &mut B::Buffer) {
         self.graph.update_state(&self.backend, pass, tape, state);
+    }
+
+    /// What the last training [`Self::value`] or [`Self::gradient`] adds to the running statistics, for
+    /// [`Self::add_statistics`]: `[state]`.
+    pub fn statistics(&self, pass: &Pass, tape: &mut Tape<B>) -> Vec<f64> {
+        self.graph.statistics(&self.backend, pass, tape)
+    }
+
+    /// Moves the running statistics as [`Self::update_state`] does, bit for bit, after batches with these
+    /// [`Self::statistics`], in order.
+    ///
+    /// # Panics
+    /// If they are not of this network.
+    pub fn add_statistics(&self, batches: &[f64], state: &mut B::Buffer) {
+        let len = self.state().len();
+        if len == 0 {
+            return;
+        }
+        for batch in batches.chunks(len) {
+            let mut moved = self.backend.download(View::new(state, 0, len));
+            for (running, addend) in moved.iter_mut().zip(batch) {
+                *running = (1.0 - BatchNorm2d::MOMENTUM) * *running + addend;
+            }
+            self.backend.upload(&moved, state);
+        }
+    }
+
+    /// `y += x` for vectors in the layout of the parameters.
+    pub(crate) fn add_vectors(&self, x: &B::Buffer, y: &mut B::Buffer) {
+        let dim = self.parameters().len();
+        let y = ViewMut::new(y, 0, dim);
+        self.backend.linear_combination(&[(1.0, View::new(x, 0, dim))], Accumulate::Add, y);
     }
 
     /// The outputs of the last [`Self::value`]: `[n, classes]`.

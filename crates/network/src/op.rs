@@ -327,6 +327,12 @@ pub trait Op<B: Device>: Debug + Send {
         self.gradient(cx, at, saved, adjoint.1, out);
     }
 
+    /// What [`Op::update_state`] adds to the running statistics after it has scaled them, one vector for each.
+    fn statistics(&self, cx: &Context<'_, B>, saved: &mut Saved<B>) -> Vec<Vec<f64>> {
+        let _ = (cx, saved);
+        Vec::new()
+    }
+
     /// Moves the running statistics towards those of the batch that [`Op::value`] saw last.
     fn update_state(&self, cx: &Context<'_, B>, saved: &mut Saved<B>, state: &mut Slots<'_, B::Buffer>) {
         let _ = (cx, saved, state);

@@ -5,12 +5,13 @@ use std::ops::Range;
 use sharpness_curvature::{ApplyError, SymmetricOperator};
 
 use crate::Error;
-use crate::backend::{Accumulate, Backend, View};
+use crate::backend::{Accumulate, Backend};
 use crate::examples::{Examples, HostBatch};
 use crate::graph::{Tangents, Tape};
 use crate::linearization::{At, Linearization};
 use crate::network::{Network, Sums};
 use crate::op::{Pass, TapeKind};
+use crate::sum::{Dealt, GroupSums, WideSum};
 use crate::weights::Weights;
 
 /// Which matrix.
@@ -83,7 +84,7 @@ struct Workspace<B: Backend> {
     residuals: B::Buffer,
     /// As many as the largest block of vectors so far has; the same below.
     directions: Vec<B::Buffer>,
-    totals: Vec<B::Wide>,
+    totals: Vec<WideSum<B>>,
 }
 
 impl<B: Backend> Workspace<B> {
@@ -101,17 +102,18 @@ impl<B: Backend> Workspace<B> {
         let (backend, dim) = (network.backend(), network.parameters().len());
         let length = self.totals.len().max(vectors);
         self.directions.resize_with(length, || backend.buffer(dim));
-        self.totals.resize_with(length, || backend.wide(dim));
+        self.totals.resize_with(length, WideSum::default);
     }
 
-    /// Adds the part of one chunk in the products with the first `vectors` directions to their totals.
+    /// Adds the part of one chunk, which is of `group`, in the products with the first `vectors` directions to their totals.
     fn add_products(
         &mut self,
         (fixed, matrix): (&Fixed<'_, B>, Matrix),
         (chunk, range): (&mut Linearization<B>, Range<usize>),
+        (dealt, group): (Dealt, usize),
         vectors: usize,
     ) {
-        let (at, dim) = (fixed.at(), fixed.network.parameters().len());
+        let at = fixed.at();
         let Self { tangents, product, residuals, .. } = self;
         match matrix {
             Matrix::Hessian | Matrix::GaussNewton => {}
@@ -128,20 +130,24 @@ impl<B: Backend> Workspace<B> {
                     chunk.fisher_product(at, residuals, v, tangents, Accumulate::Set, product);
                 }
             }
-            fixed.network.backend().add_to_wide(View::new(product, 0, dim), total);
+            total.add(fixed.network, dealt, group, product);
         }
     }
 }
 
 /// The mean loss over a data set around one point, as a symmetric operator on the parameters.
 ///
-/// Products are exact up to rounding. Chunks are summed in double precision in the order of the data.
+/// Products are exact up to rounding. Chunks are summed in double precision as [`sum`](crate::sum) says. If several
+/// [ranks](crate::Ranks) share the network, each computes its share of the chunks, and all receive the same bits as one process would
+/// alone.
 pub struct Curvature<'a, B: Backend> {
     fixed: Fixed<'a, B>,
     matrix: Matrix,
     chunk: usize,
     stop: &'a dyn Fn() -> bool,
     cached: Vec<Linearization<B>>,
+    /// The most chunks that a rank keeps.
+    keep: usize,
     spare: Option<Tape<B>>,
     workspace: Workspace<B>,
     host: HostBatch,
@@ -154,7 +160,7 @@ impl<'a, B: Backend> Curvature<'a, B> {
     /// chunks, here and in products.
     ///
     /// # Errors
-    /// [`Error::Stopped`] if `stop` said so.
+    /// [`Error::Stopped`] if `stop` said so on some rank.
     ///
     /// # Panics
     /// If there are no numbers or a chunk has no examples.
@@ -199,6 +205,7 @@ impl<'a, B: Backend> Curvature<'a, B> {
             chunk,
             stop,
             cached: Vec::new(),
+            keep: 0,
             spare: None,
             workspace: Workspace::new(network, chunk),
             host: HostBatch::default(),
@@ -207,17 +214,21 @@ impl<'a, B: Backend> Curvature<'a, B> {
         }
     }
 
-    /// Bytes of an operator over `count` examples in chunks of `chunk` of which `cached` stay linearized: vectors, the tangents of
-    /// one chunk, a batch on the host, and a tape for each cached chunk and for the one that is recomputed.
+    /// Bytes of an operator over `count` examples in chunks of `chunk` of which a rank keeps `cached` linearized, on the rank with the
+    /// most chunks: vectors, the tangents of one chunk, a batch on the host, and a tape for each cached chunk and for the one that is
+    /// recomputed.
     pub fn bytes(network: &Network<B>, count: usize, chunk: usize, cached: usize) -> usize {
         let (element, wide) = (network.backend().element_bytes(), size_of::<f64>());
-        let vectors = network.parameters().len() * (3 * element + 2 * wide);
+        let (totals, exchange) = WideSum::bytes(network, count.div_ceil(chunk.max(1)));
+        let vectors = network.parameters().len() * (3 * element + wide);
+        let vectors = vectors.saturating_add(totals).saturating_add(exchange);
         let host = chunk.min(count).saturating_mul(network.input().elements() * wide + 2 * size_of::<u32>());
         let residuals = chunk.min(count).saturating_mul(network.classes() * element);
         let shared =
             network.tangent_bytes(chunk.min(count)).saturating_add(network.scratch_bytes(chunk.min(count)));
         // The last chunk may be smaller.
-        let on_tapes = chunk.saturating_mul(cached.saturating_add(1)).min(count);
+        let own = chunk.saturating_mul(Self::most_chunks(network, count, chunk)).min(count);
+        let on_tapes = chunk.saturating_mul(cached.saturating_add(1)).min(own);
         let tape =
             |examples| if examples == 0 { 0 } else { network.tape_bytes(examples, TapeKind::Products) };
         let (full, rest) = (on_tapes / chunk.max(1), on_tapes % chunk.max(1));
@@ -225,17 +236,24 @@ impl<'a, B: Backend> Curvature<'a, B> {
         vectors.saturating_add(host + residuals).saturating_add(shared).saturating_add(tapes)
     }
 
-    /// Bytes that products with `vectors` vectors at once add to [`Self::bytes`].
-    pub fn block_bytes(network: &Network<B>, vectors: usize) -> usize {
-        let further = vectors.saturating_sub(1).saturating_mul(network.parameters().len());
-        further.saturating_mul(network.backend().element_bytes() + size_of::<f64>())
+    /// Bytes that products with `vectors` vectors at once add to [`Self::bytes`] of an operator over `count` examples in chunks of
+    /// `chunk`.
+    pub fn block_bytes(network: &Network<B>, (count, chunk): (usize, usize), vectors: usize) -> usize {
+        let (totals, _) = WideSum::bytes(network, count.div_ceil(chunk.max(1)));
+        let direction = network.parameters().len().saturating_mul(network.backend().element_bytes());
+        vectors.saturating_sub(1).saturating_mul(totals.saturating_add(direction))
     }
 
-    /// How many chunks of a data set of `count` examples stay linearized within the budget.
+    /// How many chunks of a data set of `count` examples each rank keeps linearized within the budget, if it has as many.
     pub fn cached_chunks(network: &Network<B>, count: usize, chunks: Chunks) -> usize {
         let fits =
             |cached: &usize| Self::bytes(network, count, chunks.examples, *cached) <= chunks.memory_bytes;
-        (1..=count.div_ceil(chunks.examples.max(1))).rev().find(fits).unwrap_or(0)
+        (1..=Self::most_chunks(network, count, chunks.examples)).rev().find(fits).unwrap_or(0)
+    }
+
+    /// The most chunks of a rank.
+    fn most_chunks(network: &Network<B>, count: usize, chunk: usize) -> usize {
+        Dealt::new(count.div_ceil(chunk.max(1)), network.ranks()).lengths().max().unwrap_or(0)
     }
 
     /// The mean loss.
@@ -258,65 +276,81 @@ impl<'a, B: Backend> Curvature<'a, B> {
         self.matrix = matrix;
     }
 
-    /// How many chunks the data set has, and how many of them stay linearized between products.
+    /// How many chunks the data set has, and how many of them stay linearized between products, on all ranks together.
     pub fn chunks(&self) -> (usize, usize) {
-        (self.fixed.numbers.len().div_ceil(self.chunk), self.cached.len())
+        let dealt = self.dealt();
+        let kept = dealt.lengths().map(|length| length.min(self.keep)).sum();
+        (dealt.terms(), kept)
     }
 
-    fn ranges(&self) -> impl Iterator<Item = Range<usize>> + use<B> {
+    /// Which rank has which chunks.
+    fn dealt(&self) -> Dealt {
+        Dealt::new(self.fixed.numbers.len().div_ceil(self.chunk), self.fixed.network.ranks())
+    }
+
+    /// The chunks of this rank, each with the number of its group.
+    fn own(&self) -> impl Iterator<Item = (usize, Range<usize>)> + use<B> {
         let (count, chunk) = (self.fixed.numbers.len(), self.chunk);
-        (0..count).step_by(chunk).map(move |start| start..(start + chunk).min(count))
+        self.dealt().own().map(move |(group, index)| (group, index * chunk..((index + 1) * chunk).min(count)))
     }
 
     fn linearize(&mut self, keep: usize) -> Result<(), Error> {
-        let backend = self.fixed.network.backend();
-        for (index, range) in self.ranges().enumerate() {
-            if (self.stop)() {
-                return Err(Error::Stopped);
+        let (network, dealt) = (self.fixed.network, self.dealt());
+        self.keep = keep;
+        let (mut sums, mut is_stopped) = (GroupSums::default(), false);
+        self.workspace.totals[0].clear();
+        for (group, range) in self.own() {
+            is_stopped = (self.stop)();
+            if is_stopped {
+                break;
             }
-            let tape =
-                self.spare.take().unwrap_or_else(|| self.fixed.network.tape(range.len(), TapeKind::Products));
+            let tape = self.spare.take().unwrap_or_else(|| network.tape(range.len(), TapeKind::Products));
             let linearization = self.fixed.linearize(tape, range, &mut self.host, &mut self.workspace);
-            self.sums.loss += linearization.sums().loss;
-            self.sums.correct += linearization.sums().correct;
-            let product = View::new(&self.workspace.product, 0, self.gradient.len());
-            backend.add_to_wide(product, &mut self.workspace.totals[0]);
-            if index < keep {
+            sums.add(group, linearization.sums());
+            let Workspace { product, totals, .. } = &mut self.workspace;
+            totals[0].add(network, dealt, group, product);
+            if self.cached.len() < keep {
                 self.cached.push(linearization);
             } else {
                 self.spare = Some(linearization.into_tape());
             }
         }
-        backend.read_into(&self.workspace.totals[0], &mut self.gradient);
+        self.sums = sums.finish(dealt, network.ranks(), is_stopped)?;
+        self.workspace.totals[0].finish(network, dealt, &mut self.gradient);
         Ok(())
     }
 
     /// A chunk that is not kept is linearized once for all vectors.
     fn multiply(&mut self, vs: &[&[f64]], outs: &mut [&mut [f64]]) -> Result<(), Error> {
-        let Fixed { network, .. } = self.fixed;
+        let (network, dealt) = (self.fixed.network, self.dealt());
         self.workspace.make_room(network, vs.len());
         let places = self.workspace.directions.iter_mut().zip(&mut self.workspace.totals);
         for (v, (direction, total)) in vs.iter().zip(places) {
             network.backend().upload(v, direction);
-            network.backend().clear(total);
+            total.clear();
         }
-        for (index, range) in self.ranges().enumerate() {
-            if (self.stop)() {
-                return Err(Error::Stopped);
+        let mut is_stopped = false;
+        for (place, (group, range)) in self.own().enumerate() {
+            is_stopped = (self.stop)();
+            if is_stopped {
+                break;
             }
             let point = (&self.fixed, self.matrix);
-            if let Some(kept) = self.cached.get_mut(index) {
-                self.workspace.add_products(point, (kept, range), vs.len());
+            if let Some(kept) = self.cached.get_mut(place) {
+                self.workspace.add_products(point, (kept, range), (dealt, group), vs.len());
             } else {
                 let tape = self.spare.take().unwrap_or_else(|| network.tape(range.len(), TapeKind::Products));
                 let mut chunk =
                     self.fixed.linearize(tape, range.clone(), &mut self.host, &mut self.workspace);
-                self.workspace.add_products(point, (&mut chunk, range), vs.len());
+                self.workspace.add_products(point, (&mut chunk, range), (dealt, group), vs.len());
                 self.spare = Some(chunk.into_tape());
             }
         }
-        for (total, out) in self.workspace.totals.iter().zip(outs) {
-            network.backend().read_into(total, out);
+        if network.ranks().any(is_stopped) {
+            return Err(Error::Stopped);
+        }
+        for (total, out) in self.workspace.totals.iter_mut().zip(outs) {
+            total.finish(network, dealt, out);
         }
         Ok(())
     }

@@ -48,6 +48,7 @@ mod config_file;
 mod damage;
 mod error;
 mod filter;
+mod from_first;
 mod identity;
 mod json;
 mod launch;
@@ -79,7 +80,7 @@ pub use launch::{
 pub use layout::{LaunchLayout, RunLayout};
 pub use migrate::renamed_key;
 pub use points::PointJournal;
-pub use provenance::{Provenance, Start, set_command_line};
+pub use provenance::{Provenance, Start, set_command_line, set_ranks};
 pub use recipes::{
     FIGURES, FigureKind, FigureSpec, LEARNING_RATE, PaperFigure, Plan, PlannedBlock, PlannedRun,
     PublishedLine, Resources, Scale,

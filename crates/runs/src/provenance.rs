@@ -34,6 +34,9 @@ pub struct Start {
     pub instruction_set: String,
     /// The number of threads.
     pub threads: usize,
+    /// The number of processes that shared the work; absent if it was one alone.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub ranks: usize,
     /// The backend.
     pub backend: String,
     /// Seconds since 1970.
@@ -53,6 +56,7 @@ impl Start {
             instruction_set: instruction_set
                 .map_or_else(|_| "unknown".to_owned(), |set| set.name().to_owned()),
             threads: rayon::current_num_threads(),
+            ranks: RANKS.get().copied().unwrap_or(1),
             backend: "cpu".to_owned(),
             time: seconds_since_1970(),
         }
@@ -76,6 +80,22 @@ static COMMAND_LINE: OnceLock<Vec<String>> = OnceLock::new();
 pub fn set_command_line(arguments: Vec<String>) {
     // A later call has nothing to add.
     let _ = COMMAND_LINE.set(arguments);
+}
+
+static RANKS: OnceLock<usize> = OnceLock::new();
+
+/// Says how many processes share the work of this one. The first call counts.
+pub fn set_ranks(ranks: usize) {
+    let _ = RANKS.set(ranks);
+}
+
+const fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+const fn is_one(ranks: &usize) -> bool {
+    *ranks == 1
 }
 
 /// The command line that this process executes.

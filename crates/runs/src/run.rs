@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sharpness_data::Standardized;
 use sharpness_network::backend::Backend;
-use sharpness_network::{Network, Weights};
+use sharpness_network::{Network, Ranks, Weights};
 use sharpness_training::measures::{
     AdamSharpness, BetweenIterates, Iterates, Measure as _, Measurement, Subject, measure,
 };
@@ -14,9 +14,11 @@ use sharpness_training::settings::RunConfig;
 use sharpness_training::{
     Budget, Engine, EpochMetrics, Job, Observer, Outcome, Progress, TrackedLambdaMax, TrainState, Visitor,
     Watch, Work, beside_weights, check_data, predicted_bytes, trained_examples, with_engine,
+    with_shared_engine,
 };
 
 use crate::damage::Damage;
+use crate::from_first::{from_first, state_from_first};
 use crate::identity::Identity;
 use crate::layout::RunLayout;
 use crate::report::{Counts, Report, TrainReport};
@@ -37,6 +39,9 @@ pub struct RunOptions {
     pub checkpoint_every: CheckpointEvery,
     /// The memory that the run may take.
     pub budget: Budget,
+    /// The processes that share the run. Each must call [`complete_run`] with equal arguments; the first alone reads and writes the
+    /// directory.
+    pub ranks: Ranks,
 }
 
 /// An observer of a run on disk.
@@ -127,7 +132,7 @@ pub fn complete_run(
 ) -> Result<Completion> {
     check_data(config, data)?;
     config.validate(data.dataset().train().len())?;
-    with_engine(config, Run { config, data, options, is_measured, observer })?
+    with_shared_engine(config, &options.ranks, Run { config, data, options, is_measured, observer })?
 }
 
 /// The arguments of [`complete_run`].
@@ -147,21 +152,24 @@ impl Visitor for Run<'_> {
         let budget = options.budget;
         budget.left(Work::Run { is_kept: options.out.is_some(), is_measured }.least_bytes(engine, config))?;
         let trained = trained_examples(config, data.dataset())?;
-        let dir = match &options.out {
-            None => None,
+        let (dir, finished) = match options.out.as_ref().filter(|_| options.ranks.is_first()) {
+            None => (None, None),
             Some(out) => match RunDir::open(out, config, options.existing, is_measured)? {
                 Opened::Finished(report) => {
                     observer.on_start(&Past::finished(&RunLayout::new(out), &report.training));
-                    return Ok(Completion::Known(report));
+                    (None, Some(report))
                 }
-                Opened::Open(dir) => Some(*dir),
+                Opened::Open(dir) => (Some(*dir), None),
             },
         };
+        if let Some(report) = from_first(&options.ranks, finished)? {
+            return Ok(Completion::Known(report));
+        }
         let job = Job { config, engine, data, trained: &trained, budget };
         let Some((training, state)) = train(job, dir.as_ref(), options, observer)? else {
             return Ok(Completion::Stopped);
         };
-        let known = dir.as_ref().map_or(Ok(None), RunDir::measurement)?;
+        let known = from_first(&options.ranks, dir.as_ref().map_or(Ok(None), RunDir::measurement)?)?;
         let measurement = if known.is_some() || !is_measured || needs_no_measurement(training.outcome) {
             known
         } else {
@@ -191,31 +199,16 @@ fn train<B: Backend>(
 ) -> Result<Option<(TrainReport, TrainState)>> {
     let Job { config, engine, data, trained, .. } = job;
     let network = &engine.network;
-    dir.into_iter().flat_map(RunDir::damage).for_each(|damage| observer.on_damage(damage));
-    let is_repaired = options.existing == Existing::Repair;
-    if let Some(dir) = dir
-        && let Some(training) = dir.training()?
-    {
-        match dir.final_state(dims(network), training.outcome) {
-            Err(Error::DamagedRun { file, problem, .. }) if is_repaired => {
-                observer.on_damage(&dir.set_training_aside(file, problem)?);
-            }
-            state => {
-                let state = state?;
-                observer.on_start(&Past::finished(dir.layout(), &training));
-                return Ok(Some((training, state)));
-            }
-        }
-    }
-    let (start, mut journal) = match (start(&job, dir, options), dir) {
-        (Err(Error::DamagedRun { file, problem, .. }), Some(dir)) if is_repaired => {
-            observer.on_damage(&dir.set_training_aside(file, problem)?);
-            start(&job, Some(dir), options)?
-        }
-        (started, _) => started?,
+    let (own, mut journal) = if options.ranks.is_first() {
+        let (found, journal) = found(&job, dir, options, observer)?;
+        (Some(found), journal)
+    } else {
+        (None, None)
     };
-    let Progress { epoch: epochs, lambda_max, .. } = &start.progress;
-    observer.on_start(&Past { layout: dir.map(RunDir::layout), epochs: *epochs, lambda_max });
+    let (training, start) = state_from_first(&options.ranks, own)?;
+    if let Some(training) = training {
+        return Ok(Some((training, start)));
+    }
     let (outcome, state) = job.train(start, &mut journal, observer)?;
     drop(journal);
     if outcome == Outcome::Interrupted {
@@ -232,6 +225,44 @@ fn train<B: Backend>(
         dir.write_training(&training)?;
     }
     Ok(Some((training, state)))
+}
+
+/// The finished training with its last state, or no training and the state from which to resume it.
+type Found = (Option<TrainReport>, TrainState);
+
+/// What the directory of the run holds; and its journal, if the training is not finished.
+fn found<'d, B: Backend>(
+    job: &Job<'_, B>,
+    dir: Option<&'d RunDir>,
+    options: &RunOptions,
+    observer: &mut dyn RunObserver,
+) -> Result<(Found, Option<Journal<'d>>)> {
+    dir.into_iter().flat_map(RunDir::damage).for_each(|damage| observer.on_damage(damage));
+    let is_repaired = options.existing == Existing::Repair;
+    if let Some(dir) = dir
+        && let Some(training) = dir.training()?
+    {
+        match dir.final_state(dims(&job.engine.network), training.outcome) {
+            Err(Error::DamagedRun { file, problem, .. }) if is_repaired => {
+                observer.on_damage(&dir.set_training_aside(file, problem)?);
+            }
+            state => {
+                let state = state?;
+                observer.on_start(&Past::finished(dir.layout(), &training));
+                return Ok(((Some(training), state), None));
+            }
+        }
+    }
+    let (start, journal) = match (start(job, dir, options), dir) {
+        (Err(Error::DamagedRun { file, problem, .. }), Some(dir)) if is_repaired => {
+            observer.on_damage(&dir.set_training_aside(file, problem)?);
+            start(job, Some(dir), options)?
+        }
+        (started, _) => started?,
+    };
+    let Progress { epoch: epochs, lambda_max, .. } = &start.progress;
+    observer.on_start(&Past { layout: dir.map(RunDir::layout), epochs: *epochs, lambda_max });
+    Ok(((None, start), journal))
 }
 
 /// The state of the run's checkpoint, or the initial one; and the journal, if the run has a directory.

@@ -1,8 +1,8 @@
 //! The one place that picks a backend and a precision.
 
 use sharpness_kernels::Cpu;
-use sharpness_network::Network;
 use sharpness_network::backend::{Backend, Shape};
+use sharpness_network::{Network, Ranks};
 
 use crate::Result;
 use crate::settings::{Precision, RunConfig};
@@ -30,6 +30,14 @@ pub trait Visitor {
 /// # Errors
 /// [`Error::Network`](crate::Error::Network) if the architecture cannot be built with these options.
 pub fn with_engine<V: Visitor>(config: &RunConfig, visitor: V) -> Result<V::Output> {
+    with_shared_engine(config, &Ranks::default(), visitor)
+}
+
+/// As [`with_engine`], with a network whose sums over examples are shared by `ranks`. Each of them must do the same work.
+///
+/// # Errors
+/// As [`with_engine`].
+pub fn with_shared_engine<V: Visitor>(config: &RunConfig, ranks: &Ranks, visitor: V) -> Result<V::Output> {
     let image = config.data.name.shape();
     let shape = Shape::new(image.channels, image.height, image.width);
     let model = config.model.options().model(shape, config.data.name.classes())?;
@@ -37,11 +45,12 @@ pub fn with_engine<V: Visitor>(config: &RunConfig, visitor: V) -> Result<V::Outp
     let output = match config.precision {
         Precision::F32 => {
             let backend = Cpu::<f32>::new(algorithm);
-            let double = Some(Network::compile(&model, backend.double(), loss));
-            visitor.visit(&Engine { network: Network::compile(&model, backend, loss), double })
+            let double = Network::compile(&model, backend.double(), loss).shared_by(ranks.clone());
+            let network = Network::compile(&model, backend, loss).shared_by(ranks.clone());
+            visitor.visit(&Engine { network, double: Some(double) })
         }
         Precision::F64 => {
-            let network = Network::compile(&model, Cpu::<f64>::new(algorithm), loss);
+            let network = Network::compile(&model, Cpu::<f64>::new(algorithm), loss).shared_by(ranks.clone());
             visitor.visit(&Engine { network, double: None })
         }
     };

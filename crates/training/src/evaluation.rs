@@ -3,6 +3,7 @@
 use sharpness_data::{Part, PartExamples, Standardized};
 use sharpness_network::backend::Backend;
 use sharpness_network::op::{Pass, TapeKind};
+use sharpness_network::sum::{Dealt, GroupSums};
 use sharpness_network::{Examples, HostBatch, Network, Sums, Tape, Weights};
 
 /// The buffers of an evaluation, allocated once.
@@ -29,15 +30,15 @@ impl<B: Backend> Evaluation<B> {
         examples: &dyn Examples,
         numbers: &[u32],
     ) -> Sums {
-        let mut sums = Sums::default();
-        for chunk in numbers.chunks(self.tape.capacity()) {
+        let capacity = self.tape.capacity();
+        let dealt = Dealt::new(numbers.len().div_ceil(capacity), network.ranks());
+        let mut sums = GroupSums::default();
+        for (group, index) in dealt.own() {
+            let chunk = &numbers[index * capacity..((index + 1) * capacity).min(numbers.len())];
             self.host.load(network, &mut self.tape, examples, chunk);
-            let of_chunk = network.value(parameters, state, &Pass::EVALUATION, &mut self.tape);
-            sums.loss += of_chunk.loss;
-            sums.correct += of_chunk.correct;
+            sums.add(group, network.value(parameters, state, &Pass::EVALUATION, &mut self.tape));
         }
-        let count = numbers.len() as f64;
-        Sums { loss: sums.loss / count, correct: sums.correct / count }
+        sums.finish(dealt, network.ranks(), false).unwrap_or_default().mean(numbers.len())
     }
 }
 

@@ -74,7 +74,7 @@ mod validation;
 mod work;
 
 pub use columns::ColumnType;
-pub use engine::{Engine, Visitor, with_engine};
+pub use engine::{Engine, Visitor, with_engine, with_shared_engine};
 pub use error::{Error, Result};
 pub use evaluation::evaluate;
 pub use examples::{check_data, trained_examples};

@@ -2,7 +2,8 @@
 
 use sharpness_network::backend::{Accumulate, Backend, View, ViewMut};
 use sharpness_network::op::{Pass, TapeKind};
-use sharpness_network::{Examples, HostBatch, Network, Sums, Tape, Weights};
+use sharpness_network::sum::{Dealt, GroupSums, NarrowSum};
+use sharpness_network::{Examples, HostBatch, Network, Ranks, Sums, Tape, Weights};
 
 use crate::optimizers::{BnStats, Fused, Rule, Sam};
 use crate::settings::TrainingConfig;
@@ -25,7 +26,7 @@ pub struct Optimizer<'n, B: Backend> {
     parameters: B::Buffer,
     /// The running statistics of batch norm.
     statistics: B::Buffer,
-    gradient: B::Buffer,
+    gradient: NarrowSum<B>,
     tape: Tape<B>,
     host: HostBatch,
     rule: Box<dyn Rule<B>>,
@@ -40,7 +41,7 @@ struct Perturbation<B: Backend> {
     group: Option<usize>,
     bn_stats: BnStats,
     /// The gradient of one group at the weights.
-    ascent: B::Buffer,
+    ascent: NarrowSum<B>,
 }
 
 impl<'n, B: Backend> Optimizer<'n, B> {
@@ -76,13 +77,13 @@ impl<'n, B: Backend> Optimizer<'n, B> {
             sam: Sam::new(backend, sam, dim),
             group,
             bn_stats: sam.bn_stats,
-            ascent: backend.buffer(dim),
+            ascent: NarrowSum::default(),
         });
         Self {
             network,
             parameters: network.upload(&weights.parameters),
             statistics: network.upload(&weights.state),
-            gradient: backend.buffer(dim),
+            gradient: NarrowSum::default(),
             tape: network.tape(config.micro_batch(), TapeKind::Gradient),
             host: HostBatch::default(),
             rule,
@@ -120,36 +121,37 @@ impl<'n, B: Backend> Optimizer<'n, B> {
     /// update if the loss is not finite.
     ///
     /// The batch is split into groups that share a perturbation of SAM (one group without SAM), and each group into
-    /// micro-batches, whose gradients are added and whose statistics batch norm uses. Both passes of SAM have the same
-    /// dropout masks, and so the same function.
+    /// micro-batches, whose gradients are [summed](sharpness_network::sum) and whose statistics batch norm uses. Both passes of SAM
+    /// have the same dropout masks, and so the same function. Ranks share the groups, or the micro-batches of a single one.
     ///
     /// Cost: one gradient of the batch, two with SAM.
     pub fn step(&mut self, examples: &dyn Examples, batch: &[u32], at: &Moment) -> Sums {
         let Self { network, parameters, statistics, gradient, tape, host, rule, perturbation } = self;
-        let pass = &at.pass;
-        let mean = 1.0 / batch.len() as f64;
-        let mut sweep = Sweep { network, tape, host, examples, pass, statistics };
-        let mut sums = Sums::default();
-        match perturbation {
-            None => sums = sweep.gradient(batch, parameters, mean, Accumulate::Set, gradient, true),
+        let (pass, mean, ranks) = (&at.pass, 1.0 / batch.len() as f64, network.ranks());
+        let mut sweep = Sweep { network, tape, host, examples, pass, statistics, addends: Vec::new() };
+        let (sums, gradient) = match perturbation {
+            None => sweep.gradient(batch, (parameters, mean), ranks, gradient, true),
             Some(Perturbation { sam, group, bn_stats, ascent }) => {
-                let mut accumulate = Accumulate::Set;
-                for group in batch.chunks(group.unwrap_or(batch.len())) {
-                    let mean_of_group = 1.0 / group.len() as f64;
-                    let at_iterate =
-                        sweep.gradient(group, parameters, mean_of_group, Accumulate::Set, ascent, true);
-                    let table = network.parameters();
-                    let perturbed = sam.perturb(network.backend(), table, parameters, ascent);
-                    let moves_statistics = *bn_stats == BnStats::Both;
-                    sweep.gradient(group, perturbed, mean, accumulate, gradient, moves_statistics);
-                    add(&mut sums, at_iterate);
-                    accumulate = Accumulate::Add;
+                let of_both = *bn_stats == BnStats::Both;
+                match group.filter(|group| *group < batch.len()) {
+                    None => {
+                        let (sums, ascent) = sweep.gradient(batch, (parameters, mean), ranks, ascent, true);
+                        let perturbed =
+                            sam.perturb(network.backend(), network.parameters(), parameters, ascent);
+                        let (_, gradient) =
+                            sweep.gradient(batch, (perturbed, mean), ranks, gradient, of_both);
+                        (sums, gradient)
+                    }
+                    Some(size) => {
+                        let perturbed = Perturbed { sam, ascent, parameters, mean, of_both };
+                        sweep.gradient_of_groups(batch, size, perturbed, gradient)
+                    }
                 }
             }
-        }
+        };
         if sums.loss.is_finite() {
             let dim = network.parameters().len();
-            let (gradient, parameters) = (View::new(&*gradient, 0, dim), ViewMut::new(parameters, 0, dim));
+            let (gradient, parameters) = (View::new(gradient, 0, dim), ViewMut::new(parameters, 0, dim));
             rule.update(network.backend(), (at.step, at.learning_rate), gradient, parameters);
         }
         sums
@@ -165,35 +167,113 @@ struct Sweep<'a, B: Backend> {
     examples: &'a dyn Examples,
     pass: &'a Pass,
     statistics: &'a mut B::Buffer,
+    /// What this rank's micro-batches add to the statistics, if there are others.
+    addends: Vec<u64>,
+}
+
+/// What the perturbed gradients of groups depend on.
+struct Perturbed<'a, B: Backend> {
+    sam: &'a mut Sam<B>,
+    ascent: &'a mut NarrowSum<B>,
+    parameters: &'a B::Buffer,
+    /// The factor of the sum of the losses.
+    mean: f64,
+    /// Whether both passes move the running statistics.
+    of_both: bool,
 }
 
 impl<B: Backend> Sweep<'_, B> {
-    /// `out (+)= scale ·` the gradient of the sum of the losses of the examples with the given numbers, at `parameters`.
-    fn gradient(
+    /// `scale ·` the gradient of the sum of the losses of the examples with the given numbers, at `parameters`. `ranks` share them.
+    fn gradient<'s>(
         &mut self,
         numbers: &[u32],
-        parameters: &B::Buffer,
-        scale: f64,
-        mut accumulate: Accumulate,
+        (parameters, scale): (&B::Buffer, f64),
+        ranks: &Ranks,
+        sum: &'s mut NarrowSum<B>,
+        moves_statistics: bool,
+    ) -> (Sums, &'s B::Buffer) {
+        let (network, size) = (self.network, self.tape.capacity());
+        let dealt = Dealt::new(numbers.len().div_ceil(size), ranks);
+        let mut sums = GroupSums::default();
+        sum.clear();
+        for (group, index) in dealt.own() {
+            let micro_batch = part(numbers, size, index);
+            let (out, accumulate) = sum.slot(network, dealt, group);
+            let at = (parameters, scale);
+            sums.add(group, self.micro_batch(micro_batch, at, accumulate, out, moves_statistics));
+        }
+        self.share_statistics(ranks);
+        (finished(&sums, dealt, ranks), sum.finish(network, dealt, ranks))
+    }
+
+    /// The gradient of the mean loss of a batch, each of whose groups of `size` examples has its own perturbation. A group is the work of
+    /// one rank.
+    fn gradient_of_groups<'s>(
+        &mut self,
+        batch: &[u32],
+        size: usize,
+        perturbed: Perturbed<'_, B>,
+        sum: &'s mut NarrowSum<B>,
+    ) -> (Sums, &'s B::Buffer) {
+        let Perturbed { sam, ascent, parameters, mean, of_both } = perturbed;
+        let (network, ranks, micro_batch) = (self.network, self.network.ranks(), self.tape.capacity());
+        let dealt = Dealt::new(batch.len().div_ceil(size), ranks);
+        let mut sums = GroupSums::default();
+        sum.clear();
+        for (place, index) in dealt.own() {
+            let group = part(batch, size, index);
+            let (at, alone) = ((parameters, 1.0 / group.len() as f64), Ranks::default());
+            let (at_iterate, ascent) = self.gradient(group, at, &alone, ascent, true);
+            let moved = sam.perturb(network.backend(), network.parameters(), parameters, ascent);
+            for numbers in group.chunks(micro_batch) {
+                let (out, accumulate) = sum.slot(network, dealt, place);
+                self.micro_batch(numbers, (moved, mean), accumulate, out, of_both);
+            }
+            sums.add(place, at_iterate);
+        }
+        self.share_statistics(ranks);
+        (finished(&sums, dealt, ranks), sum.finish(network, dealt, ranks))
+    }
+
+    /// `out (+)= scale ·` the gradient of the sum of the losses of a micro-batch, at `parameters`.
+    fn micro_batch(
+        &mut self,
+        numbers: &[u32],
+        (parameters, scale): (&B::Buffer, f64),
+        accumulate: Accumulate,
         out: &mut B::Buffer,
         moves_statistics: bool,
     ) -> Sums {
-        let Self { network, tape, host, examples, pass, statistics } = self;
-        let mut sums = Sums::default();
-        for micro_batch in numbers.chunks(tape.capacity()) {
-            host.load(network, tape, *examples, micro_batch);
-            let of_micro_batch = network.gradient(parameters, statistics, pass, tape, scale, accumulate, out);
-            if moves_statistics {
-                network.update_state(pass, tape, statistics);
+        let Self { network, tape, host, examples, pass, statistics, addends } = self;
+        host.load(network, tape, *examples, numbers);
+        let sums = network.gradient(parameters, statistics, pass, tape, scale, accumulate, out);
+        match moves_statistics {
+            true if network.ranks().size() > 1 => {
+                addends.extend(network.statistics(pass, tape).into_iter().map(f64::to_bits));
             }
-            add(&mut sums, of_micro_batch);
-            accumulate = Accumulate::Add;
+            true => network.update_state(pass, tape, statistics),
+            false => {}
         }
         sums
     }
+
+    /// Moves the running statistics by all micro-batches of all `ranks` in order.
+    fn share_statistics(&mut self, ranks: &Ranks) {
+        if ranks.size() > 1 && !self.network.state().is_empty() {
+            let all = ranks.gather(&self.addends).concat();
+            let all: Vec<f64> = all.into_iter().map(f64::from_bits).collect();
+            self.network.add_statistics(&all, self.statistics);
+            self.addends.clear();
+        }
+    }
 }
 
-fn add(sums: &mut Sums, other: Sums) {
-    sums.loss += other.loss;
-    sums.correct += other.correct;
+/// Part number `index` of `numbers` in parts of `size`.
+fn part(numbers: &[u32], size: usize, index: usize) -> &[u32] {
+    &numbers[index * size..((index + 1) * size).min(numbers.len())]
+}
+
+/// The sums of a step, which is never stopped half-way.
+fn finished(sums: &GroupSums, dealt: Dealt, ranks: &Ranks) -> Sums {
+    sums.finish(dealt, ranks, false).unwrap_or_default()
 }

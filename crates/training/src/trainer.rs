@@ -252,7 +252,8 @@ impl<'a, B: Backend> Trainer<'a, B> {
             progress.last_batch_loss = Some(loss);
             let (epoch, step) = (progress.epoch + 1, progress.step);
             observer.on_step(&StepReport { epoch, step_in_epoch, steps_per_epoch, step, loss });
-            if observer.should_stop() || self.track_step(observer)? {
+            let should_stop = self.job.engine.network.ranks().any(observer.should_stop());
+            if should_stop || self.track_step(observer)? {
                 return Ok(Some(Outcome::Interrupted));
             }
             if journal.is_due() {

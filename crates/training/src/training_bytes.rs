@@ -3,6 +3,7 @@
 use sharpness_network::Network;
 use sharpness_network::backend::Backend;
 use sharpness_network::op::TapeKind;
+use sharpness_network::sum::NarrowSum;
 
 use crate::evaluation::Evaluation;
 use crate::measures::weights_bytes;
@@ -21,12 +22,19 @@ pub fn training_bytes<B: Backend>(network: &Network<B>, config: &RunConfig, is_k
 /// Bytes of a training on the device while it does something else, such as measuring λ_max.
 pub(crate) fn device_bytes<B: Backend>(network: &Network<B>, config: &RunConfig) -> usize {
     let (training, sam) = (&config.training, config.training.sam.as_ref());
-    // Weights and gradient; the optimizer's state; the perturbed weights and the gradient before; what adaptive SAM scales.
+    // Weights; the optimizer's state; the perturbed weights, and what adaptive SAM scales.
     let of_optimizer = training.optimizer.settings().state_vectors().len();
-    let of_sam = sam.map_or(0, |sam| if sam.adaptive { 5 } else { 2 });
-    let vectors = (2 + of_optimizer + of_sam).saturating_mul(network.parameters().len());
+    let of_sam = sam.map_or(0, |sam| if sam.adaptive { 4 } else { 1 });
+    let vectors = (1 + of_optimizer + of_sam).saturating_mul(network.parameters().len());
     let vectors = vectors.saturating_mul(network.backend().element_bytes());
     let batch = training.micro_batch();
+    let group = sam.and_then(|sam| sam.m).unwrap_or(training.batch_size).clamp(1, training.batch_size.max(1));
+    let (groups, micro_batches) = (training.batch_size.div_ceil(group), group.div_ceil(batch.max(1)));
+    let terms = if groups > 1 { groups } else { micro_batches };
+    // The gradient, and that before the perturbation.
+    let gradient = NarrowSum::bytes(network, terms);
+    let ascent = if sam.is_some() { NarrowSum::bytes(network, micro_batches) } else { 0 };
+    let vectors = vectors.saturating_add(gradient).saturating_add(ascent);
     let evaluation = Evaluation::<B>::CHUNK;
     let tapes = network
         .tape_bytes(batch, TapeKind::Gradient)

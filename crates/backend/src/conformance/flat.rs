@@ -68,6 +68,8 @@ fn wide<B: Backend>(b: &B, len: usize, r: &mut Results) {
     b.widen(all(&y, len), &mut c);
     b.add_to_wide(all(&x, len), &mut c);
     r.push(format!("add_to_wide of {len}"), b.read(&c));
+    b.add_wide(&a, &mut c);
+    r.push(format!("add_wide of {len}"), b.read(&c));
     b.polynomial(&[(0.5, &[]), (2.0, &[&a]), (-1.0, &[&a, &c, &a])], &mut out);
     r.push(format!("polynomial of {len}"), b.read(&out));
     for accumulate in BOTH {

@@ -39,6 +39,10 @@ impl Vectors for Reference {
         put(Accumulate::Add, y, |i| slice(x)[i]);
     }
 
+    fn add_wide(&self, x: &Vec<f64>, y: &mut Vec<f64>) {
+        put(Accumulate::Add, y, |i| x[i]);
+    }
+
     fn polynomial(&self, terms: &[Monomial<'_, Vec<f64>>], out: &mut Vec<f64>) {
         put(Accumulate::Set, out, |c| {
             terms.iter().map(|(a, factors)| a * factors.iter().map(|v| v[c]).product::<f64>()).sum()

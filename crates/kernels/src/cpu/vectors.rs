@@ -52,6 +52,11 @@ impl<R: Real> Vectors for Cpu<R> {
     }
 
     #[inline(never)]
+    fn add_wide(&self, x: &Vec<f64>, y: &mut Vec<f64>) {
+        elementwise::linear_combination(&[(1.0, x.as_slice())], Accumulate::Add, y.as_mut_slice());
+    }
+
+    #[inline(never)]
     fn polynomial(&self, terms: &[Monomial<'_, Vec<f64>>], out: &mut Vec<f64>) {
         for (c, out) in out.iter_mut().enumerate() {
             *out = terms.iter().map(|(a, factors)| a * factors.iter().map(|v| v[c]).product::<f64>()).sum();

@@ -54,6 +54,22 @@ impl<B: Backend> Graph<B> {
         }
     }
 
+    /// What the batch that [`Self::value`] saw last adds to the running statistics: `[state]`.
+    pub(crate) fn statistics(&self, backend: &B, pass: &Pass, tape: &mut Tape<B>) -> Vec<f64> {
+        let mut all = vec![0.0; self.state.len()];
+        for (i, node) in self.nodes.iter().enumerate().filter(|(_, node)| !node.state.is_empty()) {
+            let (inputs, output, n) = (node.input_shapes.as_slice(), node.output, tape.n);
+            let (examples, scratch, keeps) = (&tape.examples, &tape.scratch, true);
+            let cx = Context { backend, pass, n, examples, inputs, output, scratch, keeps };
+            let addends = node.op.statistics(&cx, &mut tape.saved[i]);
+            node.state
+                .iter()
+                .zip(addends)
+                .for_each(|(range, addend)| all[range.clone()].copy_from_slice(&addend));
+        }
+        all
+    }
+
     /// Adjoints of all active values from those of the outputs, and the gradient of the parameters. The adjoints are the tape's own, or
     /// those of `other` (a Gauss-Newton product leaves the tape's alone).
     pub(crate) fn gradient(

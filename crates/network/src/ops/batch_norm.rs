@@ -182,16 +182,29 @@ impl<B: Normalization + Vectors> Op<B> for BatchNorm2d {
     /// `running = (1 - momentum) running + momentum · batch`, with the unbiased variance, as PyTorch does.
     fn update_state(&self, cx: &Context<'_, B>, saved: &mut Saved<B>, state: &mut Slots<'_, B::Buffer>) {
         let Kept { statistics: (mean, variance), scratch: (t0, t1), .. } = Kept::of(saved);
-        let count = u32::try_from(cx.n * cx.inputs[0].pixels()).map_or(f64::INFINITY, f64::from);
-        let unbiased = count / (count - 1.0).max(1.0);
-        for (slot, (statistic, factor)) in [(mean, 1.0), (variance, unbiased)].into_iter().enumerate() {
+        let factors = addend_factors(cx);
+        for (slot, (statistic, factor)) in [mean, variance].into_iter().zip(factors).enumerate() {
             let running = state.at(slot);
             cx.backend.widen(View::new(running.buffer, running.start, running.len), t0);
-            cx.backend
-                .polynomial(&[(1.0 - Self::MOMENTUM, &[t0]), (Self::MOMENTUM * factor, &[statistic])], t1);
+            cx.backend.polynomial(&[(1.0 - Self::MOMENTUM, &[t0]), (factor, &[statistic])], t1);
             cx.backend.narrow(t1, Accumulate::Set, running);
         }
     }
+
+    fn statistics(&self, cx: &Context<'_, B>, saved: &mut Saved<B>) -> Vec<Vec<f64>> {
+        let Kept { statistics: (mean, variance), scratch: (addend, _), .. } = Kept::of(saved);
+        let of = |(statistic, factor): (&mut B::Wide, f64)| {
+            cx.backend.polynomial(&[(factor, &[statistic])], addend);
+            cx.backend.read(addend)
+        };
+        [mean, variance].into_iter().zip(addend_factors(cx)).map(of).collect()
+    }
+}
+
+/// The factors of a batch's mean and (biased) variance in what is added to the running statistics.
+fn addend_factors<B: Device>(cx: &Context<'_, B>) -> [f64; 2] {
+    let count = u32::try_from(cx.n * cx.inputs[0].pixels()).map_or(f64::INFINITY, f64::from);
+    [1.0, count / (count - 1.0).max(1.0)].map(|factor| BatchNorm2d::MOMENTUM * factor)
 }
 
 fn shared<'a, T>((first, second): &'a (&mut T, &mut T)) -> (&'a T, &'a T) {

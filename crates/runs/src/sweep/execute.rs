@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sharpness_data::{Dataset, DatasetName, Standardization, Standardized};
+use sharpness_network::Ranks;
 use sharpness_training::{Budget, Work, check_memory};
 
 use crate::recipes::{Plan, PlannedRun};
@@ -164,7 +165,8 @@ impl Sweep<'_> {
         let data = data.of(run)?;
         let out = Some(self.store.training(&run.identity.training).dir().to_owned());
         let (existing, checkpoint_every) = (Existing::Repair, self.checkpoint_every);
-        let options = RunOptions { out, existing, checkpoint_every, budget: self.share() };
+        let (budget, ranks) = (self.share(), Ranks::default());
+        let options = RunOptions { out, existing, checkpoint_every, budget, ranks };
         let mut watch = observer.begin(run);
         let mut tracked = self.trackers.watch(&run.config, varied, &mut *watch)?;
         let completion = complete_run(&run.config, &data, &options, true, &mut tracked);

@@ -181,6 +181,7 @@ fn measurement() -> Measurement {
         top: vec![eigenvalue(5.0), eigenvalue(4.0)],
         chunks: 1,
         cached_chunks: 1,
+        ranks: 1,
         memory: Memory { predicted_bytes: 3, operator_bytes: 2, solver_bytes: 1 },
         seconds: 1.0,
         costs: Default::default(),

@@ -11,6 +11,7 @@ mod last_step_runs;
 mod launch;
 mod leases;
 mod old_store;
+mod ranks;
 mod resume;
 mod small_runs;
 mod store;
@@ -18,5 +19,7 @@ mod sweep_damage;
 mod sweep_execute;
 mod sweep_recipe;
 mod sweeps;
+#[path = "../../../network/tests/it/thread_ranks.rs"]
+mod thread_ranks;
 mod time_left;
 mod two_identities;

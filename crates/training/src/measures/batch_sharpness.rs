@@ -174,7 +174,7 @@ fn draw(numbers: &[u32], size: usize, batches: usize, seed: u64) -> Vec<Vec<u32>
 
 /// The gradient and the curvature along it of one batch.
 fn one_batch<B: Backend>(problem: &Problem<'_, B>, weights: &Weights, batch: &[u32]) -> Result<Seen> {
-    let stop = || problem.check_stop().is_err();
+    let stop = || problem.is_stopped();
     let chunks = Chunks { examples: problem.chunk(), memory_bytes: usize::MAX };
     let (network, pass, examples) = (problem.network(), *problem.pass(), (problem.examples() as &_, batch));
     let failed =

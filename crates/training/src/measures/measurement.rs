@@ -59,7 +59,10 @@ pub struct Measurement {
     pub chunks: usize,
     /// Chunks that stayed linearized between products; the others were recomputed in each.
     pub cached_chunks: usize,
-    /// The predicted memory.
+    /// The processes that shared the chunks; absent if it was one alone.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub ranks: usize,
+    /// The predicted memory of each process.
     #[serde(default)]
     pub memory: Memory,
     /// The duration of the measurement in seconds.
@@ -74,6 +77,15 @@ pub struct Measurement {
     /// The outcomes of the measures besides λ_max, by name.
     #[serde(flatten)]
     pub outcomes: BTreeMap<String, Value>,
+}
+
+const fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+const fn is_one(ranks: &usize) -> bool {
+    *ranks == 1
 }
 
 impl Measurement {

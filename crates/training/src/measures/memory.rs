@@ -65,7 +65,7 @@ impl Size {
         let Some(double) = &engine.double else { return 0 };
         let kept = engine.network.scratch_bytes(self.chunk.min(self.count));
         Curvature::bytes(double, self.count, self.chunk, 0)
-            .saturating_add(block_bytes(double, 1))
+            .saturating_add(block_bytes(double, (self.count, self.chunk), 1))
             .saturating_add(kept)
     }
 
@@ -123,10 +123,10 @@ impl Shares {
     }
 }
 
-/// The memory of a product with `block` vectors beyond that of the operator for one.
-pub(super) fn block_bytes<B: Backend>(network: &Network<B>, block: usize) -> usize {
+/// The memory of a product with `block` vectors beyond that of the operator for one, over `size` = (examples, examples of a chunk).
+pub(super) fn block_bytes<B: Backend>(network: &Network<B>, size: (usize, usize), block: usize) -> usize {
     let vectors = 2 * block * size_of::<f64>() * network.parameters().len();
-    Curvature::block_bytes(network, block).saturating_add(vectors)
+    Curvature::block_bytes(network, size, block).saturating_add(vectors)
 }
 
 /// Whether batch norm uses the statistics of chunks.

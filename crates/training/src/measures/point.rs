@@ -100,6 +100,7 @@ pub fn measure<B: Backend>(
         top: if subject.settings.top_k > 1 { top } else { Vec::new() },
         chunks,
         cached_chunks,
+        ranks: problem.network().ranks().size(),
         memory: problem.memory(),
         seconds: start.elapsed().as_secs_f64(),
         costs,

@@ -128,12 +128,9 @@ impl<'a, B: Backend> Problem<'a, B> {
         self.chunk
     }
 
-    /// Asks whether to stop.
-    ///
-    /// # Errors
-    /// [`Error::MeasureStopped`].
-    pub(super) fn check_stop(&self) -> Result<()> {
-        if (self.stop)() { Err(Error::MeasureStopped) } else { Ok(()) }
+    /// Whether this rank is asked to stop. All agree on it at the end of a sum.
+    pub(super) fn is_stopped(&self) -> bool {
+        (self.stop)()
     }
 
     /// The number of measured examples.
@@ -231,16 +228,23 @@ impl<'a, B: Backend> Problem<'a, B> {
     pub(crate) fn streaming_block<C: Backend>(&self, network: &Network<C>) -> usize {
         let one = Curvature::bytes(network, self.count(), self.chunk, 0);
         let free = self.shares.check.saturating_sub(one);
-        (1..=BLOCK).rev().find(|block| block_bytes(network, *block) <= free).unwrap_or(1)
+        let size = (self.count(), self.chunk);
+        (1..=BLOCK).rev().find(|block| block_bytes(network, size, *block) <= free).unwrap_or(1)
     }
 
     /// The most vectors in one product with `operator` that save time and fit in the solver's memory: a chunk that is
     /// not cached is linearized once for all vectors of a product.
     pub(crate) fn block(&self, operator: &Curvature<'_, B>) -> usize {
         let (chunks, cached) = operator.chunks();
-        let fits = (1..=BLOCK).rev().find(|block| block_bytes(self.network(), *block) <= self.shares.solver);
+        let bytes = |block| block_bytes(self.network(), (self.count(), self.chunk), block);
+        let fits = (1..=BLOCK).rev().find(|block| bytes(*block) <= self.shares.solver);
         if cached < chunks { fits.unwrap_or(1) } else { 1 }
     }
+}
+
+/// Converts the error of a sum.
+pub(super) fn stopped(_: sharpness_network::Error) -> Error {
+    Error::MeasureStopped
 }
 
 /// Converts an error of the operator or the solver.

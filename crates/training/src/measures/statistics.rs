@@ -3,10 +3,11 @@
 use sharpness_network::backend::{Backend, View};
 use sharpness_network::op::{BatchNorm, Pass, TapeKind};
 use sharpness_network::ops::BatchNorm2d;
+use sharpness_network::sum::Dealt;
 use sharpness_network::{HostBatch, Weights};
 
 use super::problem::Problem;
-use crate::Result;
+use crate::{Error, Result};
 
 impl<B: Backend> Problem<'_, B> {
     /// The running statistics that belong to `parameters`: the means and unbiased variances of the chunks of the measured examples,
@@ -23,17 +24,30 @@ impl<B: Backend> Problem<'_, B> {
         let pass = Pass { batch_norm: BatchNorm::Batch, dropout: None };
         let (parameters, zeros) = (network.upload(parameters), vec![0.0; length]);
         let (mut tape, mut host) = (network.tape(self.chunk(), TapeKind::Values), HostBatch::default());
-        let (mut state, mut total) = (network.upload(&zeros), zeros.clone());
-        for chunk in self.numbers().chunks(self.chunk()) {
-            self.check_stop()?;
-            host.load(network, &mut tape, self.examples(), chunk);
+        let (mut state, mut own, mut is_stopped) = (network.upload(&zeros), Vec::new(), false);
+        let (numbers, chunk, ranks) = (self.numbers(), self.chunk(), network.ranks());
+        let dealt = Dealt::new(numbers.len().div_ceil(chunk), ranks);
+        for (_, index) in dealt.own() {
+            is_stopped = self.is_stopped();
+            if is_stopped {
+                break;
+            }
+            let of_chunk = &numbers[index * chunk..((index + 1) * chunk).min(numbers.len())];
+            host.load(network, &mut tape, self.examples(), of_chunk);
             // From zero, the update leaves the momentum times the chunk's statistics.
             network.backend().upload(&zeros, &mut state);
             network.value(&parameters, &state, &pass, &mut tape);
             network.update_state(&pass, &mut tape, &mut state);
-            let share = chunk.len() as f64 / self.count() as f64 / BatchNorm2d::MOMENTUM;
-            let of_chunk = network.backend().download(View::new(&state, 0, length));
-            total.iter_mut().zip(of_chunk).for_each(|(total, one)| *total += share * one);
+            let share = of_chunk.len() as f64 / self.count() as f64 / BatchNorm2d::MOMENTUM;
+            let found = network.backend().download(View::new(&state, 0, length));
+            own.extend(found.into_iter().map(|one| (share * one).to_bits()));
+        }
+        if ranks.any(is_stopped) {
+            return Err(Error::MeasureStopped);
+        }
+        let mut total = zeros;
+        for of_chunk in ranks.gather(&own).iter().flat_map(|own| own.chunks(length)) {
+            total.iter_mut().zip(of_chunk).for_each(|(total, bits)| *total += f64::from_bits(*bits));
         }
         Ok(total)
     }

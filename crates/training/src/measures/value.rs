@@ -1,11 +1,12 @@
 //! The mean loss of measured examples at any weights, and its gradient: forward passes, or forward and backward ones, without
 //! products.
 
-use sharpness_network::backend::{Accumulate, Backend, View};
+use sharpness_network::backend::{Accumulate, Backend};
 use sharpness_network::op::TapeKind;
+use sharpness_network::sum::{Dealt, GroupSums, WideSum};
 use sharpness_network::{HostBatch, Sums, Tape, Weights};
 
-use super::problem::Problem;
+use super::problem::{Problem, stopped};
 use crate::Result;
 
 /// The mean loss of measured examples as a function of the parameters, with the buffers of its passes, allocated once. Batch norm
@@ -27,7 +28,7 @@ pub(crate) struct Objective<'p, 'a, B: Backend> {
 /// The buffers of a gradient: that of a chunk, and the sum.
 struct Slope<B: Backend> {
     chunk: B::Buffer,
-    total: B::Wide,
+    total: WideSum<B>,
 }
 
 impl<'p, 'a, B: Backend> Objective<'p, 'a, B> {
@@ -44,7 +45,7 @@ impl<'p, 'a, B: Backend> Objective<'p, 'a, B> {
     fn new(problem: &'p Problem<'a, B>, weights: &Weights, kind: TapeKind) -> Self {
         let (network, dim) = (problem.network(), weights.parameters.len());
         let slope = (kind == TapeKind::Gradient)
-            .then(|| Slope { chunk: network.backend().buffer(dim), total: network.backend().wide(dim) });
+            .then(|| Slope { chunk: network.backend().buffer(dim), total: WideSum::default() });
         Self {
             problem,
             tape: network.tape(problem.chunk(), kind),
@@ -69,22 +70,26 @@ impl<'p, 'a, B: Backend> Objective<'p, 'a, B> {
         let Self { problem, tape, host, parameters: at, state, normalized, .. } = self;
         let (network, pass) = (problem.network(), problem.pass());
         network.backend().upload(parameters, at);
-        let mut sums = Sums::default();
-        for chunk in numbers.chunks(tape.capacity()) {
-            problem.check_stop()?;
+        let (dealt, chunks) = dealt(problem, tape, numbers);
+        let (mut sums, mut is_stopped) = (GroupSums::default(), false);
+        for (group, chunk) in chunks {
+            is_stopped = problem.is_stopped();
+            if is_stopped {
+                break;
+            }
             host.load(network, tape, problem.examples(), chunk);
             let of_chunk = if *normalized {
                 network.normalized_value(at, state, pass, tape)
             } else {
                 network.value(at, state, pass, tape)
             };
-            add(&mut sums, of_chunk);
+            sums.add(group, of_chunk);
         }
-        Ok(mean(sums, numbers))
+        Ok(sums.finish(dealt, network.ranks(), is_stopped).map_err(stopped)?.mean(numbers.len()))
     }
 
     /// The mean loss and the accuracy of the examples with the given numbers, and in `gradient` the gradient of the loss. They may
-    /// be no finite numbers. Cost: a gradient. Chunks are summed in double precision in the order of the examples.
+    /// be no finite numbers. Cost: a gradient. Chunks are [summed](sharpness_network::sum) in double precision.
     ///
     /// # Errors
     /// As [`Self::value`].
@@ -100,24 +105,41 @@ impl<'p, 'a, B: Backend> Objective<'p, 'a, B> {
         let Self { problem, tape, host, parameters: at, state, slope, normalized } = self;
         let Some(Slope { chunk: part, total }) = slope else { panic!("the objective is for values alone") };
         let (network, pass) = (problem.network(), problem.pass());
-        let backend = network.backend();
-        backend.upload(parameters, at);
-        backend.clear(total);
-        let (scale, mut sums) = (1.0 / numbers.len() as f64, Sums::default());
-        for chunk in numbers.chunks(tape.capacity()) {
-            problem.check_stop()?;
+        network.backend().upload(parameters, at);
+        total.clear();
+        let scale = 1.0 / numbers.len() as f64;
+        let (dealt, chunks) = dealt(problem, tape, numbers);
+        let (mut sums, mut is_stopped) = (GroupSums::default(), false);
+        for (group, chunk) in chunks {
+            is_stopped = problem.is_stopped();
+            if is_stopped {
+                break;
+            }
             host.load(network, tape, problem.examples(), chunk);
             let of_chunk = if *normalized {
                 network.normalized_gradient(at, state, pass, tape, scale, Accumulate::Set, part)
             } else {
                 network.gradient(at, state, pass, tape, scale, Accumulate::Set, part)
             };
-            add(&mut sums, of_chunk);
-            backend.add_to_wide(View::new(part, 0, parameters.len()), total);
+            sums.add(group, of_chunk);
+            total.add(network, dealt, group, part);
         }
-        backend.read_into(total, gradient);
-        Ok(mean(sums, numbers))
+        let sums = sums.finish(dealt, network.ranks(), is_stopped).map_err(stopped)?;
+        total.finish(network, dealt, gradient);
+        Ok(sums.mean(numbers.len()))
     }
+}
+
+/// The chunks of this rank that fit the tape, each with the number of its group.
+fn dealt<'n, B: Backend>(
+    problem: &Problem<'_, B>,
+    tape: &Tape<B>,
+    numbers: &'n [u32],
+) -> (Dealt, impl Iterator<Item = (usize, &'n [u32])> + use<'n, B>) {
+    let capacity = tape.capacity();
+    let dealt = Dealt::new(numbers.len().div_ceil(capacity), problem.network().ranks());
+    let chunk = move |index: usize| &numbers[index * capacity..((index + 1) * capacity).min(numbers.len())];
+    (dealt, dealt.own().map(move |(group, index)| (group, chunk(index))))
 }
 
 impl<B: Backend> Problem<'_, B> {
@@ -128,16 +150,6 @@ impl<B: Backend> Problem<'_, B> {
     pub(crate) fn value(&self, weights: &Weights) -> Result<Sums> {
         Objective::values(self, weights).value(self.numbers(), &weights.parameters)
     }
-}
-
-fn add(sums: &mut Sums, other: Sums) {
-    sums.loss += other.loss;
-    sums.correct += other.correct;
-}
-
-fn mean(sums: Sums, numbers: &[u32]) -> Sums {
-    let count = numbers.len() as f64;
-    Sums { loss: sums.loss / count, correct: sums.correct / count }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! A bound on the memory of the process.
 
+use sharpness_network::Ranks;
+
 use super::available::reachable_bytes;
 use crate::{Error, Result};
 
@@ -37,6 +39,31 @@ impl Budget {
         let most = asked.map_or(reachable, |_| limit);
         let taken = PROGRAM_BYTES + rayon::current_num_threads() * THREAD_BYTES;
         Self { limit, most, is_asked: asked == Some(limit), taken, sharers: 1 }
+    }
+
+    /// This budget of a process that shares the memory of its machine with others, `processes` in all: its part, unless a user
+    /// set the bound, which is then each one's own.
+    #[must_use]
+    pub const fn on_shared_machine(self, processes: usize) -> Self {
+        if self.is_asked {
+            return self;
+        }
+        Self { limit: self.limit / processes, most: self.most / processes, ..self }
+    }
+
+    /// The budget that each of `ranks` can keep, so that all of them decide alike.
+    #[must_use]
+    pub fn agreed(self, ranks: &Ranks) -> Self {
+        let Self { limit, most, is_asked, taken, sharers } = self;
+        let all = ranks.gather(&[limit, most, usize::from(is_asked), taken].map(|word| word as u64));
+        let of_all = |place: usize| all.iter().map(move |words| words[place] as usize);
+        Self {
+            limit: of_all(0).min().unwrap_or(limit),
+            most: of_all(1).min().unwrap_or(most),
+            is_asked: of_all(2).any(|asked| asked == 1),
+            taken: of_all(3).max().unwrap_or(taken),
+            sharers,
+        }
     }
 
     /// This budget after another `bytes` are taken.

@@ -30,7 +30,10 @@ mod measures_subsets;
 mod moved_weights;
 mod overlay;
 mod ranges;
+mod ranks;
 mod settings_page;
+#[path = "../../../network/tests/it/thread_ranks.rs"]
+mod thread_ranks;
 mod through_training;
 mod training;
 mod training_golden;

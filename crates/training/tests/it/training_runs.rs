@@ -6,13 +6,13 @@ use sharpness_data::{Dataset, DatasetName, Locations, Standardization, Standardi
 use sharpness_kernels::Cpu;
 use sharpness_network::architectures::Architecture;
 use sharpness_network::backend::{Backend, Loss, Shape};
-use sharpness_network::{Network, Weights};
+use sharpness_network::{Network, Ranks, Weights};
 use sharpness_training::measures::{Iterates, Measurement, Subject, measure};
 use sharpness_training::optimizers::{BnStats, OptimizerConfig, SamConfig, SgdConfig};
 use sharpness_training::settings::{Precision, RunConfig};
 use sharpness_training::{
     Budget, Engine, EpochMetrics, Job, Observer, Outcome, StepReport, TrainState, Visitor, trained_examples,
-    with_engine,
+    with_shared_engine,
 };
 
 /// The digits, standardised once.
@@ -124,12 +124,27 @@ pub(crate) fn train(config: &RunConfig, stop_at: Option<u32>) -> Trained {
 
 /// Trains on the digits before an observer.
 pub(crate) fn train_watched(config: &RunConfig, watch: &mut Watch) -> Trained {
+    train_shared(config, watch, &Ranks::default())
+}
+
+/// The same on several ranks.
+pub(crate) fn train_shared(config: &RunConfig, watch: &mut Watch, ranks: &Ranks) -> Trained {
     config.validate(digits().dataset().train().len()).unwrap();
-    with_engine(config, Train { config, watch }).unwrap()
+    with_shared_engine(config, ranks, Train { config, watch }).unwrap()
 }
 
 /// Measures weights on the digits as a run of this configuration measures its last ones.
 pub(crate) fn measured(config: &RunConfig, weights: &Weights, budget: Budget) -> Measurement {
+    measured_by(config, weights, budget, &Ranks::default())
+}
+
+/// The same on several ranks.
+pub(crate) fn measured_by(
+    config: &RunConfig,
+    weights: &Weights,
+    budget: Budget,
+    ranks: &Ranks,
+) -> Measurement {
     struct Measure<'a>(&'a RunConfig, &'a Weights, Budget);
     impl Visitor for Measure<'_> {
         type Output = Measurement;
@@ -142,5 +157,5 @@ pub(crate) fn measured(config: &RunConfig, weights: &Weights, budget: Budget) ->
             measure(subject, Iterates::only(weights), &sharpness_training::Watch::new(&mut ())).unwrap()
         }
     }
-    with_engine(config, Measure(config, weights, budget)).unwrap()
+    with_shared_engine(config, ranks, Measure(config, weights, budget)).unwrap()
 }
