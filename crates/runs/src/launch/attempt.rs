@@ -155,7 +155,8 @@ impl Attempt {
     }
 
     fn write(&self, launch: &LaunchLayout) -> Result<()> {
-        atomic::replace_json(&launch.attempt(&self.task, self.number), self)
+        let path = launch.attempt(&self.task, self.number);
+        atomic::replace(&path, &atomic::json(&path, self)?)
     }
 }
 

@@ -103,7 +103,8 @@ impl Launch {
     }
 
     pub(super) fn write(&self) -> Result<()> {
-        atomic::replace_json(&self.layout.record(), &self.record)
+        let path = self.layout.record();
+        atomic::replace(&path, &atomic::json(&path, &self.record)?)
     }
 
     /// Its number in the store.

@@ -9,7 +9,7 @@ use sharpness_training::settings::RunConfig;
 use sharpness_training::{EpochMetrics, Progress};
 
 use super::config::read_config;
-use super::lock::is_locked;
+use super::look::holder;
 use super::metrics::LINE_LIMIT;
 use super::runs::RunStore;
 use crate::json::{read_file, read_json};
@@ -40,7 +40,7 @@ impl Stamp {
 impl RunStore {
     /// Whether a process is working on a training or on one of its measurements.
     pub fn is_running(&self, training_id: &str) -> bool {
-        is_locked(&self.training(training_id))
+        holder(&self.training(training_id)).is_some()
     }
 
     /// The lengths and times of the files of a training.
