@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::step::{Action, Invocation, Missing, Step, Tool, run_all};
-use crate::{dependencies, python, tidy};
+use crate::{dependencies, mpi, python, tidy};
 
 /// The environment variable that makes a test fail, rather than skip, if its data or program is missing
 /// (`crates/data/tests/it/skip.rs`).
@@ -53,6 +53,7 @@ pub(crate) fn run(root: &Path, missing: Missing) -> Result<()> {
         command("clippy", "cargo clippy --workspace --all-targets -- -D warnings").with_tool(CLIPPY),
         Step::new("documentation", Action::Command(documentation)),
         Step::new("tests", Action::Command(tests)),
+        mpi::step(),
         python::step(),
         miri(),
     ];
