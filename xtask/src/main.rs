@@ -7,6 +7,7 @@ mod faults;
 mod golden;
 #[cfg(target_os = "linux")]
 mod kills;
+mod mpi;
 mod python;
 mod settings;
 mod slow;
@@ -32,6 +33,7 @@ Usage: cargo xtask COMMAND
   tidy --print-modules [CRATE]...
                    print the order of modules for xtask/architecture.toml, from the arrows that the code has
   python           install the Python package in an environment of its own, and test it
+  mpi              build the program with MPI and run it on several ranks of this machine; needs MPI and libclang
   wheels           pack the Python sources and build a wheel for manylinux2014 from them; takes minutes
   slow             train real networks, simulate every finding, inject faults and kill sweeps; takes minutes
   faults           fail every system call of a sweep in turn; needs target/release/sharpness and strace
@@ -59,6 +61,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["tidy"] => tidy::check(&root),
         ["tidy", "--print-modules", crates @ ..] => tidy::print_modules(&root, crates),
         ["python"] => python::check(&root),
+        ["mpi"] => mpi::check(&root),
         ["wheels"] => python::wheels(&root),
         ["slow"] => slow::run(&root),
         ["faults"] => faults::check(&root),

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::step::{Action, Invocation, Missing, Step, Tool, run_all};
-use crate::{dependencies, python, tidy};
+use crate::{dependencies, mpi, python, tidy};
 
 /// The environment variable that makes a test fail, rather than skip, if its data or program is missing
 /// (`crates/data/tests/it/skip.rs`).
@@ -55,6 +55,7 @@ pub(crate) fn run(root: &Path, missing: Missing) -> Result<()> {
         Step::new("tests", Action::Command(tests)),
         #[cfg(target_os = "linux")]
         command("kills of sweeps", "cargo xtask kills 20"),
+        mpi::step(),
         python::step(),
         miri(),
     ];

@@ -12,6 +12,7 @@ mod measuring;
 mod output;
 mod points;
 mod program;
+mod ranks;
 mod settings;
 mod sweep_watch;
 mod watch;
@@ -40,12 +41,35 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, host: Host) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     program::start(&arguments, host);
     (match Cli::try_parse_from(arguments) {
-        Ok(cli) => commands::run(cli).unwrap_or_else(|error| {
-            output::error(&exit::message(&error));
-            exit::of_error(&error)
-        }),
+        Ok(cli) => run(cli),
+        // The others were started with the same arguments.
+        Err(message) if !ranks::is_first_started() => {
+            if message.exit_code() == 0 {
+                Exit::Done
+            } else {
+                Exit::Usage
+            }
+        }
         Err(message) => answer(&message),
     }) as u8
+}
+
+/// Runs a command, with the other processes that were started together if it shares its work.
+fn run(cli: Cli) -> Exit {
+    let _connection = match ranks::start(cli.sharing()) {
+        Ok(connection) => connection,
+        Err(error) => {
+            if ranks::is_first_started() {
+                output::error(&exit::message(&error));
+            }
+            return exit::of_error(&error);
+        }
+    };
+    commands::run(cli).unwrap_or_else(|error| {
+        let exit = exit::of_error(&error);
+        ranks::fail(&exit::message(&error), exit);
+        exit
+    })
 }
 
 /// Prints what the parser has to say: a help text, or what is wrong with the arguments.

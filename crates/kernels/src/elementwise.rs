@@ -58,6 +58,14 @@ pub fn add_to_wide<R: Real>(x: &[R], wide: &mut [f64]) {
     R::with_lanes(EachChunk { map: AddToWide(x), y: wide });
 }
 
+/// `wide[i] = x[i]` in double precision.
+///
+/// # Panics
+/// If `x` is shorter than `wide`.
+pub fn widen<R: Real>(x: &[R], wide: &mut [f64]) {
+    R::with_lanes(EachChunk { map: Widen(x), y: wide });
+}
+
 /// A map over vectors that can compute any chunk.
 trait Map<T>: Copy + Send + Sync {
     /// Makes `y`, chunk number `chunk`. Implementations are `#[inline(always)]` and loop with `for`, so that they are compiled for
@@ -176,6 +184,19 @@ impl<R: Real> Map<R> for AbsolutePlus<'_, R> {
         let x = part(self.x, chunk, y.len());
         for (y, &x) in y.iter_mut().zip(x) {
             *y = x.abs() + self.offset;
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Widen<'a, R>(&'a [R]);
+
+impl<R: Real> Map<f64> for Widen<'_, R> {
+    #[inline(always)]
+    fn chunk(self, chunk: usize, y: &mut [f64]) {
+        let x = part(self.0, chunk, y.len());
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = x.to_f64();
         }
     }
 }

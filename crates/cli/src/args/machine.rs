@@ -6,6 +6,7 @@ use sharpness_training::Budget;
 
 use crate::exit::Usage;
 use crate::program::interpreter_bytes;
+use crate::ranks;
 
 /// More threads than this are a mistake on any machine.
 pub(crate) const MOST_THREADS: usize = 1024;
@@ -14,7 +15,7 @@ pub(crate) const MOST_THREADS: usize = 1024;
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Engine")]
 pub(crate) struct MachineArgs {
-    /// Number of threads; results do not depend on it [default: one per core]
+    /// Number of threads, of each process if several share the work; results do not depend on it [default: one per core]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
 
@@ -30,7 +31,7 @@ pub(crate) fn start_threads(threads: Option<usize>) -> Result<()> {
     sharpness_kernels::simd::detect().map_err(|error| Usage::new(error.to_string()))?;
     // This thread works too: handing a small task to another thread costs more than the task.
     let mut pool = rayon::ThreadPoolBuilder::new().use_current_thread();
-    if let Some(threads) = threads {
+    if let Some(threads) = threads.or_else(ranks::threads) {
         if threads == 0 || threads > MOST_THREADS {
             return Err(
                 Usage::new(format!("--threads must be from 1 to {MOST_THREADS}, got {threads}")).into()
@@ -49,7 +50,7 @@ pub(crate) fn start_threads(threads: Option<usize>) -> Result<()> {
 #[command(next_help_heading = "Engine")]
 pub(crate) struct MemoryArg {
     /// Keep the peak memory of the whole process below this, such as 4GiB or 500MB; less costs time, not accuracy
-    /// [default: half of the available memory, or more if necessary]
+    /// [default: half of the available memory, or more if necessary]. If several processes share the work, each may take this much
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     memory: Option<usize>,
 }
@@ -57,7 +58,8 @@ pub(crate) struct MemoryArg {
 impl MemoryArg {
     /// The memory that the process may take, once its threads have started.
     pub(crate) fn budget(self) -> Budget {
-        Budget::of_process(self.memory).less(interpreter_bytes())
+        let budget = Budget::of_process(self.memory).on_shared_machine(ranks::on_this_machine());
+        budget.less(interpreter_bytes()).agreed(&ranks::ranks())
     }
 
     /// The value of `--memory` for each of several processes.

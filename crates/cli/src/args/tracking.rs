@@ -7,6 +7,7 @@ use sharpness_runs::{TrackerTarget, Trackers, Undelivered};
 
 use crate::output::{note, plural};
 use crate::program::Suggestion;
+use crate::ranks;
 
 /// How long the end of a command waits for a slow tracker.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,9 +22,9 @@ pub(crate) struct TrackArgs {
 }
 
 impl TrackArgs {
-    /// Starts the trackers.
+    /// Starts the trackers. Of several ranks, the first tells them.
     pub(crate) fn start(&self) -> Trackers {
-        Trackers::start(&self.targets)
+        Trackers::start(if ranks::ranks().is_first() { &self.targets } else { &[] })
     }
 
     /// Waits a little for the trackers, and says what they lack and which command gives it to a target.

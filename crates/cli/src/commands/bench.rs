@@ -13,13 +13,14 @@ use sharpness_network::architectures::Architecture;
 use sharpness_network::backend::Backend;
 use sharpness_training::bench::{Again, Bench, Computed, Repetition, Task};
 use sharpness_training::settings::{ALL_EXAMPLES, RunConfig};
-use sharpness_training::{Engine, Error, Visitor, training_bytes, with_engine};
+use sharpness_training::{Engine, Error, Visitor, training_bytes, with_shared_engine};
 
 use crate::args::{MachineArgs, RunScope, SettingFlags, one_of, start_threads};
 use crate::exit::{EXIT_CODES, Exit, Usage, is_stopped};
 use crate::interrupt::Interrupt;
 use crate::measuring::Bar;
 use crate::output::{Align, Progress, Table, count, line, note, print, print_json, significant, with_error};
+use crate::ranks;
 use crate::settings::{check, configuration, fit_examples, fit_micro_batch};
 
 /// What is timed, with the flags of `train` and `measure`.
@@ -75,6 +76,9 @@ struct Document {
     random: bool,
     parameters: usize,
     precision: String,
+    /// The processes that shared the work.
+    ranks: usize,
+    /// The threads of each.
     threads: usize,
     batch_size: usize,
     tasks: Vec<Timed>,
@@ -88,6 +92,9 @@ struct Timed {
     median_seconds: f64,
     lowest_seconds: f64,
     highest_seconds: f64,
+    /// The mean of what the first process spent on exchanging vectors with others; absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exchange_seconds: Option<f64>,
     /// Of the last repetition.
     #[serde(flatten)]
     computed: Computed,
@@ -108,7 +115,8 @@ pub(super) fn run(command: &BenchCommand) -> Result<Exit> {
     }
     let data = Standardized::new(dataset, config.data.standardize);
     let work = Run { command, config: &config, data: &data, tasks: &tasks, interrupt: &interrupt };
-    match with_engine(&config, work)? {
+    ranks::check_work(&config, data.dataset().train().labels())?;
+    match with_shared_engine(&config, &ranks::ranks(), work)? {
         Err(error) if is_stopped(&error) => {
             note("stopped; there is no result");
             Ok(Exit::Interrupted)
@@ -151,6 +159,7 @@ impl Visitor for Run<'_> {
             random: command.bench.random,
             parameters: network.parameters().len(),
             precision: network.backend().precision().to_owned(),
+            ranks: ranks::ranks().size(),
             threads: rayon::current_num_threads(),
             batch_size: config.training.batch_size,
             tasks: tasks.iter().map(timed).collect::<Result<_>>()?,
@@ -169,6 +178,10 @@ impl BenchCommand {
         };
         tasks.sort_unstable();
         tasks.dedup();
+        if self.bench.interactive && ranks::ranks().size() > 1 {
+            let message = "--interactive reads standard input, which only one process has".to_owned();
+            return Err(Usage::new(message).into());
+        }
         if self.bench.interactive && tasks.len() > 1 {
             let names = Task::ALL.map(Task::as_str).join(", ");
             let message = format!("--interactive runs one task; name it with --only: {names}");
@@ -214,8 +227,9 @@ impl BenchCommand {
         let total = self.bench.repetitions;
         let mut seconds = Vec::new();
         let mut last = again()?.computed;
+        let before = ranks::exchange_time();
         for repetition in 1..=total {
-            if interrupt.is_raised() {
+            if ranks::ranks().any(interrupt.is_raised()) {
                 return Err(Error::MeasureStopped.into());
             }
             bar.borrow_mut().update(u64::from(repetition), u64::from(total), || {
@@ -225,6 +239,7 @@ impl BenchCommand {
             seconds.push(time);
             last = computed;
         }
+        let exchange = (ranks::exchange_time() - before).as_secs_f64() / f64::from(total);
         seconds.sort_unstable_by(f64::total_cmp);
         Ok(Timed {
             task,
@@ -232,6 +247,7 @@ impl BenchCommand {
             median_seconds: f64::midpoint(seconds[(seconds.len() - 1) / 2], seconds[seconds.len() / 2]),
             lowest_seconds: seconds[0],
             highest_seconds: seconds[seconds.len() - 1],
+            exchange_seconds: (ranks::ranks().size() > 1).then_some(exchange),
             computed: last,
         })
     }
@@ -261,7 +277,10 @@ fn text(document: &Document) -> String {
     line(&mut text, "network", &format!("{} on {images} {}", document.arch.name(), document.dataset));
     let (threads, parameters) = (document.threads, count(document.parameters));
     let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
-    line(&mut text, "engine", &format!("{parameters} parameters in {}, {threads}", document.precision));
+    let ranks =
+        if document.ranks > 1 { format!(" in each of {} processes", document.ranks) } else { String::new() };
+    let engine = format!("{parameters} parameters in {}, {threads}{ranks}", document.precision);
+    line(&mut text, "engine", &engine);
     text.push('\n');
     let columns = [
         ("task", Align::Left),

@@ -16,13 +16,14 @@ use sharpness_training::measures::{
     AdamSharpness, Iterates, Measure as _, Measurement, Subject, SubsetSize, measure, subset_sizes,
 };
 use sharpness_training::optimizers::Preconditioner;
-use sharpness_training::{Engine, Visitor, peak_bytes, trained_examples, with_engine};
+use sharpness_training::{Engine, Visitor, peak_bytes, trained_examples, with_shared_engine};
 
 use crate::exit::{EXIT_CODES, Exit, Usage, is_stopped};
 use crate::given_weights::{GivenWeights, Prepared};
 use crate::interrupt::Interrupt;
 use crate::measuring::Bar;
 use crate::output::{Align, Table, bytes, count, line, measurement, note, print, print_json, significant};
+use crate::ranks;
 
 /// What is measured, and how.
 #[derive(Args, Debug)]
@@ -93,7 +94,9 @@ struct Given {
 /// Measures and reports.
 pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
     let prepared = command.given.prepare()?;
-    let measured = with_engine(&prepared.config, Measure { command, prepared: &prepared })?;
+    ranks::check_work(&prepared.config, prepared.data.dataset().train().labels())?;
+    let measured =
+        with_shared_engine(&prepared.config, &ranks::ranks(), Measure { command, prepared: &prepared })?;
     let Measured { measurement, subset_sizes, origin, warnings } = match measured {
         Err(error) if is_stopped(&error) => {
             note("stopped; there is no result");
@@ -103,7 +106,7 @@ pub(super) fn run(command: &MeasureCommand) -> Result<Exit> {
     };
     let config = prepared.config;
     let exit = if measurement.is_converged() { Exit::Done } else { Exit::NotConverged };
-    if let Some(dir) = &command.files.plots {
+    if let Some(dir) = command.files.plots.as_ref().filter(|_| ranks::ranks().is_first()) {
         let title = format!("{} on {}", config.model.arch.name(), config.data.name);
         let files = write_measured(&measurement, &title, dir)?;
         if files.is_empty() {
@@ -144,6 +147,7 @@ impl Visitor for Measure<'_> {
         let Self { command, prepared: Prepared { config, data, budget } } = self;
         let Given { weights, next, preconditioner, origin } =
             command.given_weights(&engine.network, self.prepared)?;
+        ranks::check_weights(&[weights.parameters.as_slice(), &weights.state].concat())?;
         let interrupt = Interrupt::listen()?;
         let trained = trained_examples(config, data.dataset())?;
         let (settings, seed, budget) = (config.measurement(), config.seed, *budget);
@@ -151,7 +155,7 @@ impl Visitor for Measure<'_> {
         let preconditioner = preconditioner.as_ref();
         let at = Iterates { weights: &weights, next: next.as_ref(), preconditioner };
         let measurement = measure(subject, at, &Bar::new(&interrupt))?;
-        if let Some(path) = &command.files.vectors {
+        if let Some(path) = command.files.vectors.as_ref().filter(|_| ranks::ranks().is_first()) {
             write_vectors(path, &engine.network, &measurement)?;
         }
         let sizes = command.sizes(trained.len())?;

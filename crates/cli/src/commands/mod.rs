@@ -30,6 +30,7 @@ use anyhow::Result;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::exit::{EXIT_CODES, Exit};
+use crate::ranks::Sharing;
 
 /// Train networks and measure how sharp their minima are.
 ///
@@ -77,6 +78,30 @@ enum Command {
     Info(info::InfoCommand),
     /// Print shell completions
     Completions(completions::CompletionsCommand),
+}
+
+impl Cli {
+    /// What the command does if several processes run it together.
+    pub(crate) const fn sharing(&self) -> Sharing {
+        match &self.command {
+            Some(Command::Train(_) | Command::Measure(_) | Command::Bench(_)) => Sharing::Shared,
+            None | Some(Command::Rescale(_) | Command::Landscape(_) | Command::Interpolate(_)) => {
+                Sharing::Single
+            }
+            // Sweeps of one store share its runs. The others only read or print.
+            Some(
+                Command::Sweep(_)
+                | Command::Reproduce(_)
+                | Command::Figure(_)
+                | Command::Claims(_)
+                | Command::Report(_)
+                | Command::Runs(_)
+                | Command::Data(_)
+                | Command::Info(_)
+                | Command::Completions(_),
+            ) => Sharing::Separate,
+        }
+    }
 }
 
 /// Runs the given command.

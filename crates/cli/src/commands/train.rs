@@ -20,8 +20,9 @@ use super::report_text::report_text;
 use crate::args::{MachineArgs, RunScope, SettingFlags, TrackArgs, start_threads};
 use crate::exit::{self, EXIT_CODES, Exit, SIGNALS};
 use crate::interrupt::Interrupt;
-use crate::output::{note, print, print_json};
+use crate::output::{note, plural, print, print_json};
 use crate::program::Suggestion;
+use crate::ranks;
 use crate::settings::{check, check_settings, configuration, fit_examples, fit_micro_batch};
 use crate::watch::Watch;
 
@@ -112,12 +113,14 @@ pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
     }
 
     let data = Standardized::new(dataset, config.data.standardize);
+    ranks::check_work(&config, data.dataset().train().labels())?;
+    note_idle_ranks(&config);
     let completion = command.complete((&config, &data), budget, &interrupt)?;
     let Some(report) = completion.report() else {
         note(&command.how_to_resume());
         return Ok(Exit::Interrupted);
     };
-    if let Some(dir) = &command.run.plots {
+    if let Some(dir) = command.run.plots.as_ref().filter(|_| ranks::ranks().is_first()) {
         plot(&report, dir)?;
     }
     if command.run.json {
@@ -128,6 +131,23 @@ pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
         print(&text)?;
     }
     Ok(exit::of_report(&report))
+}
+
+/// Says if a step has fewer parts than there are ranks.
+fn note_idle_ranks(config: &RunConfig) {
+    let (training, ranks) = (&config.training, ranks::ranks().size());
+    let group = training.sam.as_ref().and_then(|sam| sam.m).unwrap_or(training.batch_size);
+    let (part, flag) = match training.batch_size.div_ceil(group) {
+        1 => (training.micro_batch(), "--micro-batch-size"),
+        _ => (group, "--sam-m"),
+    };
+    let parts = training.batch_size.div_ceil(part.max(1));
+    if parts < ranks {
+        note(&format!(
+            "{ranks} processes share the {} of a step; a smaller {flag} makes more parts, and another training",
+            plural(parts, "part")
+        ));
+    }
 }
 
 /// Draws what was measured.
@@ -175,7 +195,7 @@ impl TrainCommand {
             CheckpointEvery::default()
         };
         let existing = if self.run.resume { Existing::Resume } else { Existing::Refuse };
-        RunOptions { out: self.run.out.clone(), existing, checkpoint_every, budget }
+        RunOptions { out: self.run.out.clone(), existing, checkpoint_every, budget, ranks: ranks::ranks() }
     }
 
     /// Executes the run, and tracks it.

@@ -6,6 +6,7 @@ mod style;
 mod table;
 
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -36,7 +37,23 @@ pub(crate) fn print(text: &str) -> Result<()> {
     write(anstream::stdout().lock(), style::shown(text).as_bytes())
 }
 
+/// Whether this process prints nothing but errors.
+static IS_SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Makes this process print nothing but errors: another one prints the same.
+#[cfg_attr(not(feature = "mpi"), expect(dead_code, reason = "no other process prints the same"))]
+pub(crate) fn silence() {
+    IS_SILENT.store(true, Ordering::Relaxed);
+}
+
+fn is_silent() -> bool {
+    IS_SILENT.load(Ordering::Relaxed)
+}
+
 fn write(mut out: impl Write, bytes: &[u8]) -> Result<()> {
+    if is_silent() {
+        return Ok(());
+    }
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
@@ -74,11 +91,18 @@ pub(crate) fn print_json(document: &impl Serialize) -> Result<()> {
 
 /// Writes a line to standard error, escaped like [`print()`].
 pub(crate) fn note(text: &str) {
+    if is_silent() {
+        return;
+    }
+    write_line(text);
+}
+
+fn write_line(text: &str) {
     // There is nowhere to report that standard error is not writable.
     let _ = writeln!(anstream::stderr().lock(), "{}", style::shown(text));
 }
 
 /// Writes an error to standard error.
 pub(crate) fn error(text: &str) {
-    note(&format!("{} {text}", styled(Style::Red, "error:")));
+    write_line(&format!("{} {text}", styled(Style::Red, "error:")));
 }

@@ -8,7 +8,7 @@ use console::measure_text_width;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use super::{escaped, note};
+use super::{escaped, is_silent, note};
 
 /// The environment variable that asks for progress as lines of JSON, with the value `json`.
 const VARIABLE: &str = "SHARPNESS_PROGRESS";
@@ -31,12 +31,16 @@ pub(crate) enum ProgressForm {
     Lines,
     /// As lines of JSON.
     Json,
+    /// Not at all.
+    None,
 }
 
 impl ProgressForm {
     /// What the environment asks for, or what suits standard error.
     pub(crate) fn of_process() -> Self {
-        if std::env::var_os(VARIABLE).is_some_and(|form| form == "json") {
+        if is_silent() {
+            Self::None
+        } else if std::env::var_os(VARIABLE).is_some_and(|form| form == "json") {
             Self::Json
         } else if stderr().is_terminal() {
             Self::Bars
@@ -89,7 +93,7 @@ impl Progress {
             bar.set_message(escaped(&message()));
         } else if self.form == ProgressForm::Json {
             progress_json(position, total, message);
-        } else if self.last_line.elapsed() >= LINE_PERIOD {
+        } else if self.form == ProgressForm::Lines && self.last_line.elapsed() >= LINE_PERIOD {
             self.last_line = Instant::now();
             note(&message());
         }

@@ -65,5 +65,7 @@ fn conditions(measured: &Measurement) -> String {
         _ => String::new(),
     };
     let examples = count(measured.examples);
-    format!("{examples} training examples ({subset}), dropout off{batch_norm}, {}", measured.precision)
+    let ranks = if measured.ranks > 1 { format!(", by {} processes", measured.ranks) } else { String::new() };
+    let precision = &measured.precision;
+    format!("{examples} training examples ({subset}), dropout off{batch_norm}, {precision}{ranks}")
 }

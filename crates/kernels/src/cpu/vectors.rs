@@ -65,7 +65,7 @@ impl<R: Real> Vectors for Cpu<R> {
 
     #[inline(never)]
     fn widen(&self, x: View<'_, Vec<R>>, out: &mut Vec<f64>) {
-        out.iter_mut().zip(slice(x)).for_each(|(out, x)| *out = x.to_f64());
+        elementwise::widen(slice(x), out);
     }
 
     #[inline(never)]

@@ -135,10 +135,11 @@ impl<B: Backend> WideSum<B> {
     /// Adds the next term of this rank, `x: [dim]`, which is of `group`.
     pub fn add(&mut self, network: &Network<B>, dealt: Dealt, group: usize, x: &B::Buffer) {
         let (total, accumulate) = self.0.slot(dealt, group, &Wide(network));
-        if accumulate == Accumulate::Set {
-            network.backend().clear(total);
+        let x = View::new(x, 0, network.parameters().len());
+        match accumulate {
+            Accumulate::Set => network.backend().widen(x, total),
+            Accumulate::Add => network.backend().add_to_wide(x, total),
         }
-        network.backend().add_to_wide(View::new(x, 0, network.parameters().len()), total);
     }
 
     /// `out: [dim]` = the sum of all terms of all ranks, once they have added theirs.
