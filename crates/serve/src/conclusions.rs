@@ -43,12 +43,10 @@ impl Conclusions {
     pub(crate) fn follow(&self, watcher: &Watcher, stop: &AtomicBool) {
         let mut done = None;
         while !stop.load(Ordering::Relaxed) {
-            let version = watcher.results();
-            let is_read = watcher.news().borrow().unread == 0;
-            if done == Some(version) || !is_read {
+            let Some(version) = watcher.results().filter(|version| done != Some(*version)) else {
                 pause(Duration::from_millis(200), stop);
                 continue;
-            }
+            };
             let start = Instant::now();
             // A store keeps the runs of older versions that it has read, so each look has its own.
             let found = conclusions(&RunStore::new(&self.dir), &self.recipes, &*self.commands);

@@ -40,6 +40,8 @@ pub(crate) struct Watcher {
     instance: u64,
     known: RwLock<Known>,
     news: watch::Sender<News>,
+    /// Whether the whole store has been read once.
+    is_read: AtomicBool,
 }
 
 #[derive(Default)]
@@ -57,7 +59,14 @@ struct Known {
 impl Watcher {
     pub(crate) fn new(store: RunStore, plans: Vec<Plan>) -> Self {
         let instance = now().and_then(|time| u64::try_from(time.as_millis()).ok()).unwrap_or_default();
-        Self { store, plans, instance, known: RwLock::default(), news: watch::Sender::new(News::default()) }
+        Self {
+            store,
+            plans,
+            instance,
+            known: RwLock::default(),
+            news: watch::Sender::new(News::default()),
+            is_read: AtomicBool::new(false),
+        }
     }
 
     pub(crate) const fn store(&self) -> &RunStore {
@@ -77,9 +86,10 @@ impl Watcher {
         });
     }
 
-    /// The version of the last change of a result.
-    pub(crate) fn results(&self) -> u64 {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).results
+    /// The version of the last change of a result; none before the store has been read.
+    pub(crate) fn results(&self) -> Option<u64> {
+        let is_read = self.is_read.load(Ordering::Relaxed);
+        is_read.then(|| self.known.read().unwrap_or_else(PoisonError::into_inner).results)
     }
 
     /// Whether the store has this training.
@@ -148,6 +158,7 @@ impl Watcher {
         if stale.is_empty() {
             self.learn(Vec::new(), 0);
         }
+        self.is_read.store(true, Ordering::Relaxed);
         Ok(())
     }
 

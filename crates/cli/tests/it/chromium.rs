@@ -114,7 +114,10 @@ impl Tab {
     /// Waits until an expression is true.
     pub(crate) fn wait(&mut self, expression: &str) {
         let start = Instant::now();
-        while self.value(&format!("Boolean({expression})")) != true {
+        // The old document may still be there, or the new one half of it.
+        let tried =
+            format!("(() => {{ try {{ return Boolean({expression}); }} catch {{ return false; }} }})()");
+        while self.value(&tried) != true {
             if start.elapsed() > PATIENCE {
                 let seen = self.value("document.body.innerText.slice(0, 3000)");
                 panic!(
@@ -196,7 +199,10 @@ impl Tab {
         let tree = self.call("Accessibility.getFullAXTree", json!({}));
         let text = |value: &Value| value["value"].as_str().unwrap_or_default().to_owned();
         let nodes = tree["nodes"].as_array().unwrap().iter().filter(|node| node["ignored"] != true);
-        nodes.map(|node| (text(&node["role"]), text(&node["name"]))).collect()
+        let nodes = nodes.map(|node| (text(&node["role"]), text(&node["name"])));
+        nodes
+            .filter(|(role, _)| !["StaticText", "InlineTextBox", "generic", "cell"].contains(&role.as_str()))
+            .collect()
     }
 }
 

@@ -62,8 +62,9 @@ fn summary(decided: &[&JudgedFinding], open: usize, untouched: usize) -> String 
     let both = hold + fail - decided.len();
     let both = if both > 0 { format!(" ({both} of them depending on the setting)") } else { String::new() };
     format!(
-        "By these runs, {} and {fail} not{both}; {open} have too few runs, {untouched} none.",
-        if hold == 1 { "1 finding holds".to_owned() } else { format!("{hold} findings hold") }
+        "By these runs, {}, {fail} {} not{both}; {open} have too few runs, {untouched} none.",
+        if hold == 1 { "1 finding holds".to_owned() } else { format!("{hold} findings hold") },
+        if fail == 1 { "does" } else { "do" },
     )
 }
 

@@ -228,3 +228,63 @@ pub(super) fn shown(reports: &[Report]) -> Option<&Report> {
     };
     reports.iter().max_by_key(rank)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(seed: u64, state: &str, epochs: u32) -> Row {
+        let settings = [("seed", seed), ("training.batch_size", 50)];
+        let settings = settings.map(|(key, value)| (key.to_owned(), value.into())).into();
+        let outcome = (state == "done").then_some(Outcome::Converged);
+        Row { id: format!("t{seed}"), state: state.to_owned(), epochs, outcome, settings, ..Row::default() }
+    }
+
+    /// 30 of at most 100 epochs, a second each.
+    fn running() -> Row {
+        let bound = (Some(100), Some(70.0), true);
+        let (max_epochs, seconds_left, left_is_bound) = bound;
+        Row { max_epochs, seconds_left, left_is_bound, ..row(0, "running", 30) }
+    }
+
+    #[test]
+    fn other_seeds_tell_the_time_left() {
+        let others = [row(1, "done", 50), row(2, "done", 40), row(3, "done", 60), row(4, "started", 99)];
+        let mut found = running();
+        found.estimate_time_left(others.iter());
+        assert_eq!(
+            (found.seconds_left, found.left_is_bound),
+            (Some(20.0), false),
+            "until the median, 50 epochs"
+        );
+        found.estimate_time_left(others.iter());
+        assert_eq!(found.seconds_left, Some(20.0), "an estimate is not estimated again");
+    }
+
+    #[test]
+    fn without_other_seeds_the_time_left_is_a_bound() {
+        let mut other = row(1, "done", 50);
+        other.settings.insert("training.batch_size".to_owned(), 100.into());
+        let shorter = row(2, "done", 20);
+        let mut found = running();
+        found.estimate_time_left([other, shorter].iter());
+        assert_eq!(
+            (found.seconds_left, found.left_is_bound),
+            (Some(70.0), true),
+            "nothing is comparable and longer"
+        );
+        let mut stopped = Row { state: "started".to_owned(), ..running() };
+        stopped.estimate_time_left([].into_iter());
+        assert_eq!(stopped.seconds_left, None, "nobody works on it");
+    }
+
+    #[test]
+    fn a_row_names_only_settings_that_differ() {
+        let base = row(0, "done", 1).settings;
+        let mut other = row(7, "done", 1);
+        other.settings.remove("training.batch_size");
+        let json = other.json(&base);
+        assert_eq!(json["settings"], serde_json::json!({ "seed": 7, "training.batch_size": null }));
+        assert!(row(0, "done", 1).json(&base).get("settings").is_none(), "the base itself has none");
+    }
+}

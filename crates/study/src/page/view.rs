@@ -109,7 +109,7 @@ pub(super) fn skip_link() -> Markup {
 }
 
 pub(super) fn theme_button() -> Markup {
-    html! { button id="theme" type="button" { "Theme: system" } }
+    html! { button id="theme" type="button" aria-label="Theme: system" { "◐ system" } }
 }
 
 fn token_form() -> Markup {
@@ -133,7 +133,7 @@ pub(super) fn runs() -> Markup {
             (tools())
             p id="filter-problem" role="alert" hidden { }
             div.curves { (curves()) }
-            p id="count" role="status" aria-live="polite" { }
+            (table_tools())
             div id="table-box" {
                 table id="table" role="grid" aria-labelledby="runs-heading" aria-describedby="table-help" aria-multiselectable="true" { }
             }
@@ -151,14 +151,20 @@ fn tools() -> Markup {
         div.tools {
             label.grow { span { "Filter" }
                 input id="filter" type="search" list="keys" autocomplete="off" spellcheck="false" aria-describedby="filter-help"
-                    placeholder="vgg11 batch_size<100 test_accuracy>0.5";
+                    placeholder="vgg11 batch_size<100 test_accuracy>50%";
             }
             datalist id="keys" { }
-            label { span { "Sort" } select id="sort" { } }
-            button id="direction" type="button" aria-label="Order" { "descending" }
-            details id="columns" { summary { "Columns" } fieldset { legend { "Columns" } div id="column-boxes" { } } }
-            button id="compare" type="button" disabled { "Compare two" }
-            button id="clear" type="button" disabled { "Clear selection" }
+            label { span { "Colour by" } select id="colour" { } }
+            label { span { "Over" } select id="x" { option value="epoch" { "epochs" } option value="step" { "steps" } } }
+            label { span { "Data" } select id="data" {
+                option value="both" { "train and test" } option value="train" { "train" } option value="test" { "test" }
+            } }
+            fieldset.inline { legend { "Logarithmic" }
+                label { input id="log-x" type="checkbox"; " x" }
+                label { input id="log-loss" type="checkbox"; " loss" }
+                label { input id="log-accuracy" type="checkbox"; " error" }
+                label { input id="log-lambda" type="checkbox"; span { "λ" sub { "max" } } }
+            }
         }
         p.hidden id="filter-help" {
             "Words select runs whose name, state or settings contain them; a setting or result with =, !=, < or > compares its value."
@@ -168,22 +174,23 @@ fn tools() -> Markup {
 
 fn curves() -> Markup {
     html! {
-        div.tools {
-            label { span { "Colour by" } select id="colour" { } }
-            label { span { "Over" } select id="x" { option value="epoch" { "epochs" } option value="step" { "steps" } } }
-            fieldset.inline { legend { "Logarithmic" }
-                label { input id="log-x" type="checkbox"; " x" }
-                label { input id="log-loss" type="checkbox"; " loss" }
-                label { input id="log-accuracy" type="checkbox"; " error" }
-                label { input id="log-lambda" type="checkbox"; " λ" sub { "max" } }
-            }
-            label { span { "Data" } select id="data" {
-                option value="both" { "train and test" } option value="train" { "train" } option value="test" { "test" }
-            } }
-        }
         p.faint id="drawn" { }
         div id="charts" { }
         div id="legend" { }
+    }
+}
+
+/// What acts on the table, above it.
+fn table_tools() -> Markup {
+    html! {
+        div.tools.table-tools {
+            p id="count" role="status" aria-live="polite" { }
+            button id="compare" type="button" disabled { "Compare two" }
+            button id="clear" type="button" disabled { "Clear selection" }
+            label.line { span { "Sort" } select id="sort" { } }
+            button id="direction" type="button" aria-label="Order" { "descending" }
+            details id="columns" { summary { "Columns" } fieldset { legend { "Columns" } div id="column-boxes" { } } }
+        }
     }
 }
 
@@ -191,4 +198,40 @@ fn curves() -> Markup {
 pub(super) fn data(id: &str, json: &str) -> Markup {
     let safe = json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
     html! { script id=(id) type="application/json" { (PreEscaped(safe)) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_ends_the_element_that_holds_the_data() {
+        let hostile = serde_json::json!({ "</script><script>alert(1)</script>": "<!--<script>&amp;" });
+        let element = data("rows", &hostile.to_string()).into_string();
+        let inner = element.strip_prefix(r#"<script id="rows" type="application/json">"#).unwrap();
+        let inner = inner.strip_suffix("</script>").unwrap();
+        assert!(!inner.contains(['<', '>', '&']), "{inner}");
+        let read: serde_json::Value = serde_json::from_str(inner).unwrap();
+        assert_eq!(read, hostile, "and the data are the same");
+    }
+
+    #[test]
+    fn a_module_imports_what_an_earlier_one_exports() {
+        let mut known = std::collections::BTreeMap::new();
+        for (name, text) in MODULES {
+            for line in text.lines().filter(|line| line.starts_with("import ")) {
+                let (names, file) = line["import ".len()..].split_once(" from \"./").expect(line);
+                let exports: &Vec<String> = known.get(file.trim_end_matches("\";")).expect(line);
+                for import in names.trim_matches(['{', '}', ' ']).split(", ") {
+                    assert!(exports.iter().any(|export| export == import), "{name}: {import}");
+                }
+            }
+            let exports = text.lines().filter_map(|line| line.strip_prefix("export "));
+            known.insert(name, exports.map(|line| declared_name(line).expect(line)).collect());
+        }
+        assert!(
+            !script().lines().any(|line| line.starts_with("import ") || line.starts_with("export ")),
+            "one script"
+        );
+    }
 }

@@ -10,7 +10,7 @@ function ticks([low, high], isLog, wanted) {
   if (isLog) {
     const decades = Math.log10(high / low), every = Math.ceil(decades / wanted), all = [];
     for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++)
-      if (e % every === 0) for (const step of decades > wanted / 2 ? [1] : [1, 2, 5]) all.push(step * 10 ** e);
+      if (e % every === 0) for (const step of decades > wanted ? [1] : decades > wanted / 2 ? [1, 3] : [1, 2, 5]) all.push(step * 10 ** e);
     return all.filter((x) => x >= low * 0.999 && x <= high * 1.001);
   }
   const rough = (high - low) / wanted, decade = 10 ** Math.floor(Math.log10(rough));
@@ -74,7 +74,7 @@ export function chart(holder, choose) {
 
   function draw(next) {
     spec = next;
-    heading.replaceChildren(spec.title, ...(spec.note ? [element("small", {}, ` ${spec.note}`)] : []));
+    heading.replaceChildren(...(spec.heading ?? [spec.title]), ...(spec.note ? [element("small", {}, ` ${spec.note}`)] : []));
     const width = Math.max(box.clientWidth, 200), height = box.clientHeight || 220;
     const series = usable(), edges = (spec.edges ?? []).filter((edge) => !spec.isLogY || edge.value > 0);
     holder.dataset.curves = series.length;
@@ -87,7 +87,7 @@ export function chart(holder, choose) {
     const xs = extent(series.flatMap((one) => one.points.map(([x]) => x)), spec.isLogX, true);
     const ys = extent(series.flatMap((one) => one.points.map(([, y]) => y)), spec.isLogY);
     // An edge far beyond the curves would flatten them.
-    const near = edges.filter((edge) => (spec.isLogY ? edge.value < ys[1] * 30 && edge.value > ys[0] / 30 : edge.value < ys[1] + 2 * (ys[1] - ys[0])));
+    const near = edges.filter((edge) => (spec.isLogY ? edge.value < ys[1] * 8 && edge.value > ys[0] / 8 : edge.value < ys[1] + 2 * (ys[1] - ys[0])));
     for (const edge of near) {
       ys[0] = Math.min(ys[0], edge.value * (spec.isLogY ? 0.9 : 1));
       ys[1] = Math.max(ys[1], edge.value * 1.05);

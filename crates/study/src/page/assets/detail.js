@@ -111,7 +111,7 @@ export async function openComparison(ids, from, onClose, drawCharts) {
   drawCharts(charts, ids);
   const details = await Promise.all(ids.map(loadDetail));
   const texts = details.map((detail) => new Map(detail.measurements.flatMap((found) => found.measures)));
-  const names = [...new Set([...texts[0].keys(), ...texts[1].keys()])];
+  const names = [...new Set([...texts[0].keys(), ...texts[1].keys()])].filter(Boolean);
   if (names.length > 0)
     measures.replaceChildren(sideBySide("Other measures", ids, names.map((name) => [name, texts[0].get(name) ?? "–", texts[1].get(name) ?? "–"])));
 }

@@ -83,9 +83,9 @@ function drawPoints(holder, found, { isStep, isLogLambda, ...common }) {
   });
   const edges = new Map();
   for (const { curve, colour } of found)
-    if (curve.edge) edges.set(curve.edge[0], { value: curve.edge[0], name: `${curve.edge[1]} = ${number(curve.edge[0], 3)}`, colour: edges.has(curve.edge[0]) ? "var(--faint)" : colour });
+    if (curve.edge) edges.set(curve.edge[0], { value: curve.edge[0], name: `${curve.edge[1]} = ${number(curve.edge[0], 3)}`, colour: (edges.get(curve.edge[0])?.colour ?? colour) === colour ? colour : "var(--faint)" });
   const some = edges.size <= 6 ? [...edges.values()] : [];
-  panel(holder, "lambda").chart.draw({ ...common, title: "λ_max", note: some.length > 0 ? "dashed: edge of stability" : "", isLogY: isLogLambda, y: exact, series: points("lambda_max"), edges: some });
+  panel(holder, "lambda").chart.draw({ ...common, title: "λ_max", heading: ["λ", element("sub", {}, "max")], note: some.length > 0 ? "dashed: edge of stability" : "", isLogY: isLogLambda, y: exact, series: points("lambda_max"), edges: some });
   const gradients = points("gradient_norm"), { place: box, chart: own } = panel(holder, "gradient");
   box.hidden = gradients.every((one) => one.points.length === 0);
   if (!box.hidden) own.draw({ ...common, title: "Gradient norm", isLogY: true, y: (v) => number(v, 5), series: gradients });
@@ -98,7 +98,7 @@ async function drawCharts() {
   $("clear").disabled = selected().length === 0;
   $("compare").disabled = selected().length !== 2;
   const count = drawn.length === 0 ? "No run has curves yet." : selected().length > 0 ? `${plural(drawn.length, "selected run")}.` : `The first ${plural(drawn.length, "run")} of the table; select runs to draw others.`;
-  $("drawn").textContent = `${count} ${shown("data", "both") === "both" ? "Solid: train. Dotted: test." : ""}`;
+  $("drawn").textContent = `${count} ${shown("data", "both") === "both" ? "Lines: train. Dots and dotted lines: test." : ""}`;
   const swatch = (text, paint) => element("span", { class: "key" }, element("i", { class: "swatch", style: { background: paint } }), text);
   $("legend").replaceChildren(...(key ? [element("b", {}, settingName(key)), ...values.map((value) => swatch(settingValue(value), colour(value)))] : drawn.map((row) => swatch(nameOf(row, drawn), colours.get(row.id)))));
   const curves = await loadCurves(drawn.map((row) => row.id));
@@ -163,9 +163,8 @@ function update() {
   const matching = all.filter(matches), states = new Set(shownList("state"));
   visible = matching.filter((row) => states.size === 0 || states.has(row.state)).sort(order(sortKey(), isDescending()));
   drawStates(matching);
-  const running = visible.filter((row) => row.state === "running" && Number.isFinite(row.seconds_left)).length;
   $("count").textContent = all.length === 0 ? "This store holds no runs yet. `sharpness sweep RECIPE` or `sharpness train --out DIR` makes some."
-    : `${visible.length === all.length ? plural(all.length, "training") : `${visible.length.toLocaleString("en")} of ${plural(all.length, "training")}`}${running > 0 ? `, ${running} with an estimate of the time left` : ""}`;
+    : visible.length === all.length ? plural(all.length, "training") : `${visible.length.toLocaleString("en")} of ${plural(all.length, "training")}`;
   document.body.classList.toggle("is-empty", all.length === 0);
   $("sort").value = sortKey();
   $("direction").textContent = isDescending() ? "descending" : "ascending";
@@ -252,7 +251,8 @@ function theme() {
   const apply = () => {
     if (now) document.documentElement.dataset.theme = now;
     else delete document.documentElement.dataset.theme;
-    $("theme").textContent = `Theme: ${names[now] ?? "system"}`;
+    $("theme").textContent = `◐ ${names[now] ?? "system"}`;
+    $("theme").setAttribute("aria-label", `Theme: ${names[now] ?? "system"}`);
   };
   $("theme").addEventListener("click", () => {
     now = order[(order.indexOf(now) + 1) % order.length];

@@ -60,6 +60,8 @@ const column = (key) => COLUMNS[key] ?? { name: settingName(key), text: (row) =>
 export const columnName = (key) => (key === "state" ? "state" : key === "run" ? "run" : column(key).name);
 export const RESULT_COLUMNS = Object.keys(COLUMNS);
 
+const isText = (value) => typeof value === "string";
+
 // The order of rows by a key; rows without a value come last, whatever the direction.
 export function order(key, isDescending) {
   const value = key === "state" ? (row) => STATES.indexOf(row.state) : COLUMNS[key]?.order ?? RESULTS[key] ?? ((row) => row.settings[key]);
@@ -97,7 +99,7 @@ export function runTable(act) {
       return element("th", { scope: "col", role: "columnheader", "aria-sort": isSorted ? direction : "none", class: isNumber ? "number" : null, title: key }, button);
     };
     const select = element("th", { scope: "col", role: "columnheader" }, element("span", { class: "hidden" }, "selected"));
-    head.replaceChildren(element("tr", { role: "row", "aria-rowindex": 1 }, select, cell("run"), cell("state"), state.columns.map((key) => cell(key, true))));
+    head.replaceChildren(element("tr", { role: "row", "aria-rowindex": 1 }, select, cell("run"), cell("state"), state.columns.map((key) => cell(key, !state.rows.some((row) => isText(row.settings[key]))))));
   }
 
   function rowElement(row, index) {
@@ -107,7 +109,7 @@ export function runTable(act) {
     const swatch = element("i", { class: "swatch", style: colour ? { background: colour } : {} });
     const cells = state.columns.map((key) => {
       const { text, title, name, isSetting } = column(key);
-      return element("td", { role: "gridcell", class: `number${isSetting ? " setting" : ""}`, title: title?.(row) ?? null, "data-name": name }, text(row));
+      return element("td", { role: "gridcell", class: `${isText(row.settings[key]) ? "" : "number"}${isSetting ? " setting" : ""}`, title: title?.(row) ?? null, "data-name": name }, text(row));
     });
     return element("tr", { role: "row", id: `row-${row.id}`, "data-id": row.id, "aria-rowindex": index + 2, "aria-selected": String(isSelected), class: index === active ? "active" : null },
       element("td", { role: "gridcell", class: "check" }, check),
