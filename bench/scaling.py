@@ -149,8 +149,8 @@ def tables() -> str:
 
 def picture() -> str:
     """Return the efficiency over the number of nodes as SVG."""
-    width, height, left, top = 640, 360, 60, 20
-    right, bottom = width - 190, height - 50
+    width, height, left, top = 660, 370, 60, 34
+    right, bottom = width - 205, height - 50
     colors = ("#9ecae1", "#4292c6", "#084594")
     x = {nodes: left + (right - left) * np.log2(nodes) / 6 for nodes in NODES}
 
@@ -162,6 +162,7 @@ def picture() -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
     ]
+    parts.append(text.format(left, 18, "start", f"efficiency, {NETWORKS[1].name}, {STRAGGLING:.0%} straggling"))
     for share in (0, 0.25, 0.5, 0.75, 1):
         parts.append(
             f'<line x1="{left}" x2="{right}" y1="{y(share):.1f}" y2="{y(share):.1f}" stroke="#ddd"/>'
