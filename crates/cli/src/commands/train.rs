@@ -9,7 +9,7 @@ use serde::Serialize;
 use sharpness_data::{Dataset, DatasetName, Locations, Standardized};
 use sharpness_network::architectures::Architecture;
 use sharpness_runs::{
-    CheckpointEvery, Completion, ConfigFile, Existing, Report, RunLayout, RunOptions, complete_run,
+    CheckpointEvery, Completion, ConfigFile, Existing, Report, RunLayout, RunOptions, Trackers, complete_run,
     run_config,
 };
 use sharpness_study::figures::{write_measured, write_through_training};
@@ -115,22 +115,14 @@ pub(super) fn run(command: &TrainCommand) -> Result<Exit> {
     let data = Standardized::new(dataset, config.data.standardize);
     ranks::check_work(&config, data.dataset().train().labels())?;
     note_idle_ranks(&config);
-    let completion = command.complete((&config, &data), budget, &interrupt)?;
-    let Some(report) = completion.report() else {
-        note(&command.how_to_resume());
-        return Ok(Exit::Interrupted);
-    };
-    if let Some(dir) = command.run.plots.as_ref().filter(|_| ranks::ranks().is_first()) {
-        plot(&report, dir)?;
-    }
-    if command.run.json {
-        print_json(&Document { report: &report, peak_bytes: peak_bytes() })?;
-    } else {
-        let mut text = report_text(&report);
-        text.push_str(&command.where_kept());
-        print(&text)?;
-    }
-    Ok(exit::of_report(&report))
+    let trackers = command.run.track.start();
+    let ended = command.complete((&config, &data), (budget, &interrupt), &trackers);
+    let ended = ended.and_then(|completion| command.show(completion));
+    TrackArgs::finish(trackers, |target| {
+        let again = Suggestion::new("train").with_path("--out", command.run.out.as_ref()?);
+        Some(again.with("--resume --track").with_file(Path::new(target)))
+    });
+    ended
 }
 
 /// Says if a step has fewer parts than there are ranks.
@@ -202,22 +194,34 @@ impl TrainCommand {
     fn complete(
         &self,
         (config, data): (&RunConfig, &Standardized),
-        budget: Budget,
-        interrupt: &Interrupt,
+        (budget, interrupt): (Budget, &Interrupt),
+        trackers: &Trackers,
     ) -> Result<Completion> {
-        let trackers = self.run.track.start();
         let mut watch = Watch::new(interrupt, config);
         let mut tracked = trackers.watch(config, &BTreeSet::new(), &mut watch)?;
-        let completion =
-            complete_run(config, data, &self.options(budget), !self.run.no_measure, &mut tracked);
+        let is_measured = !self.run.no_measure;
+        let completion = complete_run(config, data, &self.options(budget), is_measured, &mut tracked);
         tracked.end(&completion);
-        drop(watch);
-        TrackArgs::finish(trackers, |target| {
-            let again =
-                Suggestion::new("train").with_path("--out", self.run.out.as_ref()?).with("--resume --track");
-            Some(again.with_file(Path::new(target)))
-        });
         Ok(completion?)
+    }
+
+    /// Prints the report, or how to resume a run that was stopped.
+    fn show(&self, completion: Completion) -> Result<Exit> {
+        let Some(report) = completion.report() else {
+            note(&self.how_to_resume());
+            return Ok(Exit::Interrupted);
+        };
+        if let Some(dir) = self.run.plots.as_ref().filter(|_| ranks::ranks().is_first()) {
+            plot(&report, dir)?;
+        }
+        if self.run.json {
+            print_json(&Document { report: &report, peak_bytes: peak_bytes() })?;
+        } else {
+            let mut text = report_text(&report);
+            text.push_str(&self.where_kept());
+            print(&text)?;
+        }
+        Ok(exit::of_report(&report))
     }
 
     /// The message after Ctrl-C.

@@ -230,7 +230,8 @@ fn a_server_that_fails_for_a_moment_gets_everything() {
     });
     let folder = tempdir().unwrap();
     let out = folder.path().join("run");
-    let first = [&TRAIN[..], &["--out", text(&out), "--track", &server.target()]].concat();
+    let target = server.target();
+    let first = [&TRAIN[..], &["--out", text(&out), "--track", &target]].concat();
     let ended = run(&first);
     assert!(ended.err.contains("503 Service Unavailable"), "{}", ended.err);
     // The last try of the first process was refused too; the finished run is sent by the command that it names.
@@ -286,7 +287,7 @@ fn a_full_disk_of_event_files_fails_no_run() {
     let whole = results(train(&[]));
     let folder = tempdir().unwrap();
     // A limit on the size of files, in units of 512 or 1024 bytes, acts like a full disk: first on the start, then on the rest.
-    for (name, blocks) in [("start", 0), ("rest", 1)] {
+    for (name, blocks) in [("start", 0), ("rest", 2)] {
         let target = format!("tensorboard={}", text(&folder.path().join(name)));
         let program = command(&[&TRAIN[..], &["--json", "--track", &target]].concat());
         let mut limited = std::process::Command::new("sh");
@@ -314,5 +315,5 @@ fn whole_records(mut bytes: &[u8]) {
         assert!(rest.len() >= length + 8, "record {records} is cut");
         (bytes, records) = (&rest[length + 8..], records + 1);
     }
-    assert!(bytes.is_empty() && records > 3, "{records} whole records");
+    assert!(bytes.is_empty() && records >= 3, "{records} whole records");
 }

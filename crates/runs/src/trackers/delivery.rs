@@ -1,4 +1,4 @@
-//! A thread for each tracker: the training hands over points and goes on at once.
+//! A thread for each tracker: the training hands over points and continues at once.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -205,7 +205,7 @@ impl Delivery {
             self.is_told = true;
             let seconds = RETRY.as_secs();
             lock(&self.notes).push(format!(
-                "{} does not show this: {reason}; the run goes on, and this is tried again every {seconds} s",
+                "{} lacks the latest numbers: {reason}; the run continues, and delivery is retried every {seconds} s",
                 self.target
             ));
         }
