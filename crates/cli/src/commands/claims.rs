@@ -8,8 +8,8 @@ use sharpness_runs::RunTable;
 use sharpness_study::claims::{Cell, Cells, Claims, Finding, Run};
 use sharpness_study::figures::PredictorsFigure;
 
+use super::choice::Choice;
 use super::claims_text;
-use super::runs::Choice;
 use crate::exit::{EXIT_CODES, Exit};
 use crate::output::{line, note, print, print_json};
 

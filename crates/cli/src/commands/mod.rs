@@ -1,6 +1,7 @@
 //! The subcommands, one file each: flags in, exit code out.
 
 mod bench;
+mod choice;
 mod claims;
 mod claims_text;
 mod completions;
@@ -92,9 +93,11 @@ impl Cli {
             Some(
                 Command::Sweep(_)
                 | Command::Reproduce(_)
+                | Command::Status(_)
                 | Command::Figure(_)
                 | Command::Claims(_)
                 | Command::Report(_)
+                | Command::Serve(_)
                 | Command::Runs(_)
                 | Command::Data(_)
                 | Command::Info(_)

@@ -10,8 +10,8 @@ use sharpness_runs::{RunStore, write_file};
 use sharpness_study::claims::{Cell, Claims, Finding, Run};
 use sharpness_study::page::{Board, Drawing, Page, PageFigure, figures};
 
+use super::choice::Choice;
 use super::figure::Drawn;
-use super::runs::Choice;
 use crate::exit::{EXIT_CODES, Exit};
 use crate::output::{line, plural, print, print_json};
 use crate::program::Suggestion;

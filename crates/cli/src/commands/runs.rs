@@ -1,16 +1,17 @@
 //! `sharpness runs`: lists, shows, compares, exports and tracks the runs of a store.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
 use sharpness_runs::{
-    Filter, Provenance, Report, RunLayout, RunStatus, RunStore, RunTable, Start, TrackerTarget, differences,
+    Provenance, Report, RunLayout, RunStatus, RunStore, RunTable, Start, TrackerTarget, differences,
 };
 
+use super::choice::Choice;
 use super::report_text::report_text;
 use super::status_word::status_word;
 use super::track;
@@ -84,18 +85,6 @@ enum Action {
     },
 }
 
-/// Which runs.
-#[derive(Args, Debug)]
-pub(super) struct Choice {
-    /// The store
-    #[arg(long, value_name = "DIR", default_value = "runs")]
-    store: PathBuf,
-
-    /// Only runs with this setting, such as learning_rate=0.1; repeatable
-    #[arg(long = "where", value_name = "KEY=VALUE")]
-    filters: Vec<String>,
-}
-
 /// A run and its provenance.
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -110,9 +99,6 @@ struct Compared<'a> {
     settings: Vec<String>,
     runs: [&'a Report; 2],
 }
-
-/// A run that is not done.
-pub(super) type Unfinished = (String, RunStatus);
 
 /// How a table is written.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -158,74 +144,6 @@ pub(super) fn run(command: RunsCommand) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-impl Choice {
-    /// The store.
-    pub(super) fn store(&self) -> &Path {
-        &self.store
-    }
-
-    /// Whether some runs may be left out.
-    pub(super) fn is_filtered(&self) -> bool {
-        !self.filters.is_empty()
-    }
-
-    /// The reports of the finished runs; prints a note for each damaged one.
-    pub(super) fn reports(&self) -> Result<Vec<Report>> {
-        let (reports, others) = self.runs()?;
-        for (id, status) in &others {
-            if let RunStatus::Damaged(problem) = status {
-                note(&format!("{id} is left out: {problem}"));
-            }
-        }
-        Ok(reports)
-    }
-
-    /// The reports of the finished runs, and the others with their status.
-    fn runs(&self) -> Result<(Vec<Report>, Vec<Unfinished>)> {
-        let filters = self.filters.iter().map(|text| Filter::parse(text));
-        let filters: Vec<Filter> =
-            filters.collect::<Result<_, _>>().map_err(|error| Usage::new(error.to_string()))?;
-        let store = RunStore::existing(&self.store)?;
-        let (mut reports, mut others) = (Vec::new(), Vec::new());
-        for id in store.trainings()? {
-            let found = store.reports(&id);
-            if found.is_empty() {
-                others.push((id.clone(), store.training_status(&id)));
-            }
-            for report in found {
-                let report = match report {
-                    Ok(report) => report,
-                    Err(error) => {
-                        others.push((id.clone(), RunStatus::Damaged(damage(&error))));
-                        continue;
-                    }
-                };
-                let mut matches = true;
-                for filter in &filters {
-                    matches &= filter.matches(&report.config)?;
-                }
-                if matches {
-                    reports.push(report);
-                }
-            }
-        }
-        if reports.is_empty() && others.is_empty() {
-            note(&format!("{} holds no runs", self.store.display()));
-        }
-        Ok((reports, others))
-    }
-}
-
-/// Why a run cannot be read.
-fn damage(error: &sharpness_runs::Error) -> String {
-    match error {
-        sharpness_runs::Error::DamagedRun { file, problem, .. } => {
-            format!("{} is damaged: {problem}; a sweep recreates it", file.display())
-        }
-        error => error.to_string(),
-    }
-}
-
 fn list(choice: &Choice, json: bool) -> Result<()> {
     if json {
         return print_json(&choice.reports()?);
@@ -259,12 +177,12 @@ fn list(choice: &Choice, json: bool) -> Result<()> {
         ]);
     }
     let mut text = if reports.is_empty() { String::new() } else { table.render() };
-    for (id, status) in others.iter().filter(|_| choice.filters.is_empty()) {
+    for (id, status) in others.iter().filter(|_| !choice.is_filtered()) {
         let more = match status {
             RunStatus::Started(epochs) => format!(", {} so far", plural(*epochs as usize, "epoch")),
             RunStatus::Failed(problem) | RunStatus::Damaged(problem) => format!(": {problem}"),
             RunStatus::Running => {
-                let holder = RunStore::new(&choice.store).holder(id);
+                let holder = RunStore::new(choice.store()).holder(id);
                 holder.map_or_else(String::new, |holder| format!(", {holder}"))
             }
             _ => String::new(),
@@ -363,7 +281,7 @@ fn comparison(Compared { settings, runs: [a, b] }: &Compared<'_>) -> String {
 
 fn export(choice: &Choice, format: Format) -> Result<()> {
     let mut table = RunTable::default();
-    let store = RunStore::existing(&choice.store)?;
+    let store = RunStore::existing(choice.store())?;
     for report in choice.reports()? {
         let provenance = Provenance::read(&store.training(&report.training_id).provenance());
         let starts = provenance.map(|provenance| provenance.starts).unwrap_or_default();

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 use sharpness_runs::{RunStore, TrackerTarget, track_finished};
 
-use super::runs::Choice;
+use super::choice::Choice;
 use crate::exit::Exit;
 use crate::output::{Style, note, plural, print, print_json, styled};
 

@@ -3,6 +3,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `point.rs` | what is shown: numbers by step, and settings |
+//! | `tracker.rs` | the trait of a tracker |
 //! | `tensorboard.rs`, `event_file.rs` | TensorBoard's event files |
 //! | `mlflow.rs` | MLflow's REST interface |
 //! | `delivery.rs` | a thread for each tracker, so that none delays a run |
@@ -19,13 +20,14 @@ mod export;
 mod mlflow;
 mod point;
 mod tensorboard;
+mod tracker;
 mod watch;
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use point::{Card, Point};
+use tracker::Open;
 
 pub use delivery::{Trackers, Undelivered};
 pub use export::track_finished;
@@ -35,54 +37,8 @@ pub use watch::Tracked;
 const KINDS: [(&str, &str, ReadPlace); 2] =
     [("tensorboard", "DIR", tensorboard::place), ("mlflow", "URL[#EXPERIMENT]", mlflow::place)];
 
-/// Opens a run whose points so far are given.
-type Open = dyn Fn(&Card, &[Point]) -> Result<Box<dyn Tracker>, Failure> + Send + Sync;
 /// Reads a place, or says what is wrong with it.
 type ReadPlace = fn(&str) -> Result<Arc<Open>, String>;
-
-/// A run in a tracker.
-trait Tracker: Send {
-    /// Adds points, those of each tag in the order of their steps. If it fails, it is repeated with the same points and more.
-    ///
-    /// # Errors
-    /// Why they are not all there.
-    fn add(&mut self, points: &[Point]) -> Result<(), Failure>;
-
-    /// Says that the run ended.
-    ///
-    /// # Errors
-    /// Why that is not there.
-    fn end(&mut self, end: &End) -> Result<(), Failure>;
-}
-
-/// Why a tracker does not have what it was given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Failure {
-    /// Nothing can be given to it at present.
-    Unreachable(String),
-    /// It did not take this.
-    Refused(String),
-}
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq)]
-struct End {
-    state: EndState,
-    /// How its training ended: `converged`, `max-epochs`, `diverged`; none if it did not.
-    outcome: Option<String>,
-    /// When, in seconds since 1970.
-    time: f64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum EndState {
-    /// It is done.
-    Finished,
-    /// It was interrupted, and can be resumed.
-    Stopped,
-    /// An error ended it.
-    Failed,
-}
 
 /// A tracker and a place in it: `tensorboard=DIR` or `mlflow=URL#EXPERIMENT`.
 #[derive(Clone)]
