@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -147,15 +148,19 @@ fn optional_table(key: &str) -> Option<&str> {
     (table == "training.sam" || table.starts_with("measure.")).then_some(table)
 }
 
-/// The pinned defaults as leaves.
-fn pinned() -> Result<BTreeMap<String, Value>> {
-    let broken = |error: toml::de::Error| config_error("defaults.toml", error.to_string());
-    let table: BTreeMap<String, toml::Value> = toml::from_str(DEFAULTS).map_err(broken)?;
-    let value = |(key, value)| match serde_json::to_value(value) {
-        Ok(value) => Ok((key, value)),
-        Err(error) => Err(config_error("defaults.toml", error.to_string())),
+/// The pinned defaults as leaves, read once: thousands of runs are named in a row.
+fn pinned() -> Result<&'static BTreeMap<String, Value>> {
+    static PINNED: OnceLock<std::result::Result<BTreeMap<String, Value>, String>> = OnceLock::new();
+    let read = || {
+        let table: BTreeMap<String, toml::Value> =
+            toml::from_str(DEFAULTS).map_err(|error| error.to_string())?;
+        let value = |(key, value)| match serde_json::to_value(value) {
+            Ok(value) => Ok((key, value)),
+            Err(error) => Err(error.to_string()),
+        };
+        table.into_iter().map(value).collect()
     };
-    table.into_iter().map(value).collect()
+    PINNED.get_or_init(read).as_ref().map_err(|error| config_error("defaults.toml", error.clone()))
 }
 
 fn name(letter: char, content: &Value) -> String {

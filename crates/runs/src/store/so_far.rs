@@ -106,8 +106,8 @@ impl RunStore {
     pub fn last_epoch(&self, training_id: &str) -> Option<EpochMetrics> {
         let tail = tail(&self.training(training_id).metrics()).ok()?;
         // The first piece may be the end of a line.
-        let lines = tail.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
-        serde_json::from_slice(lines.last()?).ok()
+        let mut lines = tail.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+        serde_json::from_slice(lines.next_back()?).ok()
     }
 }
 
