@@ -37,8 +37,8 @@ const KINDS: [(&str, &str, ReadPlace); 2] =
 
 /// Opens a run whose points so far are given.
 type Open = dyn Fn(&Card, &[Point]) -> Result<Box<dyn Tracker>, Failure> + Send + Sync;
-/// Reads a place, or says what is wrong with it.
-type ReadPlace = fn(&str) -> Result<Arc<Open>, String>;
+/// Reads a place, and writes it so that it is the same from another directory and in another environment; or says what is wrong with it.
+type ReadPlace = fn(&str) -> Result<(String, Arc<Open>), String>;
 
 /// A run in a tracker.
 trait Tracker: Send {
@@ -84,7 +84,7 @@ enum EndState {
     Failed,
 }
 
-/// A tracker and a place in it: `tensorboard=DIR` or `mlflow=URL#EXPERIMENT`.
+/// A tracker and a place in it: `tensorboard=DIR` or `mlflow=URL#EXPERIMENT`. It is written with an absolute path, or the experiment.
 #[derive(Clone)]
 pub struct TrackerTarget {
     text: String,
@@ -100,7 +100,8 @@ impl FromStr for TrackerTarget {
             let forms: Vec<String> = KINDS.iter().map(|(name, place, _)| format!("{name}={place}")).collect();
             return Err(format!("no tracker is named '{name}'; give {}", forms.join(" or ")));
         };
-        Ok(Self { text: text.to_owned(), open: read(place)? })
+        let (place, open) = read(place)?;
+        Ok(Self { text: format!("{name}={place}"), open })
     }
 }
 
@@ -118,14 +119,19 @@ impl fmt::Debug for TrackerTarget {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::TrackerTarget;
 
     #[test]
     fn a_target_names_a_tracker_and_a_place() {
-        for text in ["tensorboard=logs", "mlflow=http://127.0.0.1:5000", "mlflow=https://host/path#my runs"] {
+        for text in ["mlflow=http://127.0.0.1:5000/#a", "mlflow=https://host/path#my runs"] {
             let target: TrackerTarget = text.parse().unwrap();
-            assert_eq!(target.to_string(), text);
+            assert_eq!(target.to_string(), text.replace("/#", "#"));
         }
+        let target = "tensorboard=logs".parse::<TrackerTarget>().unwrap().to_string();
+        assert!(Path::new(target.strip_prefix("tensorboard=").unwrap()).is_absolute(), "{target}");
+        assert!(target.ends_with("logs"), "{target}");
         for (text, part) in [
             ("wandb=x", "tensorboard=DIR or mlflow=URL[#EXPERIMENT]"),
             ("tensorboard", "names no directory"),
