@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Card, End, Failure, Point, Tracker, TrackerTarget};
+use super::point::{Card, Point};
+use super::target::TrackerTarget;
+use super::tracker::{End, Failure, Tracker};
 
 /// The time from one delivery to the next: points that come in between go together.
 const PERIOD: Duration = Duration::from_secs(1);

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use super::point::{Card, now, since_1970, varied};
+use super::target::TrackerTarget;
+use super::tracker::{End, EndState, Failure};
 use super::watch::{of_past, of_report, outcome};
-use super::{End, EndState, Failure, TrackerTarget};
 use crate::Result;
 use crate::report::Report;
 use crate::run::Past;

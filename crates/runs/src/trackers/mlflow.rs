@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body, RequestBuilder};
 
-use super::{Card, End, EndState, Failure, Open, Point, Tracker};
+use super::point::{Card, Point};
+use super::tracker::{End, EndState, Failure, Open, Tracker};
 
 /// The experiment, unless the place or the environment names one.
 const EXPERIMENT: &str = "sharpness";

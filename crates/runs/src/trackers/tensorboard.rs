@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::event_file::{file_version, scalar, session_end_info, session_start, session_start_info};
-use super::{Card, End, EndState, Failure, Open, Point, Tracker};
+use super::point::{Card, Point};
+use super::tracker::{End, EndState, Failure, Open, Tracker};
 
 /// The start of the name of an event file; TensorBoard reads files in the order of the time that follows.
 const PREFIX: &str = "events.out.tfevents.";

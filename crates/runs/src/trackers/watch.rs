@@ -8,7 +8,7 @@ use sharpness_training::{EpochMetrics, MeasureProgress, Observer, Outcome, StepR
 
 use super::delivery::{Event, Trackers};
 use super::point::{Card, Point, now, of_epoch, of_lambda_max, of_measurement, varied};
-use super::{End, EndState};
+use super::tracker::{End, EndState};
 use crate::Result;
 use crate::damage::Damage;
 use crate::report::Report;
