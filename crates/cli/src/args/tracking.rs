@@ -22,6 +22,11 @@ pub(crate) struct TrackArgs {
 }
 
 impl TrackArgs {
+    /// The trackers, each as the value of its flag, the same from another directory.
+    pub(crate) fn targets(&self) -> Vec<String> {
+        self.targets.iter().map(ToString::to_string).collect()
+    }
+
     /// Starts the trackers. Of several ranks, the first tells them.
     pub(crate) fn start(&self) -> Trackers {
         Trackers::start(if ranks::ranks().is_first() { &self.targets } else { &[] })

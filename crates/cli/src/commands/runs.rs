@@ -139,7 +139,10 @@ pub(super) fn run(command: RunsCommand) -> Result<Exit> {
         Action::Export { choice, format, json } => {
             export(&choice, if json { Format::Json } else { format })?;
         }
-        Action::Track { targets, choice, json } => return track::run(&targets, &choice, json),
+        Action::Track { targets, choice, json } => {
+            let (store, reports) = (RunStore::existing(choice.store())?, choice.reports()?);
+            return track::run(&targets, (&store, &reports), json);
+        }
     }
     Ok(Exit::Done)
 }

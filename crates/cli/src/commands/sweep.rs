@@ -105,7 +105,7 @@ pub(crate) struct SweepArgs {
     pub(super) memory: MemoryArg,
 
     #[command(flatten)]
-    track: TrackArgs,
+    pub(super) track: TrackArgs,
 }
 
 /// A run of a recipe in the JSON document.
@@ -202,6 +202,7 @@ impl SweepArgs {
             .filter_map(|(flag, value)| Some([flag.to_owned(), value?]))
             .flatten()
             .collect();
+        flags.extend(self.track.targets().into_iter().flat_map(|target| ["--track".to_owned(), target]));
         if self.retry_failed {
             flags.push("--retry-failed".to_owned());
         }

@@ -2,9 +2,8 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use sharpness_runs::{RunStore, TrackerTarget, track_finished};
+use sharpness_runs::{Report, RunStore, TrackerTarget, track_finished};
 
-use super::choice::Choice;
 use crate::exit::Exit;
 use crate::output::{Style, note, plural, print, print_json, styled};
 
@@ -24,15 +23,17 @@ struct Missing {
     problem: String,
 }
 
-/// Shows the runs.
-pub(super) fn run(targets: &[TrackerTarget], choice: &Choice, json: bool) -> Result<Exit> {
-    let store = RunStore::existing(choice.store())?;
-    let reports = choice.reports()?;
+/// Shows the runs `reports` of a store.
+pub(super) fn run(
+    targets: &[TrackerTarget],
+    (store, reports): (&RunStore, &[Report]),
+    json: bool,
+) -> Result<Exit> {
     let mut tracked = Tracked::default();
     for target in targets {
         let mut shown = 0;
         let missing = &mut tracked.missing;
-        track_finished(&store, &reports, target, &mut |report, problem| match problem {
+        track_finished(store, reports, target, &mut |report, problem| match problem {
             None => shown += 1,
             Some(problem) => {
                 let (target, run, problem) = (target.to_string(), report.id.clone(), problem.to_owned());

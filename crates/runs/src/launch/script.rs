@@ -17,6 +17,8 @@ pub struct Script<'a> {
     pub store: &'a Path,
     /// Where data sets are looked for first.
     pub data_dir: Option<&'a Path>,
+    /// What shows the runs while they are executed.
+    pub trackers: &'a [String],
     /// How the program is called, as words for a shell.
     pub program: &'a str,
     /// The number of tasks of its first array.
@@ -88,6 +90,9 @@ impl Script<'_> {
         }
         if let Some(data) = self.data_dir {
             let _ = write!(command, " --data-dir {}", word(data));
+        }
+        for tracker in self.trackers {
+            let _ = write!(command, " --track {}", shell_word(tracker));
         }
         if self.retry_failed {
             command.push_str(" --retry-failed");

@@ -23,6 +23,8 @@ pub struct Program {
     pub called: String,
     /// Where data sets are looked for first.
     pub data_dir: Option<PathBuf>,
+    /// What shows the runs while they are executed.
+    pub trackers: Vec<String>,
 }
 
 /// Runs to submit to Slurm.
@@ -139,6 +141,7 @@ impl Submission<'_> {
             dir: &dir,
             store: &store,
             data_dir: data_dir.as_deref(),
+            trackers: &self.program.trackers,
             program: &self.program.called,
             tasks,
             resources: &self.plan.resources,

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::TrackerTarget;
 use super::point::{Card, Point};
+use super::target::TrackerTarget;
 use super::tracker::{End, Failure, Tracker};
 
 /// The time from one delivery to the next: points that come in between go together.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use super::TrackerTarget;
 use super::point::{Card, now, since_1970, varied};
+use super::target::TrackerTarget;
 use super::tracker::{End, EndState, Failure};
 use super::watch::{of_past, of_report, outcome};
 use crate::Result;

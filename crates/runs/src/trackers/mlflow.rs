@@ -36,7 +36,7 @@ type Result<T> = std::result::Result<T, Failure>;
 
 /// Reads `URL#EXPERIMENT`; an empty place is that of `MLFLOW_TRACKING_URI`. Credentials are those of MLflow's own client:
 /// `MLFLOW_TRACKING_USERNAME` with `MLFLOW_TRACKING_PASSWORD`, or `MLFLOW_TRACKING_TOKEN`.
-pub(super) fn place(text: &str) -> std::result::Result<Arc<Open>, String> {
+pub(super) fn place(text: &str) -> std::result::Result<(String, Arc<Open>), String> {
     let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let text =
         if text.is_empty() { variable("MLFLOW_TRACKING_URI").unwrap_or_default() } else { text.to_owned() };
@@ -75,7 +75,10 @@ pub(super) fn place(text: &str) -> std::result::Result<Arc<Open>, String> {
         .timeout_global(Some(TIMEOUT))
         .build();
     let server = Arc::new(Server { agent: config.into(), url: url.to_owned(), authorization, experiment });
-    Ok(Arc::new(move |card, points| Ok(Box::new(Run::open(Arc::clone(&server), card, points)?))))
+    let text = format!("{url}#{}", server.experiment);
+    let open: Arc<Open> =
+        Arc::new(move |card, points| Ok(Box::new(Run::open(Arc::clone(&server), card, points)?)));
+    Ok((text, open))
 }
 
 /// A tracking server.

@@ -21,15 +21,17 @@ const SUFFIX: &str = ".sharpness";
 const NEXT: &str = "next.partial";
 
 /// Reads `DIR`.
-pub(super) fn place(dir: &str) -> Result<Arc<Open>, String> {
+pub(super) fn place(dir: &str) -> Result<(String, Arc<Open>), String> {
     if dir.is_empty() {
-        return Err(
-            "'tensorboard' names no directory; give tensorboard=DIR, and later `tensorboard --logdir DIR`"
-                .to_owned(),
-        );
+        let way_out = "give tensorboard=DIR, and later `tensorboard --logdir DIR`";
+        return Err(format!("'tensorboard' names no directory; {way_out}"));
     }
-    let dir = PathBuf::from(dir);
-    Ok(Arc::new(move |card, points| Ok(Box::new(EventFile::create(&dir.join(&card.title), card, points)?))))
+    let path =
+        std::path::absolute(dir).map_err(|error| format!("cannot find the directory '{dir}': {error}"))?;
+    let text = path.to_string_lossy().into_owned();
+    let open: Arc<Open> =
+        Arc::new(move |card, points| Ok(Box::new(EventFile::create(&path.join(&card.title), card, points)?)));
+    Ok((text, open))
 }
 
 /// The event file of a run.

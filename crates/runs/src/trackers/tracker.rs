@@ -1,4 +1,4 @@
-//! What a tracker does.
+//! What every tracker does.
 
 use super::point::{Card, Point};
 

@@ -26,6 +26,7 @@ fn the_script_is_as_expected() {
         dir: Path::new("/data/it's \"mine\"/50 %/$HOME/launches/0007"),
         store: Path::new("/data/it's \"mine\"/50 %/$HOME"),
         data_dir: Some(Path::new("/my data")),
+        trackers: &[],
         program: "'/opt/my programs/sharpness'",
         tasks: 12,
         resources: &resources,
@@ -43,6 +44,7 @@ fn what_is_not_asked_for_is_left_to_the_cluster() {
         dir: Path::new("/store/launches/0001"),
         store: Path::new("/store"),
         data_dir: None,
+        trackers: &["mlflow=http://host:5000#my runs".to_owned()],
         program: "sharpness",
         tasks: 1,
         resources: &resources,
@@ -50,7 +52,11 @@ fn what_is_not_asked_for_is_left_to_the_cluster() {
         retry_failed: true,
     };
     let text = script.text();
-    for part in ["--array=0-0\n", "--retry-failed\n", "#SBATCH --requeue\n"] {
+    for part in [
+        "--array=0-0\n",
+        " --track 'mlflow=http://host:5000#my runs' --retry-failed\n",
+        "#SBATCH --requeue\n",
+    ] {
         assert!(text.contains(part), "{part} in\n{text}");
     }
     for part in
