@@ -30,6 +30,10 @@ const RUNS: &[(&str, &str)] = &[
 /// A step fails.
 pub(crate) fn run(root: &Path) -> Result<()> {
     let step = |&(name, line)| Step::new(name, Action::Command(Invocation::new(line)));
+    let limits =
+        Invocation::new("cargo test -p sharpness-cli --test it slurm::tasks_at_the_end -- --nocapture")
+            .with_variable("SHARPNESS_SLOW_TESTS", "1");
+    let limits = Step::new("time limits of Slurm", Action::Command(limits));
     let faults = Step::new("faults in sweeps", Action::Check(faults::check, "cargo xtask faults"));
-    run_all(root, Missing::Fails, &RUNS.iter().map(step).chain([faults]).collect::<Vec<_>>())
+    run_all(root, Missing::Fails, &RUNS.iter().map(step).chain([limits, faults]).collect::<Vec<_>>())
 }

@@ -22,6 +22,7 @@ mod runs;
 mod status;
 mod status_word;
 mod sweep;
+mod sweep_args;
 mod train;
 
 use anyhow::Result;
