@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::record::{Launch, LaunchTask, Record, absolute, name, next_number};
 use super::script::{Script, array};
@@ -21,10 +21,8 @@ const USUAL_ARRAY: usize = 1_001;
 pub struct Program {
     /// The words of a shell that start it.
     pub called: String,
-    /// Where data sets are looked for first.
-    pub data_dir: Option<PathBuf>,
-    /// What shows the runs while they are executed.
-    pub trackers: Vec<String>,
+    /// Its flags for each task, which do not depend on the working directory.
+    pub flags: Vec<String>,
 }
 
 /// Runs to submit to Slurm.
@@ -32,8 +30,8 @@ pub struct Program {
 pub struct Submission<'a> {
     /// The runs.
     pub plan: &'a Plan,
-    /// The text of their recipe.
-    pub recipe: &'a str,
+    /// The file of their recipe, and its text.
+    pub recipe: (&'a Path, &'a str),
     /// Where they are kept.
     pub store: &'a RunStore,
     /// How the program is called.
@@ -135,18 +133,15 @@ impl Submission<'_> {
 
     fn script(&self, name: &str, layout: &LaunchLayout, tasks: usize, memory: Option<u64>) -> Result<String> {
         let (store, dir) = (absolute(self.store.dir())?, absolute(layout.dir())?);
-        let data_dir = self.program.data_dir.as_deref().map(absolute).transpose()?;
         let script = Script {
             name,
             dir: &dir,
             store: &store,
-            data_dir: data_dir.as_deref(),
-            trackers: &self.program.trackers,
             program: &self.program.called,
             tasks,
             resources: &self.plan.resources,
             memory,
-            retry_failed: self.retry_failed,
+            flags: &self.program.flags,
         };
         Ok(script.text())
     }
