@@ -58,7 +58,7 @@ function pathOf(points, x, y) {
 // A chart in `holder`. `draw` takes { title, yName, xName, isLogX, isLogY, y, series, edges }: a series has an id, a name, a colour, dashes and
 // points [x, y]; `y` shows a value; an edge has a value, a name and a colour. `choose` is told the id of a clicked curve.
 export function chart(holder, choose) {
-  let spec = null, cursor = null;
+  let spec = null, cursor = null, reading = null;
   const heading = element("h3"), box = element("div", { class: "plot" });
   const tip = element("div", { class: "tip", hidden: true }), spoken = element("p", { class: "hidden", role: "status", "aria-live": "polite" });
   const table = element("div", { class: "hidden" });
@@ -101,7 +101,7 @@ export function chart(holder, choose) {
     for (const edge of near)
       svg.append(
         element("line", { class: "edge", x1: MARGIN.left, x2: right, y1: y(edge.value), y2: y(edge.value), style: { stroke: edge.colour } }),
-        element("text", { class: "edge-name", x: right - 2, y: y(edge.value) - 4, "text-anchor": "end" }, edge.name),
+        element("text", { class: "edge-name", x: right - 2, y: y(edge.value) + (y(edge.value) < MARGIN.top + 14 ? 13 : -4), "text-anchor": "end" }, edge.name),
       );
     for (const one of series) {
       const style = { stroke: one.colour };
@@ -114,12 +114,16 @@ export function chart(holder, choose) {
     const line = element("line", { class: "crosshair", y1: MARGIN.top, y2: bottom, visibility: "hidden" });
     const dot = element("circle", { class: "dot", r: 4.5, visibility: "hidden" });
     svg.append(line, dot);
-    const hadFocus = box.contains(document.activeElement);
+    const hadFocus = box.contains(document.activeElement), before = reading;
     box.replaceChildren(svg, tip);
+    reading = before;
     frame = { series, x, y, svg, line, dot, width };
     if (hadFocus) svg.focus({ preventScroll: true });
-    hide();
     describe(series);
+    // New data must not take away the values that someone reads.
+    const again = reading && series.find((one) => one.name === reading.name);
+    if (again) read(again, nearest(again.points, reading.px));
+    else hide();
   }
 
   function axes({ x, y, xs, ys, right, bottom, width }) {
@@ -158,6 +162,7 @@ export function chart(holder, choose) {
   }
   function read(one, index) {
     const { x, y, line, dot, width, svg } = frame, [px, py] = one.points[index];
+    reading = { name: one.name, px };
     for (const path of svg.querySelectorAll(".curve")) path.classList.toggle("bright", path.dataset.id === one.id);
     for (const [name, value] of [["x1", x(px)], ["x2", x(px)], ["visibility", "visible"]]) line.setAttribute(name, value);
     for (const [name, value] of [["cx", x(px)], ["cy", y(py)], ["visibility", "visible"]]) dot.setAttribute(name, value);
@@ -175,6 +180,7 @@ export function chart(holder, choose) {
   }
   function hide() {
     tip.hidden = true;
+    reading = null;
     if (!frame) return;
     frame.line.setAttribute("visibility", "hidden");
     frame.dot.setAttribute("visibility", "hidden");

@@ -34,7 +34,7 @@ function coloursOf(drawn) {
 
 // What tells a run apart from the others that are drawn.
 function nameOf(row, drawn) {
-  const different = varying.filter((key) => !key.endsWith("micro_batch_size") && drawn.some((other) => other.settings[key] !== row.settings[key]));
+  const different = varying.filter((key) => !key.endsWith("micro_batch_size") && drawn.some((other) => settingValue(other.settings[key]) !== settingValue(row.settings[key])));
   const parts = different.slice(0, 3).map((key) => `${settingName(key)} ${settingValue(row.settings[key])}`);
   return parts.length > 0 ? parts.join(", ") : row.id.slice(0, 9);
 }
