@@ -30,7 +30,11 @@ const RUNS: &[(&str, &str)] = &[
 /// A step fails.
 pub(crate) fn run(root: &Path) -> Result<()> {
     let step = |&(name, line)| Step::new(name, Action::Command(Invocation::new(line)));
+    let limits =
+        Invocation::new("cargo test -p sharpness-cli --test it slurm::tasks_at_the_end -- --nocapture")
+            .with_variable("SHARPNESS_SLOW_TESTS", "1");
+    let limits = Step::new("time limits of Slurm", Action::Command(limits));
     let faults = Step::new("faults in sweeps", Action::Check(faults::check, "cargo xtask faults"));
     let kills = Step::new("kills of sweeps", Action::Command(Invocation::new("cargo xtask kills 300")));
-    run_all(root, Missing::Fails, &RUNS.iter().map(step).chain([faults, kills]).collect::<Vec<_>>())
+    run_all(root, Missing::Fails, &RUNS.iter().map(step).chain([limits, faults, kills]).collect::<Vec<_>>())
 }

@@ -24,6 +24,7 @@ mod serve;
 mod status;
 mod status_word;
 mod sweep;
+mod sweep_args;
 mod track;
 mod train;
 

@@ -10,7 +10,7 @@ use sharpness_runs::{FIGURES, PaperFigure, Plan, Scale};
 use sharpness_study::figures::Figure;
 
 use super::figure::{DRAWING_BYTES, Drawn, ExamplesArg};
-use super::sweep::SweepArgs;
+use super::sweep_args::SweepArgs;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::{line, note, plural, print, print_json};

@@ -176,7 +176,7 @@ fn text(runs: &[Listed], counts: &BTreeMap<&'static str, usize>) -> String {
 /// Why a run stands where it does.
 fn why(run: &Listed) -> String {
     let reason = run.reason.as_ref().map(|reason| match run.state {
-        "queued" => format!("again: the last attempt {}", reason.detail),
+        "queued" => format!("again; last attempt: {}", reason.detail),
         _ => reason.detail.clone(),
     });
     let epochs = run.epochs.map(|epochs| format!("saved after {}", plural(epochs as usize, "epoch")));

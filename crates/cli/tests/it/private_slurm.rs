@@ -12,7 +12,7 @@ use crate::program::{Ended, command};
 pub(crate) const MISSING: &str = "Slurm is missing; on Debian, run `.ci/slurm install` as root";
 
 /// Longer than anything takes on a machine that is not broken.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A Slurm that stops when it is dropped.
 pub(crate) struct PrivateSlurm {

@@ -120,22 +120,29 @@ fn tasks_come_back_from_all_that_slurm_does_to_them() {
     let folder = tempdir().unwrap();
     let dir = awkward(folder.path());
     let sweep = |seeds: &str, launch: &str| Sweep::new(&slurm, &dir, seeds, launch);
-    let limited = sweep("[0]", "time = \"1:00\"\nnotice = 50");
+    let limited = &sweep("[0]", "time = \"1:00\"\nnotice = 50");
     let low = sweep("[1]", "partition = \"low\"");
     let grace = sweep("[2]", "partition = \"grace\"");
     let cancelled = sweep("[3]", "requeues = 3");
     let failing = sweep("[4]", "cores = 2");
+    // Before the run, something takes 400 MB for a while.
+    let hog = "head -c 400M /dev/zero | tail -c 400M | (sleep 4; cat) > /dev/null";
+    let large = sweep("[5]", &format!("memory = \"300M\"\nmore_memory = 2\nbefore = [\"{hog}\"]"));
     thread::scope(|scope| {
-        let time = scope.spawn(|| a_task_requeues_itself_before_its_time_limit(&limited));
+        let task = limited.submit();
+        let time = scope.spawn(move || a_task_requeues_itself_before_its_time_limit(limited, &task));
+        // With the one above, these fill the node.
         preempted_tasks_are_requeued_by_slurm_once(&[&low, &grace]);
+        let memory = scope.spawn(|| a_task_out_of_memory_gets_more(&large));
         a_cancelled_task_stays_away(&cancelled);
         time.join().unwrap();
+        memory.join().unwrap();
     });
     a_task_outlives_its_node(&failing);
     // The same on one machine.
     let whole = dir.join("whole");
     let recipe = dir.join("all.toml");
-    fs::write(&recipe, format!("seeds = [0, 1, 2, 3, 4]\n{RUNS}")).unwrap();
+    fs::write(&recipe, format!("seeds = [0, 1, 2, 3, 4, 5]\n{RUNS}")).unwrap();
     run(&["sweep", text(&recipe), "--store", text(&whole), "--jobs", "2"]).out_with(0);
     let mut made: Vec<_> = [&limited, &low, &grace, &cancelled, &failing]
         .iter()
@@ -145,9 +152,8 @@ fn tasks_come_back_from_all_that_slurm_does_to_them() {
     assert!(made == weights(&whole), "the same bits as on one machine");
 }
 
-fn a_task_requeues_itself_before_its_time_limit(sweep: &Sweep<'_>) {
-    let task = sweep.submit();
-    let pid = sweep.freeze(&task);
+fn a_task_requeues_itself_before_its_time_limit(sweep: &Sweep<'_>, task: &str) {
+    let pid = sweep.freeze(task);
     sweep.slurm.wait("Slurm gives notice of the time limit", || is_pending(pid, USR1));
     signal("-CONT", pid);
     let queued = sweep.wait_for("queued", "time-limit");
@@ -176,6 +182,18 @@ fn preempted_tasks_are_requeued_by_slurm_once(sweeps: &[&Sweep<'_>]) {
     }
 }
 
+fn a_task_out_of_memory_gets_more(sweep: &Sweep<'_>) {
+    let ended = sweep.watch();
+    assert!(
+        ended.err.contains("with 600 MiB of memory after running out of it"),
+        "it is told:\n{}",
+        ended.err
+    );
+    ended.out_with(0);
+    let done = &sweep.status()["runs"][0];
+    assert_eq!(done["last_task"]["is_raised"], true, "{done}");
+}
+
 fn a_cancelled_task_stays_away(sweep: &Sweep<'_>) {
     let watcher = sweep.slurm.with(command(&sweep.arguments()));
     let mut watcher = { watcher };
@@ -191,6 +209,7 @@ fn a_cancelled_task_stays_away(sweep: &Sweep<'_>) {
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!(ended.code, Some(130), "Ctrl-C ends the watcher:\n{}", ended.err);
     assert!(ended.err.contains("the jobs stay queued and running"), "and says so:\n{}", ended.err);
+    assert!(ended.out.contains("--launch slurm"), "and how to watch again:\n{}", ended.out);
     assert_eq!(states(&sweep.status()), ["running"], "the job runs on");
     assert_eq!(sweep.slurm.run(&[&sweep.arguments()[..], &["--no-wait"]].concat()).code, Some(0), "again");
     let launches = sweep.store.join("launches");
@@ -211,8 +230,44 @@ fn a_task_outlives_its_node(sweep: &Sweep<'_>) {
     slurm.ask("scontrol", &["update", &node, "state=down", "reason=test"]);
     let queued = sweep.wait_for("queued", "node-failure");
     assert_eq!(queued["last_task"]["requeues"], 0, "Slurm requeues it: {queued}");
-    slurm.ask("scontrol", &["update", &node, "state=resume"]);
+    let node_is =
+        |state: &str| slurm.ask("sinfo", &["--noheader", "--partition=main", "--format=%t"]).trim() == state;
+    slurm.wait("the node returns", || {
+        // It may return by itself, and then it cannot be resumed.
+        let _ =
+            slurm.with(Command::new("scontrol")).args(["update", &node, "state=resume"]).output().unwrap();
+        node_is("idle")
+    });
     sweep.watch().out_with(0);
+}
+
+/// Set by `cargo xtask slow`: time limits are whole minutes.
+const SLOW: &str = "SHARPNESS_SLOW_TESTS";
+
+#[test]
+fn tasks_at_the_end_of_their_time_stay_stopped_until_they_are_asked_for() {
+    if std::env::var_os(SLOW).is_none() {
+        return;
+    }
+    let slurm = PrivateSlurm::start().expect(MISSING);
+    let folder = tempdir().unwrap();
+    let sudden = Sweep::new(&slurm, folder.path(), "[0]", "time = \"1:00\"\nnotice = 0");
+    let tired = Sweep::new(&slurm, folder.path(), "[1]", "time = \"1:00\"\nnotice = 50\nrequeues = 0");
+    let pid = tired.freeze(&tired.submit());
+    // Slurm continues and terminates it at its limit.
+    sudden.freeze(&sudden.submit());
+    slurm.wait("Slurm gives notice of the time limit", || is_pending(pid, USR1));
+    signal("-CONT", pid);
+    for (sweep, detail) in [(&tired, "with no requeues left"), (&sudden, "reached its time limit")] {
+        let stopped = sweep.wait_for("stopped", "time-limit");
+        assert!(stopped["reason"]["detail"].as_str().unwrap().contains(detail), "{stopped}");
+        assert!(stopped["epochs"].as_u64() > Some(0), "it is saved: {stopped}");
+        // As long as Slurm remembers a job, and without its memory.
+        sweep.slurm.run(&[&sweep.arguments()[..], &["--no-wait"]].concat()).out_with(0);
+        let task = sweep.status()["runs"][0]["last_task"]["job"].as_str().unwrap().to_owned();
+        slurm.ask("scontrol", &["update", &format!("jobid={task}"), "timelimit=60"]);
+        sweep.watch().out_with(0);
+    }
 }
 
 #[test]

@@ -17,31 +17,28 @@ pub(super) fn last_words(log: &Path, start: u64) -> Option<JobEnd> {
     file.seek(SeekFrom::Start(start.max(length.saturating_sub(TAIL)))).ok()?;
     let mut tail = Vec::new();
     file.take(TAIL).read_to_end(&mut tail).ok()?;
-    String::from_utf8_lossy(&tail).lines().rev().find_map(end_of_line)
+    let ends: Vec<JobEnd> = String::from_utf8_lossy(&tail).lines().filter_map(end_of_line).collect();
+    // A job that takes too much memory is then cancelled.
+    let out_of_memory = ends.iter().find(|end| **end == JobEnd::OutOfMemory);
+    out_of_memory.or(ends.last()).copied()
 }
 
-/// How Slurm ended a job, from one line of its log.
+/// How Slurm ended a job, from one line of its log. It begins with `slurmstepd: error: `, or with `slurmstepd-node: error: `.
 fn end_of_line(line: &str) -> Option<JobEnd> {
-    let message = line.strip_prefix("slurmstepd: error: ")?;
-    if message.contains("oom-kill")
-        || message.contains("oom_kill")
-        || message.contains("exceeded memory limit")
-    {
+    let (_, message) = line.strip_prefix("slurmstepd")?.split_once(": error: ")?;
+    if ["oom-kill", "oom_kill", "exceeded memory limit"].iter().any(|words| message.contains(words)) {
         return Some(JobEnd::OutOfMemory);
     }
     let notice = message.strip_prefix("*** ")?;
-    [
+    let reasons = [
         ("DUE TO TIME LIMIT", JobEnd::TimeLimit),
         ("DUE TO PREEMPTION", JobEnd::Preempted),
         ("DUE TO NODE FAILURE", JobEnd::NodeFailure),
-    ]
-    .into_iter()
-    .find_map(|(words, end)| notice.contains(words).then_some(end))
-    .or_else(|| {
-        // A requeue by a user or the task itself is not the end of the job.
-        (notice.contains("CANCELLED AT") && !notice.contains("DUE TO JOB REQUEUE"))
-            .then_some(JobEnd::Cancelled)
-    })
+    ];
+    let reason = reasons.into_iter().find(|(words, _)| notice.contains(words));
+    // A requeue by a user or the task itself is not the end of the job.
+    let is_cancelled = notice.contains("CANCELLED AT") && !notice.contains("DUE TO JOB REQUEUE");
+    reason.map(|(_, end)| end).or_else(|| is_cancelled.then_some(JobEnd::Cancelled))
 }
 
 #[cfg(test)]
@@ -57,10 +54,20 @@ mod tests {
             (format!("{at} DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS ***\n"), Some(JobEnd::NodeFailure)),
             (format!("{at} ***\n"), Some(JobEnd::Cancelled)),
             (format!("{at} DUE TO JOB REQUEUE ***\n"), None),
+            (format!("{} ***\n", at.replace("stepd", "stepd-n1")), Some(JobEnd::Cancelled)),
+            // With control groups.
             (
-                "slurmstepd: error: Detected 1 oom_kill event in StepId=12.batch. Some of the step tasks have \
-                 been OOM Killed.\n"
+                "slurmstepd-n1: error: Detected 1 oom-kill event(s) in StepId=1.batch. Some of your processes may have \
+                 been killed by the cgroup out-of-memory handler.\n"
                     .to_owned(),
+                Some(JobEnd::OutOfMemory),
+            ),
+            // Without.
+            (
+                format!(
+                    "slurmstepd: error: StepId=6.batch exceeded memory limit (264044544 > 104857600), being killed\n\
+                     slurmstepd: error: Exceeded job memory limit\n{at} ***\n"
+                ),
                 Some(JobEnd::OutOfMemory),
             ),
             ("DUE TO TIME LIMIT\n".to_owned(), None),

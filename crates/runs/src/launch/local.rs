@@ -1,6 +1,7 @@
 //! A launch whose tasks are processes of this machine.
 
 use std::fs::File;
+use std::path::Path;
 
 use super::attempt::{AttemptEnd, of_launch};
 use super::record::{Launch, LaunchTask, Record};
@@ -17,7 +18,7 @@ impl LocalLaunch {
     ///
     /// # Errors
     /// [`Error::Io`] if the store cannot be written.
-    pub fn create(store: &RunStore, recipe: &str, tasks: Vec<LaunchTask>) -> Result<Self> {
+    pub fn create(store: &RunStore, recipe: (&Path, &str), tasks: Vec<LaunchTask>) -> Result<Self> {
         let count = tasks.len();
         let job = format!("p{}", std::process::id());
         let record = |name: String| Record::local(name, count, job);

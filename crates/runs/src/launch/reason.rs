@@ -59,7 +59,9 @@ impl Reason {
             }
             _ => {}
         }
-        if let Some(reason) = [job, log].into_iter().flatten().find_map(Self::of_end) {
+        // Some versions call a job that took too much memory cancelled or failed.
+        let out_of_memory = log.filter(|end| *end == JobEnd::OutOfMemory);
+        if let Some(reason) = [out_of_memory, job, log].into_iter().flatten().find_map(Self::of_end) {
             return Some(reason);
         }
         match attempt.map(|attempt| &attempt.end) {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::attempt::{Attempt, of_launch};
+use crate::config_file::read_text;
 use crate::json::{read_file, read_json};
 use crate::layout::LaunchLayout;
 use crate::provenance::seconds_since_1970;
@@ -39,6 +40,9 @@ pub(super) struct Record {
     created: u64,
     /// The name of the cluster; empty if the tasks are processes of one machine.
     pub(super) cluster: String,
+    /// The name of the file of the recipe, which may name the runs.
+    #[serde(default)]
+    recipe: String,
     /// The name of its jobs, unique among all stores.
     pub(super) name: String,
     /// The memory of each task, in MiB.
@@ -86,7 +90,7 @@ impl Launch {
     /// [`Error::Io`] if the store cannot be written.
     pub(super) fn create(
         store: &Path,
-        recipe: &str,
+        recipe: (&Path, &str),
         tasks: Vec<LaunchTask>,
         record: impl FnOnce(String) -> Record,
     ) -> Result<Self> {
@@ -96,8 +100,10 @@ impl Launch {
         }
         let lines: String = tasks.iter().map(|task| format!("{}\n", task.runs.join(","))).collect();
         atomic::replace(&layout.tasks(), lines.as_bytes())?;
-        atomic::replace(&layout.recipe(), recipe.as_bytes())?;
-        let launch = Self { record: record(name(store, number)), layout, number, tasks };
+        atomic::replace(&layout.recipe(), recipe.1.as_bytes())?;
+        let mut record = record(name(store, number));
+        record.recipe = recipe.0.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let launch = Self { record, layout, number, tasks };
         launch.write()?;
         Ok(launch)
     }
@@ -122,7 +128,7 @@ impl Launch {
     /// # Errors
     /// Those of [`Plan::read`].
     pub fn plan(&self) -> Result<Plan> {
-        Plan::read(&self.layout.recipe())
+        Plan::parse(Path::new(&self.record.recipe), &read_text(&self.layout.recipe())?)
     }
 
     /// The attempts at its tasks, by the names of the tasks, such as `4711_3`.
@@ -169,7 +175,15 @@ impl Record {
         let firsts = (0..tasks).step_by(most.max(1));
         let arrays = firsts.map(|first| Array { first, count: most.min(tasks - first), job: None }).collect();
         let (memory, is_raised) = memory;
-        Self { created: seconds_since_1970(), cluster: cluster.to_owned(), name, memory, is_raised, arrays }
+        Self {
+            created: seconds_since_1970(),
+            cluster: cluster.to_owned(),
+            recipe: String::new(),
+            name,
+            memory,
+            is_raised,
+            arrays,
+        }
     }
 
     /// The record of a launch whose tasks are processes of this machine.

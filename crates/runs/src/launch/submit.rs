@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::record::{Launch, LaunchTask, Record, absolute, name, next_number};
 use super::script::{Script, array};
@@ -32,8 +32,8 @@ pub struct Program {
 pub struct Submission<'a> {
     /// The runs.
     pub plan: &'a Plan,
-    /// The text of their recipe.
-    pub recipe: &'a str,
+    /// The file of their recipe, and its text.
+    pub recipe: (&'a Path, &'a str),
     /// Where they are kept.
     pub store: &'a RunStore,
     /// How the program is called.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use sharpness_runs::{Plan, shell_word, unmade_tasks};
 
-use crate::commands::sweep::SweepArgs;
+use crate::commands::sweep_args::SweepArgs;
 use crate::exit::Exit;
 use crate::output::{note, plural, print, print_json};
 use crate::program::called_from_anywhere;

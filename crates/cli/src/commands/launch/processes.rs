@@ -10,7 +10,7 @@ use sharpness_runs::{
     LocalLaunch, Plan, PlannedRun, RunEnd, RunStatus, SweepObserver as _, read_text, unmade_tasks,
 };
 
-use crate::commands::sweep::SweepArgs;
+use crate::commands::sweep_args::SweepArgs;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::program::self_command;
@@ -41,7 +41,7 @@ pub(crate) fn run_processes(
         }
     }
     if !tasks.is_empty() {
-        let launch = LocalLaunch::create(&store, &read_text(recipe)?, tasks)?;
+        let launch = LocalLaunch::create(&store, (recipe, &read_text(recipe)?), tasks)?;
         let pool = Pool { sweep, plan, launch: &launch, watch: &watch, children: Vec::new() };
         pool.run(interrupt)?;
     }

@@ -11,11 +11,11 @@ use sharpness_runs::{
     SweepObserver as _, TaskPhase, TaskStatus, read_text,
 };
 
-use crate::commands::sweep::SweepArgs;
+use crate::commands::sweep_args::SweepArgs;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::{note, plural, print};
-use crate::program::{Suggestion, called_from_anywhere};
+use crate::program::called_from_anywhere;
 use crate::sweep_watch::{Counts, SweepWatch};
 
 /// The time between two questions to Slurm, at first and at most: sites ask users not to poll more often.
@@ -77,10 +77,7 @@ pub(crate) fn run_jobs(jobs: &Jobs<'_>, interrupt: &Interrupt) -> Result<(Counts
     }
     let (counts, _) = watch.finish();
     if interrupt.is_raised() && counts.is_incomplete() {
-        let again = Suggestion::new("sweep").with_file(jobs.recipe).with_path("--store", &jobs.sweep.store);
-        note(&format!(
-            "stopped watching; the jobs stay queued and running. Watch them again with:\n  {again} --launch slurm"
-        ));
+        note("stopped watching; the jobs stay queued and running");
     }
     Ok((counts, counts.exit(interrupt.is_raised())))
 }
@@ -95,7 +92,7 @@ impl Jobs<'_> {
         let recipe = read_text(self.recipe)?;
         Ok(act(&Submission {
             plan: self.plan,
-            recipe: &recipe,
+            recipe: (self.recipe, &recipe),
             store: &self.sweep.store(),
             program: &program,
             retry_failed: self.sweep.retry_failed,
@@ -201,7 +198,7 @@ fn describe(status: &TaskStatus) -> String {
         let _ = write!(text, " as {job}");
     }
     if let Some(reason) = &status.reason {
-        let _ = write!(text, " again; the last attempt {}", reason.detail);
+        let _ = write!(text, " again; last attempt: {}", reason.detail);
     }
     text
 }

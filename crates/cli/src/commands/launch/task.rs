@@ -3,7 +3,7 @@
 use anyhow::Result;
 use sharpness_runs::{AfterStop, Attempt, AttemptEnd, Installed, LaunchLayout, Plan, RunStore, Slurm};
 
-use crate::commands::sweep::SweepArgs;
+use crate::commands::sweep_args::SweepArgs;
 use crate::exit::{self, Exit};
 use crate::interrupt::Interrupt;
 use crate::output::note;

@@ -49,6 +49,7 @@ impl Recorded {
         let plan = plan(recipe);
         let program = Program { called: "sharpness".to_owned(), data_dir: None, trackers: Vec::new() };
         let (slurm, retry_failed) = (Slurm::new(self), false);
+        let recipe = (Path::new("recipe.toml"), recipe);
         Submission { plan: &plan, recipe, store, program: &program, retry_failed, slurm }.submit()
     }
 }
