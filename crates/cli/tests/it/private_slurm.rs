@@ -68,7 +68,7 @@ impl PrivateSlurm {
                 let log = std::fs::read_to_string(self.dir.path().join("slurmctld.log")).unwrap_or_default();
                 panic!("{what}; the queue:\n{}\n{log}", self.ask("squeue", &["--array", "--states=all"]));
             }
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }

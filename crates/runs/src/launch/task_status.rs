@@ -158,7 +158,9 @@ impl Overview {
         let job = launch.task_name(task);
         let attempts = job.as_ref().and_then(|job| attempts.get(job)).map_or(&[][..], Vec::as_slice);
         let log = job.as_ref().map(|job| launch.layout.log(job)).filter(|log| log.exists());
-        let words = log.as_ref().zip(attempts.last()).and_then(|(log, last)| last_words(log, last.log_start));
+        // A task may end before its program starts.
+        let start = attempts.last().map_or(0, |last| last.log_start);
+        let words = log.as_ref().and_then(|log| last_words(log, start));
         let queued = job.as_ref().and_then(|job| self.queue.get(job));
         let accounted = job.as_ref().and_then(|job| self.accounts.get(job)).copied();
         let state = queued.map(|task| task.state).or(accounted);

@@ -5,20 +5,26 @@ use std::fs;
 use sharpness_runs::{
     Attempt, AttemptEnd, Launch, Overview, ReasonKind, RunStore, Slurm, TaskPhase, TaskStatus,
 };
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
 use super::recorded::{RECIPE, Recorded, plan};
 
 /// The line of `squeue` for the task of the first run.
 const TASK: &str = "7|0|STATE|REASON|NODE|NAME\n";
 
-/// Where the first run of a launch stands, after its attempts ended so with these logs, as `squeue` then answers.
-fn status(ends: &[(Option<AttemptEnd>, &str)], state: &str) -> TaskStatus {
+/// A launch as job 7.
+fn launched() -> (TempDir, RunStore, Recorded) {
     let dir = tempdir().unwrap();
     let store = RunStore::new(dir.path());
     let slurm = Recorded::cluster(1_001);
     slurm.answer("sbatch", Ok("7\n"));
     slurm.submit(RECIPE, &store).unwrap();
+    (dir, store, slurm)
+}
+
+/// Where the first run of a launch stands, after its attempts ended so with these logs, as `squeue` then answers.
+fn status(ends: &[(Option<AttemptEnd>, &str)], state: &str) -> TaskStatus {
+    let (_dir, store, slurm) = launched();
     let launch = Launch::of_store(&store).unwrap().remove(0);
     let log = launch.layout().log("7_0");
     for (end, text) in ends {
@@ -127,11 +133,7 @@ fn a_task_that_never_began_is_no_secret() {
 
 #[test]
 fn without_slurm_the_store_still_tells_what_it_knows() {
-    let dir = tempdir().unwrap();
-    let store = RunStore::new(dir.path());
-    let slurm = Recorded::cluster(1_001);
-    slurm.answer("sbatch", Ok("7\n"));
-    slurm.submit(RECIPE, &store).unwrap();
+    let (_dir, store, slurm) = launched();
     let away = Recorded::default();
     let overview = Overview::of(&store, Slurm::new(&away)).unwrap();
     assert!(overview.unknown.as_ref().unwrap().contains("not installed here"), "{:?}", overview.unknown);
@@ -143,11 +145,7 @@ fn without_slurm_the_store_still_tells_what_it_knows() {
 
 #[test]
 fn accounts_outlive_the_queue() {
-    let dir = tempdir().unwrap();
-    let store = RunStore::new(dir.path());
-    let slurm = Recorded::cluster(1_001);
-    slurm.answer("sbatch", Ok("7\n"));
-    slurm.submit(RECIPE, &store).unwrap();
+    let (_dir, store, slurm) = launched();
     slurm.answer("sacct", Ok("7_0|OUT_OF_MEMORY\n7_1|CANCELLED by 1000\n7_[2-4]|PENDING\n"));
     let overview = Overview::of(&store, Slurm::new(&slurm)).unwrap();
     let plan = plan(RECIPE);
