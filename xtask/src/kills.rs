@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -29,11 +29,13 @@ const EXPIRY_SECS: u64 = 1;
 const LONGEST_LIFE: Duration = Duration::from_millis(1200);
 const STOP: Duration = Duration::from_millis(2500);
 const PATIENCE: Duration = Duration::from_secs(300);
+/// The number of the signal that no process survives.
+const SIGKILL: i32 = 9;
 /// One in so many kills is a stop.
 const STOPS: u32 = 10;
 
-const RECIPE: &str = "seeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]\nfixed = { arch = \"mlp\", data.name = \"digits\", \
-    hidden = [16], batch_size = 50, max_epochs = 6, target_accuracy = 1.0, momentum = 0.9, dropout = 0.1, examples = 200, \
+const RECIPE: &str = "seeds = [0, 1, 2, 3, 4, 5, 6, 7]\nfixed = { arch = \"mlp\", data.name = \"digits\", \
+    hidden = [16], batch_size = 50, max_epochs = 4, target_accuracy = 1.0, momentum = 0.9, dropout = 0.1, examples = 200, \
     rtol = 0.01 }\n";
 
 /// What a run leaves that does not depend on who made it, and when.
@@ -65,11 +67,6 @@ pub(crate) fn check(root: &Path, arguments: &[&str]) -> Result<()> {
             .map_or(Ok(default), |text| text.parse().with_context(|| format!("'{text}' is no number")))
     };
     let (wanted, seed) = (number(0, 300)?, number(1, 0)?);
-    let build = ["build", "-p", "sharpness-cli", "--bin", "sharpness"];
-    ensure!(
-        Command::new("cargo").args(build).current_dir(root).status()?.success(),
-        "the program cannot be built"
-    );
     let folder = root.join("target/kills");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
@@ -77,7 +74,7 @@ pub(crate) fn check(root: &Path, arguments: &[&str]) -> Result<()> {
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("recipe.toml"), RECIPE)?;
     let random = ChaCha8Rng::seed_from_u64(seed);
-    let mut kills = Kills { program: root.join("target/debug/sharpness"), folder, random };
+    let mut kills = Kills { program: program(root)?, folder, random };
     let begun = Instant::now();
     let whole = kills.folder.join("whole");
     ensure!(kills.sweep(&whole, 0).status()?.success(), "a sweep without kills must succeed");
@@ -120,74 +117,40 @@ impl Kills {
     /// Sweeps a store until it is complete, with at most `most` kills.
     fn round(&mut self, store: &Path, most: usize) -> Result<Round> {
         let mut completions = Completions::watch(store, &self.trainings(store)?)?;
-        let (mut round, mut workers) = (Round::default(), Vec::new());
-        let result = self.disturb(store, most, &mut completions, &mut workers, &mut round);
-        // Whatever happened, nothing is left behind.
-        for worker in &mut workers {
-            signal(&[worker.id()], "KILL")?;
-            worker.wait()?;
-        }
-        result?;
-        completions.drain()?;
-        completions.check()?;
-        Ok(round)
-    }
-
-    fn disturb(
-        &mut self,
-        store: &Path,
-        most: usize,
-        completions: &mut Completions,
-        workers: &mut Vec<Child>,
-        round: &mut Round,
-    ) -> Result<()> {
-        for machine in 0..WORKERS {
-            workers.push(self.sweep(store, machine).spawn()?);
-            round.starts += 1;
-        }
-        let (mut stopped, mut quiet) = (None, Instant::now());
-        let mut next = self.moment();
-        loop {
+        let start = |machine| Ok(Worker { child: self.sweep(store, machine).spawn()?, stopped: None });
+        let mut workers = (0..WORKERS).map(start).collect::<Result<Vec<_>>>()?;
+        let mut round = Round { starts: WORKERS, ..Round::default() };
+        let (mut next, mut disturbed) = (self.moment(), Instant::now());
+        let mut running = WORKERS;
+        while running > 0 {
             let completed = completions.drain()?;
-            ensure!(quiet.elapsed() < PATIENCE, "the sweep does not end");
-            if workers
-                .iter_mut()
-                .map(|worker| worker.try_wait())
-                .collect::<std::io::Result<Vec<_>>>()?
-                .iter()
-                .all(|ended| ended.is_some_and(|status| status.success()))
-            {
-                return Ok(());
+            ensure!(disturbed.elapsed() < PATIENCE, "the sweep does not end");
+            running = 0;
+            for worker in &mut workers {
+                worker.continue_if_due()?;
+                running += usize::from(!worker.has_succeeded()?);
             }
-            if let Some((pid, until)) = stopped
-                && until <= Instant::now()
-            {
-                signal(&[pid], "CONT")?;
-                stopped = None;
-            }
-            let is_due = next.is_due(completed);
-            if !is_due || round.kills == most {
+            if !next.is_due(completed) || round.kills == most {
                 std::thread::sleep(Duration::from_millis(2));
                 continue;
             }
-            (next, quiet) = (self.moment(), Instant::now());
-            let victim = self.random.random_range(0..WORKERS);
-            let pid = workers[victim].id();
-            if let Some(status) = workers[victim].try_wait()? {
-                ensure!(status.success(), "a sweep that nobody killed ended with {status}");
-            } else if stopped.is_none() && self.random.random_ratio(1, STOPS) {
-                signal(&[pid], "STOP")?;
-                stopped = Some((pid, Instant::now() + STOP));
+            (next, disturbed) = (self.moment(), Instant::now());
+            let machine = self.random.random_range(0..WORKERS);
+            let victim = &mut workers[machine];
+            if victim.has_succeeded()? {
+                // Another one may still have work to do.
+            } else if victim.stopped.is_none() && self.random.random_ratio(1, STOPS) {
+                victim.stop()?;
                 round.stops += 1;
-            } else {
-                signal(&[pid], "KILL")?;
-                ensure!(!workers[victim].wait()?.success(), "a killed process does not succeed");
-                stopped = stopped.filter(|(stopped, _)| *stopped != pid);
+            } else if victim.kill()? {
+                victim.child = self.sweep(store, machine).spawn()?;
                 round.kills += 1;
-                workers[victim] = self.sweep(store, victim).spawn()?;
                 round.starts += 1;
             }
         }
+        completions.drain()?;
+        completions.check()?;
+        Ok(round)
     }
 
     /// When to kill next.
@@ -223,12 +186,69 @@ impl Moment {
     }
 }
 
-/// Sends a signal to processes, each with its group.
-fn signal(pids: &[u32], name: &str) -> Result<()> {
-    for pid in pids {
-        // The shell's own `kill`. A process that has just ended is no error.
-        Command::new("sh").args(["-c", &format!("kill -{name} -- -{pid} 2>/dev/null")]).status()?;
+/// The program that was built last.
+fn program(root: &Path) -> Result<PathBuf> {
+    let built = ["debug", "release"].map(|profile| root.join("target").join(profile).join("sharpness"));
+    let time = |program: &PathBuf| fs::metadata(program).and_then(|metadata| metadata.modified()).ok();
+    let last = built.into_iter().filter(|program| program.exists()).max_by_key(time);
+    last.context("the program is missing; build it with `cargo build`")
+}
+
+/// A sweep in a process group of its own.
+struct Worker {
+    child: Child,
+    /// Until when it is stopped.
+    stopped: Option<Instant>,
+}
+
+impl Worker {
+    /// Whether it has ended, which it must do well unless it is killed.
+    fn has_succeeded(&mut self) -> Result<bool> {
+        let ended = self.child.try_wait()?;
+        ensure!(
+            ended.is_none_or(|status| status.success()),
+            "a sweep that nobody killed ended with {ended:?}"
+        );
+        Ok(ended.is_some())
     }
+
+    fn stop(&mut self) -> Result<()> {
+        self.stopped = Some(Instant::now() + STOP);
+        signal(&self.child, "STOP")
+    }
+
+    fn continue_if_due(&mut self) -> Result<()> {
+        if self.stopped.is_some_and(|until| until <= Instant::now()) {
+            self.stopped = None;
+            signal(&self.child, "CONT")?;
+        }
+        Ok(())
+    }
+
+    /// Kills it, and whether it had not ended before.
+    fn kill(&mut self) -> Result<bool> {
+        signal(&self.child, "KILL")?;
+        self.stopped = None;
+        let status = self.child.wait()?;
+        ensure!(status.success() || status.signal() == Some(SIGKILL), "a sweep ended with {status}");
+        Ok(!status.success())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Its number is another process's once it was waited for.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.kill();
+        }
+    }
+}
+
+/// Sends a signal to a process that was not waited for, and to its group.
+fn signal(child: &Child, name: &str) -> Result<()> {
+    // The shell's own `kill`: the program of that name is not on every machine.
+    let sent = Command::new("sh").args(["-c", &format!("kill -s {name} -- -{}", child.id())]).status()?;
+    ensure!(sent.success(), "the signal {name} cannot be sent to {}", child.id());
     Ok(())
 }
 

@@ -260,16 +260,13 @@ fn writing_neither_follows_nor_replaces_links() {
     let precious = dir.path().join("precious");
     let (store_text, page_text, recipe_text) = (text(&store), text(&page), text(&recipe));
     let of_run = store.join(&id);
-    let measurement = measurement_file(&of_run);
-    let measurement_name = measurement.strip_prefix(&of_run).unwrap();
     let report = ["report", "--store", store_text, "--out", page_text];
     let sweep = ["sweep", recipe_text, "--store", store_text];
     let resume = ["train", "--resume", "--out", text(&of_run)];
     for (link, missing, arguments) in [
         (page.clone(), &[][..], &report[..]),
         (dir.path().join("page.html.partial"), &[], &report),
-        (of_run.join("result.json"), &[], &sweep),
-        (measurement.clone(), &[], &sweep),
+        (of_run.join("weights.safetensors"), &["result.json"], &sweep),
         (of_run.join("metrics.jsonl"), &["result.json", "checkpoint.safetensors"], &resume),
         (of_run.join(".lease"), &["result.json"], &resume),
     ] {
