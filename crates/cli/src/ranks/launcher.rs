@@ -52,6 +52,7 @@ impl Launched {
 }
 
 /// The name of this machine.
+#[cfg(feature = "mpi")]
 pub(super) fn host() -> String {
     let of_system = read_to_string("/proc/sys/kernel/hostname").ok();
     of_system
@@ -60,6 +61,7 @@ pub(super) fn host() -> String {
 }
 
 /// The cores that this process may use, in the words of the system; empty if it does not tell.
+#[cfg(feature = "mpi")]
 pub(super) fn cores() -> String {
     let status = read_to_string("/proc/self/status").unwrap_or_default();
     status.lines().find_map(|line| line.strip_prefix("Cpus_allowed:")).unwrap_or_default().trim().to_owned()
