@@ -1,6 +1,6 @@
 """Time a Hessian-vector product and a training step on several MPI ranks of this machine, and print a table in Markdown.
 
-    cargo build --release --bin sharpness --features mpi
+    cargo build --release -p sharpness-cli --features mpi
     python bench/mpi.py [--examples N] [--repetitions N] [--ranks 1,2,4]
 
 Each rank has one thread. The overhead is what the ranks take beyond an even share of the time of one, or, if there are more ranks than

@@ -65,11 +65,15 @@ fn run(cli: Cli) -> Exit {
             return exit::of_error(&error);
         }
     };
-    commands::run(cli).unwrap_or_else(|error| {
+    let done = commands::run(cli);
+    let exit = done.unwrap_or_else(|error| {
         let exit = exit::of_error(&error);
         ranks::fail(&exit::message(&error), exit);
         exit
-    })
+    });
+    // Launchers kill the others when one ends with a code other than 0.
+    ranks::wait();
+    exit
 }
 
 /// Prints what the parser has to say: a help text, or what is wrong with the arguments.

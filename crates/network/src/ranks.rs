@@ -58,7 +58,7 @@ impl Ranks {
     pub fn gather(&self, own: &[u64]) -> Vec<Vec<u64>> {
         let Some(communicator) = self.communicator() else { return vec![own.to_vec()] };
         let counts = communicator.gather(&[own.len() as u64], &vec![1; communicator.size()]);
-        let counts: Vec<usize> = counts.into_iter().map(|count| count as usize).collect();
+        let counts: Vec<usize> = counts.into_iter().map(number).collect();
         let all = communicator.gather(own, &counts);
         let mut rest = all.as_slice();
         let next = |&count: &usize| rest.split_off(..count).unwrap_or_default().to_vec();
@@ -79,7 +79,7 @@ impl Ranks {
         let words = [own.len() as u64].into_iter().chain(whole).chain([u64::from_le_bytes(last)]);
         let bytes = |words: &Vec<u64>| {
             let mut bytes: Vec<u8> = words.iter().skip(1).flat_map(|word| word.to_le_bytes()).collect();
-            bytes.truncate(words.first().map_or(0, |&length| length as usize));
+            bytes.truncate(words.first().map_or(0, |&length| number(length)));
             bytes
         };
         self.gather(&words.collect::<Vec<_>>()).iter().map(bytes).collect()
@@ -89,6 +89,11 @@ impl Ranks {
     pub fn from_first(&self, words: &[u64]) -> Vec<u64> {
         self.gather(if self.is_first() { words } else { &[] }).swap_remove(0)
     }
+}
+
+/// A number that was sent as a word.
+fn number(word: u64) -> usize {
+    usize::try_from(word).expect("ranks send numbers of their own size")
 }
 
 /// Part number `index` of `count` things in order, dealt into `parts` parts as evenly as possible.

@@ -46,6 +46,15 @@ pub(crate) fn silence() {
     IS_SILENT.store(true, Ordering::Relaxed);
 }
 
+/// Makes this process print without colors. Launchers give it a terminal of their own, whatever its output goes to.
+#[cfg_attr(
+    not(feature = "mpi"),
+    expect(dead_code, reason = "no launcher has started this process with others")
+)]
+pub(crate) fn make_plain() {
+    anstream::ColorChoice::Never.write_global();
+}
+
 fn is_silent() -> bool {
     IS_SILENT.load(Ordering::Relaxed)
 }

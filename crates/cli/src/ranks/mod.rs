@@ -88,6 +88,7 @@ fn connect(launched: &Launched) -> Result<Connection> {
     let on_host = hosts.iter().filter(|host| **host == own.0).count();
     let on_cores =
         hosts.iter().zip(&cores).filter(|(host, cores)| (*host, *cores) == (&own.0, &own.1)).count();
+    output::make_plain();
     if !ranks.is_first() {
         output::silence();
     }
@@ -167,6 +168,11 @@ pub(crate) fn check_weights(numbers: &[f64]) -> Result<()> {
 fn digest(words: impl Iterator<Item = u64>) -> String {
     let add = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(29);
     format!("{:016x}", words.fold(0xcbf2_9ce4_8422_2325, add))
+}
+
+/// Waits until all ranks have come here.
+pub(crate) fn wait() {
+    ranks().any(false);
 }
 
 /// Reports an error and ends all ranks with its exit code; returns if there are no others.

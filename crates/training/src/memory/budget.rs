@@ -56,7 +56,8 @@ impl Budget {
     pub fn agreed(self, ranks: &Ranks) -> Self {
         let Self { limit, most, is_asked, taken, sharers } = self;
         let all = ranks.gather(&[limit, most, usize::from(is_asked), taken].map(|word| word as u64));
-        let of_all = |place: usize| all.iter().map(move |words| words[place] as usize);
+        let of_all =
+            |place: usize| all.iter().map(move |words| usize::try_from(words[place]).unwrap_or(usize::MAX));
         Self {
             limit: of_all(0).min().unwrap_or(limit),
             most: of_all(1).min().unwrap_or(most),
