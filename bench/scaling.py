@@ -162,7 +162,9 @@ def picture() -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
     ]
-    parts.append(text.format(left, 18, "start", f"efficiency, {NETWORKS[1].name}, {STRAGGLING:.0%} straggling"))
+    parts.append(
+        text.format(left, 18, "start", f"efficiency, {NETWORKS[1].name}, {STRAGGLING:.0%} straggling")
+    )
     for share in (0, 0.25, 0.5, 0.75, 1):
         parts.append(
             f'<line x1="{left}" x2="{right}" y1="{y(share):.1f}" y2="{y(share):.1f}" stroke="#ddd"/>'

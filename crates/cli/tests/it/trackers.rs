@@ -39,8 +39,14 @@ const TRAIN: [&str; 19] = [
 /// The points of a curve of [`TRAIN`]: after each epoch.
 const EPOCHS: usize = 3;
 
-/// Requests by their paths below `/api/2.0/mlflow/`, with their bodies.
-type Requests = Arc<Mutex<Vec<(String, Value)>>>;
+/// A request: its path below `/api/2.0/mlflow/`, its credentials and its body.
+struct Request {
+    path: String,
+    authorization: Option<String>,
+    body: Value,
+}
+
+type Requests = Arc<Mutex<Vec<Request>>>;
 
 /// A server that answers like an empty MLflow; it stops when it is dropped.
 struct MlFlow {
@@ -63,14 +69,15 @@ impl MlFlow {
                     return;
                 }
                 let mut stream = stream.unwrap();
-                let Some((path, body)) = read(&stream) else { continue };
-                let (status, reply) = ready(&path).unwrap_or_else(|| ("200 OK", answer(&path)));
+                let Some(request) = read(&stream) else { continue };
+                let (status, reply) =
+                    ready(&request.path).unwrap_or_else(|| ("200 OK", answer(&request.path)));
                 let length = reply.len();
                 let head =
                     format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
                 // The client may have given up.
                 let _ = stream.write_all((head + &reply).as_bytes());
-                kept.lock().unwrap().push((path, body));
+                kept.lock().unwrap().push(request);
             }
         });
         Self { address, requests, is_stopped, thread: Some(thread) }
@@ -83,7 +90,7 @@ impl MlFlow {
     /// The steps and values of a curve, in the order in which they came.
     fn curve(&self, key: &str) -> Vec<(u64, f64)> {
         let requests = self.requests.lock().unwrap();
-        let metrics = requests.iter().filter_map(|(_, body)| body["metrics"].as_array()).flatten();
+        let metrics = requests.iter().filter_map(|request| request.body["metrics"].as_array()).flatten();
         let of_key = metrics.filter(|metric| metric["key"] == key);
         of_key.map(|metric| (metric["step"].as_u64().unwrap(), metric["value"].as_f64().unwrap())).collect()
     }
@@ -98,16 +105,18 @@ impl Drop for MlFlow {
     }
 }
 
-/// The path and the body of a request.
-fn read(stream: &TcpStream) -> Option<(String, Value)> {
+fn read(stream: &TcpStream) -> Option<Request> {
     let mut reader = BufReader::new(stream);
-    let (mut first, mut length) = (String::new(), 0);
+    let (mut first, mut length, mut authorization) = (String::new(), 0, None);
     reader.read_line(&mut first).ok()?;
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
+        }
+        if line.to_ascii_lowercase().starts_with("authorization:") {
+            authorization = line.split_once(':').map(|(_, value)| value.trim().to_owned());
         }
         if line.trim().is_empty() {
             break;
@@ -116,7 +125,7 @@ fn read(stream: &TcpStream) -> Option<(String, Value)> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let path = first.split(' ').nth(1)?.strip_prefix("/api/2.0/mlflow/")?.to_owned();
-    Some((path, serde_json::from_slice(&body).unwrap_or_default()))
+    Some(Request { path, authorization, body: serde_json::from_slice(&body).unwrap_or_default() })
 }
 
 fn answer(path: &str) -> String {
@@ -165,8 +174,35 @@ fn a_server_gets_each_point_once_and_the_end() {
     let last = server.curve("final/lambda_max");
     assert_eq!(Some(last[0].1), report["measurement"]["lambda_max"]["value"].as_f64());
     let requests = server.requests.lock().unwrap();
-    let (path, body) = requests.last().unwrap();
-    assert_eq!((path.as_str(), &body["status"]), ("runs/update", &json!("FINISHED")));
+    let last = requests.last().unwrap();
+    assert_eq!((last.path.as_str(), &last.body["status"]), ("runs/update", &json!("FINISHED")));
+    assert!(requests.iter().all(|request| request.authorization.is_none()), "nobody gave credentials");
+}
+
+#[test]
+fn credentials_are_those_of_mlflow_s_own_client() {
+    let server = MlFlow::start(|_| None);
+    let folder = tempdir().unwrap();
+    let token = ("MLFLOW_TRACKING_TOKEN", "a-token");
+    let [name, password] = [("MLFLOW_TRACKING_USERNAME", "me"), ("MLFLOW_TRACKING_PASSWORD", "secret")];
+    for (given, expected) in
+        [(&[token, name][..], "Bearer a-token"), (&[token, name, password], "Basic bWU6c2VjcmV0")]
+    {
+        let out = folder.path().join(given.len().to_string());
+        let target = server.target();
+        let mut program = command(&[&TRAIN[..], &["--out", text(&out), "--track", &target]].concat());
+        program.envs(given.iter().copied());
+        ended(program).out_with(4);
+        let requests = std::mem::take(&mut *server.requests.lock().unwrap());
+        assert!(
+            requests.iter().all(|request| request.authorization.as_deref() == Some(expected)),
+            "{expected}"
+        );
+        for file in ["config.toml", "provenance.json"] {
+            let kept = fs::read_to_string(out.join(file)).unwrap();
+            assert!(!kept.contains("secret") && !kept.contains("a-token"), "{file} keeps no credentials");
+        }
+    }
 }
 
 #[test]
