@@ -1,7 +1,7 @@
 //! Leases of runs: one holder at a time, whatever processes do and however they die.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Barrier, Mutex};
@@ -107,6 +107,7 @@ fn of_many_threads_one_takes_a_lease() {
 
 /// As a contender: opens each run, holds those that it took, prints them, and waits for the end of its input.
 fn contend(store: &Path) {
+    let mut out = std::io::stdout();
     let mut held = Vec::new();
     for round in 0.. {
         let dir = store.join(round.to_string());
@@ -114,11 +115,11 @@ fn contend(store: &Path) {
             break;
         }
         if let Some(run) = try_open(&dir) {
-            println!("took {round}.");
+            writeln!(out, "took {round}.").unwrap();
             held.push(run);
         }
     }
-    println!("tried all.");
+    writeln!(out, "tried all.").unwrap();
     std::io::stdin().read_line(&mut String::new()).unwrap();
 }
 
