@@ -1,6 +1,7 @@
 //! What started this process, as its environment tells.
 
 use std::env::var;
+#[cfg(feature = "mpi")]
 use std::fs::read_to_string;
 
 /// The variable that makes a process ignore the others that were started with it, with the value `off`: for processes that an MPI

@@ -71,7 +71,7 @@ pub(crate) fn config_with_tracking() -> RunConfig {
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     pub(crate) stop_at: Option<u32>,
-    last: Option<u32>,
+    pub(crate) last: Option<u32>,
 }
 
 impl Observer for Watch {

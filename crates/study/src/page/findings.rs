@@ -13,7 +13,7 @@ pub(super) fn section(claims: &Claims) -> Markup {
     let (decided, others): (Vec<_>, Vec<_>) =
         claims.findings.iter().partition(|finding| finding.runs.iter().any(is_decided));
     let (open, untouched): (Vec<_>, Vec<_>) =
-        others.into_iter().partition(|finding| finding.runs.iter().any(|judgement| has_effect(judgement)));
+        others.into_iter().partition(|finding| finding.runs.iter().any(has_effect));
     html! {
         section id="findings" {
             h2 { "Findings" }

@@ -133,7 +133,7 @@ fn a_task_that_never_began_is_no_secret() {
 
 #[test]
 fn without_slurm_the_store_still_tells_what_it_knows() {
-    let (_dir, store, slurm) = launched();
+    let (_dir, store, _) = launched();
     let away = Recorded::default();
     let overview = Overview::of(&store, Slurm::new(&away)).unwrap();
     assert!(overview.unknown.as_ref().unwrap().contains("not installed here"), "{:?}", overview.unknown);
