@@ -345,7 +345,11 @@ fn the_keyboard_and_the_address_do_everything() {
     tab.press("ArrowRight");
     tab.press("End");
     tab.wait("document.querySelector('#charts [role=status]').textContent.includes('epoch')");
-    // What is shown survives a reload.
+    the_address_keeps_what_is_shown(&mut tab);
+    assert_eq!(tab.problems(), [""; 0], "nothing went wrong");
+}
+
+fn the_address_keeps_what_is_shown(tab: &mut Tab) {
     tab.value("(() => { const f = document.getElementById('filter'); f.value = 'lr=0.1'; f.dispatchEvent(new Event('input')); })()");
     tab.wait("document.querySelectorAll('#table tbody [data-id]').length === 2 && location.search.includes('filter')");
     tab.value("document.getElementById('log-x').click(); document.querySelector('th[title=lambda_max] button').click()");
@@ -356,7 +360,8 @@ fn the_keyboard_and_the_address_do_everything() {
     assert_eq!(tab.value("document.getElementById('log-x').checked"), true, "{address}");
     assert_eq!(
         tab.value("document.querySelector('th[title=lambda_max]').getAttribute('aria-sort')"),
-        "descending"
+        "descending",
+        "the order survives"
     );
     assert_eq!(
         tab.value("document.querySelectorAll('#table [aria-selected=true]').length > 0"),
@@ -365,7 +370,6 @@ fn the_keyboard_and_the_address_do_everything() {
     );
     tab.value("(() => { const f = document.getElementById('filter'); f.value = 'lrr=1'; f.dispatchEvent(new Event('input')); })()");
     tab.wait("document.getElementById('filter-problem').textContent.includes('lrr')");
-    assert_eq!(tab.problems(), [""; 0], "nothing went wrong");
 }
 
 #[test]

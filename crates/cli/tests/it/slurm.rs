@@ -148,7 +148,7 @@ fn tasks_come_back_from_all_that_slurm_does_to_them() {
     let recipe = dir.join("all.toml");
     fs::write(&recipe, format!("seeds = [0, 1, 2, 3, 4, 5]\n{RUNS}")).unwrap();
     run(&["sweep", text(&recipe), "--store", text(&whole), "--jobs", "2"]).out_with(0);
-    let mut made: Vec<_> = [&limited, &low, &grace, &cancelled, &failing]
+    let mut made: Vec<_> = [limited, &low, &grace, &cancelled, &failing]
         .iter()
         .flat_map(|sweep| weights(&sweep.store))
         .collect();
