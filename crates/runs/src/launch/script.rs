@@ -15,10 +15,8 @@ pub struct Script<'a> {
     pub dir: &'a Path,
     /// The store.
     pub store: &'a Path,
-    /// Where data sets are looked for first.
-    pub data_dir: Option<&'a Path>,
-    /// What shows the runs while they are executed.
-    pub trackers: &'a [String],
+    /// Further flags of `sharpness sweep`.
+    pub flags: &'a [String],
     /// How the program is called, as words for a shell.
     pub program: &'a str,
     /// The number of tasks of its first array.
@@ -27,8 +25,6 @@ pub struct Script<'a> {
     pub resources: &'a Resources,
     /// The memory of each task in MiB, which may be more than the recipe's.
     pub memory: Option<u64>,
-    /// Whether to retry runs that failed because of their settings.
-    pub retry_failed: bool,
 }
 
 impl Script<'_> {
@@ -88,14 +84,8 @@ impl Script<'_> {
         if self.memory.is_some() {
             command.push_str(" --memory \"${SLURM_MEM_PER_NODE}MiB\"");
         }
-        if let Some(data) = self.data_dir {
-            let _ = write!(command, " --data-dir {}", word(data));
-        }
-        for tracker in self.trackers {
-            let _ = write!(command, " --track {}", shell_word(tracker));
-        }
-        if self.retry_failed {
-            command.push_str(" --retry-failed");
+        for flag in self.flags {
+            let _ = write!(command, " {}", shell_word(flag));
         }
         command
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::record::{Launch, LaunchTask, Record, absolute, name, next_number};
 use super::script::{Script, array};
@@ -21,10 +21,8 @@ const USUAL_ARRAY: usize = 1_001;
 pub struct Program {
     /// The words of a shell that start it.
     pub called: String,
-    /// Where data sets are looked for first.
-    pub data_dir: Option<PathBuf>,
-    /// What shows the runs while they are executed.
-    pub trackers: Vec<String>,
+    /// Further flags of `sharpness sweep`, such as `--data-dir`; paths are absolute.
+    pub flags: Vec<String>,
 }
 
 /// Runs to submit to Slurm.
@@ -135,18 +133,15 @@ impl Submission<'_> {
 
     fn script(&self, name: &str, layout: &LaunchLayout, tasks: usize, memory: Option<u64>) -> Result<String> {
         let (store, dir) = (absolute(self.store.dir())?, absolute(layout.dir())?);
-        let data_dir = self.program.data_dir.as_deref().map(absolute).transpose()?;
         let script = Script {
             name,
             dir: &dir,
             store: &store,
-            data_dir: data_dir.as_deref(),
-            trackers: &self.program.trackers,
+            flags: &self.program.flags,
             program: &self.program.called,
             tasks,
             resources: &self.plan.resources,
             memory,
-            retry_failed: self.retry_failed,
         };
         Ok(script.text())
     }

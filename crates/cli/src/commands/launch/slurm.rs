@@ -87,8 +87,7 @@ impl Jobs<'_> {
         &self,
         act: impl FnOnce(&Submission<'_>) -> sharpness_runs::Result<T>,
     ) -> Result<T> {
-        let (data_dir, trackers) = (self.sweep.data_dir().cloned(), self.sweep.track.targets());
-        let program = Program { called: called_from_anywhere()?, data_dir, trackers };
+        let program = Program { called: called_from_anywhere()?, flags: self.sweep.flags(None, None)? };
         let recipe = read_text(self.recipe)?;
         Ok(act(&Submission {
             plan: self.plan,

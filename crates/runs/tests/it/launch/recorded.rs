@@ -47,7 +47,7 @@ impl Recorded {
     /// Submits the runs of a recipe.
     pub(super) fn submit(&self, recipe: &str, store: &RunStore) -> sharpness_runs::Result<Vec<Submitted>> {
         let plan = plan(recipe);
-        let program = Program { called: "sharpness".to_owned(), data_dir: None, trackers: Vec::new() };
+        let program = Program { called: "sharpness".to_owned(), flags: Vec::new() };
         let (slurm, retry_failed) = (Slurm::new(self), false);
         let recipe = (Path::new("recipe.toml"), recipe);
         Submission { plan: &plan, recipe, store, program: &program, retry_failed, slurm }.submit()
