@@ -19,8 +19,8 @@ use crate::output::{Align, Table, duration, note, plural, print, print_json};
 use crate::program::Suggestion;
 use crate::sweep_watch::{Counts, SweepWatch};
 
-/// The time between two saves of a run, by default.
-const SAVE_SECONDS: u64 = 60;
+/// The time between two saves of a run, in seconds.
+const CHECKPOINT_SECONDS: u64 = 60;
 
 /// How to execute runs, and where to keep them.
 #[derive(Args, Debug)]
@@ -42,7 +42,7 @@ pub(crate) struct SweepArgs {
     pub(super) retry_failed: bool,
 
     /// Save a run after the first step that ends this many seconds after its last save
-    #[arg(long, value_name = "S", default_value_t = SAVE_SECONDS)]
+    #[arg(long, value_name = "S", default_value_t = CHECKPOINT_SECONDS)]
     checkpoint_seconds: u64,
 
     /// Look for data sets in this directory first
@@ -57,7 +57,7 @@ pub(crate) struct SweepArgs {
     pub(super) memory: MemoryArg,
 
     #[command(flatten)]
-    track: TrackArgs,
+    pub(super) track: TrackArgs,
 }
 
 /// A run of a recipe in the JSON document.
@@ -106,24 +106,19 @@ impl SweepArgs {
         self.flags(Some(threads), Some(self.memory.share(self.jobs)))
     }
 
-    /// The flags for jobs of a scheduler, which says itself how many cores and how much memory each has.
-    pub(super) fn job_flags(&self) -> Result<Vec<String>> {
-        self.flags(None, None)
-    }
-
-    fn flags(&self, threads: Option<usize>, memory: Option<String>) -> Result<Vec<String>> {
+    /// The flags with which another process executes some of the runs, with these values of `--threads` and `--memory`.
+    pub(super) fn flags(&self, threads: Option<usize>, memory: Option<String>) -> Result<Vec<String>> {
         let data_dir = self.data_dir.as_ref().map(std::path::absolute).transpose()?;
         let data_dir = data_dir.map(|dir| dir.into_os_string().into_string());
         let data_dir =
             data_dir.transpose().map_err(|dir| anyhow!("the path {} is not text", dir.display()))?;
+        let saves =
+            (self.checkpoint_seconds != CHECKPOINT_SECONDS).then(|| self.checkpoint_seconds.to_string());
         let values = [
             ("--threads", threads.map(|threads| threads.to_string())),
             ("--memory", memory),
             ("--data-dir", data_dir),
-            (
-                "--checkpoint-seconds",
-                (self.checkpoint_seconds != SAVE_SECONDS).then(|| self.checkpoint_seconds.to_string()),
-            ),
+            ("--checkpoint-seconds", saves),
         ];
         let mut flags: Vec<String> = values
             .into_iter()

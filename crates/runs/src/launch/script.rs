@@ -15,6 +15,8 @@ pub struct Script<'a> {
     pub dir: &'a Path,
     /// The store.
     pub store: &'a Path,
+    /// Further flags of `sharpness sweep`.
+    pub flags: &'a [String],
     /// How the program is called, as words for a shell.
     pub program: &'a str,
     /// The number of tasks of its first array.
@@ -23,8 +25,6 @@ pub struct Script<'a> {
     pub resources: &'a Resources,
     /// The memory of each task in MiB, which may be more than the recipe's.
     pub memory: Option<u64>,
-    /// More flags of `sharpness sweep`.
-    pub flags: &'a [String],
 }
 
 impl Script<'_> {

@@ -21,7 +21,7 @@ const USUAL_ARRAY: usize = 1_001;
 pub struct Program {
     /// The words of a shell that start it.
     pub called: String,
-    /// Its flags for each task, which do not depend on the working directory.
+    /// Further flags of `sharpness sweep`, such as `--data-dir`; paths are absolute.
     pub flags: Vec<String>,
 }
 
@@ -137,11 +137,11 @@ impl Submission<'_> {
             name,
             dir: &dir,
             store: &store,
+            flags: &self.program.flags,
             program: &self.program.called,
             tasks,
             resources: &self.plan.resources,
             memory,
-            flags: &self.program.flags,
         };
         Ok(script.text())
     }

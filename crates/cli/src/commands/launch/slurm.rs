@@ -87,7 +87,7 @@ impl Jobs<'_> {
         &self,
         act: impl FnOnce(&Submission<'_>) -> sharpness_runs::Result<T>,
     ) -> Result<T> {
-        let program = Program { called: called_from_anywhere()?, flags: self.sweep.job_flags()? };
+        let program = Program { called: called_from_anywhere()?, flags: self.sweep.flags(None, None)? };
         let recipe = read_text(self.recipe)?;
         Ok(act(&Submission {
             plan: self.plan,

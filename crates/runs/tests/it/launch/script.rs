@@ -25,11 +25,11 @@ fn the_script_is_as_expected() {
         name: "sharpness-00000000-0007-0",
         dir: Path::new("/data/it's \"mine\"/50 %/$HOME/launches/0007"),
         store: Path::new("/data/it's \"mine\"/50 %/$HOME"),
+        flags: &["--data-dir".to_owned(), "/my data".to_owned()],
         program: "'/opt/my programs/sharpness'",
         tasks: 12,
         resources: &resources,
         memory: resources.memory,
-        flags: &["--data-dir".to_owned(), "/my data".to_owned()],
     };
     assert_eq!(script.text(), GOLDEN, "the script");
 }
@@ -41,18 +41,14 @@ fn what_is_not_asked_for_is_left_to_the_cluster() {
         name: "name",
         dir: Path::new("/store/launches/0001"),
         store: Path::new("/store"),
+        flags: &["--track".to_owned(), "mlflow=http://host:5000#my runs".to_owned()],
         program: "sharpness",
         tasks: 1,
         resources: &resources,
         memory: None,
-        flags: &["--track", "mlflow=http://host:5000#my runs", "--retry-failed"].map(str::to_owned),
     };
     let text = script.text();
-    for part in [
-        "--array=0-0\n",
-        " --track 'mlflow=http://host:5000#my runs' --retry-failed\n",
-        "#SBATCH --requeue\n",
-    ] {
+    for part in ["--array=0-0\n", " --track 'mlflow=http://host:5000#my runs'\n", "#SBATCH --requeue\n"] {
         assert!(text.contains(part), "{part} in\n{text}");
     }
     for part in
