@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 
@@ -69,7 +70,12 @@ pub(crate) fn wheels(root: &Path) -> Result<()> {
 }
 
 /// Creates the environment, unless it already has what the tests need.
-fn prepare(root: &Path) -> Result<()> {
+///
+/// # Errors
+/// Python or a package cannot be installed.
+pub(crate) fn prepare(root: &Path) -> Result<()> {
+    static PREPARING: Mutex<()> = Mutex::new(());
+    let _alone = PREPARING.lock();
     let needed =
         fs::read_to_string(root.join(REQUIREMENTS)).with_context(|| format!("cannot read {REQUIREMENTS}"))?;
     let marker = root.join(ENVIRONMENT).join("requirements.txt");

@@ -1,6 +1,7 @@
 //! `cargo xtask test` and `cargo xtask ci`: everything that a change must pass.
 
 use std::path::Path;
+use std::thread;
 
 use anyhow::Result;
 
@@ -59,7 +60,13 @@ pub(crate) fn run(root: &Path, missing: Missing) -> Result<()> {
         python::step(),
         miri(),
     ];
-    run_all(root, missing, &steps)
+    thread::scope(|scope| {
+        if missing == Missing::Fails {
+            // Downloads take minutes, in which the first steps keep the cores busy. The step itself reports what fails.
+            scope.spawn(|| python::prepare(root).ok());
+        }
+        run_all(root, missing, &steps)
+    })
 }
 
 /// Looks for undefined behaviour in the kernels that work through pointers. It is never required: a nightly toolchain is no part of
