@@ -41,7 +41,6 @@ pub(super) fn place(text: &str) -> std::result::Result<(String, Arc<Open>), Stri
     let text =
         if text.is_empty() { variable("MLFLOW_TRACKING_URI").unwrap_or_default() } else { text.to_owned() };
     let (url, experiment) = text.split_once('#').unwrap_or((&text, ""));
-    let url = url.trim_end_matches('/');
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     // What is wrong may be a password, so the place is not repeated.
     let Some(rest) = rest else {
@@ -60,6 +59,7 @@ pub(super) fn place(text: &str) -> std::result::Result<(String, Arc<Open>), Stri
                 .to_owned(),
         );
     }
+    let url = url.trim_end_matches('/');
     let named = Some(experiment.to_owned()).filter(|name| !name.is_empty());
     let experiment =
         named.or_else(|| variable("MLFLOW_EXPERIMENT_NAME")).unwrap_or_else(|| EXPERIMENT.to_owned());
