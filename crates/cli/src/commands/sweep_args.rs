@@ -51,7 +51,7 @@ pub(crate) struct SweepArgs {
 
     /// Number of threads; results do not depend on it [default: one per core]
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    pub(super) threads: Option<usize>,
 
     #[command(flatten)]
     pub(super) memory: MemoryArg,
