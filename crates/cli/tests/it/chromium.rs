@@ -12,7 +12,7 @@ use crate::program::text;
 use crate::skip::skip;
 
 /// How long the browser may take for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Flags that keep a browser quiet.
 pub(crate) const QUIET: [&str; 7] = [
