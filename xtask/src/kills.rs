@@ -1,4 +1,4 @@
-//! `cargo xtask kills [N [SEED]]`: kill the processes of sweeps at N random moments. No run may be lost or made twice to
+//! `cargo xtask kills [--slurm] [N [SEED]]`: kill the processes of sweeps at N random moments. No run may be lost or made twice to
 //! completion, and every number must have the bits of a sweep that nobody disturbed.
 //!
 //! Two workers sweep one store. Each pretends to be a machine of its own, so that the other takes over its runs when their
@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -46,6 +46,8 @@ struct Kills {
     program: PathBuf,
     folder: PathBuf,
     random: ChaCha8Rng,
+    /// Where the workers are tasks of arrays, unless they are processes.
+    slurm: Option<Slurm>,
 }
 
 /// What happened in a round.
@@ -61,6 +63,10 @@ struct Round {
 /// # Errors
 /// A run is lost, made twice, or has other bits; a sweep fails.
 pub(crate) fn check(root: &Path, arguments: &[&str]) -> Result<()> {
+    let (slurm, arguments) = match arguments {
+        ["--slurm", rest @ ..] => (Some(Slurm::start(root)?), rest),
+        all => (None, all),
+    };
     let number = |index: usize, default: u64| {
         arguments
             .get(index)
@@ -74,7 +80,7 @@ pub(crate) fn check(root: &Path, arguments: &[&str]) -> Result<()> {
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("recipe.toml"), RECIPE)?;
     let random = ChaCha8Rng::seed_from_u64(seed);
-    let mut kills = Kills { program: program(root)?, folder, random };
+    let mut kills = Kills { program: program(root)?, folder, random, slurm };
     let begun = Instant::now();
     let whole = kills.folder.join("whole");
     ensure!(kills.sweep(&whole, 0).status()?.success(), "a sweep without kills must succeed");
@@ -110,15 +116,15 @@ impl Kills {
         command.args(["--threads", "1", "--checkpoint-seconds", "0"]);
         command.env("SHARPNESS_LEASE_SECONDS", EXPIRY_SECS.to_string());
         command.env("SHARPNESS_TEST_BOOT_ID", format!("machine-{machine}"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
 
     /// Sweeps a store until it is complete, with at most `most` kills.
     fn round(&mut self, store: &Path, most: usize) -> Result<Round> {
         let mut completions = Completions::watch(store, &self.trainings(store)?)?;
-        let start = |machine| Ok(Worker { child: self.sweep(store, machine).spawn()?, stopped: None });
-        let mut workers = (0..WORKERS).map(start).collect::<Result<Vec<_>>>()?;
+        let mut workers =
+            (0..WORKERS).map(|machine| self.start(store, machine)).collect::<Result<Vec<_>>>()?;
         let mut round = Round { starts: WORKERS, ..Round::default() };
         let (mut next, mut disturbed) = (self.moment(), Instant::now());
         let mut running = WORKERS;
@@ -140,10 +146,9 @@ impl Kills {
             if victim.has_succeeded()? {
                 // Another one may still have work to do.
             } else if victim.stopped.is_none() && self.random.random_ratio(1, STOPS) {
-                victim.stop()?;
-                round.stops += 1;
+                round.stops += usize::from(victim.stop()?);
             } else if victim.kill()? {
-                victim.child = self.sweep(store, machine).spawn()?;
+                *victim = self.start(store, machine)?;
                 round.kills += 1;
                 round.starts += 1;
             }
@@ -151,6 +156,16 @@ impl Kills {
         completions.drain()?;
         completions.check()?;
         Ok(round)
+    }
+
+    /// Starts a worker.
+    fn start(&self, store: &Path, machine: usize) -> Result<Worker> {
+        let mut sweep = self.sweep(store, machine);
+        let task = self.slurm.as_ref().map(|_| Task { store: store.to_owned(), machine });
+        if let Some(slurm) = &self.slurm {
+            sweep = slurm.as_task(&sweep, &self.folder, machine);
+        }
+        Ok(Worker { child: sweep.spawn()?, task, stopped: None })
     }
 
     /// When to kill next.
@@ -194,9 +209,72 @@ fn program(root: &Path) -> Result<PathBuf> {
     last.context("the program is missing; build it with `cargo build`")
 }
 
-/// A sweep in a process group of its own.
+/// A private Slurm of one node, which stops when it is dropped.
+struct Slurm {
+    script: PathBuf,
+    folder: PathBuf,
+}
+
+impl Slurm {
+    fn start(root: &Path) -> Result<Self> {
+        let slurm = Self { script: root.join(".ci/slurm"), folder: root.join("target/kills-slurm") };
+        fs::create_dir_all(&slurm.folder)?;
+        let started = Command::new(&slurm.script).arg("start").arg(&slurm.folder).status()?;
+        ensure!(started.success(), "Slurm does not start; install it with `.ci/slurm install`");
+        Ok(slurm)
+    }
+
+    /// A command that submits `sweep` as the task `machine` of an array, and ends with it and as it did.
+    fn as_task(&self, sweep: &Command, folder: &Path, machine: usize) -> Command {
+        let words = std::iter::once(sweep.get_program()).chain(sweep.get_args());
+        let words: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+        let log = folder.join("%A_%a.log");
+        let mut task = Command::new("sbatch");
+        task.args(["--wait", "--quiet", "--mem=1000"]).arg(format!("--array={machine}"));
+        task.arg(format!("--output={}", log.display())).arg(format!("--wrap=exec {}", words.join(" ")));
+        task.envs(sweep.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        task.env("SLURM_CONF", self.folder.join("slurm.conf")).stdin(Stdio::null()).stdout(Stdio::null());
+        task
+    }
+}
+
+impl Drop for Slurm {
+    fn drop(&mut self) {
+        let _ = Command::new(&self.script).arg("stop").arg(&self.folder).status();
+    }
+}
+
+/// A task of an array.
+struct Task {
+    store: PathBuf,
+    machine: usize,
+}
+
+impl Task {
+    /// Its process, while it runs.
+    fn process(&self) -> Result<Option<u32>> {
+        let machine = format!("SHARPNESS_TEST_BOOT_ID=machine-{}", self.machine);
+        let store = self.store.display().to_string();
+        let has = |process: &Path, file, word: &str| {
+            let content = fs::read(process.join(file)).unwrap_or_default();
+            content.split(|byte| *byte == 0).any(|found| found == word.as_bytes())
+        };
+        for entry in fs::read_dir("/proc")? {
+            let process = entry?.path();
+            let number = process.file_name().and_then(|name| name.to_str()?.parse().ok());
+            if number.is_some() && has(&process, "cmdline", &store) && has(&process, "environ", &machine) {
+                return Ok(number);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A sweep.
 struct Worker {
+    /// Its process, or that which waits for its task.
     child: Child,
+    task: Option<Task>,
     /// Until when it is stopped.
     stopped: Option<Instant>,
 }
@@ -212,23 +290,41 @@ impl Worker {
         Ok(ended.is_some())
     }
 
-    fn stop(&mut self) -> Result<()> {
+    /// The process of the sweep; `None` if its task has not started or has ended. A child must not have been waited for.
+    fn process(&self) -> Result<Option<u32>> {
+        self.task.as_ref().map_or_else(|| Ok(Some(self.child.id())), Task::process)
+    }
+
+    /// Stops it, and whether it runs.
+    fn stop(&mut self) -> Result<bool> {
+        let Some(pid) = self.process()? else { return Ok(false) };
         self.stopped = Some(Instant::now() + STOP);
-        signal(&self.child, "STOP")
+        signal(pid, "STOP")?;
+        Ok(true)
     }
 
     fn continue_if_due(&mut self) -> Result<()> {
         if self.stopped.is_some_and(|until| until <= Instant::now()) {
             self.stopped = None;
-            signal(&self.child, "CONT")?;
+            self.process()?.map_or(Ok(()), |pid| signal(pid, "CONT"))?;
         }
         Ok(())
     }
 
     /// Kills it, and whether it had not ended before.
     fn kill(&mut self) -> Result<bool> {
-        signal(&self.child, "KILL")?;
+        let Some(pid) = self.process()? else { return Ok(false) };
+        signal(pid, "KILL")?;
         self.stopped = None;
+        if self.task.is_some() {
+            while self.process()? == Some(pid) {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            // It only waits for the end of the task.
+            self.child.kill()?;
+            self.child.wait()?;
+            return Ok(true);
+        }
         let status = self.child.wait()?;
         ensure!(status.success() || status.signal() == Some(SIGKILL), "a sweep ended with {status}");
         Ok(!status.success())
@@ -240,15 +336,17 @@ impl Drop for Worker {
         // Its number is another process's once it was waited for.
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = self.kill();
+            let _ = self.child.kill();
+            let _ = self.child.wait();
         }
     }
 }
 
-/// Sends a signal to a process that was not waited for, and to its group.
-fn signal(child: &Child, name: &str) -> Result<()> {
+/// Sends a signal to a process.
+fn signal(pid: u32, name: &str) -> Result<()> {
     // The shell's own `kill`: the program of that name is not on every machine.
-    let sent = Command::new("sh").args(["-c", &format!("kill -s {name} -- -{}", child.id())]).status()?;
-    ensure!(sent.success(), "the signal {name} cannot be sent to {}", child.id());
+    let sent = Command::new("sh").args(["-c", &format!("kill -s {name} {pid}")]).status()?;
+    ensure!(sent.success(), "the signal {name} cannot be sent to {pid}");
     Ok(())
 }
 

@@ -37,7 +37,9 @@ Usage: cargo xtask COMMAND
   wheels           pack the Python sources and build a wheel for manylinux2014 from them; takes minutes
   slow             train real networks, simulate every finding, inject faults and kill sweeps; takes minutes
   faults           fail every system call of a sweep in turn; needs target/release/sharpness and strace
-  kills [N [SEED]] kill two sweeps of one store at N random moments (300); needs target/*/sharpness, Linux
+  kills [--slurm] [N [SEED]]
+                   kill two sweeps of one store at N random moments (300), processes or tasks of Slurm arrays;
+                   needs target/*/sharpness and Linux
   golden [ARG]...  regenerate the golden files with golden/generate.py, which receives the arguments
   settings         regenerate docs/settings.md";
 

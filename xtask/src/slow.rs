@@ -36,6 +36,8 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let limits = Step::new("time limits of Slurm", Action::Command(limits));
     let faults = Step::new("faults in sweeps", Action::Check(faults::check, "cargo xtask faults"));
     let kills = Step::new("kills of sweeps", Action::Command(Invocation::new("cargo xtask kills 300")));
-    let steps = RUNS.iter().map(step).chain([limits, faults, kills]);
+    let tasks = Invocation::new("cargo xtask kills --slurm 300");
+    let tasks = Step::new("kills of tasks of Slurm", Action::Command(tasks));
+    let steps = RUNS.iter().map(step).chain([limits, faults, kills, tasks]);
     run_all(root, Missing::Fails, &steps.collect::<Vec<_>>())
 }

@@ -33,6 +33,8 @@ const MIRI_TESTS: &[&str] = &[
     "epilogue::choices",
     "linear::a_value",
 ];
+#[cfg(target_os = "linux")]
+const SLURM: Tool = Tool { name: "Slurm", probe: "sbatch --version", install: "`.ci/slurm install`" };
 const GIT: Tool = Tool { name: "a Git checkout", probe: "git ls-files", install: "`git clone`" };
 
 /// Runs all steps, cheapest first.
@@ -55,7 +57,9 @@ pub(crate) fn run(root: &Path, missing: Missing) -> Result<()> {
         Step::new("documentation", Action::Command(documentation)),
         Step::new("tests", Action::Command(tests)),
         #[cfg(target_os = "linux")]
-        command("kills of sweeps", "cargo xtask kills 20"),
+        command("kills of sweeps", "cargo xtask kills 12"),
+        #[cfg(target_os = "linux")]
+        command("kills of tasks of Slurm", "cargo xtask kills --slurm 5").with_tool(SLURM),
         mpi::step(),
         python::step(),
         miri(),
