@@ -36,8 +36,12 @@ impl Guard {
 
     /// Whether `host`, without its port, is a name of this server. The port does not matter: it may be that of a tunnel.
     fn knows(&self, host: &str) -> bool {
-        let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        match literal.parse::<IpAddr>() {
+        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let ip = match bracketed {
+            Some(literal) => literal.parse().map(IpAddr::V6),
+            None => host.parse().map(IpAddr::V4),
+        };
+        match ip {
             Ok(ip) => ip.is_loopback() || ip == self.address.ip() || self.address.ip().is_unspecified(),
             // No page can be loaded from an address by another name than it, so only names can be rebound.
             Err(_) => {
