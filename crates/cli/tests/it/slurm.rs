@@ -81,7 +81,7 @@ impl<'a> Sweep<'a> {
     fn freeze(&self, task: &str) -> u32 {
         let mut found = None;
         self.slurm.wait(&format!("{task} starts"), || {
-            found = process_of(task);
+            found = process_of(&self.store, task);
             found.is_some()
         });
         let pid = found.unwrap();
@@ -91,13 +91,13 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// The process of a task.
-fn process_of(task: &str) -> Option<u32> {
-    let wanted = format!("\0--as-task\0{task}\0");
+/// The process of a task. Another Slurm of this machine may have a task of the same name, in another store.
+fn process_of(store: &Path, task: &str) -> Option<u32> {
+    let wanted = [format!("\0--store\0{}\0", text(store)), format!("\0--as-task\0{task}\0")];
     fs::read_dir("/proc").unwrap().find_map(|entry| {
         let pid = entry.unwrap().file_name().to_str()?.parse().ok()?;
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
-        line.contains(&wanted).then_some(pid)
+        wanted.iter().all(|part| line.contains(part)).then_some(pid)
     })
 }
 
