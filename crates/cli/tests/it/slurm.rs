@@ -54,6 +54,13 @@ impl<'a> Sweep<'a> {
         self.slurm.run(&self.arguments())
     }
 
+    /// Lets a requeued task start at once, and waits for all runs.
+    #[track_caller]
+    fn resume(&self, task: &str) {
+        self.slurm.ask("scontrol", &["update", &format!("jobid={task}"), "starttime=now"]);
+        self.watch().out_with(0);
+    }
+
     fn status(&self) -> Value {
         self.slurm.run(&["status", text(&self.recipe), "--store", text(&self.store), "--json"]).json_with(0)
     }
@@ -74,7 +81,7 @@ impl<'a> Sweep<'a> {
     fn freeze(&self, task: &str) -> u32 {
         let mut found = None;
         self.slurm.wait(&format!("{task} starts"), || {
-            found = process_of(task);
+            found = process_of(&self.store, task);
             found.is_some()
         });
         let pid = found.unwrap();
@@ -84,13 +91,13 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// The process of a task.
-fn process_of(task: &str) -> Option<u32> {
-    let wanted = format!("\0--as-task\0{task}\0");
+/// The process of a task. Another Slurm of this machine may have a task of the same name, in another store.
+fn process_of(store: &Path, task: &str) -> Option<u32> {
+    let wanted = [format!("\0--store\0{}\0", text(store)), format!("\0--as-task\0{task}\0")];
     fs::read_dir("/proc").unwrap().find_map(|entry| {
         let pid = entry.unwrap().file_name().to_str()?.parse().ok()?;
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
-        line.contains(&wanted).then_some(pid)
+        wanted.iter().all(|part| line.contains(part)).then_some(pid)
     })
 }
 
@@ -148,7 +155,7 @@ fn tasks_come_back_from_all_that_slurm_does_to_them() {
     let recipe = dir.join("all.toml");
     fs::write(&recipe, format!("seeds = [0, 1, 2, 3, 4, 5]\n{RUNS}")).unwrap();
     run(&["sweep", text(&recipe), "--store", text(&whole), "--jobs", "2"]).out_with(0);
-    let mut made: Vec<_> = [limited, &low, &grace, &cancelled, &failing]
+    let mut made: Vec<_> = [limited, &low, &grace, &cancelled, &failing, &large]
         .iter()
         .flat_map(|sweep| weights(&sweep.store))
         .collect();
@@ -162,7 +169,7 @@ fn a_task_requeues_itself_before_its_time_limit(sweep: &Sweep<'_>, task: &str) {
     let _ = is_sent("-CONT", pid);
     let queued = sweep.wait_for("queued", "time-limit");
     assert_eq!(queued["last_task"]["requeues"], 1, "it requeued itself: {queued}");
-    sweep.watch().out_with(0);
+    sweep.resume(task);
     let done = &sweep.status()["runs"][0];
     assert!(done["last_task"]["attempts"].as_u64() >= Some(2), "it was the same task: {done}");
 }
@@ -176,14 +183,18 @@ fn preempted_tasks_are_requeued_by_slurm_once(sweeps: &[&Sweep<'_>]) {
     // Slurm continues and terminates them to make room.
     slurm
         .ask("sbatch", &["--partition=high", "--cpus-per-task=3", "--output=/dev/null", "--wrap", "sleep 2"]);
-    for (sweep, task) in sweeps.iter().zip(&tasks) {
-        let queued = sweep.wait_for("queued", "preempted");
-        assert_eq!(queued["last_task"]["requeues"], 0, "it did not requeue itself: {queued}");
-        sweep.watch().out_with(0);
-        let job = slurm.ask("scontrol", &["show", "job", task]);
-        assert!(job.contains("Restarts=1 "), "Slurm requeued it once:\n{job}");
-        assert_eq!(sweep.status()["runs"][0]["last_task"]["attempts"], 2, "two attempts");
-    }
+    thread::scope(|scope| {
+        for (sweep, task) in sweeps.iter().zip(&tasks) {
+            scope.spawn(move || {
+                let queued = sweep.wait_for("queued", "preempted");
+                assert_eq!(queued["last_task"]["requeues"], 0, "it did not requeue itself: {queued}");
+                sweep.resume(task);
+                let job = slurm.ask("scontrol", &["show", "job", task]);
+                assert!(job.contains("Restarts=1 "), "Slurm requeued it once:\n{job}");
+                assert_eq!(sweep.status()["runs"][0]["last_task"]["attempts"], 2, "two attempts");
+            });
+        }
+    });
 }
 
 fn a_task_out_of_memory_gets_more(sweep: &Sweep<'_>) {
@@ -242,7 +253,7 @@ fn a_task_outlives_its_node(sweep: &Sweep<'_>) {
             slurm.with(Command::new("scontrol")).args(["update", &node, "state=resume"]).output().unwrap();
         node_is("idle")
     });
-    sweep.watch().out_with(0);
+    sweep.resume(&task);
 }
 
 /// Set by `cargo xtask slow`: time limits are whole minutes.
