@@ -16,6 +16,8 @@ use tokio::sync::watch;
 const PAUSE: Duration = Duration::from_secs(1);
 /// The share of the time that looking may take, as its inverse.
 const IDLE: u32 = 10;
+/// The longest time between two looks, however long the last one took: the first one reads the whole store.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Rows that are read before any is shown.
 const CHUNK: usize = 512;
 
@@ -123,7 +125,7 @@ impl Watcher {
             let start = Instant::now();
             let problem = self.look(stop).err().map(|error| error.to_string());
             self.tell(|news| news.problem = problem);
-            pause(PAUSE.max(start.elapsed() * IDLE), stop);
+            pause((start.elapsed() * IDLE).clamp(PAUSE, LONGEST_PAUSE), stop);
         }
     }
 
