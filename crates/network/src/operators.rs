@@ -290,8 +290,7 @@ impl<'a, B: Backend> Curvature<'a, B> {
 
     /// The chunks of this rank, each with the number of its group.
     fn own(&self) -> impl Iterator<Item = (usize, Range<usize>)> + use<B> {
-        let (count, chunk) = (self.fixed.numbers.len(), self.chunk);
-        self.dealt().own().map(move |(group, index)| (group, index * chunk..((index + 1) * chunk).min(count)))
+        self.dealt().own_chunks(self.fixed.numbers.len(), self.chunk)
     }
 
     fn linearize(&mut self, keep: usize) -> Result<(), Error> {

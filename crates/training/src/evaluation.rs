@@ -33,9 +33,8 @@ impl<B: Backend> Evaluation<B> {
         let capacity = self.tape.capacity();
         let dealt = Dealt::new(numbers.len().div_ceil(capacity), network.ranks());
         let mut sums = GroupSums::default();
-        for (group, index) in dealt.own() {
-            let chunk = &numbers[index * capacity..((index + 1) * capacity).min(numbers.len())];
-            self.host.load(network, &mut self.tape, examples, chunk);
+        for (group, range) in dealt.own_chunks(numbers.len(), capacity) {
+            self.host.load(network, &mut self.tape, examples, &numbers[range]);
             sums.add(group, network.value(parameters, state, &Pass::EVALUATION, &mut self.tape));
         }
         sums.finish(dealt, network.ranks(), false).unwrap_or_default().mean(numbers.len())

@@ -31,6 +31,12 @@ impl Dealt {
         self.groups_of(self.rank.0).flat_map(move |group| self.terms_of(group).map(move |term| (group, term)))
     }
 
+    /// The terms of this rank in order, each after the number of its group, if a term is a chunk of `chunk` of `count` examples: the
+    /// places of its examples. The last chunk may be smaller.
+    pub fn own_chunks(self, count: usize, chunk: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+        self.own().map(move |(group, index)| (group, index * chunk..((index + 1) * chunk).min(count)))
+    }
+
     /// The number of terms.
     pub(crate) const fn terms(self) -> usize {
         self.terms

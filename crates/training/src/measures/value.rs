@@ -70,22 +70,15 @@ impl<'p, 'a, B: Backend> Objective<'p, 'a, B> {
         let Self { problem, tape, host, parameters: at, state, normalized, .. } = self;
         let (network, pass) = (problem.network(), problem.pass());
         network.backend().upload(parameters, at);
-        let (dealt, chunks) = dealt(problem, tape, numbers);
-        let (mut sums, mut is_stopped) = (GroupSums::default(), false);
-        for (group, chunk) in chunks {
-            is_stopped = problem.is_stopped();
-            if is_stopped {
-                break;
-            }
-            host.load(network, tape, problem.examples(), chunk);
-            let of_chunk = if *normalized {
+        let dealt = dealt(problem, tape, numbers);
+        let sums = sum(problem, (tape, host), (dealt, numbers), |_, tape| {
+            if *normalized {
                 network.normalized_value(at, state, pass, tape)
             } else {
                 network.value(at, state, pass, tape)
-            };
-            sums.add(group, of_chunk);
-        }
-        Ok(sums.finish(dealt, network.ranks(), is_stopped).map_err(stopped)?.mean(numbers.len()))
+            }
+        })?;
+        Ok(sums.mean(numbers.len()))
     }
 
     /// The mean loss and the accuracy of the examples with the given numbers, and in `gradient` the gradient of the loss. They may
@@ -108,38 +101,47 @@ impl<'p, 'a, B: Backend> Objective<'p, 'a, B> {
         network.backend().upload(parameters, at);
         total.clear();
         let scale = 1.0 / numbers.len() as f64;
-        let (dealt, chunks) = dealt(problem, tape, numbers);
-        let (mut sums, mut is_stopped) = (GroupSums::default(), false);
-        for (group, chunk) in chunks {
-            is_stopped = problem.is_stopped();
-            if is_stopped {
-                break;
-            }
-            host.load(network, tape, problem.examples(), chunk);
+        let dealt = dealt(problem, tape, numbers);
+        let sums = sum(problem, (tape, host), (dealt, numbers), |group, tape| {
             let of_chunk = if *normalized {
                 network.normalized_gradient(at, state, pass, tape, scale, Accumulate::Set, part)
             } else {
                 network.gradient(at, state, pass, tape, scale, Accumulate::Set, part)
             };
-            sums.add(group, of_chunk);
             total.add(network, dealt, group, part);
-        }
-        let sums = sums.finish(dealt, network.ranks(), is_stopped).map_err(stopped)?;
+            of_chunk
+        })?;
         total.finish(network, dealt, gradient);
         Ok(sums.mean(numbers.len()))
     }
 }
 
-/// The chunks of this rank that fit the tape, each with the number of its group.
-fn dealt<'n, B: Backend>(
+/// Which rank has which chunks that fit the tape.
+fn dealt<B: Backend>(problem: &Problem<'_, B>, tape: &Tape<B>, numbers: &[u32]) -> Dealt {
+    Dealt::new(numbers.len().div_ceil(tape.capacity()), problem.network().ranks())
+}
+
+/// The sums over the chunks of all ranks; `of_chunk` receives the group of a chunk and the tape with its examples.
+///
+/// # Errors
+/// [`Error::MeasureStopped`](crate::Error::MeasureStopped), asked before every chunk.
+fn sum<B: Backend>(
     problem: &Problem<'_, B>,
-    tape: &Tape<B>,
-    numbers: &'n [u32],
-) -> (Dealt, impl Iterator<Item = (usize, &'n [u32])> + use<'n, B>) {
-    let capacity = tape.capacity();
-    let dealt = Dealt::new(numbers.len().div_ceil(capacity), problem.network().ranks());
-    let chunk = move |index: usize| &numbers[index * capacity..((index + 1) * capacity).min(numbers.len())];
-    (dealt, dealt.own().map(move |(group, index)| (group, chunk(index))))
+    (tape, host): (&mut Tape<B>, &mut HostBatch),
+    (dealt, numbers): (Dealt, &[u32]),
+    mut of_chunk: impl FnMut(usize, &mut Tape<B>) -> Sums,
+) -> Result<Sums> {
+    let network = problem.network();
+    let (mut sums, mut is_stopped) = (GroupSums::default(), false);
+    for (group, range) in dealt.own_chunks(numbers.len(), tape.capacity()) {
+        is_stopped = problem.is_stopped();
+        if is_stopped {
+            break;
+        }
+        host.load(network, tape, problem.examples(), &numbers[range]);
+        sums.add(group, of_chunk(group, tape));
+    }
+    sums.finish(dealt, network.ranks(), is_stopped).map_err(stopped)
 }
 
 impl<B: Backend> Problem<'_, B> {
