@@ -7,7 +7,7 @@
 //! | `target.rs` | the trackers by name: a row for each |
 //! | `tensorboard.rs`, `event_file.rs` | TensorBoard's event files |
 //! | `mlflow.rs` | MLflow's REST interface |
-//! | `delivery.rs` | a thread for each tracker, so that none delays a run |
+//! | `delivery.rs` | one thread per tracker: no run waits for it |
 //! | `watch.rs` | the observer of a run that is tracked |
 //! | `export.rs` | tracking finished runs |
 //!
