@@ -196,11 +196,10 @@ impl<B: Backend> Sweep<'_, B> {
         let dealt = Dealt::new(numbers.len().div_ceil(size), ranks);
         let mut sums = GroupSums::default();
         sum.clear();
-        for (group, index) in dealt.own() {
-            let micro_batch = part(numbers, size, index);
+        for (group, range) in dealt.own_chunks(numbers.len(), size) {
             let (out, accumulate) = sum.slot(network, dealt, group);
             let at = (parameters, scale);
-            sums.add(group, self.micro_batch(micro_batch, at, accumulate, out, moves_statistics));
+            sums.add(group, self.micro_batch(&numbers[range], at, accumulate, out, moves_statistics));
         }
         self.share_statistics(ranks);
         (finished(&sums, dealt, ranks), sum.finish(network, dealt, ranks))
@@ -220,8 +219,8 @@ impl<B: Backend> Sweep<'_, B> {
         let dealt = Dealt::new(batch.len().div_ceil(size), ranks);
         let mut sums = GroupSums::default();
         sum.clear();
-        for (place, index) in dealt.own() {
-            let group = part(batch, size, index);
+        for (place, range) in dealt.own_chunks(batch.len(), size) {
+            let group = &batch[range];
             let (at, alone) = ((parameters, 1.0 / group.len() as f64), Ranks::default());
             let (at_iterate, ascent) = self.gradient(group, at, &alone, ascent, true);
             let moved = sam.perturb(network.backend(), network.parameters(), parameters, ascent);
@@ -266,11 +265,6 @@ impl<B: Backend> Sweep<'_, B> {
             self.addends.clear();
         }
     }
-}
-
-/// Part number `index` of `numbers` in parts of `size`.
-fn part(numbers: &[u32], size: usize, index: usize) -> &[u32] {
-    &numbers[index * size..((index + 1) * size).min(numbers.len())]
 }
 
 /// The sums of a step, which is never stopped half-way.
