@@ -15,7 +15,7 @@ impl<B: Backend> Problem<'_, B> {
     /// Empty without batch norm. Cost: a forward pass.
     ///
     /// # Errors
-    /// [`Error::MeasureStopped`](crate::Error::MeasureStopped), asked between chunks.
+    /// [`Error::MeasureStopped`], asked between chunks.
     pub(crate) fn statistics(&self, parameters: &[f64]) -> Result<Vec<f64>> {
         let (network, length) = (self.network(), self.network().state().len());
         if length == 0 {
@@ -27,12 +27,12 @@ impl<B: Backend> Problem<'_, B> {
         let (mut state, mut own, mut is_stopped) = (network.upload(&zeros), Vec::new(), false);
         let (numbers, chunk, ranks) = (self.numbers(), self.chunk(), network.ranks());
         let dealt = Dealt::new(numbers.len().div_ceil(chunk), ranks);
-        for (_, index) in dealt.own() {
+        for (_, range) in dealt.own_chunks(numbers.len(), chunk) {
             is_stopped = self.is_stopped();
             if is_stopped {
                 break;
             }
-            let of_chunk = &numbers[index * chunk..((index + 1) * chunk).min(numbers.len())];
+            let of_chunk = &numbers[range];
             host.load(network, &mut tape, self.examples(), of_chunk);
             // From zero, the update leaves the momentum times the chunk's statistics.
             network.backend().upload(&zeros, &mut state);
