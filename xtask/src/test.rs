@@ -34,7 +34,7 @@ const MIRI_TESTS: &[&str] = &[
     "linear::a_value",
 ];
 #[cfg(target_os = "linux")]
-const SLURM: Tool = Tool { name: "Slurm", probe: "sbatch --version", install: "`.ci/slurm install`" };
+const SLURM: Tool = Tool { name: "Slurm", probe: "slurmctld -V", install: "`.ci/slurm install`" };
 const GIT: Tool = Tool { name: "a Git checkout", probe: "git ls-files", install: "`git clone`" };
 
 /// Runs all steps, cheapest first.
