@@ -26,6 +26,13 @@ const TRAINING: &str = "train --arch cnn-bn --dataset digits --width-divisor 4 -
 /// A rank that has not done what is asked of it within this time never will.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Clippy for the whole workspace, with MPI where it is installed.
+pub(crate) fn clippy(root: &Path) -> Invocation {
+    let has_mpi = Invocation::new(MPI.probe).succeeds(root);
+    let feature = if has_mpi { " --features sharpness-cli/mpi" } else { "" };
+    Invocation::new(&format!("cargo clippy --workspace --all-targets{feature} -- -D warnings"))
+}
+
 /// The step of `cargo xtask test`.
 pub(crate) fn step() -> Step {
     Step::new("mpi", Action::Check(check, "cargo xtask mpi")).with_tool(MPI)
@@ -36,8 +43,8 @@ pub(crate) fn step() -> Step {
 /// # Errors
 /// MPI is missing, or a check fails.
 pub(crate) fn check(root: &Path) -> Result<()> {
-    Invocation::new("cargo clippy -p sharpness-cli --features mpi -- -D warnings").run(root)?;
-    Invocation::new("cargo build -p sharpness-cli --features mpi").run(root)?;
+    // With the features of the whole workspace, so that the dependencies are those of its tests.
+    Invocation::new("cargo build --workspace --features sharpness-cli/mpi").run(root)?;
     let folder = root.join("target/mpi");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;

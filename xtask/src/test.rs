@@ -53,7 +53,7 @@ pub(crate) fn run(root: &Path, missing: Missing) -> Result<()> {
         command("format", "cargo fmt --all --check").with_tool(RUSTFMT),
         Step::new("tidy", Action::Check(tidy::check, "cargo xtask tidy")).with_tool(GIT),
         dependencies::step(),
-        command("clippy", "cargo clippy --workspace --all-targets -- -D warnings").with_tool(CLIPPY),
+        Step::new("clippy", Action::Command(mpi::clippy(root))).with_tool(CLIPPY),
         Step::new("documentation", Action::Command(documentation)),
         Step::new("tests", Action::Command(tests)),
         #[cfg(target_os = "linux")]
