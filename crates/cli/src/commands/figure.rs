@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::Serialize;
 use sharpness_data::{Dataset, Locations};
-use sharpness_runs::{CompareExamples, Plan, RunStore};
+use sharpness_runs::{CompareExamples, Plan, Report, RunStore, RunTable};
 use sharpness_study::figures::{Figure, Line};
 use sharpness_training::measures::SubsetSize;
 use sharpness_training::{Budget, MeasureProgress};
@@ -28,6 +28,10 @@ pub(super) struct FigureCommand {
     /// The directory of the runs
     #[arg(long, value_name = "DIR", default_value = "runs")]
     store: PathBuf,
+
+    /// Draw the runs of a table written by `runs export` (CSV or Parquet) instead of those of a store; repeatable
+    #[arg(long = "table", value_name = "FILE", conflicts_with_all = ["store", "examples"])]
+    tables: Vec<PathBuf>,
 
     /// Write the picture (SVG and PNG), its table (CSV) and its caption into this directory
     #[arg(long, value_name = "DIR", default_value = "figures")]
@@ -128,18 +132,33 @@ impl ExamplesArg {
 /// The memory for fonts and the picture of a figure, in bytes.
 pub(super) const DRAWING_BYTES: usize = 8 << 20;
 
+/// The runs of all tables.
+fn reports(tables: &[PathBuf]) -> Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for path in tables {
+        let table = RunTable::read(path)?;
+        reports
+            .extend(table.reports().with_context(|| format!("cannot draw the runs of {}", path.display()))?);
+    }
+    Ok(reports)
+}
+
 /// Draws the figure.
 pub(super) fn run(command: &FigureCommand) -> Result<Exit> {
     let interrupt = Interrupt::listen()?;
     start_threads(None)?;
     let budget = command.memory.budget();
     let plan = Plan::read(&command.recipe)?;
-    let store = RunStore::existing(&command.store)?;
-    let locations = Locations::of_process(command.data_dir.clone());
-    command.examples.compare(&plan, &store, (&locations, budget.less(DRAWING_BYTES)), &interrupt)?;
-    budget.left(DRAWING_BYTES)?;
-    let figure =
-        Figure::new(&plan, &store).with_context(|| format!("cannot draw {}", command.recipe.display()))?;
+    let figure = if command.tables.is_empty() {
+        let store = RunStore::existing(&command.store)?;
+        let locations = Locations::of_process(command.data_dir.clone());
+        command.examples.compare(&plan, &store, (&locations, budget.less(DRAWING_BYTES)), &interrupt)?;
+        budget.left(DRAWING_BYTES)?;
+        Figure::new(&plan, &store)
+    } else {
+        Figure::of_reports(&plan, &reports(&command.tables)?)
+    };
+    let figure = figure.with_context(|| format!("cannot draw {}", command.recipe.display()))?;
     figure.damaged.iter().for_each(|damage| note(damage));
     let name = command.recipe.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let files = figure.write(&command.out, &name)?;

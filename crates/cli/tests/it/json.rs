@@ -99,6 +99,14 @@ fn a_figure_gives_every_number_that_it_draws() {
     }
     assert_eq!(csv.lines().skip(1).collect::<Vec<_>>(), rows, "the document has the numbers of the table");
 
+    let (table, again) = (dir.path().join("runs.csv"), dir.path().join("again"));
+    fs::write(&table, run(&["runs", "export", "--store", &store]).out_with(0)).unwrap();
+    run(&["figure", &recipe, "--table", text(&table), "--out", text(&again)]).out_with(0);
+    for file in ["steps.csv", "steps.svg", "steps.txt"] {
+        let [of_store, of_table] = [&figures, &again].map(|folder| fs::read(folder.join(file)).unwrap());
+        assert!(of_store == of_table, "{file} is the same from the exported table");
+    }
+
     let page = dir.path().join("page.html");
     let written = run(&["report", &recipe, "--store", &store, "--out", text(&page), "--json"]).json_with(0);
     assert_eq!(written["file"], text(&page), "where the page is");

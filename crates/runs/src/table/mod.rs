@@ -2,6 +2,7 @@
 
 mod export;
 mod parquet_file;
+mod reports;
 mod table_file;
 
 pub use export::RunTable;

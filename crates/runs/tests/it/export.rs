@@ -399,3 +399,19 @@ fn a_table_that_is_read_again_has_the_cells_that_were_written() {
         }
     }
 }
+
+/// Figures drawn from a committed table are those of the store that it was exported from.
+#[test]
+fn the_reports_of_a_table_are_those_it_was_written_from() {
+    let written = [full(), diverged()];
+    let table = RunTable::new(&written).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.parquet");
+    std::fs::write(&path, table.parquet().unwrap()).unwrap();
+    let reports = RunTable::read(&path).unwrap().reports().unwrap();
+    assert_eq!(RunTable::new(&reports).unwrap(), table, "no cell is lost");
+    for (report, written) in reports.iter().zip(&written) {
+        let [read, known] = [report, written].map(|report| Identity::of(&report.config).unwrap());
+        assert_eq!(read, known, "the settings are the same");
+    }
+}

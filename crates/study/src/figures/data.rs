@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use sharpness_runs::{
-    FigureKind, FigureSpec, LEARNING_RATE, Plan, PublishedLine, Report, RunStatus, RunStore,
+    FigureKind, FigureSpec, LEARNING_RATE, Plan, PlannedRun, PublishedLine, Report, RunStatus, RunStore,
 };
 use sharpness_training::measures::SubsetSize;
 use sharpness_training::optimizers::EdgeOfStability;
@@ -107,11 +107,38 @@ impl Statistic {
 }
 
 impl Figure {
-    /// The figure of a plan, from its finished runs.
+    /// The figure of a plan, from its finished runs in a store.
     ///
     /// # Errors
     /// [`Error::Config`] if the recipe has no figure.
     pub fn new(plan: &Plan, store: &RunStore) -> Result<Self> {
+        let mut figure = Self::of_runs(plan, |run| store.status(&run.config))?;
+        let trainings: BTreeSet<String> =
+            figure.reports.iter().map(|report| report.training_id.clone()).collect();
+        for id in trainings {
+            match store.subset_sizes(&id) {
+                Ok(Some(sizes)) => _ = figure.subset_sizes.insert(id, sizes),
+                Ok(None) => {}
+                Err(error) => figure.damage(&id, &error.to_string()),
+            }
+        }
+        Ok(figure)
+    }
+
+    /// The figure of a plan, from those of its runs that are among some reports.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_reports(plan: &Plan, reports: &[Report]) -> Result<Self> {
+        let reports: BTreeMap<&str, &Report> =
+            reports.iter().map(|report| (report.id.as_str(), report)).collect();
+        Self::of_runs(plan, |run| {
+            let report = reports.get(run.identity.run.as_str());
+            report.map_or(RunStatus::Missing, |report| RunStatus::Done(Box::new((*report).clone())))
+        })
+    }
+
+    fn of_runs(plan: &Plan, status: impl Fn(&PlannedRun) -> RunStatus) -> Result<Self> {
         let missing = || Error::Config {
             key: "the recipe".to_owned(),
             problem: "has no [figure], which says what to draw".to_owned(),
@@ -142,7 +169,7 @@ impl Figure {
             let runs = plan.runs.iter().filter(|run| run.block == block.name);
             // Two blocks of one name may share runs.
             for run in runs.filter(|run| seen.insert(&run.identity)) {
-                match store.status(&run.config) {
+                match status(run) {
                     RunStatus::Done(report) => reports.push(*report),
                     RunStatus::Damaged(problem) => figure.damage(&run.identity.run, &problem),
                     _ => {}
@@ -159,15 +186,6 @@ impl Figure {
             figure.add_lines(&new(false), &new(true), &reports, block.published.as_ref())?;
             let known: BTreeSet<String> = figure.reports.iter().map(|report| report.id.clone()).collect();
             figure.reports.extend(reports.into_iter().filter(|report| !known.contains(&report.id)));
-        }
-        let trainings: BTreeSet<String> =
-            figure.reports.iter().map(|report| report.training_id.clone()).collect();
-        for id in trainings {
-            match store.subset_sizes(&id) {
-                Ok(Some(sizes)) => _ = figure.subset_sizes.insert(id, sizes),
-                Ok(None) => {}
-                Err(error) => figure.damage(&id, &error.to_string()),
-            }
         }
         Ok(figure)
     }
