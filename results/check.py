@@ -46,11 +46,14 @@ def t_quantile(freedom, p=0.975):
     return np.sqrt(freedom) * np.tan(low)
 
 
+def read_rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def read(path):
     """{(batch, learning rate, dropout): {seed: {name: number}}} and the number of test examples."""
-    cells = {}
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
+    cells, rows = {}, read_rows(path)
     for row in rows:
         key = tuple(float(row["config." + name]) for name in ("training.batch_size", "training.learning_rate", "model.dropout"))
         run = {name: float(row[column]) for name, column in COLUMNS.items() if row.get(column)}
@@ -279,8 +282,7 @@ def main():
     program = sys.argv[1] if len(sys.argv) > 1 else str(HERE.parent / "target/release/sharpness")
     table = HERE / "fig8" / "runs.csv"
     check(program, table)
-    with open(table, newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(table)
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         for paired in (True, False):

@@ -9,6 +9,7 @@ mod golden;
 mod kills;
 mod mpi;
 mod python;
+mod results;
 mod settings;
 mod slow;
 mod step;
@@ -41,6 +42,8 @@ Usage: cargo xtask COMMAND
                    kill two sweeps of one store at N random moments (300), processes or tasks of Slurm arrays;
                    needs target/*/sharpness and Linux
   golden [ARG]...  regenerate the golden files with golden/generate.py, which receives the arguments
+  results          regenerate results/README.md, figures and verdicts from the committed tables of runs
+  results --check  fail if any of them is stale
   settings         regenerate docs/settings.md";
 
 fn main() -> ExitCode {
@@ -70,6 +73,8 @@ fn run(arguments: &[String]) -> Result<()> {
         #[cfg(target_os = "linux")]
         ["kills", arguments @ ..] => kills::check(&root, arguments),
         ["golden", rest @ ..] => golden::generate(&root, rest),
+        ["results"] => results::derive(&root, &[]),
+        ["results", "--check"] => results::derive(&root, &["--check"]),
         ["settings"] => settings::generate(&root),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -2,14 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
 use sharpness_training::measures::{Measure, SharpnessNumber, Visitor, each};
 use tempfile::tempdir;
 
-use crate::program::{command, python_with, run, text};
-use crate::skip::{assert_skips_are_told, skip};
+use crate::program::{command, run, text};
 
 /// Small networks on the digits: 12 examples are few for a batch, 100 are many.
 const RECIPE: &str = "seeds = [0, 1, 2]
@@ -241,22 +239,4 @@ fn tables_that_are_none_are_refused() {
     run(&claims).refuses(1, &["row 1", "is \"fast\""]);
     fs::write(&table, b"PAR1 but no more").unwrap();
     run(&claims).refuses(1, &["table.csv is not a table of runs"]);
-}
-
-#[test]
-fn numpy_computes_the_same_numbers() {
-    let Some(python) = python_with(&["numpy"]) else {
-        skip("there is no Python with numpy; install it with `apt-get install python3-numpy`");
-        return;
-    };
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../results/check.py");
-    let ended = Command::new(python).arg(script).arg(command(&[]).get_program()).output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
-    assert!(ended.status.success(), "what differs:\n{out}\n{err}");
-    assert_eq!(out.matches("numbers agree").count(), 3, "three tables:\n{out}");
-}
-
-#[test]
-fn an_absent_numpy_is_told() {
-    assert_skips_are_told(&["claims::numpy_computes_the_same_numbers"]);
 }

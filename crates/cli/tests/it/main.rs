@@ -26,6 +26,7 @@ mod racing;
 mod report;
 mod reproducing;
 mod rescale;
+mod results;
 mod resuming;
 mod serving;
 #[path = "../../../data/tests/it/skip.rs"]

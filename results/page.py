@@ -1,0 +1,302 @@
+"""Write results/README.md: results/page.md, with every number that stands between double braces computed from the committed tables.
+
+    python3 results/page.py [--check] [PROGRAM]
+
+With --check, write nothing and fail if the page, a figure or a verdict is not what the tables say. PROGRAM is
+target/release/sharpness if unset. An expression between braces is Python and sees the names of `Page`.
+"""
+
+import csv
+import difflib
+import functools
+import json
+import math
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parent
+# The folders with runs of the recipes of a scale, whose figures are drawn from their tables.
+FIGURES = {}
+
+
+def read(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def number(text):
+    return float(text) if text else None
+
+
+def digits(value, error):
+    """A value and its error, with two digits of the error."""
+    if not error:
+        return f"{value:.4g}"
+    places = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{places}f} ± {error:.{places}f}"
+
+
+def spread(values):
+    """The mean of some numbers, with their standard deviation."""
+    if not values:
+        return "–"
+    mean = sum(values) / len(values)
+    deviation = math.sqrt(sum((x - mean) ** 2 for x in values) / (len(values) - 1)) if len(values) > 1 else None
+    return digits(mean, deviation)
+
+
+def interval(effect):
+    """An effect with its interval; factors and points of accuracy as `sharpness claims` prints them."""
+    if effect is None:
+        return "–"
+    is_factor = effect["outcome"] != "test_accuracy"
+    form = (lambda x: f"{x:.3g}") if is_factor else (lambda x: f"{x:+.2f}")
+    value = ("×" if is_factor else "") + form(effect["value"])
+    unit = effect["unit"] if is_factor else " points" + effect["unit"]
+    low, high = effect.get("interval") or (None, None)
+    bounds = "" if low is None else f" [{form(low)}, {form(high)}]"
+    return value + bounds + unit
+
+
+def word(verdict):
+    """A verdict in words, with the power that is missing."""
+    if isinstance(verdict, str):
+        return verdict.replace("-", " ")
+    (name, details), = verdict.items()
+    seeds = (details or {}).get("more_seeds")
+    text = name.replace("-", " ")
+    return f"{text} ({seeds} more seed{'s' if seeds > 1 else ''} would do)" if seeds else text
+
+
+def deciding(judgement):
+    """The effect that decides: that of the first condition with the judgement's own verdict, or of the first with any effect."""
+    conditions = judgement["conditions"]
+    for condition in sorted(conditions, key=lambda c: c["verdict"] != judgement["verdict"]):
+        effects = condition["effects"]
+        chosen = [e for e in effects if e["verdict"] == condition["verdict"]] or effects
+        if chosen:
+            return {**chosen[0], "outcome": condition["outcome"], "unit": condition["unit"]}
+    return None
+
+
+class Page:
+    """What the expressions of page.md may use."""
+
+    def __init__(self, program):
+        self.program = program
+
+    def run(self, *arguments):
+        done = subprocess.run([self.program, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
+        if done.returncode != 0:
+            sys.exit(f"`sharpness {' '.join(map(str, arguments))}` failed: {done.stderr.strip()}")
+        return done.stdout
+
+    @functools.cache
+    def claims(self, *folders):
+        tables = [argument for folder in folders for argument in ("--table", HERE / folder / "runs.csv")]
+        return json.loads(self.run("claims", *tables, "--json"))
+
+    @functools.cache
+    def table(self, folder):
+        return read(HERE / folder / "runs.csv")
+
+    def runs(self, folder):
+        return len(self.table(folder))
+
+    def hours(self, folder):
+        """Hours of training and measuring, each run on one core."""
+        columns = ("training.seconds", "measurement.seconds")
+        seconds = sum(number(row.get(column)) or 0 for row in self.table(folder) for column in columns)
+        return f"{seconds / 3600:.1f}"
+
+    def verdicts(self, *folders):
+        """One row for each finding and group of runs that it is judged by."""
+        lines = ["| finding | | ours | the paper's | verdict on ours, on theirs |", "| --- | --- | --- | --- | --- |"]
+        for finding in self.claims(*folders)["findings"]:
+            theirs = finding["published"]
+            groups = finding["runs"] or [None]
+            for group in groups:
+                ours = "no run is about it" if group is None else word(group["verdict"])
+                name = finding["sentence"] + (f" ({group['runs']})" if group else "")
+                effects = [interval(group and deciding(group)), interval(deciding(theirs))]
+                lines.append(f"| {finding['section']} | {name} | {' | '.join(effects)} | {ours}; {word(theirs['verdict'])} |")
+        return "\n".join(lines)
+
+    def settings(self, folder, **columns):
+        """Means over the seeds of each setting of a table; `columns` gives heads and the names of settings."""
+        cells = {}
+        for row in self.table(folder):
+            cells.setdefault(tuple(row["config." + name] for name in columns.values()), []).append(row)
+        heads = [*columns, "seeds", "test accuracy", "λ_max", "epochs"]
+        lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+        for key in sorted(cells, key=lambda key: [float(text or "inf") for text in key]):
+            rows = cells[key]
+            results = [[float(row[name]) for row in rows if row[name]] for name in ("training.test_accuracy", "measurement.lambda_max.value")]
+            epochs = ", ".join(row["training.epochs"] for row in rows)
+            ended = "" if all(row["training.outcome"] == "converged" for row in rows) else f" ({rows[0]['training.outcome']})"
+            lines.append(f"| {' | '.join([*(text or 'all' for text in key), str(len(rows)), *map(spread, results), epochs + ended])} |")
+        return "\n".join(lines)
+
+    def subsets(self, folder, name, *axes):
+        """λ_max on several numbers of examples: one row for each run that was measured on them."""
+        rows = read(HERE / folder / f"{name}-examples.csv")
+        sizes = sorted({int(row["examples"]) for row in rows})
+        runs = {row.get("training_id") or row["id"]: row for row in self.table(folder)}
+        found = {}
+        for row in rows:
+            found.setdefault(row["run"], {})[int(row["examples"])] = digits(float(row["lambda_max"]), number(row["lambda_max_deviation"]))
+        keys = {run: tuple(float(runs[run]["config." + axis]) for axis in axes) for run in found}
+        heads = [*(axis.rsplit(".", 1)[-1].replace("_", " ") for axis in axes), *(f"{size:,} examples" for size in sizes)]
+        lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+        for run in sorted(found, key=keys.get):
+            lines.append(f"| {' | '.join([*(f'{x:g}' for x in keys[run]), *(found[run].get(size, '–') for size in sizes)])} |")
+        return "\n".join(lines)
+
+    def tau(self, folder, network, predictor, target="test_error"):
+        """Kendall's τ of a predictor with its interval."""
+        same = lambda p: (p["network"], p["predictor"], p["target"]) == (network, predictor, target)
+        found = next(p for p in self.claims(folder)["predictions"] if same(p))
+        low, high = found["interval"]
+        return f"{found['kendall_tau']:.2f} [{low:.2f}, {high:.2f}]"
+
+    def judgement(self, section, *folders):
+        finding = next(f for f in self.claims(*folders)["findings"] if f["section"] == section)
+        return finding["runs"][0]
+
+    def verdict(self, section, *folders):
+        return word(self.judgement(section, *folders)["verdict"])
+
+    def effect(self, section, condition, *folders, place=None):
+        """The effect of a condition, by its place in the finding, at a place such as batch=100."""
+        found = self.judgement(section, *folders)["conditions"][condition]
+        effects = [e for e in found["effects"] if place is None or e["place"] == place]
+        return interval({**effects[0], "outcome": found["outcome"], "unit": found["unit"]})
+
+    @functools.cache
+    def figure(self, folder, name):
+        return read(HERE / folder / f"{name}.csv")
+
+    def mean(self, folder, name, line, x, column="test_accuracy", source="runs"):
+        rows = [r for r in self.figure(folder, name) if (r["line"], r["source"], float(r["x"])) == (line, source, x)]
+        return digits(float(rows[0][column]), number(rows[0][column + "_deviation"]))
+
+    def points(self, folder, name, axis="η"):
+        """Our means beside the published ones, with the difference in standard errors."""
+        rows = self.figure(folder, name)
+        key = lambda row: (row["panel"], row["line"], float(row["x"]))
+        theirs = {key(row): row for row in rows if row["source"] == "published"}
+        lines = [
+            f"| runs | {axis} | seeds | test accuracy | published | differ by | λ_max | published | differ by |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        ]
+        for row in (row for row in rows if row["source"] == "runs"):
+            other = theirs.get(key(row))
+            cells = [row["line"], f"{float(row['x']):g}", row["runs"]]
+            for column in ("test_accuracy", "lambda_max"):
+                cells += compared(row, other, column)
+            lines.append(f"| {' | '.join(cells)} |")
+        return "\n".join(lines)
+
+    def close(self, folder, name, column, most):
+        """How many of our means differ from the published ones by at most so many standard errors."""
+        rows = self.figure(folder, name)
+        key = lambda row: (row["panel"], row["line"], float(row["x"]))
+        theirs = {key(row): row for row in rows if row["source"] == "published"}
+        ours = [row for row in rows if row["source"] == "runs" and key(row) in theirs]
+        differences = [compared(row, theirs[key(row)], column)[2] for row in ours]
+        return f"{sum(abs(float(text)) <= most for text in differences if text != '–')} of {len(differences)}"
+
+
+def points_of_runs(page, folder, scale):
+    """Every run of the figures of a folder, with the command that repeats it."""
+    known = {row["id"]: row for row in page.table(folder)}
+    text = [f"# The runs of {folder}/", "", "`sharpness runs export` prints the numbers of a repeated run. They are those of"]
+    text += ["[runs.csv](runs.csv) to the last bit on the same instruction set (column `provenance.instruction_set`).", ""]
+    for recipe in recipes(scale):
+        planned = json.loads(page.run("sweep", recipe, "--dry-run", "--json", "--store", HERE / "no-store"))
+        done = [(run, known[run["id"]]) for run in planned if run["id"] in known]
+        if not done:
+            continue
+        text += [f"## {recipe.stem}", "", "| runs | settings | test accuracy | λ_max | epochs | command |", "| --- | --- | --- | --- | --- | --- |"]
+        for run, row in done:
+            settings = ", ".join(f"{key.rsplit('.', 1)[-1]} {value}" for key, value in run["settings"].items())
+            cells = [run["block"], settings, row["training.test_accuracy"], row["measurement.lambda_max.value"], row["training.epochs"]]
+            command = f"`sharpness sweep recipes/{scale}/{recipe.name} --only {run['id']}`"
+            text.append(f"| {' | '.join([*cells, command])} |")
+        text.append("")
+    return "\n".join(text).encode()
+
+
+def recipes(scale):
+    return sorted((ROOT / "recipes" / scale).glob("fig*.toml"), key=lambda path: int(path.stem[3:]))
+
+
+def compared(row, other, column):
+    """A mean, the published one, and their difference in standard errors: of logarithms for λ_max."""
+    mean, deviation = number(row[column]), number(row[column + "_deviation"])
+    cells = [digits(mean, deviation)]
+    if other is None:
+        return cells + ["–", "–"]
+    theirs, spread = number(other[column]), number(other[column + "_deviation"])
+    cells.append(digits(theirs, spread))
+    if not deviation or not spread:
+        return cells + ["–"]
+    if column == "lambda_max":
+        difference, deviation, spread = math.log(mean / theirs), deviation / mean, spread / theirs
+    else:
+        difference = mean - theirs
+    error = math.sqrt(deviation**2 / int(row["runs"]) + spread**2 / int(other["runs"]))
+    return cells + [f"{difference / error:+.1f}"]
+
+
+def render(page):
+    names = {name: getattr(page, name) for name in dir(page) if not name.startswith("_")}
+    template = (HERE / "page.md").read_text()
+    text = re.sub(r"\{\{(.+?)\}\}", lambda match: str(eval(match[1].strip(), {}, names)), template)
+    head = "<!-- Written by `cargo xtask results` from page.md and the tables; edit page.md. -->\n\n"
+    return head + text
+
+
+def derived(page):
+    """The files that follow from the tables and their content, each after those that it is computed from."""
+    for folder, scale in FIGURES.items():
+        table = HERE / folder / "runs.csv"
+        with tempfile.TemporaryDirectory() as out:
+            for recipe in recipes(scale):
+                figure = json.loads(page.run("figure", recipe, "--table", table, "--out", out, "--json"))
+                for file in map(pathlib.Path, figure["files"] if figure["runs_done"] else []):
+                    yield HERE / folder / file.name, file.read_bytes()
+        yield HERE / folder / "points.md", points_of_runs(page, folder, scale)
+    for table in sorted(HERE.glob("*/runs.csv")):
+        yield table.with_name("claims.txt"), page.run("claims", "--table", table, "--details").encode()
+    yield HERE / "claims-published.txt", page.run("claims", "--published", "--details").encode()
+    yield HERE / "README.md", render(page).encode()
+
+
+def main(arguments):
+    is_check = "--check" in arguments
+    programs = [argument for argument in arguments if argument != "--check"]
+    page = Page(programs[0] if programs else ROOT / "target/release/sharpness")
+    stale = 0
+    for path, content in derived(page):
+        known = path.read_bytes() if path.exists() else b""
+        if known == content:
+            continue
+        if is_check:
+            stale += 1
+            print(f"{path.relative_to(ROOT)} is not what the tables say; `cargo xtask results` rewrites it")
+            if path.suffix in (".md", ".txt", ".csv"):
+                lines = [text.decode(errors="replace").splitlines() for text in (known, content)]
+                print("\n".join(list(difflib.unified_diff(*lines, "committed", "computed", lineterm="", n=0))[:20]))
+        else:
+            path.write_bytes(content)
+            print(path.relative_to(ROOT))
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
