@@ -1,6 +1,7 @@
 //! The flags of all settings, and the keys of files and recipes that follow from them.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use clap::builder::ValueParser;
 use clap::error::Error as ClapError;
@@ -70,7 +71,12 @@ pub fn flag(key: &str) -> Option<String> {
 }
 
 /// Every key that a configuration may have, such as `training.learning_rate`, and the type of its values.
-pub fn keys() -> BTreeMap<String, ColumnType> {
+pub fn keys() -> &'static BTreeMap<String, ColumnType> {
+    static KEYS: LazyLock<BTreeMap<String, ColumnType>> = LazyLock::new(typed_keys);
+    &KEYS
+}
+
+fn typed_keys() -> BTreeMap<String, ColumnType> {
     let command = command();
     let of_flag = |arg: &Arg| (arg.get_id().to_string(), column_type(arg));
     let mut keys: BTreeMap<String, ColumnType> = command.get_arguments().map(of_flag).collect();

@@ -20,6 +20,7 @@ const SCALES: &str = "\
 Scales:
   smoke    all fifteen in minutes: shows that everything works, not whether the findings hold
   laptop   minutes to hours for each on two cores: fewer examples, narrower networks, fewer settings and seeds
+  desk     days for all on two cores: the smallest at which the paper's trends can show
   paper    the authors' own grid and data: hours (Figure 8) to weeks
 
 Each scale of each figure is a recipe. Print it with --recipe, edit it, and run it with `sharpness sweep` and
@@ -89,6 +90,7 @@ impl FromStr for Figures {
 pub(super) enum ScaleName {
     Smoke,
     Laptop,
+    Desk,
     Paper,
 }
 
@@ -97,6 +99,7 @@ impl ScaleName {
         match self {
             Self::Smoke => Scale::Smoke,
             Self::Laptop => Scale::Laptop,
+            Self::Desk => Scale::Desk,
             Self::Paper => Scale::Paper,
         }
     }

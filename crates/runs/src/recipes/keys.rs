@@ -11,7 +11,7 @@ const NEAR: f64 = 0.75;
 
 /// Every key of a configuration, such as `training.learning_rate`, with the type of its values.
 #[derive(Clone, Debug)]
-pub(crate) struct Keys(BTreeMap<String, ColumnType>);
+pub(crate) struct Keys(&'static BTreeMap<String, ColumnType>);
 
 impl Keys {
     pub(crate) fn new() -> Self {

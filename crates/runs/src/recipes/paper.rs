@@ -1,4 +1,4 @@
-//! The recipes of the paper's figures, at three scales, embedded in the program.
+//! The recipes of the paper's figures, at four scales, embedded in the program.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,19 +16,22 @@ pub enum Scale {
     Smoke,
     /// Minutes to hours on two cores: fewer examples, narrower networks, fewer learning rates and seeds.
     Laptop,
+    /// Days on two cores: the smallest at which the trends of the paper can show.
+    Desk,
     /// The paper's own grid and data: hours to weeks.
     Paper,
 }
 
 impl Scale {
     /// All scales, the smallest first.
-    pub const ALL: [Self; 3] = [Self::Smoke, Self::Laptop, Self::Paper];
+    pub const ALL: [Self; 4] = [Self::Smoke, Self::Laptop, Self::Desk, Self::Paper];
 
     /// Its name and that of its folder of recipes.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Smoke => "smoke",
             Self::Laptop => "laptop",
+            Self::Desk => "desk",
             Self::Paper => "paper",
         }
     }
@@ -48,12 +51,13 @@ macro_rules! recipes {
         [$([
             include_str!(concat!("../../../../recipes/smoke/fig", $number, ".toml")),
             include_str!(concat!("../../../../recipes/laptop/fig", $number, ".toml")),
+            include_str!(concat!("../../../../recipes/desk/fig", $number, ".toml")),
             include_str!(concat!("../../../../recipes/paper/fig", $number, ".toml")),
         ]),*]
     };
 }
 
-const RECIPES: [[&str; 3]; FIGURES as usize] = recipes!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+const RECIPES: [[&str; Scale::ALL.len()]; FIGURES as usize] = recipes!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 
 impl PaperFigure {
     /// The figure with a number from 1 to [`FIGURES`]; none for another number.

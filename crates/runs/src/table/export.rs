@@ -1,6 +1,7 @@
 //! Runs as a table: one row per run, one column per setting and result.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -22,7 +23,12 @@ pub struct RunTable {
 
 impl RunTable {
     /// The names of all columns, each the key of a value in a report, and their types.
-    pub fn columns() -> Vec<(String, ColumnType)> {
+    pub fn columns() -> &'static [(String, ColumnType)] {
+        static COLUMNS: LazyLock<Vec<(String, ColumnType)>> = LazyLock::new(RunTable::list_columns);
+        &COLUMNS
+    }
+
+    fn list_columns() -> Vec<(String, ColumnType)> {
         let plain = |list: &[(&str, ColumnType)]| -> Vec<(String, ColumnType)> {
             list.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect()
         };
@@ -106,8 +112,8 @@ fn row(report: &Report, last: Option<&Start>) -> Result<Vec<Value>> {
     cells.retain(|_, cell| !cell.is_null());
     let mut row = Vec::new();
     for (name, kind) in RunTable::columns() {
-        let cell = cells.remove(&name).unwrap_or_default();
-        if !holds(kind, &cell) {
+        let cell = cells.remove(name).unwrap_or_default();
+        if !holds(*kind, &cell) {
             return Err(Error::Table(format!(
                 "cannot write the table: {name} is {cell}, which its column cannot hold"
             )));

@@ -15,7 +15,7 @@ impl RunTable {
     /// [`Error::Table`] with the name of the run whose cells are not those of a report of this version.
     pub fn reports(&self) -> Result<Vec<Report>> {
         let columns = Self::columns();
-        self.rows.iter().map(|row| report(&columns, row)).collect()
+        self.rows.iter().map(|row| report(columns, row)).collect()
     }
 }
 

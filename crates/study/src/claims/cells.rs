@@ -72,7 +72,7 @@ impl Run {
     /// [`Error::Table`] if a row lacks a value that every run has.
     pub fn of_table(table: &RunTable) -> Result<Vec<Self>> {
         let columns = RunTable::columns();
-        table.rows.iter().map(|row| Self::of_row(&columns, row)).collect()
+        table.rows.iter().map(|row| Self::of_row(columns, row)).collect()
     }
 
     /// The runs of reports.

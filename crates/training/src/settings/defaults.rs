@@ -2,7 +2,7 @@
 
 use clap::{Args, Command};
 
-/// The settings of an empty command line.
+/// The settings of an empty command line. Parsing one takes as long as reading the files of a run: callers keep the result.
 pub(super) fn defaults<T: Args>() -> T {
     let matches = T::augment_args(Command::new("defaults")).get_matches_from(["defaults"]);
     #[expect(

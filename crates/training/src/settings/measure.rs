@@ -1,6 +1,7 @@
 //! What is measured, and how exactly.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,7 @@ impl MeasureConfig {
 impl Default for MeasureConfig {
     /// 5,000 evenly strided examples, λ_max alone, residual below 10⁻³ of it, shown to be the largest to 10 %.
     fn default() -> Self {
-        defaults()
+        static DEFAULTS: LazyLock<MeasureConfig> = LazyLock::new(defaults);
+        DEFAULTS.clone()
     }
 }

@@ -3,6 +3,8 @@
 //! The location of data, the number of threads, and where and how often to save do not change results, so they are not
 //! here.
 
+use std::sync::LazyLock;
+
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use sharpness_data::DatasetName;
@@ -75,7 +77,8 @@ impl RunConfig {
     /// The paper's protocol for an architecture on a data set: plain SGD at η = 0.05 with batches of 100, until 99 % train
     /// accuracy.
     pub fn new(name: DatasetName, arch: Architecture) -> Self {
-        let mut config: Self = defaults();
+        static DEFAULTS: LazyLock<RunConfig> = LazyLock::new(defaults);
+        let mut config = DEFAULTS.clone();
         (config.data.name, config.model.arch) = (name, arch);
         config
     }

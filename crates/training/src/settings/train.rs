@@ -1,5 +1,7 @@
 //! How a network is trained.
 
+use std::sync::LazyLock;
+
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use sharpness_network::backend::Loss;
@@ -83,7 +85,8 @@ pub struct TrainingConfig {
 
 impl Default for TrainingConfig {
     fn default() -> Self {
-        defaults()
+        static DEFAULTS: LazyLock<TrainingConfig> = LazyLock::new(defaults);
+        DEFAULTS.clone()
     }
 }
 
