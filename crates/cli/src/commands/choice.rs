@@ -1,10 +1,11 @@
 //! The runs of a store that a command is about.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use sharpness_runs::{Filter, Report, RunStatus, RunStore};
+use sharpness_runs::{Filter, Identity, Plan, Report, RunStatus, RunStore};
 
 use crate::exit::Usage;
 use crate::output::note;
@@ -19,6 +20,10 @@ pub(super) struct Choice {
     /// Only runs with this setting, such as learning_rate=0.1; repeatable
     #[arg(long = "where", value_name = "KEY=VALUE")]
     filters: Vec<String>,
+
+    /// Only runs of this recipe; repeatable
+    #[arg(long = "recipe", value_name = "FILE")]
+    of_recipes: Vec<PathBuf>,
 }
 
 /// A run that is not done.
@@ -32,7 +37,19 @@ impl Choice {
 
     /// Whether some runs may be left out.
     pub(super) fn is_filtered(&self) -> bool {
-        !self.filters.is_empty()
+        !self.filters.is_empty() || !self.of_recipes.is_empty()
+    }
+
+    /// The runs of the recipes; none if all are wanted.
+    fn planned(&self) -> Result<Option<BTreeSet<Identity>>> {
+        if self.of_recipes.is_empty() {
+            return Ok(None);
+        }
+        let mut planned = BTreeSet::new();
+        for recipe in &self.of_recipes {
+            planned.extend(Plan::read(recipe)?.runs.into_iter().map(|run| run.identity));
+        }
+        Ok(Some(planned))
     }
 
     /// The reports of the finished runs; prints a note for each damaged one.
@@ -51,9 +68,15 @@ impl Choice {
         let filters = self.filters.iter().map(|text| Filter::parse(text));
         let filters: Vec<Filter> =
             filters.collect::<Result<_, _>>().map_err(|error| Usage::new(error.to_string()))?;
+        let planned = self.planned()?;
+        let is_planned =
+            |of: &dyn Fn(&Identity) -> bool| planned.as_ref().is_none_or(|all| all.iter().any(of));
         let store = RunStore::existing(&self.store)?;
         let (mut reports, mut others) = (Vec::new(), Vec::new());
         for id in store.trainings()? {
+            if !is_planned(&|identity| identity.training == id) {
+                continue;
+            }
             let found = store.reports(&id);
             if found.is_empty() {
                 others.push((id.clone(), store.training_status(&id)));
@@ -66,7 +89,7 @@ impl Choice {
                         continue;
                     }
                 };
-                let mut matches = true;
+                let mut matches = is_planned(&|identity| identity.run == report.id);
                 for filter in &filters {
                     matches &= filter.matches(&report.config)?;
                 }

@@ -21,7 +21,7 @@ pub(super) struct ClaimsCommand {
     choice: Choice,
 
     /// Judge the runs of a table written by `runs export` (CSV or Parquet) instead of those of a store; repeatable
-    #[arg(long = "table", value_name = "FILE", conflicts_with_all = ["store", "filters"])]
+    #[arg(long = "table", value_name = "FILE", conflicts_with_all = ["store", "filters", "of_recipes"])]
     tables: Vec<PathBuf>,
 
     /// Judge the findings of a TOML file instead of the paper's
@@ -29,7 +29,7 @@ pub(super) struct ClaimsCommand {
     findings: Option<PathBuf>,
 
     /// Judge only the paper's own numbers
-    #[arg(long, conflicts_with_all = ["store", "filters", "tables"])]
+    #[arg(long, conflicts_with_all = ["store", "filters", "of_recipes", "tables"])]
     published: bool,
 
     /// Also use trainings that missed their target and λ_max that did not converge

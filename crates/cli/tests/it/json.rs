@@ -100,7 +100,12 @@ fn a_figure_gives_every_number_that_it_draws() {
     assert_eq!(csv.lines().skip(1).collect::<Vec<_>>(), rows, "the document has the numbers of the table");
 
     let (table, again) = (dir.path().join("runs.csv"), dir.path().join("again"));
-    fs::write(&table, run(&["runs", "export", "--store", &store]).out_with(0)).unwrap();
+    let (export, one) = (["runs", "export", "--store", &store, "--recipe"], dir.path().join("one.toml"));
+    fs::write(&one, fs::read_to_string(&recipe).unwrap().replace("[0, 1]", "[0]")).unwrap();
+    let [all, half] = [&recipe, text(&one)].map(|recipe| run(&[&export[..], &[recipe]].concat()).out_with(0));
+    assert_eq!(all, run(&export[..4]).out_with(0), "all runs are the recipe's");
+    assert_eq!(half.lines().count(), 3, "two runs have the first seed:\n{half}");
+    fs::write(&table, all).unwrap();
     run(&["figure", &recipe, "--table", text(&table), "--out", text(&again)]).out_with(0);
     for file in ["steps.csv", "steps.svg", "steps.txt"] {
         let [of_store, of_table] = [&figures, &again].map(|folder| fs::read(folder.join(file)).unwrap());
