@@ -19,8 +19,8 @@ import tempfile
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent
-# The folders with runs of the recipes of a scale, whose figures are drawn from their tables.
-FIGURES = {}
+# The folders with runs of the recipes of the same name, and the figures that are drawn from their tables.
+FIGURES = {"desk": (1, 2)}
 
 
 def read(path):
@@ -114,16 +114,16 @@ class Page:
         return f"{seconds / 3600:.1f}"
 
     def verdicts(self, *folders):
-        """One row for each finding and group of runs that it is judged by."""
-        lines = ["| finding | | ours | the paper's | verdict on ours, on theirs |", "| --- | --- | --- | --- | --- |"]
-        for finding in self.claims(*folders)["findings"]:
+        """One row for each finding and folder with runs that say something of it."""
+        lines = ["| finding | | runs | ours | the paper's | verdict on ours | on theirs |", "|" + " --- |" * 7]
+        for place, finding in enumerate(self.claims(folders[0])["findings"]):
+            found = [(folder, group) for folder in folders for group in self.claims(folder)["findings"][place]["runs"] if deciding(group)]
             theirs = finding["published"]
-            groups = finding["runs"] or [None]
-            for group in groups:
-                ours = "no run is about it" if group is None else word(group["verdict"])
-                name = finding["sentence"] + (f" ({group['runs']})" if group else "")
+            for folder, group in found or [(None, None)]:
+                link, ours = (f"[{folder}]({folder}/)", word(group["verdict"])) if folder else ("–", "not enough runs")
                 effects = [interval(group and deciding(group)), interval(deciding(theirs))]
-                lines.append(f"| {finding['section']} | {name} | {' | '.join(effects)} | {ours}; {word(theirs['verdict'])} |")
+                cells = [finding["section"], finding["sentence"], link, *effects, ours, word(theirs["verdict"])]
+                lines.append(f"| {' | '.join(cells)} |")
         return "\n".join(lines)
 
     def settings(self, folder, **columns):
@@ -174,7 +174,12 @@ class Page:
         """The effect of a condition, by its place in the finding, at a place such as batch=100."""
         found = self.judgement(section, *folders)["conditions"][condition]
         effects = [e for e in found["effects"] if place is None or e["place"] == place]
-        return interval({**effects[0], "outcome": found["outcome"], "unit": found["unit"]})
+        return interval({**effects[0], "outcome": found["outcome"], "unit": found["unit"]} if effects else None)
+
+    def theirs(self, section):
+        """The effect that decides by the paper's own numbers."""
+        finding = next(f for f in self.claims("fig8")["findings"] if f["section"] == section)
+        return interval(deciding(finding["published"]))
 
     @functools.cache
     def figure(self, folder, name):
@@ -211,28 +216,26 @@ class Page:
         return f"{sum(abs(float(text)) <= most for text in differences if text != '–')} of {len(differences)}"
 
 
-def points_of_runs(page, folder, scale):
+def points_of_runs(page, folder, numbers):
     """Every run of the figures of a folder, with the command that repeats it."""
     known = {row["id"]: row for row in page.table(folder)}
     text = [f"# The runs of {folder}/", "", "`sharpness runs export` prints the numbers of a repeated run. They are those of"]
     text += ["[runs.csv](runs.csv) to the last bit on the same instruction set (column `provenance.instruction_set`).", ""]
-    for recipe in recipes(scale):
+    for recipe in recipes(folder, numbers):
         planned = json.loads(page.run("sweep", recipe, "--dry-run", "--json", "--store", HERE / "no-store"))
         done = [(run, known[run["id"]]) for run in planned if run["id"] in known]
-        if not done:
-            continue
         text += [f"## {recipe.stem}", "", "| runs | settings | test accuracy | λ_max | epochs | command |", "| --- | --- | --- | --- | --- | --- |"]
         for run, row in done:
             settings = ", ".join(f"{key.rsplit('.', 1)[-1]} {value}" for key, value in run["settings"].items())
             cells = [run["block"], settings, row["training.test_accuracy"], row["measurement.lambda_max.value"], row["training.epochs"]]
-            command = f"`sharpness sweep recipes/{scale}/{recipe.name} --only {run['id']}`"
+            command = f"`sharpness sweep recipes/{folder}/{recipe.name} --only {run['id']}`"
             text.append(f"| {' | '.join([*cells, command])} |")
         text.append("")
     return "\n".join(text).encode()
 
 
-def recipes(scale):
-    return sorted((ROOT / "recipes" / scale).glob("fig*.toml"), key=lambda path: int(path.stem[3:]))
+def recipes(folder, numbers):
+    return [ROOT / "recipes" / folder / f"fig{number}.toml" for number in numbers]
 
 
 def compared(row, other, column):
@@ -263,14 +266,14 @@ def render(page):
 
 def derived(page):
     """The files that follow from the tables and their content, each after those that it is computed from."""
-    for folder, scale in FIGURES.items():
+    for folder, numbers in FIGURES.items():
         table = HERE / folder / "runs.csv"
         with tempfile.TemporaryDirectory() as out:
-            for recipe in recipes(scale):
+            for recipe in recipes(folder, numbers):
                 figure = json.loads(page.run("figure", recipe, "--table", table, "--out", out, "--json"))
-                for file in map(pathlib.Path, figure["files"] if figure["runs_done"] else []):
+                for file in map(pathlib.Path, figure["files"]):
                     yield HERE / folder / file.name, file.read_bytes()
-        yield HERE / folder / "points.md", points_of_runs(page, folder, scale)
+        yield HERE / folder / "points.md", points_of_runs(page, folder, numbers)
     for table in sorted(HERE.glob("*/runs.csv")):
         yield table.with_name("claims.txt"), page.run("claims", "--table", table, "--details").encode()
     yield HERE / "claims-published.txt", page.run("claims", "--published", "--details").encode()
