@@ -83,6 +83,12 @@ def deciding(judgement):
     return None
 
 
+def judged(folder):
+    """The arguments of `sharpness claims` for the runs of a folder, which may have findings of its own."""
+    own = HERE / folder / "findings.toml"
+    return ["--table", HERE / folder / "runs.csv", *(["--findings", own] if own.exists() else [])]
+
+
 class Page:
     """What the expressions of page.md may use."""
 
@@ -96,9 +102,8 @@ class Page:
         return done.stdout
 
     @functools.cache
-    def claims(self, *folders):
-        tables = [argument for folder in folders for argument in ("--table", HERE / folder / "runs.csv")]
-        return json.loads(self.run("claims", *tables, "--json"))
+    def claims(self, folder):
+        return json.loads(self.run("claims", *judged(folder), "--json"))
 
     @functools.cache
     def table(self, folder):
@@ -163,16 +168,10 @@ class Page:
         low, high = found["interval"]
         return f"{found['kendall_tau']:.2f} [{low:.2f}, {high:.2f}]"
 
-    def judgement(self, section, *folders):
-        finding = next(f for f in self.claims(*folders)["findings"] if f["section"] == section)
-        return finding["runs"][0]
-
-    def verdict(self, section, *folders):
-        return word(self.judgement(section, *folders)["verdict"])
-
-    def effect(self, section, condition, *folders, place=None):
+    def effect(self, section, condition, folder, place=None):
         """The effect of a condition, by its place in the finding, at a place such as batch=100."""
-        found = self.judgement(section, *folders)["conditions"][condition]
+        finding = next(f for f in self.claims(folder)["findings"] if f["section"] == section)
+        found = finding["runs"][0]["conditions"][condition]
         effects = [e for e in found["effects"] if place is None or e["place"] == place]
         return interval({**effects[0], "outcome": found["outcome"], "unit": found["unit"]} if effects else None)
 
@@ -275,7 +274,7 @@ def derived(page):
                     yield HERE / folder / file.name, file.read_bytes()
         yield HERE / folder / "points.md", points_of_runs(page, folder, numbers)
     for table in sorted(HERE.glob("*/runs.csv")):
-        yield table.with_name("claims.txt"), page.run("claims", "--table", table, "--details").encode()
+        yield table.with_name("claims.txt"), page.run("claims", *judged(table.parent.name), "--details").encode()
     yield HERE / "claims-published.txt", page.run("claims", "--published", "--details").encode()
     yield HERE / "README.md", render(page).encode()
 

@@ -1,9 +1,9 @@
 """Repeat runs of a committed table and compare every result, to the last bit.
 
-    python3 results/repeat.py PROGRAM TABLE RECIPE... [--runs N] [--seed S]
+    python3 results/repeat.py PROGRAM TABLE RECIPE... [--runs N] [--seed S] [--only RUN]...
 
-Draws N runs (5 if unset) of TABLE that the recipes contain, executes each by the command that results/*/points.md states, in a new store,
-and compares all settings, results and measurements. Times, memory and provenance may differ. The bits are those of the table only on its
+Draws N runs (5 if unset) of TABLE that the recipes contain, or takes those of --only, executes each by the command that
+results/*/points.md states, in a new store, and compares all settings, results and measurements. Times, memory and provenance may differ. The bits are those of the table only on its
 instruction set.
 """
 
@@ -34,6 +34,7 @@ def parsed():
     parser.add_argument("recipes", nargs="+")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", action="append", default=[])
     return parser.parse_args()
 
 
@@ -43,7 +44,9 @@ def main(options):
     for recipe in options.recipes:
         planned = json.loads(run(options.program, "sweep", recipe, "--dry-run", "--json", "--store", "no-store"))
         places |= {each["id"]: recipe for each in planned if each["id"] in known}
-    chosen = random.Random(options.seed).sample(sorted(places), min(options.runs, len(places)))
+    if unknown := set(options.only) - set(places):
+        sys.exit(f"{options.table} and the recipes do not share {', '.join(sorted(unknown))}")
+    chosen = options.only or random.Random(options.seed).sample(sorted(places), min(options.runs, len(places)))
     wrong = 0
     for name in chosen:
         with tempfile.TemporaryDirectory() as store:
