@@ -72,6 +72,18 @@ enum Action {
         #[arg(long, conflicts_with = "format")]
         json: bool,
     },
+    /// Add the runs of tables written by `runs export` to a store: a sweep then skips them. Their weights and epochs are not in a table
+    Import {
+        /// The tables (CSV or Parquet)
+        #[arg(required = true, value_name = "FILE")]
+        tables: Vec<PathBuf>,
+        /// The store
+        #[arg(long, value_name = "DIR", default_value = "runs")]
+        store: PathBuf,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
     /// Show the finished runs in TensorBoard (tensorboard=DIR) or MLflow (mlflow=URL#EXPERIMENT); can be repeated at any time
     Track {
         /// The trackers
@@ -139,6 +151,7 @@ pub(super) fn run(command: RunsCommand) -> Result<Exit> {
         Action::Export { choice, format, json } => {
             export(&choice, if json { Format::Json } else { format })?;
         }
+        Action::Import { tables, store, json } => import(&tables, &RunStore::new(store), json)?,
         Action::Track { targets, choice, json } => {
             let (store, reports) = (RunStore::existing(choice.store())?, choice.reports()?);
             return track::run(&targets, (&store, &reports), json);
@@ -280,6 +293,32 @@ fn comparison(Compared { settings, runs: [a, b] }: &Compared<'_>) -> String {
     }
     let _ = write!(text, "\n{}", table.render());
     text
+}
+
+/// What became of the runs of tables.
+#[derive(Serialize)]
+struct Imported {
+    imported: usize,
+    known: usize,
+}
+
+fn import(tables: &[PathBuf], store: &RunStore, json: bool) -> Result<()> {
+    let mut counts = Imported { imported: 0, known: 0 };
+    for path in tables {
+        let table = RunTable::read(path)?;
+        let reports = table.reports().with_context(|| format!("cannot import {}", path.display()))?;
+        for (report, start) in reports.iter().zip(table.starts()) {
+            let is_new = store.import(report, start.as_ref())?;
+            *(if is_new { &mut counts.imported } else { &mut counts.known }) += 1;
+        }
+    }
+    if json {
+        return print_json(&counts);
+    }
+    let mut text = String::new();
+    line(&mut text, "imported", &plural(counts.imported, "run"));
+    line(&mut text, "known", &plural(counts.known, "run"));
+    print(&text)
 }
 
 fn export(choice: &Choice, format: Format) -> Result<()> {

@@ -175,3 +175,28 @@ fn an_ambiguous_short_key_is_refused_with_its_candidates() {
     run(&["runs", "list", "--store", text(dir.path()), "--where", "name=digits"])
         .refuses(2, &["'name' is ambiguous", "data.name", "training.optimizer.name"]);
 }
+
+#[test]
+fn a_table_of_runs_is_a_store_again() {
+    let dir = tempdir().unwrap();
+    let [recipe, store, again, table] =
+        ["steps.toml", "store", "again", "runs.csv"].map(|name| dir.path().join(name));
+    let steps = "seeds = [0, 1]\nfixed = { arch = \"mlp\", data.name = \"digits\", hidden = [4], max_epochs = 2, examples = 50, \
+                 rtol = 0.1, sam_bound = true }\ngrid = { learning_rate = [0.1, 0.2] }\n";
+    fs::write(&recipe, steps).unwrap();
+    run(&["sweep", text(&recipe), "--store", text(&store)]).out_with(0);
+    let exported = run(&["runs", "export", "--store", text(&store)]).out_with(0);
+    fs::write(&table, &exported).unwrap();
+    let import = ["runs", "import", text(&table), "--store", text(&again), "--json"];
+    let counts = run(&import).json_with(0);
+    assert_eq!((&counts["imported"], &counts["known"]), (&Value::from(4), &Value::from(0)), "all are new");
+    let counts = run(&import).json_with(0);
+    assert_eq!((&counts["imported"], &counts["known"]), (&Value::from(0), &Value::from(4)), "once is enough");
+    assert_eq!(run(&["runs", "export", "--store", text(&again)]).out_with(0), exported, "nothing is lost");
+    let listed = run(&["sweep", text(&recipe), "--store", text(&again), "--dry-run", "--json"]).json_with(0);
+    let listed = listed.as_array().unwrap();
+    assert!(listed.iter().all(|run| run["status"] == "done"), "a sweep has nothing to do: {listed:?}");
+    // Settings that were edited by hand are those of another run.
+    fs::write(&table, exported.replace(",0.2,", ",0.3,")).unwrap();
+    run(&import).refuses(1, &["cannot be imported: its settings are those of"]);
+}

@@ -6,13 +6,14 @@
 //! | `config.rs`, `records.rs` | its settings and its results |
 //! | `checkpoint.rs`, `journal.rs`, `metrics.rs` | what a training writes |
 //! | `lease.rs`, `heartbeat.rs`, `holder.rs`, `look.rs` | the right of one process to write it |
-//! | `runs.rs` | many runs |
+//! | `runs.rs`, `import.rs` | many runs, and runs of other stores |
 //! | `so_far.rs` | what a training has written so far |
 
 mod checkpoint;
 mod config;
 mod heartbeat;
 mod holder;
+mod import;
 mod journal;
 mod lease;
 mod look;

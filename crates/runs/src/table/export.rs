@@ -91,6 +91,7 @@ const PROVENANCE: &[(&str, ColumnType)] = &[
     ("provenance.processor", Text),
     ("provenance.instruction_set", Text),
     ("provenance.threads", Integer),
+    ("provenance.ranks", Integer),
     ("provenance.backend", Text),
     ("provenance.time", Integer),
 ];

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use sharpness_training::ColumnType;
 
 use super::export::RunTable;
+use crate::provenance::Start;
 use crate::report::Report;
 use crate::{Error, Result};
 
@@ -17,6 +18,21 @@ impl RunTable {
         let columns = Self::columns();
         self.rows.iter().map(|row| report(columns, row)).collect()
     }
+
+    /// The last process that worked on the run of each row; none if the table does not tell.
+    pub fn starts(&self) -> Vec<Option<Start>> {
+        self.rows.iter().map(|row| start(Self::columns(), row)).collect()
+    }
+}
+
+fn start(columns: &[(String, ColumnType)], row: &[Value]) -> Option<Start> {
+    let known = columns.iter().zip(row).filter(|(_, cell)| !cell.is_null());
+    let fields: Map<String, Value> = known
+        .filter_map(|((name, kind), cell)| {
+            Some((name.strip_prefix("provenance.")?.to_owned(), value(name, *kind, cell)))
+        })
+        .collect();
+    serde_json::from_value(Value::Object(fields)).ok()
 }
 
 fn report(columns: &[(String, ColumnType)], row: &[Value]) -> Result<Report> {

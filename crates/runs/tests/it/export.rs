@@ -181,7 +181,7 @@ fn measurement() -> Measurement {
         top: vec![eigenvalue(5.0), eigenvalue(4.0)],
         chunks: 1,
         cached_chunks: 1,
-        ranks: 1,
+        ranks: 2,
         memory: Memory { predicted_bytes: 3, operator_bytes: 2, solver_bytes: 1 },
         seconds: 1.0,
         costs: Default::default(),
@@ -312,7 +312,7 @@ fn every_value_of_a_report_has_a_column_that_fits_it() {
     let step = other(adam(), ScheduleConfig::Step(Step::default()));
     let cosine = other(adam(), ScheduleConfig::Cosine(Cosine::default()));
     let mut table = RunTable::new(&[step, cosine]).unwrap();
-    let start = Start { commit: Some("c0ffee".to_owned()), ..Start::now() };
+    let start = Start { commit: Some("c0ffee".to_owned()), ranks: 2, ..Start::now() };
     let start = Start { host: Some("host".to_owned()), processor: Some("a processor".to_owned()), ..start };
     table.push(&full(), Some(&start)).unwrap();
     for (index, (name, kind)) in RunTable::columns().iter().enumerate() {

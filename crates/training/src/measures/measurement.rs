@@ -144,6 +144,7 @@ impl Measurement {
         columns.extend(plain(&[
             ("chunks", Integer),
             ("cached_chunks", Integer),
+            ("ranks", Integer),
             ("memory.predicted_bytes", Integer),
             ("memory.operator_bytes", Integer),
             ("memory.solver_bytes", Integer),
