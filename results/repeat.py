@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-FREE = ("provenance.", "training.seconds", "measurement.seconds", "measurement.memory.", "measurement.chunks", "measurement.cached_chunks")
+FREE = ("provenance.", "training.seconds", "measurement.seconds", "measurement.memory.", "measurement.costs", "measurement.chunks", "measurement.cached_chunks")
 
 
 def run(*arguments):
