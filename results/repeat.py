@@ -3,8 +3,8 @@
     python3 results/repeat.py PROGRAM TABLE RECIPE... [--runs N] [--seed S] [--only RUN]...
 
 Draws N runs (5 if unset) of TABLE that the recipes contain, or takes those of --only, executes each by the command that
-results/*/points.md states, in a new store, and compares all settings, results and measurements. Times, memory and provenance may differ. The bits are those of the table only on its
-instruction set.
+results/*/points.md states, in a new store, and compares all settings, results and measurements. Times, memory and provenance may
+differ. The bits are those of the table only on its instruction set.
 """
 
 import argparse
@@ -17,7 +17,15 @@ import subprocess
 import sys
 import tempfile
 
-FREE = ("provenance.", "training.seconds", "measurement.seconds", "measurement.memory.", "measurement.costs", "measurement.chunks", "measurement.cached_chunks")
+FREE = (
+    "provenance.",
+    "training.seconds",
+    "measurement.seconds",
+    "measurement.costs",
+    "measurement.memory.",
+    "measurement.chunks",
+    "measurement.cached_chunks",
+)
 
 
 def run(*arguments):
