@@ -306,9 +306,9 @@ fn import(tables: &[PathBuf], store: &RunStore, json: bool) -> Result<()> {
     let mut counts = Imported { imported: 0, known: 0 };
     for path in tables {
         let table = RunTable::read(path)?;
-        let reports = table.reports().with_context(|| format!("cannot import {}", path.display()))?;
-        for (report, start) in reports.iter().zip(table.starts()) {
-            let is_new = store.import(report, start.as_ref())?;
+        let failed = || format!("cannot import {}", path.display());
+        for (report, start) in table.reports().with_context(failed)?.iter().zip(table.starts()) {
+            let is_new = store.import(report, start.as_ref()).with_context(failed)?;
             *(if is_new { &mut counts.imported } else { &mut counts.known }) += 1;
         }
     }

@@ -198,5 +198,5 @@ fn a_table_of_runs_is_a_store_again() {
     assert!(listed.iter().all(|run| run["status"] == "done"), "a sweep has nothing to do: {listed:?}");
     // Settings that were edited by hand are those of another run.
     fs::write(&table, exported.replace(",0.2,", ",0.3,")).unwrap();
-    run(&import).refuses(1, &["cannot be imported: its settings are those of"]);
+    run(&import).refuses(1, &["runs.csv", "cannot be imported: its settings are those of"]);
 }

@@ -10,7 +10,7 @@ use super::runs::RunStore;
 
 impl RunStore {
     /// Adds a finished run from elsewhere with the process that made it, if it is known. The run has no weights and no epochs: another
-    /// measurement trains it again. Returns false, and changes nothing, if its training has begun here and its measurement is there.
+    /// measurement trains it again. Returns false, and changes nothing, if the run is here or its training has begun here.
     ///
     /// # Errors
     /// [`Error::Table`] if its name is not that of its settings, as in tables of schema 1; as [`RunDir::open`].
@@ -30,10 +30,11 @@ impl RunStore {
         let is_measured = report.measurement.is_some();
         let opened = RunDir::open(layout.dir(), &report.config, Existing::Resume, is_measured)?;
         let Opened::Open(run) = opened else { return Ok(false) };
-        if let Some(last) = last {
-            run.replace_json(&layout.provenance(), &Provenance { starts: vec![last.clone()] })?;
-        }
+        // A training that was made here keeps its history.
         if run.training()?.is_none() {
+            if let Some(last) = last {
+                run.replace_json(&layout.provenance(), &Provenance { starts: vec![last.clone()] })?;
+            }
             run.write_training(&report.training)?;
         }
         if let Some(measurement) = &report.measurement {
