@@ -55,6 +55,14 @@ impl Interrupt {
         Ok(())
     }
 
+    /// Stops the command as the notice of a time limit does.
+    pub(crate) fn give_notice(&self) {
+        // Its signal is the last of those that stop a command.
+        for flag in self.signals.last().into_iter().chain([&self.is_raised]) {
+            flag.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Whether the command was asked to stop.
     pub(crate) fn is_raised(&self) -> bool {
         self.is_raised.load(Ordering::Relaxed)

@@ -83,6 +83,9 @@ pub(super) fn run(command: &SweepCommand) -> Result<Exit> {
         Launcher::Processes => run_processes(sweep, &command.recipe, &plan, &interrupt)?,
         Launcher::Inline => {
             sweep.start()?;
+            if launch.noticed {
+                interrupt.give_notice();
+            }
             if let Some(task) = launch.task() {
                 return run_task(sweep, &plan, task, &interrupt);
             }

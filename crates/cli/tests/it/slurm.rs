@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::tempdir;
@@ -57,6 +58,8 @@ impl<'a> Sweep<'a> {
     /// Lets a requeued task start at once, and waits for all runs.
     #[track_caller]
     fn resume(&self, task: &str) {
+        // Slurm revokes the credential of a requeued job by the second, and with it that of one which starts in the same second.
+        thread::sleep(Duration::from_secs(2));
         self.slurm.ask("scontrol", &["update", &format!("jobid={task}"), "starttime=now"]);
         self.watch().out_with(0);
     }
@@ -138,6 +141,9 @@ fn tasks_come_back_from_all_that_slurm_does_to_them() {
     let failing = sweep("[4]", "cores = 2");
     // Before the run, something takes 400 MB for a while.
     let hog = "head -c 400M /dev/zero | tail -c 400M | (sleep 4; cat) > /dev/null";
+    // Once, before the program starts.
+    let notice = "test -e noticed || { touch noticed; kill -USR1 $$; }";
+    let noticed = sweep("[6]", &format!("time = \"10:00\"\nbefore = [\"{notice}\"]"));
     let large = sweep("[5]", &format!("memory = \"300M\"\nmore_memory = 2\nbefore = [\"{hog}\"]"));
     thread::scope(|scope| {
         let task = limited.submit();
@@ -146,6 +152,7 @@ fn tasks_come_back_from_all_that_slurm_does_to_them() {
         preempted_tasks_are_requeued_by_slurm_once(&[&low, &grace]);
         let memory = scope.spawn(|| a_task_out_of_memory_gets_more(&large));
         a_cancelled_task_stays_away(&cancelled);
+        a_notice_may_come_before_the_program_starts(&noticed);
         time.join().unwrap();
         memory.join().unwrap();
     });
@@ -153,9 +160,9 @@ fn tasks_come_back_from_all_that_slurm_does_to_them() {
     // The same on one machine.
     let whole = dir.join("whole");
     let recipe = dir.join("all.toml");
-    fs::write(&recipe, format!("seeds = [0, 1, 2, 3, 4, 5]\n{RUNS}")).unwrap();
+    fs::write(&recipe, format!("seeds = [0, 1, 2, 3, 4, 5, 6]\n{RUNS}")).unwrap();
     run(&["sweep", text(&recipe), "--store", text(&whole), "--jobs", "2"]).out_with(0);
-    let mut made: Vec<_> = [limited, &low, &grace, &cancelled, &failing, &large]
+    let mut made: Vec<_> = [limited, &low, &grace, &cancelled, &noticed, &failing, &large]
         .iter()
         .flat_map(|sweep| weights(&sweep.store))
         .collect();
@@ -169,9 +176,19 @@ fn a_task_requeues_itself_before_its_time_limit(sweep: &Sweep<'_>, task: &str) {
     let _ = is_sent("-CONT", pid);
     let queued = sweep.wait_for("queued", "time-limit");
     assert_eq!(queued["last_task"]["requeues"], 1, "it requeued itself: {queued}");
+    // The notice comes up to a minute early, so another could come before anything else happens.
+    sweep.slurm.ask("scontrol", &["update", &format!("jobid={task}"), "timelimit=10"]);
     sweep.resume(task);
     let done = &sweep.status()["runs"][0];
-    assert!(done["last_task"]["attempts"].as_u64() >= Some(2), "it was the same task: {done}");
+    assert_eq!(done["last_task"]["attempts"], 2, "it was the same task: {done}");
+}
+
+fn a_notice_may_come_before_the_program_starts(sweep: &Sweep<'_>) {
+    let task = sweep.submit();
+    let queued = sweep.wait_for("queued", "time-limit");
+    assert_eq!(queued["last_task"]["requeues"], 1, "it requeued itself: {queued}");
+    sweep.resume(&task);
+    assert_eq!(sweep.status()["runs"][0]["last_task"]["attempts"], 2, "two attempts");
 }
 
 fn preempted_tasks_are_requeued_by_slurm_once(sweeps: &[&Sweep<'_>]) {

@@ -65,6 +65,11 @@ impl Reason {
             return Some(reason);
         }
         match attempt.map(|attempt| &attempt.end) {
+            Some(Some(AttemptEnd::Stopped { then: AfterStop::Requeue, .. })) if job.is_some() => {
+                let detail =
+                    "requeued itself, and ended before the program started again; its log may say why";
+                Some(Self::new(Kind::Killed, detail))
+            }
             Some(Some(AttemptEnd::Stopped { signal, then })) => {
                 Some(Self::new(Kind::Stopped, format!("saved after {signal}{}", followed(then))))
             }

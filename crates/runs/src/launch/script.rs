@@ -36,6 +36,7 @@ impl Script<'_> {
             let _ = writeln!(text, "#SBATCH {option}");
         };
         let Resources { time, cores, partition, account, qos, sbatch, before, notice, .. } = self.resources;
+        let notice = time.and(Some(*notice).filter(|notice| *notice > 0));
         option(&format!("--job-name={}", self.name));
         option(&format!("--array={}", array(0..self.tasks, self.resources.running)));
         // Relative to the directory of the launch, from which it is submitted.
@@ -51,7 +52,7 @@ impl Script<'_> {
             ("account", account.clone()),
             ("qos", qos.clone()),
             // To the batch script, which the program replaces.
-            ("signal", time.filter(|_| *notice > 0).map(|_| format!("B:USR1@{notice}"))),
+            ("signal", notice.map(|notice| format!("B:USR1@{notice}"))),
         ] {
             if let Some(value) = value {
                 option(&format!("--{name}={value}"));
@@ -60,12 +61,21 @@ impl Script<'_> {
         option("--requeue");
         sbatch.iter().for_each(|given| option(given));
         let before: String = before.iter().map(|line| format!("{line}\n")).collect();
+        let (trap, ignore, early) = match notice {
+            None => ("", "", ""),
+            Some(_) => (
+                "# Slurm's notice of the time limit may come before the program can hear it.\n\
+                 trap 'early=--noticed' USR1\n",
+                "trap '' USR1\n",
+                " $early",
+            ),
+        };
         let _ = write!(
             text,
-            "\n{before}cd {} || exit 1\n\
+            "\n{trap}{before}cd {} || exit 1\n\
              runs=$(sed -n \"$((${{1:-0}} + SLURM_ARRAY_TASK_ID + 1))p\" tasks.txt)\n\
              # The signals of Slurm reach the program because it replaces this script.\n\
-             exec {}\n",
+             {ignore}exec {}{early}\n",
             word(self.dir),
             self.command()
         );

@@ -93,7 +93,7 @@ impl Overview {
     pub fn of(store: &RunStore, slurm: Slurm<'_>) -> Result<Self> {
         let launches = Launch::of_store(store)?;
         let mut overview = Self {
-            attempts: launches.iter().map(Launch::attempts).collect(),
+            attempts: Vec::new(),
             last: last_tasks(&launches),
             launches,
             cluster: None,
@@ -101,12 +101,13 @@ impl Overview {
             accounts: BTreeMap::new(),
             unknown: None,
         };
-        if overview.launches.iter().all(Launch::is_local) {
-            return Ok(overview);
-        }
-        if let Err(error) = overview.ask(slurm) {
+        if !overview.launches.iter().all(Launch::is_local)
+            && let Err(error) = overview.ask(slurm)
+        {
             overview.unknown = Some(error.to_string());
         }
+        // After the queue, so that what the queue says has ended has its record.
+        overview.attempts = overview.launches.iter().map(Launch::attempts).collect();
         Ok(overview)
     }
 

@@ -38,6 +38,10 @@ pub(super) struct LaunchArgs {
     /// The task
     #[arg(long, value_name = "TASK", hide = true, requires = "in_launch")]
     as_task: Option<String>,
+
+    /// Stop as if the notice of the time limit arrived: it came before this process could hear it
+    #[arg(long, hide = true, requires = "as_task")]
+    pub(super) noticed: bool,
 }
 
 /// Who executes the runs, as it is typed.

@@ -15,8 +15,11 @@
 #SBATCH --requeue
 #SBATCH --constraint=avx512
 
+# Slurm's notice of the time limit may come before the program can hear it.
+trap 'early=--noticed' USR1
 module load gcc
 cd '/data/it'\''s "mine"/50 %/$HOME/launches/0007' || exit 1
 runs=$(sed -n "$((${1:-0} + SLURM_ARRAY_TASK_ID + 1))p" tasks.txt)
 # The signals of Slurm reach the program because it replaces this script.
-exec '/opt/my programs/sharpness' sweep recipe.toml --store '/data/it'\''s "mine"/50 %/$HOME' --only "$runs" --in-launch 0007 --as-task "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" --threads "${SLURM_CPUS_ON_NODE:-1}" --memory "${SLURM_MEM_PER_NODE}MiB" --data-dir '/my data'
+trap '' USR1
+exec '/opt/my programs/sharpness' sweep recipe.toml --store '/data/it'\''s "mine"/50 %/$HOME' --only "$runs" --in-launch 0007 --as-task "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" --threads "${SLURM_CPUS_ON_NODE:-1}" --memory "${SLURM_MEM_PER_NODE}MiB" --data-dir '/my data' $early

@@ -77,6 +77,7 @@ fn each_end_has_its_own_reason() {
         (stopped("SIGTERM", completing()), String::new(), "PREEMPTED", stop, ReasonKind::Preempted),
         (stopped("SIGTERM", completing()), String::new(), "CANCELLED", stop, ReasonKind::Cancelled),
         (stopped("SIGUSR1", Requeue), String::new(), "CANCELLED", stop, ReasonKind::Cancelled),
+        (stopped("SIGUSR1", Requeue), String::new(), "FAILED", stop, ReasonKind::Killed),
         (stopped("SIGUSR1", RequeuesUsedUp), String::new(), "FAILED", stop, ReasonKind::TimeLimit),
         (failed(false), String::new(), "FAILED", fail, ReasonKind::RunFailed),
         (failed(true), String::new(), "FAILED", fail, ReasonKind::OutOfMemory),
