@@ -120,15 +120,35 @@ class Page:
 
     def verdicts(self, *folders):
         """One row for each finding and folder with runs that say something of it."""
-        lines = ["| finding | | runs | ours | the paper's | verdict on ours | on theirs |", "|" + " --- |" * 7]
+        lines = ["| finding | | figures | runs | ours | the paper's | verdict on ours | on theirs |", "|" + " --- |" * 8]
         for place, finding in enumerate(self.claims(folders[0])["findings"]):
             found = [(folder, group) for folder in folders for group in self.claims(folder)["findings"][place]["runs"] if deciding(group)]
             theirs = finding["published"]
             for folder, group in found or [(None, None)]:
                 link, ours = (f"[{folder}]({folder}/)", word(group["verdict"])) if folder else ("–", "not enough runs")
                 effects = [interval(group and deciding(group)), interval(deciding(theirs))]
-                cells = [finding["section"], finding["sentence"], link, *effects, ours, word(theirs["verdict"])]
+                figures = ", ".join(finding["figures"])
+                cells = [finding["section"], finding["sentence"], figures, link, *effects, ours, word(theirs["verdict"])]
                 lines.append(f"| {' | '.join(cells)} |")
+        return "\n".join(lines)
+
+    def progress(self, folder):
+        """Of the recipes of a folder, one row for each figure: the runs, those that are done, and the settings that lack none."""
+        known = {row["id"] for row in self.table(folder)}
+        lines = ["| figure | runs of the recipe | done | settings | with all seeds |", "|" + " --- |" * 5]
+        for number in range(1, 16):
+            [recipe] = recipes(folder, [number])
+            planned = json.loads(self.run("sweep", recipe, "--dry-run", "--json", "--store", HERE / "no-store"))
+            cells = {}
+            for run in planned:
+                settings = {key: value for key, value in run["settings"].items() if key != "seed"}
+                cells.setdefault((run["block"], json.dumps(settings)), []).append(run["id"] in known)
+            done = sum(map(sum, cells.values()))
+            head = str(number)
+            if number in FIGURES[folder]:
+                head = f"[{number}]({folder}/fig{number}.png)"
+            row = [head, len(planned), done, len(cells), sum(map(all, cells.values()))]
+            lines.append(f"| {' | '.join(map(str, row))} |")
         return "\n".join(lines)
 
     def settings(self, folder, **columns):

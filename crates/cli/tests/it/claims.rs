@@ -218,6 +218,7 @@ fn findings_of_ones_own_are_judged() {
     let judged = &findings[0]["runs"][0];
     assert!(judged["conditions"][0]["effects"][0]["interval"][0].is_f64(), "it has numbers: {judged}");
     assert!(findings[0]["published"].is_null(), "the paper says nothing about it");
+    assert_eq!(findings[0]["figures"], serde_json::json!([]), "nor has it a figure of it");
 
     fs::write(&file, example().replace("model.dropout", "model.dropuot")).unwrap();
     run(&["claims", "--store", text(&store), "--findings", text(&file)])

@@ -16,6 +16,8 @@ pub struct JudgedFinding {
     pub section: String,
     /// The finding in a sentence.
     pub sentence: String,
+    /// The figures of the paper that show it, such as `13a`.
+    pub figures: Vec<String>,
     /// By each group of runs that differ only in the settings that the finding compares.
     pub runs: Vec<Judgement>,
     /// By the published numbers, their bars taken as standard deviations; none if the paper has none.
@@ -53,6 +55,7 @@ impl Claims {
             Ok(JudgedFinding {
                 section: finding.section.clone(),
                 sentence: finding.sentence.clone(),
+                figures: finding.figures.clone(),
                 runs,
                 published: finding.judge_published(Bars::Deviations)?,
                 published_if_standard_errors: errors.map(|judgement| judgement.verdict),
