@@ -49,6 +49,14 @@ def spread(values):
     return digits(mean, deviation)
 
 
+def spread_of_logarithms(values):
+    """The geometric mean of some numbers, with the standard deviation of their logarithms times it, as figures show λ_max."""
+    logarithms = [math.log(value) for value in values]
+    mean = math.exp(sum(logarithms) / len(values)) if values else None
+    deviation = math.sqrt(sum((x - math.log(mean)) ** 2 for x in logarithms) / (len(values) - 1)) if len(values) > 1 else 0
+    return digits(mean, mean * deviation) if values else "–"
+
+
 def interval(effect):
     """An effect with its interval; factors and points of accuracy as `sharpness claims` prints them."""
     if effect is None:
@@ -152,18 +160,19 @@ class Page:
         return "\n".join(lines)
 
     def settings(self, folder, **columns):
-        """Means over the seeds of each setting of a table; `columns` gives heads and the names of settings."""
+        """Means over the seeds of each setting of a table, geometric for λ_max; `columns` gives heads and the names of settings."""
         cells = {}
         for row in self.table(folder):
             cells.setdefault(tuple(row["config." + name] for name in columns.values()), []).append(row)
         heads = [*columns, "seeds", "test accuracy", "λ_max", "epochs"]
         lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
         for key in sorted(cells, key=lambda key: [float(text or "inf") for text in key]):
-            rows = cells[key]
-            results = [[float(row[name]) for row in rows if row[name]] for name in ("training.test_accuracy", "measurement.lambda_max.value")]
+            rows = sorted(cells[key], key=lambda row: int(row["config.seed"]))
+            accuracies, sharpness = ([float(row[name]) for row in rows if row[name]] for name in ("training.test_accuracy", "measurement.lambda_max.value"))
+            results = [spread(accuracies), spread_of_logarithms(sharpness)]
             epochs = ", ".join(row["training.epochs"] for row in rows)
             ended = "" if all(row["training.outcome"] == "converged" for row in rows) else f" ({rows[0]['training.outcome']})"
-            lines.append(f"| {' | '.join([*(text or 'all' for text in key), str(len(rows)), *map(spread, results), epochs + ended])} |")
+            lines.append(f"| {' | '.join([*(text or 'all' for text in key), str(len(rows)), *results, epochs + ended])} |")
         return "\n".join(lines)
 
     def subsets(self, folder, name, *axes):
