@@ -50,12 +50,23 @@ impl Figure {
             let chunk = measured.batch_norm_chunk.map(|chunk| format!(" statistics of chunks of {chunk}"));
             Some(format!("{}{}", measured.batch_norm, chunk.unwrap_or_default()))
         });
-        let seeds = self.reports.iter().map(|report| report.config.seed).collect::<BTreeSet<u64>>().len();
-        let seeds = if seeds == 1 { "one seed".to_owned() } else { format!("{seeds} seeds") };
+        let seeds = self.seeds();
         format!(
             "{count} ({seeds}) on {trained} training examples of {data}, until {target} % of them are right; λ_max on \
              {measured} of them, dropout off, batch norm: {norm}"
         )
+    }
+
+    /// The number of seeds, of which some settings may have fewer.
+    fn seeds(&self) -> String {
+        let most = self.reports.iter().map(|report| report.config.seed).collect::<BTreeSet<u64>>().len();
+        let own = self.lines.iter().filter(|line| !line.is_published).flat_map(|line| &line.points);
+        let of_settings = own.filter_map(|point| Some(point.accuracy?.runs.min(point.lambda_max.runs)));
+        match of_settings.min() {
+            _ if most == 1 => "one seed".to_owned(),
+            Some(least) if least < most => format!("{least} to {most} seeds"),
+            _ => format!("{most} seeds"),
+        }
     }
 
     /// Why no run is drawn although some are done.
