@@ -193,10 +193,12 @@ impl Figure {
         let spread = spreads.get(spreads.len() / 2).map_or_else(String::new, |spread| {
             format!("; over disjoint subsets of {few} it spreads by {:.1} % (median)", 100.0 * spread)
         });
+        let of_runs = match shares.len() {
+            1 => "one run".to_owned(),
+            runs => format!("median of {runs} runs, {least:.3} to {most:.3}"),
+        };
         Some(format!(
-            "On {many} training examples λ_max is {median:.3} times what it is on {few} (median of {} runs, {least:.3} \
-             to {most:.3}){spread}",
-            shares.len()
+            "On {many} training examples λ_max is {median:.3} times what it is on {few} ({of_runs}){spread}"
         ))
     }
 
