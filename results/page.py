@@ -190,6 +190,14 @@ class Page:
             lines.append(f"| {' | '.join([*(f'{x:g}' for x in keys[run]), *(found[run].get(size, '–') for size in sizes)])} |")
         return "\n".join(lines)
 
+    def subset(self, folder, name, examples, **settings):
+        """λ_max of the one run with these settings that was measured on so many examples: a mean over disjoint subsets, or all."""
+        runs = {row["training_id"]: row for row in self.table(folder)}
+        matches = lambda row: all(float(row["config.training." + key]) == value for key, value in settings.items())
+        rows = read(HERE / folder / f"{name}-examples.csv")
+        [found] = [row for row in rows if int(row["examples"]) == examples and matches(runs[row["run"]])]
+        return digits(float(found["lambda_max"]), number(found["lambda_max_deviation"]))
+
     def tau(self, folder, network, predictor, target="test_error"):
         """Kendall's τ of a predictor with its interval."""
         same = lambda p: (p["network"], p["predictor"], p["target"]) == (network, predictor, target)
