@@ -40,7 +40,7 @@ pub struct TrainReport {
     pub test_loss: Option<f64>,
     /// The mean loss of the last batch whose loss was finite, before its step.
     pub last_batch_loss: Option<f64>,
-    /// The training time in seconds, over all processes.
+    /// The training time in seconds, over all processes, with that of measuring on the way.
     pub seconds: f64,
     /// Parameters of the network.
     pub parameters: usize,

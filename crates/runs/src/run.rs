@@ -12,9 +12,9 @@ use sharpness_training::measures::{
 use sharpness_training::optimizers::Preconditioner;
 use sharpness_training::settings::RunConfig;
 use sharpness_training::{
-    Budget, Engine, EpochMetrics, Job, Observer, Outcome, Progress, TrackedLambdaMax, TrainState, Visitor,
-    Watch, Work, beside_weights, check_data, predicted_bytes, trained_examples, with_engine,
-    with_shared_engine,
+    Budget, Engine, EpochMetrics, Job, Journal as _, Observer, Outcome, Progress, TrackedLambdaMax,
+    TrainState, Visitor, Watch, Work, beside_weights, check_data, predicted_bytes, trained_examples,
+    with_engine, with_shared_engine,
 };
 
 use crate::damage::Damage;
@@ -35,6 +35,9 @@ pub struct RunOptions {
     pub out: Option<PathBuf>,
     /// What to do with an existing run in that directory.
     pub existing: Existing,
+    /// A finished training of the same steps that also measured λ_max on the way. Its end is taken over instead of training again,
+    /// unless the run has begun or the training cannot be read.
+    pub tracked: Option<RunLayout>,
     /// When to write checkpoints.
     pub checkpoint_every: CheckpointEvery,
     /// The memory that the run may take.
@@ -271,10 +274,20 @@ fn start<'d, B: Backend>(
     dir: Option<&'d RunDir>,
     options: &RunOptions,
 ) -> Result<(TrainState, Option<Journal<'d>>)> {
-    let checkpoint = dir.map_or(Ok(None), |dir| dir.checkpoint(dims(&job.engine.network)))?;
-    let state = checkpoint.unwrap_or_else(|| job.initial_state());
-    let journal = dir.map(|dir| Journal::open(dir, options.checkpoint_every, state.progress.epoch));
-    Ok((state, journal.transpose()?))
+    let dims = dims(&job.engine.network);
+    let checkpoint = dir.map_or(Ok(None), |dir| dir.checkpoint(dims))?;
+    let taken_over = match (&checkpoint, dir, &options.tracked) {
+        (None, Some(dir), Some(tracked)) => dir.take_over(tracked, dims).ok(),
+        _ => None,
+    };
+    let is_taken_over = taken_over.is_some();
+    let state = checkpoint.or(taken_over).unwrap_or_else(|| job.initial_state());
+    let mut journal =
+        dir.map(|dir| Journal::open(dir, options.checkpoint_every, state.progress.epoch)).transpose()?;
+    if let Some(journal) = journal.as_mut().filter(|_| is_taken_over) {
+        journal.save(&state)?;
+    }
+    Ok((state, journal))
 }
 
 /// How many parameters and running statistics a network has.

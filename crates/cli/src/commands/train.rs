@@ -187,7 +187,8 @@ impl TrainCommand {
             CheckpointEvery::default()
         };
         let existing = if self.run.resume { Existing::Resume } else { Existing::Refuse };
-        RunOptions { out: self.run.out.clone(), existing, checkpoint_every, budget, ranks: ranks::ranks() }
+        let ranks = ranks::ranks();
+        RunOptions { out: self.run.out.clone(), existing, tracked: None, checkpoint_every, budget, ranks }
     }
 
     /// Executes the run, and tracks it.

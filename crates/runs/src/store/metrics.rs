@@ -38,12 +38,21 @@ impl MetricsFile {
 
     /// Appends a line and makes it durable.
     pub(super) fn append(&mut self, metrics: &EpochMetrics) -> Result<()> {
-        let mut line =
-            serde_json::to_vec(metrics).map_err(|e| Error::io("write", &self.path)(io::Error::other(e)))?;
-        line.push(b'\n');
+        let line = lines(&self.path, std::slice::from_ref(metrics))?;
         self.file.write_all(&line).map_err(Error::io("write", &self.path))?;
         self.file.sync_data().map_err(Error::io("write", &self.path))
     }
+}
+
+/// The lines of some epochs for the file at `path`.
+pub(super) fn lines(path: &Path, epochs: &[EpochMetrics]) -> Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for epoch in epochs {
+        serde_json::to_writer(&mut lines, epoch)
+            .map_err(|e| Error::io("write", path)(io::Error::other(e)))?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
 }
 
 /// The metrics of the first `epochs` epochs.

@@ -7,6 +7,7 @@
 //! | `checkpoint.rs`, `journal.rs`, `metrics.rs` | what a training writes |
 //! | `lease.rs`, `heartbeat.rs`, `holder.rs`, `look.rs` | the right of one process to write it |
 //! | `runs.rs`, `import.rs` | many runs, and runs of other stores |
+//! | `tracked.rs` | trainings that also serve runs that measure less |
 //! | `so_far.rs` | what a training has written so far |
 
 mod checkpoint;
@@ -22,6 +23,7 @@ mod records;
 mod run_dir;
 mod runs;
 mod so_far;
+mod tracked;
 
 pub use config::run_config;
 pub(crate) use config::stored_config;

@@ -29,6 +29,8 @@ pub struct RunStore {
     dir: PathBuf,
     /// The finished runs of older versions, by their current names.
     old: OnceLock<BTreeMap<String, Report>>,
+    /// The trainings that measure λ_max on the way, by the name of the training that does not.
+    tracked: OnceLock<BTreeMap<String, Vec<String>>>,
 }
 
 /// The state of a run of a store.
@@ -54,7 +56,7 @@ type Failures = BTreeMap<String, String>;
 impl RunStore {
     /// The store in `dir`, which need not exist yet.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), old: OnceLock::new() }
+        Self { dir: dir.into(), old: OnceLock::new(), tracked: OnceLock::new() }
     }
 
     /// The store in `dir`, for reading.
@@ -106,6 +108,11 @@ impl RunStore {
             };
             names.iter().filter_map(read).collect()
         })
+    }
+
+    /// As [`Self::read_tracked`], read once.
+    pub(super) fn all_tracked(&self) -> &BTreeMap<String, Vec<String>> {
+        self.tracked.get_or_init(|| self.read_tracked())
     }
 
     /// The reports of a finished training, one for each measurement; none if it is unfinished. A file that cannot be read gives an

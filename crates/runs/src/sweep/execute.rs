@@ -166,7 +166,8 @@ impl Sweep<'_> {
         let out = Some(self.store.training(&run.identity.training).dir().to_owned());
         let (existing, checkpoint_every) = (Existing::Repair, self.checkpoint_every);
         let (budget, ranks) = (self.share(), Ranks::default());
-        let options = RunOptions { out, existing, checkpoint_every, budget, ranks };
+        let tracked = self.store.tracked(&run.config)?;
+        let options = RunOptions { out, existing, tracked, checkpoint_every, budget, ranks };
         let mut watch = observer.begin(run);
         let mut tracked = self.trackers.watch(&run.config, varied, &mut *watch)?;
         let completion = complete_run(&run.config, &data, &options, true, &mut tracked);

@@ -93,6 +93,57 @@ fn planned_runs_that_differ_only_in_measuring_share_a_training() {
     }
 }
 
+/// Figures 3 and 4 have runs whose steps Figure 5 takes too.
+#[test]
+fn a_training_that_measured_on_the_way_serves_the_run_that_did_not() {
+    let tracked = plan(&RECIPE.replace("rtol = 0.1", "rtol = 0.1, through_training = 0.5"));
+    let (dir, whole, plain) = (tempdir().unwrap(), tempdir().unwrap(), plan(RECIPE));
+    let (notes, expected) = (Notes::default(), Notes::default());
+    sweep(&tracked, dir.path(), 1, false, &notes);
+    let steps = notes.steps.into_inner();
+    let notes = Notes::default();
+    sweep(&plain, dir.path(), 2, false, &notes);
+    sweep(&plain, whole.path(), 1, false, &expected);
+    assert_eq!((notes.count("done"), notes.steps.into_inner()), (4, 0), "no step is taken again");
+    assert_eq!(expected.steps.into_inner(), steps, "both take the same steps");
+    for run in &plain.runs {
+        let (own, trained) = (kept(layout(dir.path(), run).dir()), kept(layout(whole.path(), run).dir()));
+        assert_eq!(own["weights.safetensors"], trained["weights.safetensors"], "{}", run.label());
+        assert_eq!(own["config.toml"], trained["config.toml"], "{}", run.label());
+        assert_eq!(own.keys().collect::<Vec<_>>(), trained.keys().collect::<Vec<_>>(), "the same files");
+        let text =
+            |files: &BTreeMap<String, Vec<u8>>| String::from_utf8(files["metrics.jsonl"].clone()).unwrap();
+        assert_eq!(text(&own), text(&trained), "the epochs, without λ_max");
+        let (mut own, trained) = (report(dir.path(), run), report(whole.path(), run));
+        own.training.seconds = trained.training.seconds;
+        assert_eq!(own.training, trained.training);
+        assert_eq!(own.measurement.unwrap().lambda_max, trained.measurement.unwrap().lambda_max);
+        let starts = Provenance::read(&layout(dir.path(), run).provenance()).unwrap().starts;
+        assert_eq!(starts.len(), 2, "who trained, and who measured");
+    }
+    assert_eq!(RunStore::new(dir.path()).trainings().unwrap().len(), 8, "both are kept");
+}
+
+/// What was measured on the way may be damaged or unfinished: then the run is trained.
+#[test]
+fn a_training_that_cannot_be_taken_over_is_made_again() {
+    let tracked = plan(&RECIPE.replace("rtol = 0.1", "rtol = 0.1, through_training = 0.5"));
+    let (dir, plain) = (tempdir().unwrap(), plan(RECIPE));
+    sweep(&tracked, dir.path(), 1, false, &Notes::default());
+    let files = |run: usize| layout(dir.path(), &tracked.runs[run]);
+    fs::write(files(0).checkpoint(), "torn").unwrap();
+    fs::remove_file(files(1).metrics()).unwrap();
+    fs::remove_file(files(2).result()).unwrap();
+    fs::write(files(3).provenance(), "{").unwrap();
+    let notes = Notes::default();
+    sweep(&plain, dir.path(), 1, false, &notes);
+    assert_eq!(notes.count("done"), 4, "all are made");
+    assert!(notes.steps.into_inner() > 0, "by training");
+    let whole = tempdir().unwrap();
+    sweep(&plain, whole.path(), 1, false, &Notes::default());
+    assert!(results(&plain, dir.path()) == results(&plain, whole.path()), "to the same bits");
+}
+
 /// What cannot be measured says nothing about what can.
 #[test]
 fn runs_that_share_a_training_fail_on_their_own() {
