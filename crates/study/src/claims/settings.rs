@@ -170,7 +170,7 @@ impl Settings {
 /// Whether a setting does not affect λ_max.
 pub(super) fn is_further(key: &str) -> bool {
     let is_of_measure = key.starts_with("measure.") && !OF_LAMBDA_MAX.contains(&key);
-    is_of_measure || key == "training.through_training"
+    is_of_measure || key.starts_with("training.through_")
 }
 
 /// A value with numbers as doubles and text that numbers may hide in left alone; none for null.

@@ -25,6 +25,8 @@ fn one_training_that_is_measured_twice_counts_once() {
     let mut tracked = config_with_tracking();
     tracked.training.target_accuracy = 0.3;
     let mut plain = tracked.clone();
+    tracked.training.through_every = Some("2 steps".parse().unwrap());
+    tracked.training.through_measures = vec!["trace".to_owned()];
     plain.training.through_training = None;
     let digits = Dataset::load(DatasetName::Digits, &Locations::default()).unwrap();
     let digits = Standardized::new(digits, Standardization::Pixel);
