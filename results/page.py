@@ -29,7 +29,7 @@ def read(path):
 
 
 def number(text):
-    return float(text) if text else None
+    return float(text) if text not in ("", None) else None
 
 
 def digits(value, error):
@@ -40,21 +40,24 @@ def digits(value, error):
     return f"{value:.{places}f} ± {error:.{places}f}"
 
 
-def spread(values):
-    """The mean of some numbers, with their standard deviation."""
-    if not values:
-        return "–"
+def mean_and_deviation(values):
+    """The mean of some numbers and their standard deviation; of one number, none."""
     mean = sum(values) / len(values)
     deviation = math.sqrt(sum((x - mean) ** 2 for x in values) / (len(values) - 1)) if len(values) > 1 else None
-    return digits(mean, deviation)
+    return mean, deviation
+
+
+def spread(values):
+    """The mean of some numbers, with their standard deviation."""
+    return digits(*mean_and_deviation(values)) if values else "–"
 
 
 def spread_of_logarithms(values):
     """The geometric mean of some numbers, with the standard deviation of their logarithms times it, as figures show λ_max."""
-    logarithms = [math.log(value) for value in values]
-    mean = math.exp(sum(logarithms) / len(values)) if values else None
-    deviation = math.sqrt(sum((x - math.log(mean)) ** 2 for x in logarithms) / (len(values) - 1)) if len(values) > 1 else 0
-    return digits(mean, mean * deviation) if values else "–"
+    if not values:
+        return "–"
+    logarithm, deviation = mean_and_deviation([math.log(value) for value in values])
+    return digits(math.exp(logarithm), math.exp(logarithm) * (deviation or 0))
 
 
 def interval(effect):
@@ -89,6 +92,26 @@ def deciding(judgement):
         if chosen:
             return {**chosen[0], "outcome": condition["outcome"], "unit": condition["unit"]}
     return None
+
+
+def picture(name, folder):
+    """The name of a figure, linked to its picture from the runs of a folder if there is one."""
+    path = f"{folder}/fig{name.rstrip('ab')}.png"
+    return f"[{name}]({path})" if folder and (HERE / path).exists() else name
+
+
+def linked(section):
+    """A section of the paper, linked to the heading of page.md that begins with its number."""
+    number = re.match(r"[A3]\.\d", section)[0]
+    headings = re.findall(r"^## (.+)$", (HERE / "page.md").read_text(), re.MULTILINE)
+    [heading] = [text for text in headings if covers(text.split(), number)]
+    return f"[{section}](#{re.sub(r'[^a-z0-9 -]', '', heading.lower()).replace(' ', '-')})"
+
+
+def covers(words, number):
+    """Whether a heading such as `A.2 to A.4 Fixup` is about a section."""
+    last = words[2] if len(words) > 2 and words[1] == "to" else words[0]
+    return words[0] <= number <= last
 
 
 def judged(folder):
@@ -133,17 +156,17 @@ class Page:
             found = [(folder, group) for folder in folders for group in self.claims(folder)["findings"][place]["runs"] if deciding(group)]
             theirs = finding["published"]
             for folder, group in found or [(None, None)]:
-                link, ours = (f"[{folder}]({folder}/)", word(group["verdict"])) if folder else ("–", "not enough runs")
+                link, ours = (f"[{folder}]({folder}/)", word(group["verdict"])) if folder else ("–", "settings missing")
                 effects = [interval(group and deciding(group)), interval(deciding(theirs))]
-                figures = ", ".join(finding["figures"])
-                cells = [finding["section"], finding["sentence"], figures, link, *effects, ours, word(theirs["verdict"])]
+                figures = ", ".join(picture(name, folder) for name in finding["figures"])
+                cells = [linked(finding["section"]), finding["sentence"], figures, link, *effects, ours, word(theirs["verdict"])]
                 lines.append(f"| {' | '.join(cells)} |")
         return "\n".join(lines)
 
     def progress(self, folder):
-        """Of the recipes of a folder, one row for each figure: the runs, those that are done, and the settings that lack none."""
+        """Of the recipes of a folder, one row for each figure: the runs, those that are done, and the settings that can decide."""
         known = {row["id"] for row in self.table(folder)}
-        lines = ["| figure | runs of the recipe | done | settings | with all seeds |", "|" + " --- |" * 5]
+        lines = ["| figure | runs of the recipe | done | settings | with three seeds or more |", "|" + " --- |" * 5]
         for number in range(1, 16):
             [recipe] = recipes(folder, [number])
             planned = json.loads(self.run("sweep", recipe, "--dry-run", "--json", "--store", HERE / "no-store"))
@@ -152,10 +175,7 @@ class Page:
                 settings = {key: value for key, value in run["settings"].items() if key != "seed"}
                 cells.setdefault((run["block"], json.dumps(settings)), []).append(run["id"] in known)
             done = sum(map(sum, cells.values()))
-            head = str(number)
-            if number in FIGURES[folder]:
-                head = f"[{number}]({folder}/fig{number}.png)"
-            row = [head, len(planned), done, len(cells), sum(map(all, cells.values()))]
+            row = [picture(str(number), folder), len(planned), done, len(cells), sum(sum(seeds) >= 3 for seeds in cells.values())]
             lines.append(f"| {' | '.join(map(str, row))} |")
         return "\n".join(lines)
 
@@ -241,6 +261,35 @@ class Page:
                 cells += compared(row, other, column)
             lines.append(f"| {' | '.join(cells)} |")
         return "\n".join(lines)
+
+    def clouds(self, folder, name):
+        """The means of the runs of each block of a scatter plot, geometric for λ_max, beside those of the published runs."""
+        lines = [
+            "| runs | seeds | test accuracy | published | differ by | λ_max | published | differ by |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        ]
+        for line in dict.fromkeys(row["line"] for row in self.figure(folder, name)):
+            ours, theirs = (self.cloud(folder, name, line, source) for source in ("runs", "published"))
+            if ours:
+                cells = compared(ours, theirs, "test_accuracy") + compared(ours, theirs, "lambda_max")
+                lines.append(f"| {' | '.join([line, str(ours['runs']), *cells])} |")
+        return "\n".join(lines)
+
+    def cloud(self, folder, name, line, source):
+        """The means and deviations of the runs of a block, in the form of a row of a figure over settings."""
+        rows = [row for row in self.figure(folder, name) if (row["line"], row["source"]) == (line, source)]
+        if not rows:
+            return None
+        accuracy, accuracy_deviation = mean_and_deviation([float(row["test_accuracy"]) for row in rows])
+        logarithm, deviation = mean_and_deviation([math.log(float(row["lambda_max"])) for row in rows])
+        sharpness = math.exp(logarithm)
+        return {
+            "runs": len(rows),
+            "test_accuracy": accuracy,
+            "test_accuracy_deviation": accuracy_deviation,
+            "lambda_max": sharpness,
+            "lambda_max_deviation": deviation and sharpness * deviation,
+        }
 
     def close(self, folder, name, column, most):
         """How many of our means differ from the published ones by at most so many standard errors."""
