@@ -126,8 +126,9 @@ def contrasts(name, rule, cells, y):
         terms = [(c, sign / len(side) / len(pairs)) for pair in pairs for side, sign in zip(pair, (1, -1)) for c in side]
         return [(terms, 0.0)] if terms else []
     if name == "equivalence":
-        pairs = [pair for group in grouped(cells, rule.get("within", [])) for pair in itertools.combinations(group, 2)]
-        return [([(a, 1.0), (b, -1.0)], 0.0) for a, b in pairs]
+        by_rate = lambda group: sorted(group, key=lambda cell: cell[0]["training.learning_rate"])
+        pairs = [pair for group in grouped(cells, rule.get("within", [])) for pair in itertools.combinations(by_rate(group), 2)]
+        return [([(b, 1.0), (a, -1.0)], 0.0) for a, b in pairs]
     if name == "ratio_to_edge":
         return [([(cell, 1.0)], math.log10(2 / cell[0]["training.learning_rate"])) for cell in cells]
     if name == "slope_change":

@@ -253,11 +253,13 @@ impl Difference {
 impl Equivalence {
     fn contrasts<'a>(&self, cells: &[&'a Cell]) -> Vec<Contrast<'a>> {
         let mut contrasts = Vec::new();
-        for (place, group) in split(cells, &self.within) {
+        for (place, mut group) in split(cells, &self.within) {
+            let rate = |cell: &Cell| cell.settings.number("training.learning_rate").unwrap_or(f64::NAN);
+            group.sort_by(|a, b| rate(a).total_cmp(&rate(b)));
             for (i, a) in group.iter().enumerate() {
                 for b in &group[..i] {
                     let rates = [a, b].map(|cell| cell.settings.text("training.learning_rate"));
-                    let place = format!("{place}, η={} and {}", rates[1], rates[0]);
+                    let place = format!("{place}, η={} minus {}", rates[0], rates[1]);
                     contrasts.push(Contrast { place, terms: vec![(*a, 1.0), (*b, -1.0)], offset: 0.0 });
                 }
             }
