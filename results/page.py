@@ -20,7 +20,7 @@ import tempfile
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent
 # The folders with runs of the recipes of the same name, and the figures that are drawn from their tables.
-FIGURES = {"desk": (1, 2, 3)}
+FIGURES = {"desk": (1, 2, 3, 4, 5)}
 
 
 def read(path):
@@ -94,6 +94,12 @@ def deciding(judgement):
     return None
 
 
+def effect_of(condition, place=None):
+    """The effect of a condition at a place, or the first."""
+    effects = [effect for effect in condition["effects"] if place is None or effect["place"] == place]
+    return interval({**effects[0], "outcome": condition["outcome"], "unit": condition["unit"]} if effects else None)
+
+
 def picture(name, folder):
     """The name of a figure, linked to its picture from the runs of a folder if there is one."""
     path = f"{folder}/fig{name.rstrip('ab')}.png"
@@ -144,10 +150,10 @@ class Page:
         return len(self.table(folder))
 
     def hours(self, folder):
-        """Hours of training and measuring, each run on one core."""
+        """Hours of training and measuring, each run on one core. A run that took over a training has its seconds."""
         columns = ("training.seconds", "measurement.seconds")
-        seconds = sum(number(row.get(column)) or 0 for row in self.table(folder) for column in columns)
-        return f"{seconds / 3600:.1f}"
+        seconds = {(column, number(row.get(column)) or 0) for row in self.table(folder) for column in columns}
+        return f"{sum(taken for _, taken in seconds) / 3600:.1f}"
 
     def verdicts(self, *folders):
         """One row for each finding and folder with runs that say something of it."""
@@ -227,15 +233,15 @@ class Page:
 
     def effect(self, section, condition, folder, place=None):
         """The effect of a condition, by its place in the finding, at a place such as batch=100."""
-        finding = next(f for f in self.claims(folder)["findings"] if f["section"] == section)
-        found = finding["runs"][0]["conditions"][condition]
-        effects = [e for e in found["effects"] if place is None or e["place"] == place]
-        return interval({**effects[0], "outcome": found["outcome"], "unit": found["unit"]} if effects else None)
+        return effect_of(self.finding(section, folder)["runs"][0]["conditions"][condition], place)
 
-    def theirs(self, section):
-        """The effect that decides by the paper's own numbers."""
-        finding = next(f for f in self.claims("fig8")["findings"] if f["section"] == section)
-        return interval(deciding(finding["published"]))
+    def theirs(self, section, condition=None):
+        """The effect of a condition by the paper's own numbers, or the one that decides."""
+        published = self.finding(section, "fig8")["published"]
+        return interval(deciding(published)) if condition is None else effect_of(published["conditions"][condition])
+
+    def finding(self, section, folder):
+        return next(f for f in self.claims(folder)["findings"] if f["section"] == section)
 
     @functools.cache
     def figure(self, folder, name):

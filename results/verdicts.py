@@ -58,7 +58,8 @@ def cells_of(rows):
         settings["regime"] = "small" if share <= 0.01 else "large" if share >= 0.02 else None
         settings[RATIO] = float(f"{settings['training.batch_size'] / settings['training.learning_rate']:.6e}")
         cell = cells.setdefault(json.dumps(settings, sort_keys=True), (settings, {}))
-        cell[1][int(row["config.seed"])] = outcomes(row)
+        # A second run of a seed is the same training, and adds what it measured on the way.
+        cell[1].setdefault(int(row["config.seed"]), {}).update(outcomes(row))
     return list(cells.values())
 
 

@@ -110,7 +110,14 @@ fn a_figure_gives_every_number_that_it_draws() {
     let drawn_of_table = ["figure", &recipe, "--table", text(&table), "--out", text(&again)];
     let three = run(&drawn_of_table).out_with(0);
     assert!(three.contains("3 of 4 runs (1 to 2 seeds)"), "one setting lacks a seed:\n{three}");
+    let cloud = dir.path().join("cloud.toml");
+    fs::write(&cloud, fs::read_to_string(&recipe).unwrap().replace("lines", "scatter")).unwrap();
+    let cloud_of_table = ["figure", text(&cloud), "--table", text(&table), "--out", text(&again)];
+    let three = run(&cloud_of_table).out_with(0);
+    assert!(three.contains("3 of 4 runs (1 to 2 seeds)"), "one setting lacks a seed:\n{three}");
     fs::write(&table, all).unwrap();
+    let four = run(&cloud_of_table).out_with(0);
+    assert!(four.contains("4 of 4 runs (2 seeds)"), "each point is one seed:\n{four}");
     run(&drawn_of_table).out_with(0);
     for file in ["steps.csv", "steps.svg", "steps.txt"] {
         let [of_store, of_table] = [&figures, &again].map(|folder| fs::read(folder.join(file)).unwrap());

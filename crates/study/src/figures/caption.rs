@@ -60,9 +60,7 @@ impl Figure {
     /// The number of seeds, of which some settings may have fewer.
     fn seeds(&self) -> String {
         let most = self.reports.iter().map(|report| report.config.seed).collect::<BTreeSet<u64>>().len();
-        let own = self.lines.iter().filter(|line| !line.is_published).flat_map(|line| &line.points);
-        let of_settings = own.filter_map(|point| Some(point.accuracy?.runs.min(point.lambda_max.runs)));
-        match of_settings.min() {
+        match self.fewest_runs() {
             _ if most == 1 => "one seed".to_owned(),
             Some(least) if least < most => format!("{least} to {most} seeds"),
             _ => format!("{most} seeds"),

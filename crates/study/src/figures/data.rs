@@ -273,6 +273,17 @@ impl Figure {
         Some(FigurePoint { x, accuracy: Statistic::accuracy(cell), lambda_max: Statistic::lambda_max(cell)? })
     }
 
+    /// The runs of the setting that has the fewest; none in a figure of curves.
+    pub(super) fn fewest_runs(&self) -> Option<usize> {
+        let own = self.lines.iter().filter(|line| !line.is_published).flat_map(|line| &line.points);
+        let of_point = |point: &FigurePoint| Some(point.accuracy?.runs.min(point.lambda_max.runs));
+        match self.spec.kind {
+            // Each of its points is one run.
+            FigureKind::Scatter => self.scattered.iter().map(|cell| cell.runs.len()).min(),
+            _ => own.filter_map(of_point).min(),
+        }
+    }
+
     /// The pairs of settings with small and with large batches whose λ_max agree within a factor of 1.25: for each of both, the
     /// geometric mean of λ_max and the mean accuracy.
     pub fn equal_lambda_pairs(&self) -> Vec<[(f64, f64); 2]> {
