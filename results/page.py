@@ -73,6 +73,12 @@ def interval(effect):
     return value + bounds + unit
 
 
+def located(effect):
+    """An effect with its interval, and the settings of which it is one, unless they are many."""
+    place = effect["place"] if effect else ""
+    return interval(effect) + (f" ({place})" if place and ":" not in place else "")
+
+
 def word(verdict):
     """A verdict in words, with the power that is missing."""
     if isinstance(verdict, str):
@@ -163,7 +169,7 @@ class Page:
             theirs = finding["published"]
             for folder, group in found or [(None, None)]:
                 link, ours = (f"[{folder}]({folder}/)", word(group["verdict"])) if folder else ("–", "settings missing")
-                effects = [interval(group and deciding(group)), interval(deciding(theirs))]
+                effects = [located(group and deciding(group)), located(deciding(theirs))]
                 figures = ", ".join(picture(name, folder) for name in finding["figures"])
                 cells = [linked(finding["section"]), finding["sentence"], figures, link, *effects, ours, word(theirs["verdict"])]
                 lines.append(f"| {' | '.join(cells)} |")
