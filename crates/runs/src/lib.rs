@@ -92,5 +92,5 @@ pub use store::{
     CheckpointEvery, Epochs, Existing, Holder, Opened, RunDir, RunStatus, RunStore, Stamp, run_config,
 };
 pub use sweep::{CompareExamples, Cost, Costs, RunEnd, Spent, Sweep, SweepObserver, TimeLeft};
-pub use table::RunTable;
+pub use table::{Column, EpochTable, RunTable};
 pub use trackers::{Tracked, TrackerTarget, Trackers, Undelivered, track_finished};

@@ -78,12 +78,17 @@ impl<'p> Past<'p> {
         Self { layout: Some(layout), epochs: training.epochs, lambda_max: &training.lambda_max }
     }
 
-    /// The metrics of the epochs up to the checkpoint.
+    /// The metrics of the epochs up to the checkpoint; none if the run was imported without them.
     ///
     /// # Errors
     /// [`Error::DamagedRun`] or [`Error::Io`] if they cannot be read.
     pub fn epochs(&self) -> Result<Vec<EpochMetrics>> {
-        self.layout.map_or_else(|| Ok(Vec::new()), |layout| read_metrics(&layout.metrics(), self.epochs))
+        // A training that was made here has a checkpoint too.
+        let is_left_out = |layout: &RunLayout| !layout.metrics().exists() && !layout.checkpoint().exists();
+        match self.layout {
+            Some(layout) if !is_left_out(layout) => read_metrics(&layout.metrics(), self.epochs),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// λ_max up to the checkpoint, if it is measured through training.

@@ -102,10 +102,12 @@ pub struct EpochMetrics {
     pub epoch: u32,
     /// Steps since the start of the run.
     pub steps: u32,
-    /// The mean loss of the epoch's batches, each before its step, in training mode.
-    pub batch_loss: f64,
+    /// The mean loss of the epoch's batches, each before its step, in training mode; none in an imported run whose table left it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_loss: Option<f64>,
     /// The accuracy on them.
-    pub batch_accuracy: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_accuracy: Option<f64>,
     /// The mean loss over the training set at the epoch's end, in evaluation mode.
     pub train_loss: f64,
     /// The accuracy on the training set, from 0 to 1.

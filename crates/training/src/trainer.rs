@@ -297,8 +297,8 @@ impl<'a, B: Backend> Trainer<'a, B> {
         let metrics = EpochMetrics {
             epoch,
             steps: self.progress.step,
-            batch_loss: self.progress.loss_sum / seen,
-            batch_accuracy: self.progress.correct / seen,
+            batch_loss: Some(self.progress.loss_sum / seen),
+            batch_accuracy: Some(self.progress.correct / seen),
             train_loss: train.loss,
             train_accuracy: train.correct,
             test_loss: test.map(|test| test.loss),

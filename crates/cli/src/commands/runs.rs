@@ -1,5 +1,6 @@
 //! `sharpness runs`: lists, shows, compares, exports and tracks the runs of a store.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -8,7 +9,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
 use sharpness_runs::{
-    Provenance, Report, RunLayout, RunStatus, RunStore, RunTable, Start, TrackerTarget, differences,
+    Column, EpochTable, Provenance, Report, RunLayout, RunStatus, RunStore, RunTable, Start, TrackerTarget,
+    differences,
 };
 
 use super::choice::Choice;
@@ -65,6 +67,9 @@ enum Action {
     Export {
         #[command(flatten)]
         choice: Choice,
+        /// Write the epochs of the runs instead, one row each: the losses and accuracies through training
+        #[arg(long)]
+        epochs: bool,
         /// The format
         #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Csv)]
         format: Format,
@@ -72,11 +77,14 @@ enum Action {
         #[arg(long, conflicts_with = "format")]
         json: bool,
     },
-    /// Add the runs of tables written by `runs export` to a store: a sweep then skips them. Their weights and epochs are not in a table
+    /// Add the runs of tables written by `runs export` to a store: a sweep then skips them. Their weights are not in a table
     Import {
         /// The tables (CSV or Parquet)
         #[arg(required = true, value_name = "FILE")]
         tables: Vec<PathBuf>,
+        /// A table of their epochs, written by `runs export --epochs`; repeatable
+        #[arg(long, value_name = "FILE")]
+        epochs: Vec<PathBuf>,
         /// The store
         #[arg(long, value_name = "DIR", default_value = "runs")]
         store: PathBuf,
@@ -148,10 +156,13 @@ pub(super) fn run(command: RunsCommand) -> Result<Exit> {
                 if json { print_json(&compared)? } else { print(&comparison(&compared))? }
             }
         }
-        Action::Export { choice, format, json } => {
-            export(&choice, if json { Format::Json } else { format })?;
+        Action::Export { choice, epochs, format, json } => {
+            let format = if json { Format::Json } else { format };
+            if epochs { export_epochs(&choice, format)? } else { export_runs(&choice, format)? }
         }
-        Action::Import { tables, store, json } => import(&tables, &RunStore::new(store), json)?,
+        Action::Import { tables, epochs, store, json } => {
+            import(&tables, &epochs, &RunStore::new(store), json)?;
+        }
         Action::Track { targets, choice, json } => {
             let (store, reports) = (RunStore::existing(choice.store())?, choice.reports()?);
             return track::run(&targets, (&store, &reports), json);
@@ -302,13 +313,19 @@ struct Imported {
     known: usize,
 }
 
-fn import(tables: &[PathBuf], store: &RunStore, json: bool) -> Result<()> {
+fn import(tables: &[PathBuf], epochs: &[PathBuf], store: &RunStore, json: bool) -> Result<()> {
     let mut counts = Imported { imported: 0, known: 0 };
+    let mut trainings = BTreeMap::new();
+    for path in epochs {
+        let failed = || format!("cannot import {}", path.display());
+        trainings.extend(EpochTable::read(path)?.epochs().with_context(failed)?);
+    }
     for path in tables {
         let table = RunTable::read(path)?;
         let failed = || format!("cannot import {}", path.display());
         for (report, start) in table.reports().with_context(failed)?.iter().zip(table.starts()) {
-            let is_new = store.import(report, start.as_ref()).with_context(failed)?;
+            let epochs = trainings.get(&report.training_id).map_or(&[][..], Vec::as_slice);
+            let is_new = store.import(report, start.as_ref(), epochs).with_context(failed)?;
             *(if is_new { &mut counts.imported } else { &mut counts.known }) += 1;
         }
     }
@@ -321,7 +338,7 @@ fn import(tables: &[PathBuf], store: &RunStore, json: bool) -> Result<()> {
     print(&text)
 }
 
-fn export(choice: &Choice, format: Format) -> Result<()> {
+fn export_runs(choice: &Choice, format: Format) -> Result<()> {
     let mut table = RunTable::default();
     let store = RunStore::existing(choice.store())?;
     for report in choice.reports()? {
@@ -331,20 +348,43 @@ fn export(choice: &Choice, format: Format) -> Result<()> {
             note(&format!("{} is left out: {error}", report.id));
         }
     }
+    print_table(RunTable::columns(), &table.rows, format, || table.parquet())
+}
+
+fn export_epochs(choice: &Choice, format: Format) -> Result<()> {
+    let mut table = EpochTable::default();
+    let store = RunStore::existing(choice.store())?;
+    let trainings: BTreeSet<String> =
+        choice.reports()?.into_iter().map(|report| report.training_id).collect();
+    for id in trainings {
+        let epochs = store.epochs(&id)?;
+        if let Some(damage) = &epochs.damage {
+            note(&format!("only {} of {id}: {damage}", plural(epochs.metrics.len(), "epoch")));
+        }
+        table.push(&id, &epochs.metrics)?;
+    }
+    print_table(EpochTable::columns(), &table.rows, format, || table.parquet())
+}
+
+fn print_table(
+    columns: &[Column],
+    rows: &[Vec<Value>],
+    format: Format,
+    parquet: impl FnOnce() -> sharpness_runs::Result<Vec<u8>>,
+) -> Result<()> {
     match format {
+        Format::Parquet => print_bytes(&parquet()?),
         Format::Json => {
-            let columns = RunTable::columns();
             let object = |row: &Vec<Value>| -> Value {
                 let cells = columns.iter().zip(row);
                 cells.map(|((name, _), cell)| (name.clone(), cell.clone())).collect()
             };
-            print_json(&table.rows.iter().map(object).collect::<Vec<_>>())
+            print_json(&rows.iter().map(object).collect::<Vec<_>>())
         }
-        Format::Parquet => print_bytes(&table.parquet()?),
         Format::Csv => {
             let mut writer = csv::Writer::from_writer(Vec::new());
-            writer.write_record(RunTable::columns().iter().map(|(name, _)| name))?;
-            for row in &table.rows {
+            writer.write_record(columns.iter().map(|(name, _)| name))?;
+            for row in rows {
                 writer.write_record(row.iter().map(cell))?;
             }
             let bytes = writer.into_inner().context("cannot write the table")?;

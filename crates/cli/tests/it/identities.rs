@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::program::{run, text};
+use crate::program::{command, run, text};
 
 const SMALL: [&str; 13] = [
     "train",
@@ -196,7 +196,70 @@ fn a_table_of_runs_is_a_store_again() {
     let listed = run(&["sweep", text(&recipe), "--store", text(&again), "--dry-run", "--json"]).json_with(0);
     let listed = listed.as_array().unwrap();
     assert!(listed.iter().all(|run| run["status"] == "done"), "a sweep has nothing to do: {listed:?}");
+    let tracker = format!("tensorboard={}", text(&dir.path().join("board")));
+    run(&["runs", "track", &tracker, "--store", text(&again)]).out_with(0);
     // Settings that were edited by hand are those of another run.
     fs::write(&table, exported.replace(",0.2,", ",0.3,")).unwrap();
     run(&import).refuses(1, &["runs.csv", "cannot be imported: its settings are those of"]);
+}
+
+#[test]
+fn tables_of_runs_and_epochs_restore_the_metrics() {
+    let dir = tempdir().unwrap();
+    let [recipe, store, table, epochs] =
+        ["steps.toml", "store", "runs.csv", "epochs"].map(|name| dir.path().join(name));
+    let steps = "fixed = { arch = \"mlp\", data.name = \"digits\", hidden = [4], max_epochs = 3, examples = 50, rtol = 0.1, \
+                 through_training = 0.1, through_every = \"2 epochs\" }\ngrid = { learning_rate = [0.1, 0.2] }\n";
+    fs::write(&recipe, steps).unwrap();
+    run(&["sweep", text(&recipe), "--store", text(&store)]).out_with(0);
+    fs::write(&table, run(&["runs", "export", "--store", text(&store)]).out_with(0)).unwrap();
+    let metrics = |store: &Path| -> BTreeMap<_, _> {
+        let trainings = fs::read_dir(store).unwrap().map(|entry| entry.unwrap().path());
+        let trainings = trainings.filter(|path| path.join("result.json").exists());
+        trainings
+            .map(|path| {
+                (
+                    path.file_name().unwrap().to_owned(),
+                    fs::read_to_string(path.join("metrics.jsonl")).unwrap(),
+                )
+            })
+            .collect()
+    };
+    let export = |format: &str| {
+        let export = ["runs", "export", "--epochs", "--format", format, "--store", text(&store)];
+        command(&export).output().unwrap().stdout
+    };
+    let import = |again: &Path| {
+        run(&["runs", "import", text(&table), "--epochs", text(&epochs), "--store", text(again), "--json"])
+    };
+    let csv = String::from_utf8(export("csv")).unwrap();
+    for format in ["csv", "parquet"] {
+        fs::write(&epochs, export(format)).unwrap();
+        let again = dir.path().join(format);
+        assert_eq!(import(&again).json_with(0)["imported"], 2);
+        assert_eq!(metrics(&again), metrics(&store), "every line of {format} is as it was");
+        assert!(metrics(&again).values().all(|lines| lines.contains("lambda_max")), "λ_max too");
+    }
+
+    // Older tables lack some columns.
+    let without_batches: Vec<String> = csv
+        .lines()
+        .map(|line| line.split(',').enumerate().filter(|(at, _)| !(3..5).contains(at)).map(|(_, cell)| cell))
+        .map(|cells| cells.collect::<Vec<_>>().join(","))
+        .collect();
+    fs::write(&epochs, without_batches.join("\n")).unwrap();
+    let again = dir.path().join("without");
+    assert_eq!(import(&again).json_with(0)["imported"], 2);
+    let exported = run(&["runs", "export", "--epochs", "--store", text(&again)]).out_with(0);
+    assert!(exported.lines().skip(1).all(|line| line.split(',').filter(|cell| cell.is_empty()).count() == 2));
+
+    // An epoch is missing.
+    let lines: Vec<&str> = csv.lines().collect();
+    fs::write(&epochs, [&lines[..2], &lines[3..]].concat().join("\n")).unwrap();
+    import(&dir.path().join("torn"))
+        .refuses(1, &["runs.csv", "cannot be imported: the table should have 1 to 3"]);
+    fs::write(&epochs, csv.replacen(lines[1], &lines[1].replacen(",1,", ",one,", 1), 1)).unwrap();
+    import(&dir.path().join("word")).refuses(1, &["is not a table of epochs: row 1: epoch is \"one\""]);
+    fs::copy(&table, &epochs).unwrap();
+    import(&dir.path().join("runs")).refuses(1, &["is not a table of epochs: it has no column epoch"]);
 }

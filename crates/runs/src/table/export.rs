@@ -9,6 +9,8 @@ use sharpness_training::ColumnType::{self, Boolean, Double, Integer, Text};
 use sharpness_training::flags;
 use sharpness_training::measures::Measurement;
 
+use super::Column;
+use super::parquet_file;
 use crate::identity::{flatten, leaves};
 use crate::provenance::Start;
 use crate::report::Report;
@@ -23,15 +25,12 @@ pub struct RunTable {
 
 impl RunTable {
     /// The names of all columns, each the key of a value in a report, and their types.
-    pub fn columns() -> &'static [(String, ColumnType)] {
-        static COLUMNS: LazyLock<Vec<(String, ColumnType)>> = LazyLock::new(RunTable::list_columns);
+    pub fn columns() -> &'static [Column] {
+        static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(RunTable::list_columns);
         &COLUMNS
     }
 
-    fn list_columns() -> Vec<(String, ColumnType)> {
-        let plain = |list: &[(&str, ColumnType)]| -> Vec<(String, ColumnType)> {
-            list.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect()
-        };
+    fn list_columns() -> Vec<Column> {
         let mut columns = plain(&[("id", Text), ("training_id", Text)]);
         let keys = flags::keys();
         // A measure with settings is its settings.
@@ -63,6 +62,19 @@ impl RunTable {
         self.rows.push(row(report, last)?);
         Ok(())
     }
+
+    /// The content of a Parquet file: nullable columns of the types that [`Self::columns`] states. Lists are JSON in text columns.
+    ///
+    /// # Errors
+    /// [`Error::Table`] if it cannot be written.
+    pub fn parquet(&self) -> Result<Vec<u8>> {
+        parquet_file::parquet("runs", Self::columns(), &self.rows)
+    }
+}
+
+/// Columns with these names.
+pub(super) fn plain(list: &[(&str, ColumnType)]) -> Vec<Column> {
+    list.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect()
 }
 
 /// The columns of a training.

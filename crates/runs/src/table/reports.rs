@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use sharpness_training::ColumnType;
 
+use super::Column;
 use super::export::RunTable;
 use crate::provenance::Start;
 use crate::report::Report;
@@ -25,7 +26,7 @@ impl RunTable {
     }
 }
 
-fn start(columns: &[(String, ColumnType)], row: &[Value]) -> Option<Start> {
+fn start(columns: &[Column], row: &[Value]) -> Option<Start> {
     let known = columns.iter().zip(row).filter(|(_, cell)| !cell.is_null());
     let fields: Map<String, Value> = known
         .filter_map(|((name, kind), cell)| {
@@ -35,7 +36,7 @@ fn start(columns: &[(String, ColumnType)], row: &[Value]) -> Option<Start> {
     serde_json::from_value(Value::Object(fields)).ok()
 }
 
-fn report(columns: &[(String, ColumnType)], row: &[Value]) -> Result<Report> {
+fn report(columns: &[Column], row: &[Value]) -> Result<Report> {
     let mut fields = Map::new();
     let known = columns.iter().zip(row).filter(|(_, cell)| !cell.is_null());
     for ((name, kind), cell) in known.filter(|((name, _), _)| !name.starts_with("provenance.")) {

@@ -1,4 +1,4 @@
-//! Reads exported tables of runs.
+//! Reads exported tables.
 
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use serde_json::Value;
 use sharpness_network::files;
 use sharpness_training::ColumnType;
 
+use super::Column;
 use super::export::{RunTable, holds};
 use crate::migrate::renamed_key;
 use crate::{Error, Result};
@@ -35,34 +36,63 @@ impl RunTable {
     /// # Errors
     /// [`Error::Table`] if it is not such a table, with the row and the column; [`Error::Io`] if it cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = files::read(path, MOST_BYTES).map_err(Error::io("read", path))?;
-        let rows = if bytes.starts_with(PARQUET) {
-            parquet_rows(bytes).map_err(|error| error.to_string())
-        } else {
-            String::from_utf8(bytes).map_err(|error| error.to_string()).and_then(|text| csv_rows(&text))
-        };
-        let wrong =
-            |problem: String| Error::Table(format!("{} is not a table of runs: {problem}", path.display()));
-        let (names, rows) = rows.map_err(wrong)?;
+        let (names, rows) = read(path).map_err(|error| error.of("runs", path))?;
         if let Some(missing) = NEEDED.iter().find(|needed| !names.iter().any(|name| name == *needed)) {
-            return Err(wrong(format!("it has no column {missing}; `sharpness runs export` writes one")));
+            let problem = format!("it has no column {missing}; `sharpness runs export` writes one");
+            return Err(Unreadable::Table(problem).of("runs", path));
         }
         let names: Vec<String> = names.iter().map(|name| column_of_today(name)).collect();
-        let columns = Self::columns();
-        let places: Vec<Option<usize>> =
-            columns.iter().map(|(column, _)| names.iter().position(|name| name == column)).collect();
-        let mut table = Self::default();
-        for (number, row) in rows.into_iter().enumerate() {
-            let mut cells = Vec::new();
-            for ((name, kind), place) in columns.iter().zip(&places) {
-                let cell = place.and_then(|place| row.get(place).cloned()).unwrap_or_default();
-                let typed = typed(*kind, if name.starts_with("config.") { setting(cell) } else { cell });
-                cells.push(typed.map_err(|cell| wrong(format!("row {}: {name} is {cell}", number + 1)))?);
-            }
-            table.rows.push(cells);
-        }
-        Ok(table)
+        let rows = typed_rows(Self::columns(), &names, rows).map_err(|problem| problem.of("runs", path))?;
+        Ok(Self { rows })
     }
+}
+
+/// Why a file is not a table.
+pub(super) enum Unreadable {
+    Io(std::io::Error),
+    Table(String),
+}
+
+impl Unreadable {
+    /// The error of reading `path` as a table of `things`.
+    pub(super) fn of(self, things: &str, path: &Path) -> Error {
+        match self {
+            Self::Io(error) => Error::io("read", path)(error),
+            Self::Table(problem) => {
+                Error::Table(format!("{} is not a table of {things}: {problem}", path.display()))
+            }
+        }
+    }
+}
+
+/// The names of the columns of a CSV or Parquet file, and its rows.
+pub(super) fn read(path: &Path) -> std::result::Result<Rows, Unreadable> {
+    let bytes = files::read(path, MOST_BYTES).map_err(Unreadable::Io)?;
+    let rows = if bytes.starts_with(PARQUET) {
+        parquet_rows(bytes).map_err(|error| error.to_string())
+    } else {
+        String::from_utf8(bytes).map_err(|error| error.to_string()).and_then(|text| csv_rows(&text))
+    };
+    rows.map_err(Unreadable::Table)
+}
+
+/// The cells of `rows`, whose columns are `names`, in the order and with the types of `columns`.
+pub(super) fn typed_rows(
+    columns: &[Column],
+    names: &[String],
+    rows: Vec<Vec<Value>>,
+) -> std::result::Result<Vec<Vec<Value>>, Unreadable> {
+    let places: Vec<Option<usize>> =
+        columns.iter().map(|(column, _)| names.iter().position(|name| name == column)).collect();
+    let cells = |(number, row): (usize, Vec<Value>)| {
+        let cell = |((name, kind), place): (&Column, &Option<usize>)| {
+            let cell = place.and_then(|place| row.get(place).cloned()).unwrap_or_default();
+            let cell = typed(*kind, if name.starts_with("config.") { setting(cell) } else { cell });
+            cell.map_err(|cell| Unreadable::Table(format!("row {}: {name} is {cell}", number + 1)))
+        };
+        columns.iter().zip(&places).map(cell).collect()
+    };
+    rows.into_iter().enumerate().map(cells).collect()
 }
 
 type Rows = (Vec<String>, Vec<Vec<Value>>);
