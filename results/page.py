@@ -20,7 +20,7 @@ import tempfile
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent
 # The folders with runs of the recipes of the same name, and the figures that are drawn from their tables.
-FIGURES = {"desk": (1, 2, 3, 4, 5, 10)}
+FIGURES = {"desk": (1, 2, 3, 4, 5, 7, 10)}
 
 
 def read(path):
@@ -241,10 +241,10 @@ class Page:
         """The effect of a condition, by its place in the finding, at a place such as batch=100."""
         return effect_of(self.finding(section, folder)["runs"][0]["conditions"][condition], place)
 
-    def theirs(self, section, condition=None):
-        """The effect of a condition by the paper's own numbers, or the one that decides."""
+    def theirs(self, section, condition=None, place=None):
+        """The effect of a condition by the paper's own numbers, at a place or the first, or the one that decides."""
         published = self.finding(section, "fig8")["published"]
-        return interval(deciding(published)) if condition is None else effect_of(published["conditions"][condition])
+        return interval(deciding(published)) if condition is None else effect_of(published["conditions"][condition], place)
 
     def finding(self, section, folder):
         return next(f for f in self.claims(folder)["findings"] if f["section"] == section)
