@@ -61,7 +61,8 @@ fn epochs_of(report: &Report, epochs: &[EpochMetrics]) -> Result<Vec<EpochMetric
         && epochs.last().is_none_or(|last| last.steps == training.steps);
     if !epochs.is_empty() && !is_whole {
         return Err(Error::Table(format!(
-            "the epochs of {} cannot be imported: the table should have 1 to {} in order, the last after {} steps",
+            "the epochs of {} cannot be imported: the table should have 1 to {} in order, the last after {} steps, \
+             as `sharpness runs export --epochs` writes them",
             report.training_id, training.epochs, training.steps
         )));
     }
